@@ -1,0 +1,68 @@
+"""ARM's objects as pydantic models: the one place in the package where a field of ARM is named."""
+
+from __future__ import annotations
+
+from airflow_provider_arm.client.models.ar_item import ArItem, ArItemList
+from airflow_provider_arm.client.models.base import (
+    Amount,
+    ArmModel,
+    Day,
+    FieldIssue,
+    InvalidRecordError,
+    Timestamp,
+    field_errors,
+    wire_names,
+)
+from airflow_provider_arm.client.models.batch import Batch
+from airflow_provider_arm.client.models.common import CurrencyAmounts, Distribution, Metadata
+from airflow_provider_arm.client.models.customer import (
+    Customer,
+    CustomerBatchRequest,
+    CustomerList,
+    CustomerRequest,
+    CustomerWrite,
+    PostalAddress,
+)
+from airflow_provider_arm.client.models.document import (
+    Document,
+    DocumentBatchRequest,
+    DocumentLine,
+    DocumentRequest,
+    EinvoiceAddress,
+)
+from airflow_provider_arm.client.models.page import PageSummary
+from airflow_provider_arm.client.models.token import Token
+from airflow_provider_arm.client.models.write import BatchReceipt, FieldMessage, WriteAnswer
+
+__all__ = [
+    "Amount",
+    "ArItem",
+    "ArItemList",
+    "ArmModel",
+    "Batch",
+    "BatchReceipt",
+    "CurrencyAmounts",
+    "Customer",
+    "CustomerBatchRequest",
+    "CustomerList",
+    "CustomerRequest",
+    "CustomerWrite",
+    "Day",
+    "Distribution",
+    "Document",
+    "DocumentBatchRequest",
+    "DocumentLine",
+    "DocumentRequest",
+    "EinvoiceAddress",
+    "FieldIssue",
+    "FieldMessage",
+    "InvalidRecordError",
+    "Metadata",
+    "PageSummary",
+    "PostalAddress",
+    "Timestamp",
+    "Token",
+    "WriteAnswer",
+    "field_errors",
+    "wire_names",
+]

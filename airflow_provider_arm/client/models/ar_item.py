@@ -1,0 +1,51 @@
+"""Items of the accounts-receivable ledger."""
+
+from __future__ import annotations
+
+from airflow_provider_arm.client.models.base import Amount, ArmModel, Day, Timestamp
+from airflow_provider_arm.client.models.page import PageSummary
+
+
+class ArItem(ArmModel):
+    """One item of the ledger: an invoice, a credit note, a payment."""
+
+    client_no: int | None = None
+    account_no: int | None = None
+    reference_no: int | None = None
+    reference_sequence_no: int | None = None
+    #: The item's key, such as ``2218-500002-35078-0``.
+    ar_item_id: str
+    customer_no: str | None = None
+    document_no: str | None = None
+    voucher_date: Day | None = None
+    due_date: Day | None = None
+    original_due_date: Day | None = None
+    #: ISO 4217 code of ``currency_amount`` and ``currency_balance``.
+    currency: str | None = None
+    currency_amount: Amount | None = None
+    #: What is still open, in ``currency``.
+    currency_balance: Amount | None = None
+    #: The same in the client's own currency.
+    gl_amount: Amount | None = None
+    gl_balance: Amount | None = None
+    #: Norwegian payment reference.
+    kid: str | None = None
+    voucher_type: int | None = None
+    voucher_type_description: str | None = None
+    voucher_no: int | None = None
+    transaction_text: str | None = None
+    gl_case_no: int | None = None
+    gl_lot_no: int | None = None
+    gl_year: int | None = None
+    gl_period: int | None = None
+    external_id1: str | None = None
+    ledger_period_report_no: int | None = None
+    reserved_status: str | None = None
+    created_time: Timestamp | None = None
+
+
+class ArItemList(ArmModel):
+    """One page of AR items; the key ``arItems`` is assumed from the other lists (Q8)."""
+
+    summary: PageSummary
+    ar_items: list[ArItem]

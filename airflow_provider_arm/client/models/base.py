@@ -1,0 +1,169 @@
+"""What all ARM models share: camelCase on the wire, snake_case in Python, unknown fields kept, no value in errors."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic.alias_generators import to_camel
+
+from airflow_provider_arm.client.money import MAX_EXPONENT
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_MILLISECOND = 1000  # in microseconds
+
+
+def _exact_number(value: Any) -> Any:
+    if isinstance(value, float | bool):
+        msg = 'must be an exact number: a Decimal, a whole number or text such as "124.37", not a float'
+        raise ValueError(msg)  # noqa: TRY004 - pydantic turns only a ValueError into a field error
+    if isinstance(value, Decimal | int | str):
+        try:
+            number = Decimal(value)
+        except ArithmeticError:
+            msg = 'must be a number such as "124.37"'
+            raise ValueError(msg) from None
+        if not number.is_finite() or (number and abs(number.adjusted()) > MAX_EXPONENT):
+            msg = "must be a finite number of a sane size"
+            raise ValueError(msg)
+        return number
+    return value
+
+
+def _iso_date(value: Any) -> Any:
+    if type(value) is dt.date:
+        return value
+    if not (isinstance(value, str) and _DATE.fullmatch(value)):
+        msg = "must be a date written YYYY-MM-DD"
+        raise ValueError(msg)
+    try:
+        return dt.date.fromisoformat(value)
+    except ValueError:
+        msg = "must be a day that exists, written YYYY-MM-DD"
+        raise ValueError(msg) from None
+
+
+def _iso_timestamp(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = dt.datetime.fromisoformat(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, dt.datetime) or value.tzinfo is None:
+        msg = "must be a timestamp with an offset, such as 2025-02-27T17:03:36.176+01:00"
+        raise ValueError(msg)
+    return value
+
+
+def _write_timestamp(value: dt.datetime) -> str:
+    """Milliseconds and offset, as ARM writes them; microseconds only where there are any, so that nothing is cut."""
+    return value.isoformat(timespec="microseconds" if value.microsecond % _MILLISECOND else "milliseconds")
+
+
+#: An amount, rate or quantity: exact, never a float. Accepts ``Decimal``, ``int`` and text; written as a JSON number.
+Amount = Annotated[Decimal, BeforeValidator(_exact_number)]
+#: A day, ``YYYY-MM-DD`` on the wire.
+Day = Annotated[dt.date, BeforeValidator(_iso_date), PlainSerializer(dt.date.isoformat)]
+#: A moment with its offset, ``2025-02-27T17:03:36.176+01:00`` on the wire.
+Timestamp = Annotated[dt.datetime, BeforeValidator(_iso_timestamp), PlainSerializer(_write_timestamp)]
+
+
+class ArmModel(BaseModel):
+    """One JSON object of ARM.
+
+    Field names are snake_case in Python and camelCase on the wire; both are accepted as input. Keys that the model
+    does not know are kept and written back, because ARM adds fields. Only what was given is written
+    (``model_fields_set``): in an update a missing key keeps the value that ARM has.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        extra="allow",
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def from_wire(cls, data: Any) -> Self:
+        """Read a decoded JSON object.
+
+        :raises InvalidRecordError: naming the fields and what is wrong with them, without any value.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise InvalidRecordError(field_errors(error)) from None
+
+    def to_wire(self) -> dict[str, Any]:
+        """Give the JSON object back: wire names, only the keys that were given, numbers as ``int`` or ``Decimal``."""
+        return self.model_dump(by_alias=True, exclude_unset=True)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldIssue:
+    """What is wrong with one field of a record: ``field`` is the wire name, dotted; ``message`` holds no value."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        """Read as ``postalAddress.postalCode: must be text``."""
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+class InvalidRecordError(ValueError):
+    """A record does not fit its model; :attr:`issues` has every field that is wrong, in the record's order."""
+
+    def __init__(self, issues: list[FieldIssue]) -> None:
+        self.issues = issues
+        super().__init__("; ".join(str(issue) for issue in issues))
+
+
+#: pydantic's own words speak of "input" and "string"; these are for a person with a spreadsheet.
+_PLAIN_WORDS = {
+    "missing": "is required",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "decimal_type": "must be a number",
+    "decimal_parsing": "must be a number",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+}
+
+
+def field_errors(error: ValidationError) -> list[FieldIssue]:
+    """List what is wrong, by wire name; built from place and kind only, because the values are people's data."""
+    issues = []
+    for item in error.errors(include_url=False, include_input=False, include_context=True):
+        field = ".".join(str(part) for part in item["loc"])
+        message = _PLAIN_WORDS.get(item["type"])
+        if message is None:
+            message = item["msg"].removeprefix("Value error, ")
+        issues.append(FieldIssue(field, message))
+    return issues
+
+
+def wire_names(model: type[ArmModel]) -> tuple[str, ...]:
+    """Name the model's fields as they stand on the wire, in the model's order."""
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+def only_list(body: Mapping[str, Any], besides: frozenset[str]) -> tuple[str, list[Any]] | None:
+    """Find the one list in *body* whose key is not in *besides*; ``None`` where there is none or more than one.
+
+    ARM names a list by its content (``customers``, ``arItems``), and not every name is published.
+    """
+    lists = [(key, value) for key, value in body.items() if isinstance(value, list) and key not in besides]
+    return lists[0] if len(lists) == 1 else None

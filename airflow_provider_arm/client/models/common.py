@@ -1,0 +1,27 @@
+"""Pieces that several ARM objects share."""
+
+from __future__ import annotations
+
+from airflow_provider_arm.client.models.base import Amount, ArmModel
+
+
+class Metadata(ArmModel):
+    """Who asks: stands beside the record in every write body."""
+
+    #: The user that ARM notes for the change.
+    user_id: str | None = None
+
+
+class Distribution(ArmModel):
+    """How documents reach the customer."""
+
+    type: str | None = None
+    einvoice_code: int | None = None
+
+
+class CurrencyAmounts(ArmModel):
+    """Amounts in the document's currency."""
+
+    excl_vat: Amount | None = None
+    vat: Amount | None = None
+    incl_vat: Amount | None = None

@@ -1,0 +1,146 @@
+"""Customers of the ledger."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from airflow_provider_arm.client.models.base import Amount, ArmModel, Day
+from airflow_provider_arm.client.models.common import Distribution, Metadata
+from airflow_provider_arm.client.models.page import PageSummary
+
+
+class PostalAddress(ArmModel):
+    """A postal address. ARM treats it as one group: giving any field of it rewrites all of it."""
+
+    address_line1: str | None = None
+    address_line2: str | None = None
+    address_line3: str | None = None
+    postal_code: str | None = None
+    city_name: str | None = None
+    country_text: str | None = None
+    country_code: str | None = None
+
+
+class _CustomerFields(ArmModel):
+    """The fields that can be both read and written."""
+
+    #: The customer's number, chosen by the caller: the natural key of an upsert.
+    customer_no: str = Field(min_length=1)
+    name: str | None = None
+    customer_category: str | None = None
+    phone_no: str | None = None
+    secondary_phone_no: str | None = None
+    organization_no: str | None = None
+    date_of_birth: Day | None = None
+    year_of_birth: int | None = None
+    #: National identity number. Personal data.
+    ssn: str | None = None
+    ssn_country: str | None = None
+    informal_name: str | None = None
+    customer_group_code: str | None = None
+    price_net_or_gross: str | None = None
+    language: str | None = None
+    currency: str | None = None
+    seller_reference: str | None = None
+    buyer_reference: str | None = None
+    bank_account_no: str | None = None
+    stop_reminder_until: Day | None = None
+    stop_debt_collection_until: Day | None = None
+    stop_interest_calc_until: Day | None = None
+    due_days: int | None = None
+    vat_liable: bool | None = None
+    #: Per cent.
+    discount_rate: Amount | None = None
+    active_status_web: str | None = None
+    customer_message: str | None = None
+    limit_amount: Amount | None = None
+    postal_address: PostalAddress | None = None
+    email_address_document: list[str] | None = None
+    secondary_email_address: list[str] | None = None
+    distribution: Distribution | None = None
+    efaktura_block_ids: list[str] | None = None
+    peppol_block_ids: list[str] | None = None
+    digipost_block_ids: list[str] | None = None
+
+
+class Customer(_CustomerFields):
+    """A customer as ARM gives it."""
+
+    client_no: int | None = None
+    account_no: int | None = None
+    postal_return_status: int | None = None
+    postal_return_date: Day | None = None
+    organization_no_scheme: str | None = None
+    using_language: str | None = None
+    registration_status_code: str | None = None
+    registration_status_date: Day | None = None
+    postal_address_changed: Day | None = None
+
+
+#: Fields that ARM only gives (documented): in a write body they are somebody's mistake.
+READ_ONLY_FIELDS = tuple(name for name in Customer.model_fields if name not in _CustomerFields.model_fields)
+
+
+class CustomerWrite(_CustomerFields):
+    """A customer to create or update (upsert by ``customer_no``).
+
+    A key that is missing or null keeps the value that ARM has. The postal address is the exception: a partial one
+    would blank the rest of it, so it is refused here unless all seven fields are given (``""`` blanks on purpose).
+    """
+
+    stop_reminder_memo: str | None = None
+    stop_debt_collection_memo: str | None = None
+    stop_interest_calc_memo: str | None = None
+    #: ``NoUpdatePostalReturn`` is the one value that the reference shows.
+    options: list[str] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_read_only(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            names = {name: Customer.model_fields[name].alias or name for name in READ_ONLY_FIELDS}
+            given = sorted(alias for name, alias in names.items() if name in data or alias in data)
+            if given:
+                msg = f"{', '.join(given)} can only be read from ARM, not written: leave it out"
+                raise ValueError(msg)
+        return data
+
+    @model_validator(mode="after")
+    def _refuse_partial_address(self) -> Self:
+        address = self.postal_address
+        if address is not None:
+            missing = [
+                field.alias or name
+                for name, field in PostalAddress.model_fields.items()
+                if getattr(address, name) is None
+            ]
+            if missing:
+                msg = (
+                    f"postalAddress is incomplete: ARM would blank {', '.join(missing)}; "
+                    'give all fields of the address ("" blanks one on purpose) or leave the address out'
+                )
+                raise ValueError(msg)
+        return self
+
+
+class CustomerRequest(ArmModel):
+    """The body of POST and PUT for one customer."""
+
+    metadata: Metadata | None = None
+    customer: CustomerWrite
+
+
+class CustomerBatchRequest(ArmModel):
+    """The body of POST and PUT for a batch of customers."""
+
+    metadata: Metadata | None = None
+    customers: list[CustomerWrite]
+
+
+class CustomerList(ArmModel):
+    """One page of customers."""
+
+    summary: PageSummary
+    customers: list[Customer]
