@@ -1,0 +1,49 @@
+# Every target sets itself up: it needs make, git and Python 3.11 or newer with venv and pip, nothing else.
+# The first run makes a virtual environment from constraints.txt (half a minute); later runs find it ready.
+
+PYTHON ?= python3
+AIRFLOW ?= 3.3
+export PYTHON AIRFLOW
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint format bench build constraints clean
+
+help: ## Show this help
+	@echo "airflow-provider-arm"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
+		printf '  make %-12s %s\n' "$$name" "$$what"; done
+	@echo
+	@echo "  PYTHON=python3.12   another Python (3.11, 3.12, 3.13); default: $(PYTHON)"
+	@echo "  AIRFLOW=3.1         another Airflow (3.3 or 3.1); default: $(AIRFLOW)"
+	@echo "  ARGS=\"...\"          more arguments, for example: make test ARGS=\"-k batch -x\""
+
+demo: ## Run the quickstart DAG on a real Airflow against the sandbox, and sum up what happened
+	@scripts/run python scripts/demo.py $(ARGS)
+
+up: ## Start the sandbox and Airflow's UI to click around in; Ctrl-C ends both
+	@scripts/run python scripts/up.py $(ARGS)
+
+test: ## Run the whole test suite, with branch coverage of the client
+	@scripts/test $(ARGS)
+
+lint: ## Run every check: ruff, mypy, import-linter, check_tree
+	@scripts/lint
+
+format: ## Let ruff format the code and mend what it can mend safely
+	@scripts/run ruff format --quiet .
+	@scripts/run ruff check --fix --show-fixes .
+
+bench: ## Run the benchmarks
+	@scripts/bench $(ARGS)
+
+build: ## Build the sdist and the wheel into dist/
+	@scripts/run python -m build --installer uv $(ARGS)
+
+constraints: ## Pin the dependencies anew (ARGS=--upgrade: the newest of everything)
+	@scripts/update-constraints $(ARGS)
+
+clean: ## Remove all that make has made: environments, demo, caches, reports
+	@rm -rf .venv .venv-airflow-* .venv*.lock .demo dist build htmlcov .coverage .coverage.* \
+		.pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
