@@ -38,7 +38,7 @@ bench: ## Run the benchmarks
 	@scripts/bench $(ARGS)
 
 build: ## Build the sdist and the wheel into dist/
-	@scripts/run python -m build --installer uv $(ARGS)
+	@PIP_CONSTRAINT=constraints.txt scripts/run python -m build $(ARGS)
 
 constraints: ## Pin the dependencies anew (ARGS=--upgrade: the newest of everything)
 	@scripts/update-constraints $(ARGS)
