@@ -4,3 +4,77 @@ Importing this package loads nothing heavy: the clients are loaded when they are
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_arm.client.errors import (
+    ArmAuthenticationError,
+    ArmCapReachedError,
+    ArmConfigurationError,
+    ArmError,
+    ArmIncompleteListError,
+    ArmNotFoundError,
+    ArmPermissionError,
+    ArmThrottledError,
+    ArmUnavailableError,
+    ArmUnknownOutcomeError,
+    ArmUnreadableAnswerError,
+    ArmValidationError,
+    FieldIssue,
+    InvalidRecordError,
+    Phase,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_arm.client.arm_client import ArmClient
+    from airflow_provider_arm.client.async_client import AsyncArmClient
+    from airflow_provider_arm.client.auth import ClientCredentials, StaticToken
+    from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
+    from airflow_provider_arm.client.operations import Replay
+    from airflow_provider_arm.client.transport import Transport
+
+_LAZY = {
+    "ArmClient": "arm_client",
+    "AsyncArmClient": "async_client",
+    "BatchState": "batch_state",
+    "BatchStatus": "batch_state",
+    "ClientCredentials": "auth",
+    "Replay": "operations",
+    "StaticToken": "auth",
+    "Transport": "transport",
+}
+
+__all__ = [
+    "ArmAuthenticationError",
+    "ArmCapReachedError",
+    "ArmClient",
+    "ArmConfigurationError",
+    "ArmError",
+    "ArmIncompleteListError",
+    "ArmNotFoundError",
+    "ArmPermissionError",
+    "ArmThrottledError",
+    "ArmUnavailableError",
+    "ArmUnknownOutcomeError",
+    "ArmUnreadableAnswerError",
+    "ArmValidationError",
+    "AsyncArmClient",
+    "BatchState",
+    "BatchStatus",
+    "ClientCredentials",
+    "FieldIssue",
+    "InvalidRecordError",
+    "Phase",
+    "Replay",
+    "StaticToken",
+    "Transport",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a client when it is first asked for."""
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 from pydantic.alias_generators import to_camel
 
+from airflow_provider_arm.client.errors import FieldIssue, InvalidRecordError
 from airflow_provider_arm.client.money import MAX_EXPONENT
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -103,26 +103,6 @@ class ArmModel(BaseModel):
     def to_wire(self) -> dict[str, Any]:
         """Give the JSON object back: wire names, only the keys that were given, numbers as ``int`` or ``Decimal``."""
         return self.model_dump(by_alias=True, exclude_unset=True)
-
-
-@dataclass(frozen=True, slots=True)
-class FieldIssue:
-    """What is wrong with one field of a record: ``field`` is the wire name, dotted; ``message`` holds no value."""
-
-    field: str
-    message: str
-
-    def __str__(self) -> str:
-        """Read as ``postalAddress.postalCode: must be text``."""
-        return f"{self.field}: {self.message}" if self.field else self.message
-
-
-class InvalidRecordError(ValueError):
-    """A record does not fit its model; :attr:`issues` has every field that is wrong, in the record's order."""
-
-    def __init__(self, issues: list[FieldIssue]) -> None:
-        self.issues = issues
-        super().__init__("; ".join(str(issue) for issue in issues))
 
 
 #: pydantic's own words speak of "input" and "string"; these are for a person with a spreadsheet.

@@ -1,0 +1,354 @@
+"""The synchronous client."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import http.cookiejar
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import requests
+import urllib3
+
+from airflow_provider_arm.client.addresses import BaseUrl, check_address
+from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
+from airflow_provider_arm.client.auth import ClientCredentials, StaticToken, TokenKeeper
+from airflow_provider_arm.client.endpoints import (
+    Endpoints,
+    Record,
+    batch_reader,
+    free_operation,
+    read_json,
+    read_model,
+    read_receipt,
+    to_wire,
+    to_wire_list,
+    write_reader,
+)
+from airflow_provider_arm.client.errors import ArmConfigurationError, Phase
+from airflow_provider_arm.client.exchange import Flow, NeedToken, Outcome, Pause, Rules, Send, authorize, call
+from airflow_provider_arm.client.models import ArItem, ArmModel, BatchReceipt, Customer, Document, WriteAnswer
+from airflow_provider_arm.client.paging import LARGEST_PAGE, Cursor, Page, PageRequest, PageWalk, read_page
+from airflow_provider_arm.client.retry import Clock, RetryPolicy, SystemClock
+from airflow_provider_arm.client.transport import Transport, proxies_for
+from airflow_provider_arm.client.wire import Answer, Lost, Request
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from airflow_provider_arm.client.batch_state import BatchStatus
+    from airflow_provider_arm.client.operations import Operation, Replay
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+M = TypeVar("M", bound=ArmModel)
+Filters = Mapping[str, Any]
+
+
+class ArmClient:
+    """Talks to ARM. Safe to share between threads: each has its own connections, all share one token.
+
+    :param base_url: such as ``https://api.staging.amili.no/arm/v1``.
+    :param client_no: the ARM client whose ledger is meant; calls under ``/clients/`` need it.
+    :param user_id: the user that ARM notes for writes.
+    :param timeout: seconds without a byte after which a call counts as lost; default 30.
+    :param ca_bundle: path of a PEM file to trust instead of the usual certificates.
+    :param on_token: called with every new token, to mask it in logs.
+    :raises ArmConfigurationError: the address is not usable (see ``client.addresses``).
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: ClientCredentials | StaticToken,
+        *,
+        client_no: int | None = None,
+        user_id: str | None = None,
+        transport: Transport | None = None,
+        assumptions: Assumptions = DEFAULT_ASSUMPTIONS,
+        retry: RetryPolicy | None = None,
+        clock: Clock | None = None,
+        on_token: Callable[[str], object] | None = None,
+    ) -> None:
+        if isinstance(credentials, ClientCredentials):
+            check_address(credentials.auth_url, "auth_url of the connection")
+        self._endpoints = Endpoints(BaseUrl.parse(base_url), client_no, user_id)
+        self._credentials = credentials
+        self._transport = transport or Transport()
+        self._rules = Rules(retry or RetryPolicy(), clock or SystemClock(), assumptions)
+        self._keeper = TokenKeeper(on_token)
+        self._token_lock = threading.Lock()
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+
+    @property
+    def base_url(self) -> str:
+        """ARM's base URL."""
+        return self._endpoints.base.url
+
+    @property
+    def client_no(self) -> int | None:
+        """The ARM client whose ledger is meant."""
+        return self._endpoints.client_no
+
+    # ---- customers
+
+    def get_customer(self, customer_no: str, *, expand: str | None = None, language: str | None = None) -> Customer:
+        """GET one customer.
+
+        :raises ArmNotFoundError: there is none.
+        """
+        params = {"expand": expand, "userid": self._endpoints.user_id}
+        return self._get("get_customer", {"customerno": customer_no}, params, Customer, language)
+
+    def list_customers(self, filters: Filters | None = None, *, page_size: int = LARGEST_PAGE) -> Cursor[Customer]:
+        """GET a list of customers; *filters* are passed through."""
+        return self.cursor("list_customers", Customer, filters, page_size=page_size)
+
+    def upsert_customer(self, customer: Record) -> WriteAnswer:
+        """POST one customer: created, or updated where the number exists; processed at once.
+
+        :raises InvalidRecordError: it does not fit the model; nothing was sent.
+        :raises ArmValidationError: ARM refused it.
+        """
+        return self._write_one("upsert_customer", customer)
+
+    def update_customer(self, customer: Record) -> WriteAnswer:
+        """PUT one customer; keys that are missing keep what ARM has. Raises as :meth:`upsert_customer`."""
+        return self._write_one("update_customer", customer)
+
+    def delete_customer(self, customer_no: str, *, options: str | None = None) -> WriteAnswer:
+        """DELETE a customer; ARM allows it only without documents and AR items.
+
+        :raises ArmNotFoundError: there is none (also after an earlier try whose answer was lost).
+        """
+        operation = self._endpoints.operation("delete_customer")
+        request = self._endpoints.read_request(operation, {"customerno": customer_no}, {"options": options})
+        return self._call(request, write_reader(None, self._rules.assumptions))
+
+    # ---- batches
+
+    def submit_batch(self, name: str, records: Sequence[Record]) -> BatchReceipt:
+        """Submit a batch by the operation *name* (``create_customer_batch``, ``create_document_batch``, ...).
+
+        ARM stores it and processes it later; keep the receipt's ``batch_uuid``: nothing else finds the batch again.
+
+        :raises InvalidRecordError: records do not fit; nothing was sent.
+        :raises ArmUnknownOutcomeError: documents may or may not have been taken; look before sending again.
+        :raises ArmUnreadableAnswerError: also where ARM gave no batchUuid.
+        """
+        operation = self._endpoints.operation(name)
+        if not records:
+            msg = f"a batch of no records makes no sense ({operation.label})"
+            raise ArmConfigurationError(msg)
+        request = self._endpoints.write_request(operation, to_wire_list(operation.record, records))
+        return self._call(request, read_receipt)
+
+    def get_batch(self, batch_uuid: str) -> BatchStatus:
+        """GET one batch and decide what it is.
+
+        :raises ArmNotFoundError: ARM does not know it.
+        """
+        request = self._endpoints.read_request(self._endpoints.operation("get_batch"), {"batchuuid": batch_uuid})
+        return self._call(request, batch_reader(self._rules.assumptions))
+
+    # ---- AR items, documents
+
+    def get_ar_item(self, ar_item_id: str, *, expand: str | None = None, language: str | None = None) -> ArItem:
+        """GET one AR item.
+
+        :raises ArmNotFoundError: there is none.
+        """
+        params = {"expand": expand, "userid": self._endpoints.user_id}
+        return self._get("get_ar_item", {"aritemid": ar_item_id}, params, ArItem, language)
+
+    def list_ar_items(self, filters: Filters | None = None, *, page_size: int = LARGEST_PAGE) -> Cursor[ArItem]:
+        """GET a list of AR items; *filters* are passed through."""
+        return self.cursor("list_ar_items", ArItem, filters, page_size=page_size)
+
+    def get_document(self, document_no: str, *, language: str | None = None) -> Document:
+        """GET one document.
+
+        :raises ArmNotFoundError: there is none.
+        """
+        return self._get("get_document", {"documentno": document_no}, {}, Document, language)
+
+    # ---- everything else
+
+    def call(
+        self,
+        name: str,
+        *,
+        path: Mapping[str, Any] | None = None,
+        params: Filters | None = None,
+        record: Any = None,
+    ) -> Any:
+        """Make any call of the operations table; gives the decoded answer, numbers exact.
+
+        :param record: for a write, what stands under the operation's key in the body.
+        """
+        operation = self._endpoints.operation(name)
+        if record is None:
+            return self._call(self._endpoints.read_request(operation, path, params), read_json)
+        return self._call(self._endpoints.write_request(operation, record, path), read_json)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Filters | None = None,
+        json: Any = None,
+        replay: Replay | None = None,
+    ) -> Any:
+        """Call what the reference documents by title only.
+
+        :param path: under the base URL, from ``/``, quoted where needed.
+        :param replay: whether a repeat is safe; left out, GET is and nothing else.
+        :return: the decoded answer, numbers exact.
+        """
+        if not path.startswith("/"):
+            msg = "path must start with / (it is put under the base URL)"
+            raise ArmConfigurationError(msg)
+        operation = free_operation(method, path, replay)
+        return self._call(self._endpoints.raw_request(operation, path, params, json), read_json)
+
+    def cursor(
+        self, name: str, model: type[M], filters: Filters | None = None, *, page_size: int = LARGEST_PAGE
+    ) -> Cursor[M]:
+        """Walk any list of the operations table."""
+        operation = self._endpoints.operation(name)
+
+        def start() -> PageWalk:
+            return PageWalk(filters or {}, page_size, self._endpoints.base, operation.label)
+
+        def fetch(due: PageRequest) -> Page[M]:
+            request = self._endpoints.page_request(operation, due.params, due.url)
+            return self._call(request, lambda answer: read_page(answer, operation.key, model))
+
+        return Cursor(start, fetch, self._rules.assumptions)
+
+    def check(self) -> None:
+        """Make one cheap read: host, credentials, client number and permission are good if it returns."""
+        bounded = {"maximumcount": 1}
+        next(self.cursor("list_customers", Customer, bounded, page_size=1).pages(), None)
+
+    # ---- life
+
+    def close(self) -> None:
+        """Close all connections."""
+        while self._sessions:
+            self._sessions.pop().close()
+        self._local = threading.local()
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all connections."""
+        self.close()
+
+    # ---- the machine
+
+    def _get(self, name: str, path: Mapping[str, Any], params: Filters, model: type[M], language: str | None) -> M:
+        request = self._endpoints.read_request(self._endpoints.operation(name), path, params, language)
+        return self._call(request, read_model(model))
+
+    def _write_one(self, name: str, record: Record) -> WriteAnswer:
+        operation: Operation = self._endpoints.operation(name)
+        wire = to_wire(operation.record, record)
+        request = self._endpoints.write_request(operation, wire)
+        return self._call(request, write_reader(wire, self._rules.assumptions))
+
+    def _call(self, request: Request, read: Callable[[Answer], T]) -> T:
+        return self._run(call(request, read, self._rules))
+
+    def _run(self, flow: Flow[T]) -> T:
+        outcome: Outcome = None
+        while True:
+            try:
+                step = flow.send(outcome)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            outcome = self._do(step)
+
+    def _do(self, step: Send | Pause | NeedToken) -> Outcome:
+        match step:
+            case Send():
+                return self._send(step)
+            case Pause():
+                self._rules.clock.sleep(step.seconds)
+                return None
+            case NeedToken():
+                with self._token_lock:
+                    return self._run(authorize(self._credentials, self._keeper, step.rejected, self._rules))
+
+    def _send(self, step: Send) -> Answer | Lost:
+        request = step.request
+        headers = dict(request.headers)
+        if step.token is not None:
+            headers["Authorization"] = f"Bearer {step.token}"
+        started = self._rules.clock.monotonic()
+        try:
+            response = self._session().request(
+                request.operation.method,
+                request.url,
+                data=request.body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=(self._transport.connect_timeout, self._transport.timeout),
+                proxies=proxies_for(request.url),
+            )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            return classify(error)
+        log.debug(
+            "%s -> %d, %d bytes, %.0f ms",
+            request.operation.label,
+            response.status_code,
+            len(response.content),
+            (self._rules.clock.monotonic() - started) * 1000,
+        )
+        lower = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, lower, response.content)
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.trust_env = False  # no .netrc; proxies and certificates are given explicitly
+            session.verify = self._transport.ca_file()
+            session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+            self._local.session = session
+            self._sessions.append(session)
+        return session
+
+
+def classify(error: Exception) -> Lost:
+    """Say how far a request certainly got that ended in *error*. What is not known to be unsent, may have been sent."""
+    reason = error
+    with contextlib.suppress(AttributeError, IndexError):
+        # requests wraps urllib3's MaxRetryError, which has the cause as its reason.
+        reason = getattr(error.args[0], "reason", None) or error
+    if isinstance(reason, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(reason):
+        return Lost(Phase.NOT_SENT, "its certificate is not trusted (ca_bundle of the connection?)")
+    if isinstance(reason, urllib3.exceptions.NameResolutionError):
+        return Lost(Phase.NOT_SENT, "its name is not known (host of the connection?)")
+    if isinstance(error, requests.ConnectTimeout) or isinstance(reason, urllib3.exceptions.ConnectTimeoutError):
+        return Lost(Phase.NOT_SENT, "no connection in time")
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        return Lost(Phase.NOT_SENT, "the connection was refused")
+    if isinstance(reason, urllib3.exceptions.ProxyError):
+        return Lost(Phase.NOT_SENT, "the proxy did not connect")
+    if isinstance(error, requests.Timeout):
+        return Lost(Phase.MAYBE_SENT, "no answer in time")
+    if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
+        return Lost(Phase.MAYBE_SENT, "the answer broke off")
+    return Lost(Phase.MAYBE_SENT, "the connection was lost")

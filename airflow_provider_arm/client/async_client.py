@@ -1,0 +1,172 @@
+"""The asynchronous client: the same decisions as the synchronous one, awaited. It has what a trigger needs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import aiohttp
+import yarl
+
+from airflow_provider_arm.client.addresses import BaseUrl, check_address
+from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
+from airflow_provider_arm.client.auth import ClientCredentials, StaticToken, TokenKeeper
+from airflow_provider_arm.client.endpoints import Endpoints, batch_reader, read_json
+from airflow_provider_arm.client.errors import Phase
+from airflow_provider_arm.client.exchange import Flow, NeedToken, Outcome, Pause, Rules, Send, authorize, call
+from airflow_provider_arm.client.retry import Clock, RetryPolicy, SystemClock
+from airflow_provider_arm.client.transport import Transport, proxies_for
+from airflow_provider_arm.client.wire import Answer, Lost, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from airflow_provider_arm.client.batch_state import BatchStatus
+
+log = logging.getLogger(__name__)
+
+#: Connections that one client opens at most: a thousand polls a second need about forty at 20 ms.
+MAX_CONNECTIONS = 64
+
+T = TypeVar("T")
+
+
+class AsyncArmClient:
+    """Talks to ARM from one event loop. Arguments as :class:`~airflow_provider_arm.client.ArmClient`."""
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: ClientCredentials | StaticToken,
+        *,
+        client_no: int | None = None,
+        user_id: str | None = None,
+        transport: Transport | None = None,
+        assumptions: Assumptions = DEFAULT_ASSUMPTIONS,
+        retry: RetryPolicy | None = None,
+        clock: Clock | None = None,
+        on_token: Callable[[str], object] | None = None,
+    ) -> None:
+        if isinstance(credentials, ClientCredentials):
+            check_address(credentials.auth_url, "auth_url of the connection")
+        self._endpoints = Endpoints(BaseUrl.parse(base_url), client_no, user_id)
+        self._credentials = credentials
+        self._transport = transport or Transport()
+        self._rules = Rules(retry or RetryPolicy(), clock or SystemClock(), assumptions)
+        self._keeper = TokenKeeper(on_token)
+        self._token_lock = asyncio.Lock()
+        self._http: aiohttp.ClientSession | None = None
+
+    async def get_batch(self, batch_uuid: str, *, client_no: int | None = None) -> BatchStatus:
+        """GET one batch and decide what it is.
+
+        :param client_no: another ARM client than the connection's.
+        :raises ArmNotFoundError: ARM does not know it.
+        """
+        endpoints = self._endpoints.for_client(client_no)
+        request = endpoints.read_request(endpoints.operation("get_batch"), {"batchuuid": batch_uuid})
+        return await self._call(request, batch_reader(self._rules.assumptions))
+
+    async def call(
+        self, name: str, *, path: Mapping[str, Any] | None = None, params: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Make any reading call of the operations table; gives the decoded answer, numbers exact."""
+        request = self._endpoints.read_request(self._endpoints.operation(name), path, params)
+        return await self._call(request, read_json)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def __aenter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all connections."""
+        await self.close()
+
+    async def _call(self, request: Request, read: Callable[[Answer], T]) -> T:
+        return await self._run(call(request, read, self._rules))
+
+    async def _run(self, flow: Flow[T]) -> T:
+        outcome: Outcome = None
+        while True:
+            try:
+                step = flow.send(outcome)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            outcome = await self._do(step)
+
+    async def _do(self, step: Send | Pause | NeedToken) -> Outcome:
+        match step:
+            case Send():
+                return await self._send(step)
+            case Pause():
+                await self._rules.clock.asleep(step.seconds)
+                return None
+            case NeedToken():
+                async with self._token_lock:
+                    return await self._run(authorize(self._credentials, self._keeper, step.rejected, self._rules))
+
+    async def _send(self, step: Send) -> Answer | Lost:
+        request = step.request
+        headers = dict(request.headers)
+        if step.token is not None:
+            headers["Authorization"] = f"Bearer {step.token}"
+        url = yarl.URL(request.url, encoded=True)
+        proxies = proxies_for(request.url)
+        try:
+            async with self._session().request(
+                request.operation.method,
+                url,
+                data=request.body,
+                headers=headers,
+                allow_redirects=False,
+                proxy=proxies.get(url.scheme) or proxies.get("all"),
+            ) as response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return classify(error)
+        lower = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, lower, body)
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None or self._http.closed:
+            context = ssl.create_default_context(cafile=self._transport.ca_file())
+            self._http = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=context),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=self._transport.connect_timeout, sock_read=self._transport.timeout
+                ),
+                trust_env=False,
+            )
+        return self._http
+
+
+def classify(error: Exception) -> Lost:
+    """Say how far a request certainly got that ended in *error*. What is not known to be unsent, may have been sent."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return Lost(Phase.NOT_SENT, "its certificate is not trusted (ca_bundle of the connection?)")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Lost(Phase.NOT_SENT, "its name is not known (host of the connection?)")
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return Lost(Phase.NOT_SENT, "no connection in time")
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        return Lost(Phase.NOT_SENT, "the proxy did not connect")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Lost(Phase.NOT_SENT, "the connection was refused")
+    if isinstance(error, TimeoutError):
+        return Lost(Phase.MAYBE_SENT, "no answer in time")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return Lost(Phase.MAYBE_SENT, "the answer broke off")
+    return Lost(Phase.MAYBE_SENT, "the connection was lost")

@@ -1,0 +1,204 @@
+"""From a method call to a request and back: what both clients share of the operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_arm import __version__
+from airflow_provider_arm.client import money
+from airflow_provider_arm.client.addresses import BaseUrl, fill
+from airflow_provider_arm.client.batch_state import BatchState, BatchStatus, decide
+from airflow_provider_arm.client.errors import ArmConfigurationError, FieldIssue, InvalidRecordError
+from airflow_provider_arm.client.failures import field_issues
+from airflow_provider_arm.client.models import ArmModel, BatchReceipt, WriteAnswer
+from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
+from airflow_provider_arm.client.redaction import mask
+from airflow_provider_arm.client.wire import Answer, RefusedAnswerError, Request, UnusableAnswerError
+
+if TYPE_CHECKING:
+    from airflow_provider_arm.client.assumptions import Assumptions
+
+_NO_CONTENT = 204
+_HEADERS = {"Accept": "application/json", "User-Agent": f"airflow-provider-arm/{__version__}"}
+
+M = TypeVar("M", bound=ArmModel)
+#: A record as the caller has it: a model, or a mapping by wire or Python names.
+Record = ArmModel | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Builds requests for one base URL, client number and user."""
+
+    base: BaseUrl
+    client_no: int | None = None
+    user_id: str | None = None
+
+    def for_client(self, client_no: int | None) -> Endpoints:
+        """Give the same for another ARM client; ``None`` leaves it."""
+        return self if client_no is None else replace(self, client_no=client_no)
+
+    def operation(self, name: str) -> Operation:
+        """Look an operation up.
+
+        :raises ArmConfigurationError: there is none of that name; the message lists them.
+        """
+        try:
+            return OPERATIONS[name]
+        except KeyError:
+            msg = f"there is no operation {name!r}; there are {', '.join(sorted(OPERATIONS))}"
+            raise ArmConfigurationError(msg) from None
+
+    def read_request(
+        self,
+        operation: Operation,
+        path: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        language: str | None = None,
+    ) -> Request:
+        """Build a GET or DELETE.
+
+        :param language: sent as ``Accept-Language`` (documented on single reads).
+        """
+        headers = dict(_HEADERS)
+        if language:
+            headers["Accept-Language"] = language
+        return Request(operation, self.base.join(self._path(operation, path), params), headers)
+
+    def page_request(self, operation: Operation, params: Mapping[str, Any] | None, url: str | None) -> Request:
+        """Build the call for one page: by query under the list's own path, or ARM's own address."""
+        if url is not None:
+            return Request(operation, url, dict(_HEADERS))
+        return self.read_request(operation, params=params)
+
+    def write_request(
+        self, operation: Operation, record: Any, path: Mapping[str, Any] | None = None, *, user_id: str | None = None
+    ) -> Request:
+        """Build a POST or PUT: the record or records under the operation's key, with the user beside them.
+
+        :raises InvalidRecordError: an amount is a float or not finite.
+        """
+        body: dict[str, Any] = {}
+        user = user_id or self.user_id
+        if user:
+            body["metadata"] = {"userId": user}
+        body[operation.key or "record"] = record
+        return self.raw_request(operation, self._path(operation, path), None, body)
+
+    def raw_request(self, operation: Operation, path: str, params: Mapping[str, Any] | None, body: Any) -> Request:
+        """Build any call with a ready body."""
+        headers = dict(_HEADERS)
+        data = None
+        if body is not None:
+            try:
+                data = money.encode(body)
+            except money.InexactNumberError as error:
+                raise InvalidRecordError([FieldIssue("", str(error))]) from None
+            headers["Content-Type"] = "application/json"
+        return Request(operation, self.base.join(path, params), headers, data, record=body)
+
+    def _path(self, operation: Operation, values: Mapping[str, Any] | None) -> str:
+        if "{clientno}" in operation.path and self.client_no is None:
+            msg = "client_no is missing: set it in the connection's extra or as an argument"
+            raise ArmConfigurationError(msg)
+        return fill(operation.path, {"clientno": self.client_no, **(values or {})})
+
+
+def free_operation(method: str, path: str, replay: Replay | None) -> Operation:
+    """Make a row for a call that the table does not have.
+
+    :param replay: left out, a GET is safe and anything else is never repeated.
+    """
+    method = method.upper()
+    chosen = replay if replay is not None else Replay.SAFE if method == "GET" else Replay.NEVER
+    return Operation("request", method, path, chosen, documented=False)
+
+
+def to_wire(model: type[ArmModel] | None, record: Record) -> dict[str, Any]:
+    """Check one record against its model and give what goes on the wire.
+
+    :raises InvalidRecordError: with every field that is wrong.
+    """
+    if model is None:
+        return record.to_wire() if isinstance(record, ArmModel) else dict(record)
+    if isinstance(record, ArmModel):
+        record = record.to_wire()
+    return model.from_wire(dict(record)).to_wire()
+
+
+def to_wire_list(model: type[ArmModel] | None, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Check the records of a batch.
+
+    :raises InvalidRecordError: with every field that is wrong in every record, as ``[3].name``.
+    """
+    issues: list[FieldIssue] = []
+    wires = []
+    for number, record in enumerate(records):
+        try:
+            wires.append(to_wire(model, record))
+        except InvalidRecordError as error:
+            issues += [FieldIssue(f"[{number}].{issue.field}".rstrip("."), issue.message) for issue in error.errors]
+    if issues:
+        raise InvalidRecordError(issues)
+    return wires
+
+
+def read_json(answer: Answer) -> Any:
+    """Decode exactly; ``None`` for 204."""
+    return None if answer.status == _NO_CONTENT else money.decode(answer.body)
+
+
+def read_model(model: type[M]) -> Callable[[Answer], M]:
+    """Make a reader for one object."""
+
+    def read(answer: Answer) -> M:
+        return model.from_wire(money.decode(answer.body))
+
+    return read
+
+
+def write_reader(record: Any, assumptions: Assumptions) -> Callable[[Answer], WriteAnswer]:
+    """Make a reader for the answer to one written record: only a known success word is success."""
+
+    def read(answer: Answer) -> WriteAnswer:
+        body = money.decode(answer.body)
+        written = WriteAnswer.from_wire(body)
+        word = (written.status or "").upper()
+        if word in assumptions.success_words:
+            return written
+        issues = field_issues(body, record)
+        said = "; ".join(str(issue) for issue in issues) or mask(written.message or "", record)
+        why = f"status {mask(word) or 'missing'}" + (f": {said}" if said else "")
+        if word in assumptions.failure_words:
+            raise RefusedAnswerError(why, issues)
+        raise UnusableAnswerError(why, again=False)
+
+    return read
+
+
+def read_receipt(answer: Answer) -> BatchReceipt:
+    """Read the answer to a submitted batch; one without a batchUuid cannot be followed and is no success (Q1)."""
+    body = money.decode(answer.body)
+    receipt = BatchReceipt.from_wire(body)
+    if not receipt.batch_uuid:
+        why = f"no batchUuid, so the batch cannot be followed: {mask(answer.body.decode(errors='replace'))}"
+        raise UnusableAnswerError(why, again=False)
+    return receipt
+
+
+def batch_reader(assumptions: Assumptions) -> Callable[[Answer], BatchStatus]:
+    """Make a reader for a batch's state."""
+
+    def read(answer: Answer) -> BatchStatus:
+        try:
+            body = money.decode(answer.body)
+        except ValueError:
+            status = decide(answer.status, None, assumptions)
+            if status.state is BatchState.UNREADABLE:
+                raise
+            return status
+        return decide(answer.status, body, assumptions)
+
+    return read

@@ -1,0 +1,230 @@
+"""Lists: page 1 names a query that the server keeps; the other pages are asked for by it.
+
+A list comes whole or raises. Decisions are in :class:`PageWalk`, without I/O; :class:`Cursor` is the synchronous use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.client.errors import (
+    ArmCapReachedError,
+    ArmConfigurationError,
+    ArmError,
+    ArmIncompleteListError,
+)
+from airflow_provider_arm.client.models import ArmModel, PageSummary
+from airflow_provider_arm.client.wire import Answer, UnusableAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from airflow_provider_arm.client.addresses import BaseUrl
+    from airflow_provider_arm.client.assumptions import Assumptions
+
+#: Largest page that ARM gives (documented); a list needs the fewest round trips with it.
+LARGEST_PAGE = 1000
+_NOT_FOUND = 404
+_NO_CONTENT = 204
+_SUMMARY = "summary"
+
+M = TypeVar("M", bound=ArmModel)
+
+_object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@dataclass(frozen=True)
+class Page(Generic[M]):
+    """One page: its summary, and each record both as ARM's own bytes and, when asked for, as a model."""
+
+    summary: PageSummary
+    #: Each record's JSON text exactly as ARM wrote it.
+    texts: list[bytes] = field(repr=False)
+    model: type[M] = field(repr=False)
+
+    @cached_property
+    def items(self) -> list[M]:
+        """The records as models.
+
+        :raises InvalidRecordError: a record does not fit its model.
+        """
+        return [self.model.from_wire(money.decode(text)) for text in self.texts]
+
+
+def read_page(answer: Answer, key: str | None, model: type[M]) -> Page[M]:
+    """Split a page's body into its records without changing a byte of them.
+
+    :param key: the plural under which the records should stand; any other name is taken if it is the only list (Q8).
+    :raises ValueError: the body is no page.
+    """
+    if answer.status == _NO_CONTENT:
+        return Page(PageSummary(total_count=0, total_pages=0), [], model)
+    body = _object_decoder.decode(answer.body)
+    if _SUMMARY not in body:
+        msg = "JSON that has no summary, so it is no page of a list"
+        raise UnusableAnswerError(msg)
+    summary = PageSummary.from_wire(money.decode(bytes(body[_SUMMARY])))
+    lists = {name: raw for name, raw in body.items() if bytes(memoryview(raw)[:1]) == b"["}
+    raw = lists.get(key) if key in lists else next(iter(lists.values())) if len(lists) == 1 else None
+    if raw is None:
+        msg = "JSON that has not one list of records beside its summary"
+        raise UnusableAnswerError(msg)
+    return Page(summary, [bytes(record) for record in _list_decoder.decode(raw)], model)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """What to ask for next: query parameters under the list's own path, or ARM's own address of the next page."""
+
+    number: int
+    params: Mapping[str, Any] | None = None
+    url: str | None = None
+
+
+class PageWalk:
+    """Decides which page comes next and whether the list came whole.
+
+    :param filters: passed through to ARM on page 1, unchanged. With ``maximumcount`` among them the caller wants at
+        most so many, and reaching that is no error.
+    """
+
+    def __init__(self, filters: Mapping[str, Any], page_size: int, base: BaseUrl, label: str) -> None:
+        self._params = {"pagesize": page_size, **filters}
+        self._bounded = "maximumcount" in filters
+        self._base = base
+        self._label = label
+        self._next: PageRequest | None = PageRequest(1, params=self._params)
+        self._first: PageSummary | None = None
+        self._last_url: str | None = None
+        self.rows = 0
+        self.pages = 0
+
+    def next_request(self) -> PageRequest | None:
+        """Say what to ask for, or ``None`` when the list is whole."""
+        return self._next
+
+    def accept(self, page: Page[Any]) -> None:
+        """Take the page that was asked for.
+
+        :raises ArmIncompleteListError: it is not the page that was due, or it was the last and rows are missing.
+        :raises ArmCapReachedError: more records match than ARM gives.
+        :raises ArmConfigurationError: the next page is on another host; the token is not sent there.
+        """
+        due, summary = self._next, page.summary
+        if due is None:  # pragma: no cover - a caller's programming error
+            msg = "no page was due"
+            raise RuntimeError(msg)
+        if summary.page_no is not None and summary.page_no != due.number:
+            self._fail(f"page {due.number} was asked for and page {summary.page_no} came")
+        if self._first is None:
+            self._first = summary
+            self._check_cap(summary)
+        self.pages += 1
+        self.rows += len(page.texts)
+        self._next = self._following(due, page)
+        if self._next is None:
+            self._check_whole()
+
+    def lost(self, error: ArmError, assumptions: Assumptions) -> ArmError | None:
+        """Say what it means that the page could not be had: the error to raise, or ``None`` for an empty list."""
+        if self._next is not None and self._next.number > 1:
+            if error.status_code in assumptions.expired_query_codes:
+                return ArmIncompleteListError(
+                    f"the list stopped at page {self._next.number} because ARM no longer keeps its query "
+                    f"({error.status_code}, {self._label}); ask again from the start",
+                    operation=self._label,
+                    status_code=error.status_code,
+                )
+        elif error.status_code == _NOT_FOUND and assumptions.empty_list_is_404:
+            self._next = None
+            return None
+        return error
+
+    def _following(self, due: PageRequest, page: Page[Any]) -> PageRequest | None:
+        total = self._first.total_pages if self._first else None
+        query_id = self._first.query_id if self._first else None
+        url = page.summary.next_page
+        if total is not None:
+            if due.number >= total:
+                return None
+        elif not url or url == self._last_url or not page.texts:
+            return None
+        self._last_url = url
+        if query_id:
+            return PageRequest(due.number + 1, params={"query": query_id, "pageno": due.number + 1})
+        if not url:
+            self._fail(f"page {due.number} of {total} names neither a query nor a next page")
+        elif not self._base.owns(url):
+            msg = (
+                f"ARM's list names a next page on another host ({self._label}): "
+                "the token is never sent there; check the host of the connection"
+            )
+            raise ArmConfigurationError(msg, operation=self._label)
+        return PageRequest(due.number + 1, url=url)
+
+    def _check_cap(self, summary: PageSummary) -> None:
+        total, most = summary.total_count, summary.maximum_count
+        if self._bounded or total is None or most is None or total < most:
+            return
+        msg = (
+            f"{total} records match and ARM gives at most {most} per query ({self._label}): "
+            "narrow the filters or split the period, because the rest would be missing"
+        )
+        raise ArmCapReachedError(msg, operation=self._label)
+
+    def _check_whole(self) -> None:
+        total = self._first.total_count if self._first else None
+        if total is None or self.rows == total or self._bounded:
+            return
+        self._fail(f"ARM counted {total} records and gave {self.rows}")
+
+    def _fail(self, what: str) -> None:
+        msg = f"the list did not come whole: {what} ({self._label}); ask again from the start"
+        raise ArmIncompleteListError(msg, operation=self._label)
+
+
+class Cursor(Generic[M]):
+    """A list to be walked, page by page or item by item. Each walk asks ARM anew.
+
+    :param fetch: gets one page.
+    """
+
+    def __init__(
+        self, start: Callable[[], PageWalk], fetch: Callable[[PageRequest], Page[M]], assumptions: Assumptions
+    ) -> None:
+        self._start = start
+        self._fetch = fetch
+        self._assumptions = assumptions
+
+    def pages(self) -> Iterator[Page[M]]:
+        """Give the pages in order.
+
+        :raises ArmIncompleteListError: the list did not come whole (at the latest after its last page).
+        """
+        walk = self._start()
+        while (request := walk.next_request()) is not None:
+            try:
+                page = self._fetch(request)
+            except ArmError as error:
+                reason = walk.lost(error, self._assumptions)
+                if reason is not None:
+                    raise reason from None
+                return
+            # First accept, then give: a page that must not be there is never seen.
+            walk.accept(page)
+            yield page
+
+    def items(self) -> Iterator[M]:
+        """Give the records in order, as models. Raises as :meth:`pages`, and where a record does not fit."""
+        for page in self.pages():
+            yield from page.items
+
+    def __iter__(self) -> Iterator[M]:
+        """Walk the items."""
+        return self.items()

@@ -1,0 +1,62 @@
+"""One request, and the two things that can come of it: an answer, or a loss whose phase is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_arm.client.errors import FieldIssue, Phase
+    from airflow_provider_arm.client.operations import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is put on the wire, and what is known of it."""
+
+    operation: Operation
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+    #: What the body was made of: only to mask in messages what an answer quotes of it.
+    record: Any = field(default=None, repr=False)
+    #: False for the token call itself.
+    needs_token: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No whole answer came. ``why`` holds no address and no data."""
+
+    phase: Phase
+    why: str
+
+
+class UnusableAnswerError(ValueError):
+    """A success whose body cannot be used; the text is our own and quotes nothing that is not masked.
+
+    :param again: whether asking again could bring a better body.
+    """
+
+    def __init__(self, why: str, *, again: bool = True) -> None:
+        super().__init__(why)
+        self.again = again
+
+
+class RefusedAnswerError(ValueError):
+    """A refusal that came with a success code: the record's status says that it failed."""
+
+    def __init__(self, why: str, issues: list[FieldIssue]) -> None:
+        super().__init__(why)
+        self.issues = issues
