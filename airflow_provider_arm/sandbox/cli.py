@@ -1,0 +1,126 @@
+"""The command ``arm-sandbox``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_arm.sandbox.server import ArmSandbox
+
+#: ``arm`` on a telephone's keys is 276; 8642 is easy to type and nobody's default.
+DEFAULT_PORT = 8642
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the sandbox until SIGINT or SIGTERM; gives the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        from airflow_provider_arm.sandbox.server import ArmSandbox
+
+        box = ArmSandbox(
+            seed=options.seed,
+            ar_items=options.ar_items,
+            batch_delay=options.batch_delay,
+            port=options.port,
+            host=options.host,
+            state_dir=options.state,
+            behaviour=dict(options.behaviour or ()),
+            customers=options.customers,
+            pack=options.pack,
+        )
+        stop = threading.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.set())
+        box.start()
+    except (ImportError, ValueError, OSError) as error:
+        print(f"arm-sandbox: {error}", file=sys.stderr)
+        return 1
+    with box:
+        _say(box)
+        if options.ready_file:
+            _write_ready(options.ready_file, box)
+        stop.wait()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("arm-sandbox", description="A stand-in for Amili's ARM API on this machine.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=7, help="the same seed writes the same ledger (default: %(default)s)"
+    )
+    parser.add_argument("--pack", default="standard", help="what the ledger holds (default: %(default)s)")
+    parser.add_argument("--ar-items", type=_count, default=200, metavar="N", help="AR items (default: %(default)s)")
+    parser.add_argument("--customers", type=_count, metavar="N", help="customers (default: an eighth of the items)")
+    parser.add_argument(
+        "--batch-delay", type=float, default=0.0, metavar="S", help="seconds until a batch is processed"
+    )
+    parser.add_argument("--state", type=Path, metavar="DIR", help="folder that keeps the state (default: in memory)")
+    parser.add_argument("--behaviour", type=_switch, action="extend", nargs="+", metavar="NAME=VALUE", help="switches")
+    parser.add_argument("--ready-file", type=Path, metavar="PATH", help="written as JSON once the sandbox listens")
+    return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        msg = "must not be negative"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def _switch(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        msg = f"{text!r} is not NAME=VALUE"
+        raise argparse.ArgumentTypeError(msg)
+    return name, value
+
+
+def ready(box: ArmSandbox) -> dict[str, Any]:
+    """What a script needs to use the sandbox."""
+    return {
+        "url": box.url,
+        "base_url": box.base_url,
+        "auth_url": box.auth_url,
+        "client_id": box.client_id,
+        "client_secret": box.client_secret,
+        "client_no": box.client_no,
+        "connection": box.connection(),
+    }
+
+
+def _write_ready(path: Path, box: ArmSandbox) -> None:
+    # Under another name first: a script that waits for the file must never read half of it.
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(ready(box), indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _say(box: ArmSandbox) -> None:
+    connection = shlex.quote(json.dumps(box.connection()))
+    print(
+        f"ARM sandbox (synthetic data only)   {box.url}\n"
+        f"  base URL       {box.base_url}\n"
+        f"  token address  {box.auth_url}\n"
+        f"  client id      {box.client_id}\n"
+        f"  client secret  {box.client_secret}\n"
+        f"  client no      {box.client_no}\n\n"
+        f"airflow connections add arm_default --conn-json {connection}\n\n"
+        "Ctrl-C ends it.",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,261 @@
+"""The sandbox without a socket: takes a call, gives an answer. HTTP, the admin paths and Python all go through here."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.sandbox import batches, documented, packs
+from airflow_provider_arm.sandbox.behaviour import Behaviour
+from airflow_provider_arm.sandbox.books import Books
+from airflow_provider_arm.sandbox.clock import Clock
+from airflow_provider_arm.sandbox.faults import Fault, Faults
+from airflow_provider_arm.sandbox.identity import Identity
+from airflow_provider_arm.sandbox.journal import Journal
+from airflow_provider_arm.sandbox.routes import TOKEN, Route, Router
+from airflow_provider_arm.sandbox.store import Store
+from airflow_provider_arm.sandbox.wire import Answer, Call, Problem, Refusal, answer
+
+log = logging.getLogger(__name__)
+
+#: A body smaller than this does not get shorter by compressing it.
+_WORTH_COMPRESSING = 200
+
+
+@dataclass(slots=True)
+class Ticket:
+    """A request that has come in and is not answered yet."""
+
+    call: Call
+    template: str
+    methods: dict[str, Route] | None
+    token: str
+    fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """What fills the sandbox."""
+
+    seed: int = 7
+    ar_items: int = 200
+    customers: int | None = None
+    pack: str = "standard"
+
+
+class Core:
+    """One client's ARM."""
+
+    def __init__(
+        self,
+        seed: Seed,
+        *,
+        client_no: int = documented.CLIENT_NO,
+        folder: Path | None = None,
+        behaviour: dict[str, Any] | None = None,
+    ) -> None:
+        self._lock = threading.RLock()
+        self._seed = seed
+        self.clock = Clock()
+        self.behaviour = Behaviour(behaviour)
+        self.faults = Faults()
+        self._late: list[tuple[dt.datetime, Ticket]] = []
+        self._store = Store(folder)
+        self._router = Router()
+        self._begin(seed, client_no)
+        if self._store.note("seed") is None:
+            self._fill(seed)
+
+    def _begin(self, seed: Seed, client_no: int) -> None:
+        self.client_no = client_no
+        self._books = Books(client_no, seed.seed, self._store, self.clock, self.behaviour)
+        self._journal = Journal(self._store, self.clock)
+        self._identity = Identity(seed.seed)
+
+    def _fill(self, seed: Seed) -> None:
+        with self._store.transaction():
+            packs.fill(self._books, seed.pack, seed.ar_items, seed.customers)
+            self._store.set_note("seed", repr(seed))
+
+    # -- one request ------------------------------------------------------------------------------------------------
+
+    def open(self, call: Call) -> Ticket:
+        """A request has come in whole: number it, write it down, see whether a fault is meant for it."""
+        with self._lock, self._store.transaction():
+            self._catch_up()
+            found = self._router.find(call)
+            template = found[0] if found else (TOKEN if call.path == TOKEN else "")
+            header = call.headers.get("authorization")
+            token = "-" if template == TOKEN else self._identity.verdict(header, self.clock.now())
+            fault = self.faults.pick(call, template)
+            self._journal.open(call, template, token, fault.do if fault else None)
+            if fault:
+                fault.fired.append(call.number)
+            return Ticket(call, template, found[1] if found else None, token, fault)
+
+    def take(self, ticket: Ticket) -> Answer:
+        """ARM takes the request: it has its effect, and this is the answer."""
+        with self._lock:
+            try:
+                with self._store.transaction():
+                    self._catch_up()
+                    given = self._answer(ticket)
+            except Exception:  # the server must outlive every fault of ours, and say so
+                log.exception("The sandbox failed on %s %s", ticket.call.method, ticket.template)
+                given = answer(500, {"status": "FAILED", "message": "The sandbox failed; see its log"})
+            return self._compressed(given, ticket.call)
+
+    def close(self, ticket: Ticket, status: int, size: int) -> None:
+        """The request has been answered with *status*."""
+        with self._lock, self._store.transaction():
+            self._journal.close(ticket.call.number, status, size)
+
+    def take_late(self, ticket: Ticket, seconds: float) -> None:
+        """The request takes effect *seconds* from now, on the sandbox's clock."""
+        with self._lock:
+            self._late.append((self.clock.now() + dt.timedelta(seconds=seconds), ticket))
+
+    def withdraw_token(self, ticket: Ticket) -> None:
+        """The token of this request is refused from now on."""
+        with self._lock:
+            self._identity.refuse(ticket.call.headers.get("authorization"))
+
+    def handle(self, call: Call) -> Answer:
+        """The whole way of a request, without a socket and without faults."""
+        ticket = self.open(call)
+        given = self.take(ticket)
+        self.close(ticket, given.status, len(given.body))
+        return given
+
+    def _answer(self, ticket: Ticket) -> Answer:
+        # Handlers refuse before they write, so what a refused call leaves behind is only that it was looked at.
+        try:
+            return self._dispatch(ticket)
+        except Refusal as refusal:
+            return self._refused(refusal)
+
+    def _dispatch(self, ticket: Ticket) -> Answer:
+        call = ticket.call
+        if ticket.template == TOKEN:
+            if call.method != "POST":
+                raise _wrong_method(call.method, ["POST"])
+            return self._identity.issue(call, self.clock.now(), self.behaviour["token_life"])
+        if ticket.methods is None:
+            raise Refusal(404, "There is no such path", [Problem("Path", "unknown")])
+        route = ticket.methods.get(call.method)
+        if route is None:
+            raise _wrong_method(call.method, sorted(ticket.methods))
+        if route.needs_token:
+            self._admit(ticket)
+        return route.handler(self._books, call)
+
+    def _admit(self, ticket: Ticket) -> None:
+        if ticket.token != "ok":  # noqa: S105 - the verdict on it
+            raise Refusal(401, f"Unauthorized: the token is {ticket.token}", [Problem("Authorization", ticket.token)])
+        client_no = ticket.call.values["clientno"]
+        if not (client_no.isascii() and client_no.isdigit()):
+            raise Refusal(400, "clientno must be a whole number", [Problem("Clientno", "must be a whole number")])
+        if client_no != str(self.client_no):
+            raise Refusal(403, "No access to this client", [Problem("Clientno", "no access")])
+
+    def _refused(self, refusal: Refusal) -> Answer:
+        headers = {"allow": ", ".join(refusal.also.pop("allow"))} if "allow" in refusal.also else {}
+        choice = self.behaviour["q06_error_body"]
+        if choice == "empty":
+            return Answer(refusal.status, b"", headers=headers)
+        if choice == "html":
+            page = f"<html><body><h1>{refusal.status}</h1></body></html>".encode()
+            return Answer(refusal.status, page, "text/html; charset=utf-8", headers)
+        if choice == "text":
+            return Answer(refusal.status, refusal.message.encode(), "text/plain; charset=utf-8", headers)
+        return Answer(refusal.status, money.encode(refusal.body()), headers=headers)
+
+    def _compressed(self, given: Answer, call: Call) -> Answer:
+        wanted = self.behaviour["q14_gzip"] and "gzip" in call.headers.get("accept-encoding", "")
+        if wanted and len(given.body) >= _WORTH_COMPRESSING:
+            given.body = gzip.compress(given.body, compresslevel=1, mtime=0)
+            given.headers = {**given.headers, "content-encoding": "gzip", "vary": "accept-encoding"}
+        return given
+
+    def _catch_up(self) -> None:
+        """Do what the clock has made due: late requests and batches."""
+        now = self.clock.now()
+        due = [entry for entry in self._late if entry[0] <= now]
+        if due:
+            self._late = [entry for entry in self._late if entry[0] > now]
+            for _, ticket in due:
+                self._answer(ticket)
+        batches.process_due(self._books)
+
+    # -- what tests and the admin paths use ---------------------------------------------------------------------------
+
+    def settled(self) -> None:
+        """Do all that is due."""
+        with self._lock, self._store.transaction():
+            self._catch_up()
+
+    def ledger(self) -> dict[str, Any]:
+        """How often each natural key took effect."""
+        with self._lock, self._store.transaction():
+            self._catch_up()
+            return self._books.ledger.as_json()
+
+    def requests(self, **filters: Any) -> list[dict[str, Any]]:
+        """The request journal."""
+        with self._lock:
+            return self._journal.find(**filters)
+
+    def behave(self, switches: dict[str, Any]) -> dict[str, Any]:
+        """Change switches; gives all of them."""
+        with self._lock:
+            self.behaviour.change(switches)
+            return self.behaviour.as_json()
+
+    def add_fault(self, rule: dict[str, Any]) -> Fault:
+        """Add a fault rule."""
+        with self._lock:
+            return self.faults.add(rule)
+
+    def clear_faults(self) -> None:
+        """Take all fault rules away."""
+        with self._lock:
+            self.faults.clear()
+
+    def reset(self, seed: Seed | None = None) -> None:
+        """Back to the start: data, ledger, journal, clock, switches, faults. Another *seed* fills it anew."""
+        with self._lock:
+            self._seed = seed or self._seed
+            self._late.clear()
+            self.clock.reset()
+            self.behaviour.reset()
+            self.faults.clear()
+            with self._store.transaction():
+                self._store.clear()
+                self._begin(self._seed, self.client_no)
+                self._fill(self._seed)
+
+    def totals(self) -> dict[str, Any]:
+        """What the page shows: counts, and per currency the sums of amounts and balances."""
+        with self._lock, self._store.transaction():
+            self._catch_up()
+            return packs.totals(self._books)
+
+    @property
+    def seed(self) -> Seed:
+        """What filled the sandbox."""
+        return self._seed
+
+    def shut(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._store.close()
+
+
+def _wrong_method(method: str, allowed: list[str]) -> Refusal:
+    return Refusal(405, f"{method} is not allowed here", [Problem("Method", "not allowed")], allow=allowed)

@@ -1,0 +1,127 @@
+"""Synthetic customers. Nothing in them can belong to anybody.
+
+National identity numbers are of Skatteetaten's synthetic series (month + 80), organisation numbers of the synthetic
+series that starts with 3, e-mail addresses under ``example.com``, and telephone numbers start with zeros.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+_FIRST = (
+    "Anne",
+    "Bjørn",
+    "Camilla",
+    "Dag",
+    "Eli",
+    "Frode",
+    "Gro",
+    "Håkon",
+    "Ingrid",
+    "Jonas",
+    "Kari",
+    "Maja",
+    "Oda",
+    "Øyvind",
+    "Åse",
+)
+_LAST = (
+    "Armstrøm",
+    "Bakke",
+    "Dal",
+    "Eide",
+    "Fjell",
+    "Granli",
+    "Haug",
+    "Indrebø",
+    "Kvam",
+    "Moen",
+    "Rød",
+    "Solås",
+    "Østby",
+    "Ås",
+)
+_TRADES = ("Rør", "Bygg", "Regnskap", "Transport", "Frukt", "Elektro", "Maling", "Data", "Kontor", "Hage")
+_PLACES = (("0150", "Oslo"), ("5003", "Bergen"), ("7010", "Trondheim"), ("4005", "Stavanger"), ("9008", "Tromsø"))
+_STREETS = ("Storgata", "Kirkeveien", "Skolegata", "Havnegata", "Bjørkeveien", "Åsveien", "Fjordgata")
+
+#: Every tenth customer is a company.
+_COMPANY_EVERY = 10
+
+#: A mod 11 check that comes to this cannot be written: the number is not given out.
+_NO_DIGIT = 10
+
+_SSN_1 = (3, 7, 6, 1, 8, 9, 4, 5, 2)
+_SSN_2 = (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)
+_ORGANIZATION = (3, 2, 7, 6, 5, 4, 3, 2)
+
+
+def customer(client_no: int, account_no: int, customer_no: str, dice: random.Random) -> dict[str, Any]:
+    """One customer, as GET shows it."""
+    company = dice.randrange(_COMPANY_EVERY) == 0
+    first, last = dice.choice(_FIRST), dice.choice(_LAST)
+    name = f"{last} {dice.choice(_TRADES)} AS" if company else f"{first} {last}"
+    code, city = dice.choice(_PLACES)
+    who: dict[str, Any] = {
+        "clientNo": client_no,
+        "accountNo": account_no,
+        "customerNo": customer_no,
+        "name": name,
+        "customerCategory": "BUS" if company else "CONS",
+        "phoneNo": f"000{dice.randrange(100_000):05d}",
+    }
+    if company:
+        who |= {"organizationNo": organization_no(dice), "organizationNoScheme": "0192"}
+    else:
+        year, month, day = dice.randint(1950, 1999), dice.randint(1, 12), dice.randint(1, 28)
+        who |= {
+            "dateOfBirth": f"{year}-{month:02d}-{day:02d}",
+            "yearOfBirth": year,
+            "ssn": identity_no(year, month, day, dice),
+            "ssnCountry": "NO",
+        }
+    return who | {
+        "language": "no",
+        "usingLanguage": "no",
+        "currency": "NOK",
+        "dueDays": dice.choice((10, 14, 30)),
+        "vatLiable": company,
+        "limitAmount": dice.choice((0, 2000, 5000, 25000)),
+        "postalAddress": {
+            "addressLine1": f"{dice.choice(_STREETS)} {dice.randint(1, 99)}",
+            "addressLine2": "",
+            "addressLine3": "",
+            "postalCode": code,
+            "cityName": city,
+            "countryText": "Norway",
+            "countryCode": "NO",
+        },
+        "emailAddressDocument": [f"customer{customer_no}@example.com"],
+        "distribution": {"type": "M", "einvoiceCode": 0},
+    }
+
+
+def identity_no(year: int, month: int, day: int, dice: random.Random) -> str:
+    """A national identity number of the synthetic series, with valid check digits."""
+    while True:
+        digits = f"{day:02d}{month + 80:02d}{year % 100:02d}{dice.randrange(500):03d}"
+        first = _mod11(digits, _SSN_1)
+        if first == _NO_DIGIT:
+            continue
+        second = _mod11(f"{digits}{first}", _SSN_2)
+        if second != _NO_DIGIT:
+            return f"{digits}{first}{second}"
+
+
+def organization_no(dice: random.Random) -> str:
+    """An organisation number of the synthetic series, with a valid check digit."""
+    while True:
+        digits = f"3{dice.randrange(10_000_000):07d}"
+        check = _mod11(digits, _ORGANIZATION)
+        if check != _NO_DIGIT:
+            return f"{digits}{check}"
+
+
+def _mod11(digits: str, weights: tuple[int, ...]) -> int:
+    return -sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=True)) % 11

@@ -1,0 +1,273 @@
+"""``ArmSandbox``: the sandbox on a socket, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import socket
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from airflow_provider_arm.sandbox import documented
+
+try:
+    import stdnum  # noqa: F401 - its absence is to be noticed here, not in a batch
+    import uvicorn
+except ImportError as error:  # pragma: no cover - shown by a test in a process without them
+    _missing = f"The sandbox needs {error.name}: pip install 'airflow-provider-arm[sandbox]'"
+    raise ImportError(_missing) from None
+
+from airflow_provider_arm.sandbox.admin import Admin
+from airflow_provider_arm.sandbox.core import Core, Seed
+from airflow_provider_arm.sandbox.http import Application, Protocol
+from airflow_provider_arm.sandbox.identity import CLIENT_ID, CLIENT_SECRET
+from airflow_provider_arm.sandbox.routes import BASE, TOKEN
+
+#: Seconds that an idle connection stays open: longer than any test pauses, so that no caller meets a race that ARM
+#: did not make.
+KEEP_ALIVE = 75
+
+#: Seconds to wait for the thread at start and stop; both take well under one.
+_PATIENCE = 30.0
+
+
+class ArmSandbox:
+    """A stand-in for ARM on ``http://host:port``.
+
+    >>> with ArmSandbox(seed=7, ar_items=200) as box:
+    ...     box.connection()["conn_type"]
+    'arm'
+
+    :param seed: the same seed writes the same ledger, tokens and UUIDs.
+    :param ar_items: AR items in the ledger, the documented one among them.
+    :param batch_delay: seconds of the sandbox's clock from a batch's submit to its result.
+    :param port: 0 takes a free one.
+    :param state_dir: a folder that keeps the state; ``None``: in memory.
+    :param behaviour: switches by name, see ``airflow_provider_arm.sandbox.behaviour``.
+    :param customers: customers in the ledger; ``None``: an eighth of the items.
+    :param pack: what the ledger holds, see ``airflow_provider_arm.sandbox.packs``.
+    """
+
+    client_id = CLIENT_ID
+    client_secret = CLIENT_SECRET
+
+    def __init__(  # noqa: PLR0917 - each is one property of the ledger or the server, and has its default
+        self,
+        seed: int = 7,
+        ar_items: int = 200,
+        batch_delay: float = 0.0,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        state_dir: str | Path | None = None,
+        behaviour: dict[str, Any] | None = None,
+        client_no: int = documented.CLIENT_NO,
+        *,
+        customers: int | None = None,
+        pack: str = "standard",
+    ) -> None:
+        self._seed = Seed(seed, ar_items, customers, pack)
+        self._folder = None if state_dir is None else Path(state_dir)
+        self._behaviour = {"batch_delay": batch_delay, **(behaviour or {})}
+        self._host, self._port = host, port
+        self.client_no = client_no
+        self._core: Core | None = None
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    # -- start and stop ---------------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Listen. Idempotent."""
+        if self._thread is not None:
+            return self
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listener = socket.create_server((self._host, self._port), family=family, backlog=2048)
+        self._port = listener.getsockname()[1]
+        self._core = Core(self._seed, client_no=self.client_no, folder=self._folder, behaviour=self._behaviour)
+        application = Application(self._core, Admin(self._core))
+        self._server = _Server(application, self._host, self._port)
+        self._thread = threading.Thread(target=self._server.run, args=([listener],), name="arm-sandbox", daemon=True)
+        self._thread.start()
+        if not self._server.listening.wait(_PATIENCE):  # pragma: no cover - a machine that stands still
+            msg = "the sandbox did not start"
+            raise RuntimeError(msg)
+        return self
+
+    def stop(self) -> None:
+        """End every connection and stop listening. Idempotent."""
+        if self._server is None or self._thread is None or self._core is None:
+            return
+        self._server.leave()
+        self._thread.join(_PATIENCE)
+        self._core.shut()
+        self._server = self._thread = self._core = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # -- where it is --------------------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """``http://host:port``."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        host = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - compared, not bound
+        return f"http://{host}:{self._port}"
+
+    @property
+    def base_url(self) -> str:
+        """ARM's base URL."""
+        return self.url + BASE
+
+    @property
+    def auth_url(self) -> str:
+        """The address of the token call."""
+        return self.url + TOKEN
+
+    def connection(self) -> dict[str, Any]:
+        """The Airflow connection, as ``AIRFLOW_CONN_ARM_DEFAULT`` takes it in JSON."""
+        return {
+            "conn_type": "arm",
+            "host": self.base_url,
+            "login": self.client_id,
+            "password": self.client_secret,
+            "extra": {"client_no": self.client_no, "auth_url": self.auth_url, "user_id": "sandbox"},
+        }
+
+    # -- what tests turn and ask ----------------------------------------------------------------------------------------
+
+    @property
+    def core(self) -> Core:
+        """The sandbox without its socket."""
+        if self._core is None:
+            msg = "the sandbox is not running"
+            raise RuntimeError(msg)
+        return self._core
+
+    def now(self) -> dt.datetime:
+        """The sandbox's time."""
+        return self.core.clock.now()
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock and do what becomes due."""
+        self.core.clock.advance(seconds)
+        self.core.settled()
+
+    def set_time(self, moment: dt.datetime) -> None:
+        """Set the clock and stop it there; ``advance`` still moves it."""
+        self.core.clock.set(moment)
+        self.core.settled()
+
+    def behave(self, **switches: Any) -> None:
+        """Change switches, such as ``behave(q10_next_page="absent", batch_delay=5)``."""
+        self.core.behave(switches)
+
+    def fault(self, rule: dict[str, Any]) -> int:
+        """Add a fault rule, such as ``{"match": {"method": "POST"}, "when": "after_accept", "do": "reset"}``."""
+        return self.core.add_fault(rule).id
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The fault rules with their counts."""
+        return self.core.faults.as_json()
+
+    def clear_faults(self) -> None:
+        """Take all fault rules away, and listen again if one had closed the listener."""
+        self.core.clear_faults()
+        if self._server is not None:
+            self._server.listen_again()
+
+    def requests(self, **filters: Any) -> list[dict[str, Any]]:
+        """The request journal, filtered by any of its columns, ``after`` a number, or the ``last`` so many."""
+        return self.core.requests(**filters)
+
+    def ledger(self) -> dict[str, Any]:
+        """How often each natural key took effect, and by which request."""
+        return self.core.ledger()
+
+    def totals(self) -> dict[str, Any]:
+        """Counts, and the sums of amounts and balances per currency."""
+        return self.core.totals()
+
+    def reset(self) -> None:
+        """Back to the start."""
+        self.clear_faults()
+        self.core.reset()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, in a thread, with a listener that can be closed and opened again."""
+
+    def __init__(self, application: Application, host: str, port: int) -> None:
+        config = uvicorn.Config(
+            application,
+            http=Protocol,
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+        )
+        super().__init__(config)
+        self.listening = threading.Event()
+        self._address = (host, port)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reopening: asyncio.TimerHandle | None = None
+        application.refuse = self._refuse
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        self.listening.set()
+
+    def leave(self) -> None:
+        """Stop, whatever hangs."""
+        self.should_exit = self.force_exit = True
+        self._in_loop(self._cut_connections)
+
+    def listen_again(self) -> None:
+        """Open the listener if a fault had closed it, and wait until it is open."""
+        if not self.listening.is_set():
+            self._in_loop(self._open)
+            self.listening.wait(_PATIENCE)
+
+    def _in_loop(self, work: Callable[[], None]) -> None:
+        if self._loop is not None and self._loop.is_running():
+            self._loop.call_soon_threadsafe(work)
+
+    def _cut_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+    def _refuse(self, seconds: float) -> None:
+        self.listening.clear()
+        for listener in self.servers:
+            listener.close()
+        self.servers.clear()
+        loop = asyncio.get_running_loop()
+        self._reopening = loop.call_later(seconds, self._open)
+
+    def _open(self) -> None:
+        if self._reopening is not None:
+            self._reopening.cancel()
+            self._reopening = None
+        if not self.listening.is_set() and not self.should_exit:
+            task = asyncio.get_running_loop().create_task(self._listen())
+            self.server_state.tasks.add(task)
+            task.add_done_callback(self.server_state.tasks.discard)
+
+    async def _listen(self) -> None:
+        family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
+        listener = socket.create_server(self._address, family=family, backlog=2048)
+        state: dict[str, Any] = {}
+        make = partial(Protocol, config=self.config, server_state=self.server_state, app_state=state)
+        self.servers.append(await asyncio.get_running_loop().create_server(make, sock=listener))
+        self.listening.set()
