@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .driving import SHORT, STATIC, Awaiting, Blocking, ManualClock, quick
+from .scripted_server import Script, ScriptedServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_EXAMPLES = Path(__file__).parents[2] / "data" / "arm_examples"
+
+
+@pytest.fixture(autouse=True)
+def _plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy and no certificate file of the machine takes part."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Time that moves only when somebody waits."""
+    return ManualClock()
+
+
+@pytest.fixture
+def stack() -> Iterator[contextlib.ExitStack]:
+    """What is opened on it is closed after the test."""
+    with contextlib.ExitStack() as opened:
+        yield opened
+
+
+@pytest.fixture
+def serve(stack: contextlib.ExitStack) -> Callable[..., ScriptedServer]:
+    """Start scripted servers that live as long as the test."""
+
+    def start(script: Script, **settings: Any) -> ScriptedServer:
+        return stack.enter_context(ScriptedServer(script, **settings))
+
+    return start
+
+
+@pytest.fixture(params=[Blocking, Awaiting], ids=["sync", "async"])
+def connect(
+    request: pytest.FixtureRequest, stack: contextlib.ExitStack, clock: ManualClock
+) -> Callable[..., Blocking | Awaiting]:
+    """Make a client, the synchronous and the asynchronous one in turn, with a static token and no pauses of its own."""
+
+    def make(base_url: str, credentials: Any = STATIC, **settings: Any) -> Blocking | Awaiting:
+        usual = {"client_no": 2218, "transport": SHORT, "clock": clock, "retry": quick()}
+        driver = request.param(base_url, credentials, **(usual | settings))
+        stack.callback(driver.close)
+        return driver
+
+    return make
+
+
+@pytest.fixture
+def arm(stack: contextlib.ExitStack, clock: ManualClock) -> Callable[..., Any]:
+    """Make a synchronous client with a static token and no pauses of its own."""
+
+    def make(base_url: str, credentials: Any = STATIC, **settings: Any) -> Any:
+        usual = {"client_no": 2218, "transport": SHORT, "clock": clock, "retry": quick()}
+        return stack.enter_context(Blocking.kind(base_url, credentials, **(usual | settings)))
+
+    return make
+
+
+@pytest.fixture
+def example() -> Callable[[str], dict[str, Any]]:
+    """Read a documented example."""
+    return lambda name: json.loads((_EXAMPLES / f"{name}.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def example_text() -> Callable[[str], str]:
+    """Read a documented example's text."""
+    return lambda name: (_EXAMPLES / f"{name}.json").read_text("utf-8")
