@@ -18,7 +18,7 @@ MAX_EXPONENT = 30
 
 
 class InexactNumberError(ValueError):
-    """A number cannot be carried exactly: a float, NaN, an infinity or an absurd exponent."""
+    """A value cannot be carried exactly: a float, NaN, an infinity, an absurd exponent, half a surrogate pair."""
 
 
 def exact(text: str) -> Decimal:
@@ -28,7 +28,8 @@ def exact(text: str) -> Decimal:
     :raises InexactNumberError: its exponent is beyond :data:`MAX_EXPONENT`.
     """
     number = Decimal(text)
-    if number and abs(number.adjusted()) > MAX_EXPONENT:
+    # Zero too: 0e-999999999 is as dear to write out as any other number.
+    if abs(number.adjusted()) > MAX_EXPONENT:
         msg = f"a number is beyond 10^{MAX_EXPONENT} or below 10^-{MAX_EXPONENT}"
         raise InexactNumberError(msg)
     return number
@@ -53,23 +54,28 @@ def decode(data: bytes | str) -> Any:
 def encode(value: Any) -> bytes:
     """Encode to compact JSON; ``Decimal`` becomes a number with its own digits, ``date`` ISO text.
 
-    :raises InexactNumberError: *value* holds a float, or a ``Decimal`` that is not finite; the message names the
-        place (``customer.limitAmount``), never the value.
+    :raises InexactNumberError: *value* holds a float, a ``Decimal`` that is not finite, or text that is no Unicode;
+        the message names the place (``customer.limitAmount``), never the value.
     """
     refuse_inexact(value)
     return _encoder.encode(value)
 
 
 def refuse_inexact(value: Any, place: str = "") -> None:
-    """Raise :class:`InexactNumberError` where *value* holds a float or a number that is not finite.
+    """Raise :class:`InexactNumberError` where *value* holds a float, a number that is not finite, or broken text.
 
     A float is refused even where it looks harmless: ``0.1 + 0.2`` looks harmless too. Write ``Decimal("5.50")`` or
     the text ``"5.50"``.
     """
-    if isinstance(value, dict):
+    if isinstance(value, str):
+        # The encoder's own error would carry the whole text, and with it somebody's name.
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            msg = f"{place or 'the value'} holds half a surrogate pair, which is no text"
+            raise InexactNumberError(msg)
+    elif isinstance(value, dict):
         for key, item in value.items():
             refuse_inexact(item, f"{place}.{key}" if place else str(key))
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple | set | frozenset):
         for number, item in enumerate(value):
             refuse_inexact(item, f"{place}[{number}]")
     elif isinstance(value, float):

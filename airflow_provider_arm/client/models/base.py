@@ -28,7 +28,7 @@ def _exact_number(value: Any) -> Any:
         except ArithmeticError:
             msg = 'must be a number such as "124.37"'
             raise ValueError(msg) from None
-        if not number.is_finite() or (number and abs(number.adjusted()) > MAX_EXPONENT):
+        if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT:
             msg = "must be a finite number of a sane size"
             raise ValueError(msg)
         return number
