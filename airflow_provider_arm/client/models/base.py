@@ -102,7 +102,8 @@ class ArmModel(BaseModel):
 
     def to_wire(self) -> dict[str, Any]:
         """Give the JSON object back: wire names, only the keys that were given, numbers as ``int`` or ``Decimal``."""
-        return self.model_dump(by_alias=True, exclude_unset=True)
+        # pydantic's warning about a value that was assigned later would show the value.
+        return self.model_dump(by_alias=True, exclude_unset=True, warnings=False)
 
 
 #: pydantic's own words speak of "input" and "string"; these are for a person with a spreadsheet.
