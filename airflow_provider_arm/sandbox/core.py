@@ -24,6 +24,9 @@ from airflow_provider_arm.sandbox.wire import Answer, Call, Problem, Refusal, an
 
 log = logging.getLogger(__name__)
 
+#: More rows than this, or a larger seed, is a slip of the finger.
+MOST = 100_000_000
+
 #: A body smaller than this does not get shorter by compressing it.
 _WORTH_COMPRESSING = 200
 
@@ -47,6 +50,16 @@ class Seed:
     ar_items: int = 200
     customers: int | None = None
     pack: str = "standard"
+
+    def __post_init__(self) -> None:
+        """Refuse what fills nothing, before anything is thrown away for it."""
+        packs.known(self.pack)
+        for name, value in (("seed", self.seed), ("ar_items", self.ar_items), ("customers", self.customers)):
+            if value is None and name == "customers":
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
+                msg = f"{name} must be a whole number from 0 to {MOST}"
+                raise ValueError(msg)
 
 
 class Core:

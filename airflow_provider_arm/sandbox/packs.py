@@ -15,14 +15,18 @@ PACKS = {
 }
 
 
-def fill(books: Books, pack: str, ar_items: int, customers: int | None) -> None:
-    """Fill the books.
+def known(pack: str) -> None:
+    """Check a pack's name.
 
-    :raises ValueError: an unknown pack.
+    :raises ValueError: there is no such pack.
     """
     if pack not in PACKS:
         msg = f"no pack {pack!r}; there are: {', '.join(PACKS)}"
         raise ValueError(msg)
+
+
+def fill(books: Books, pack: str, ar_items: int, customers: int | None) -> None:
+    """Fill the books."""
     if pack == "tiny":
         seeds.fill(books, 30, 10)
     else:

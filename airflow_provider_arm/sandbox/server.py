@@ -30,6 +30,9 @@ from airflow_provider_arm.sandbox.routes import BASE, TOKEN
 #: did not make.
 KEEP_ALIVE = 75
 
+#: Callers that may wait to be let in: a test may start a thousand at once.
+BACKLOG = 2048
+
 #: Seconds to wait for the thread at start and stop; both take well under one.
 _PATIENCE = 30.0
 
@@ -83,10 +86,13 @@ class ArmSandbox:
         """Listen. Idempotent."""
         if self._thread is not None:
             return self
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.create_server((self._host, self._port), family=family, backlog=2048)
+        listener = _listener(self._host, self._port)
         self._port = listener.getsockname()[1]
-        self._core = Core(self._seed, client_no=self.client_no, folder=self._folder, behaviour=self._behaviour)
+        try:
+            self._core = Core(self._seed, client_no=self.client_no, folder=self._folder, behaviour=self._behaviour)
+        except BaseException:
+            listener.close()
+            raise
         application = Application(self._core, Admin(self._core))
         self._server = _Server(application, self._host, self._port)
         self._thread = threading.Thread(target=self._server.run, args=([listener],), name="arm-sandbox", daemon=True)
@@ -140,7 +146,7 @@ class ArmSandbox:
             "extra": {"client_no": self.client_no, "auth_url": self.auth_url, "user_id": "sandbox"},
         }
 
-    # -- what tests turn and ask ----------------------------------------------------------------------------------------
+    # -- what tests turn and ask ------------------------------------------------------------------------------
 
     @property
     def core(self) -> Core:
@@ -198,6 +204,11 @@ class ArmSandbox:
         """Back to the start."""
         self.clear_faults()
         self.core.reset()
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
 class _Server(uvicorn.Server):
@@ -265,8 +276,7 @@ class _Server(uvicorn.Server):
             task.add_done_callback(self.server_state.tasks.discard)
 
     async def _listen(self) -> None:
-        family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
-        listener = socket.create_server(self._address, family=family, backlog=2048)
+        listener = _listener(*self._address)
         state: dict[str, Any] = {}
         make = partial(Protocol, config=self.config, server_state=self.server_state, app_state=state)
         self.servers.append(await asyncio.get_running_loop().create_server(make, sock=listener))

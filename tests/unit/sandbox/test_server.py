@@ -1,0 +1,393 @@
+import datetime as dt
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+import requests
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.sandbox import ArmSandbox
+
+
+def test_every_answer_says_that_it_is_not_arm(box, caller):
+    """The header is on ARM's answers, errors, admin answers and answers to nonsense."""
+    for answer in (
+        caller.get("customers/543210"),
+        caller.get("nope"),
+        requests.get(f"{box.url}/__sandbox__/clock", timeout=5),
+    ):
+        assert answer.headers["X-ARM-Sandbox"] == "1"
+    with socket.create_connection(("127.0.0.1", int(box.url.rpartition(":")[2])), timeout=5) as line:
+        line.sendall(b"nonsense\r\n\r\n")
+        assert b"x-arm-sandbox: 1" in line.recv(4096)
+
+
+def test_the_token_answer_has_the_documented_keys(box, example):
+    """And the token lives an hour from the sandbox's now."""
+    form = {"grant_type": "client_credentials", "client_id": box.client_id, "client_secret": box.client_secret}
+    box.set_time(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    body = requests.post(box.auth_url, data=form, timeout=5).json()
+    assert list(body) == list(json.loads(example("identity_token_200.json")))
+    assert (body["expires_in"], body["not_before"], body["expires_on"]) == (3600, 1767225600, 1767229200)
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"grant_type": "client_credentials", "client_id": "sandbox-client", "client_secret": "wrong"}, 401),
+        ({"grant_type": "client_credentials"}, 401),
+        ({"grant_type": "password"}, 400),
+        ({}, 400),
+    ],
+)
+def test_wrong_credentials_get_no_token(box, form, status):
+    """Errors of the token call are OAuth's."""
+    answer = requests.post(box.auth_url, data=form, timeout=5)
+    assert answer.status_code == status
+    assert "error" in answer.json()
+
+
+def test_a_token_ends_when_it_says(box, caller):
+    """One second before it is good, then 401."""
+    box.advance(3598)
+    assert caller.get("customers").status_code == 200
+    box.advance(3)
+    answer = caller.get("customers")
+    assert (answer.status_code, answer.json()["status"]) == (401, "FAILED")
+    assert box.requests(last=1)[0]["token"] == "expired"
+
+
+@pytest.mark.parametrize("header", [None, "Bearer", "Bearer x.y.z", "Basic abc", "x"])
+def test_a_bad_token_is_refused_in_arms_format(box, header):
+    """401 with status, message and errors."""
+    headers = {} if header is None else {"Authorization": header}
+    answer = requests.get(f"{box.base_url}/clients/2218/customers", headers=headers, timeout=5)
+    assert (answer.status_code, answer.json()["status"]) == (401, "FAILED")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "nope", 404),
+        ("GET", "Customers", 404),
+        ("PATCH", "customers", 405),
+        ("HEAD", "customers", 405),
+        ("DELETE", "aritems/1", 405),
+        ("GET", "http://{host}/arm/v1/clients/1/customers", 403),
+        ("GET", "http://{host}/arm/v1/clients/x/customers", 400),
+        ("GET", "http://{host}/nope", 404),
+        ("GET", "aritems/2218-500002-35078-0?nope=1", 400),
+    ],
+)
+def test_what_arm_does_not_have_is_answered_in_its_format(box, caller, method, path, status):
+    """Unknown paths (names are case-sensitive), wrong methods, other clients."""
+    answer = caller.call(method, path.format(host=box.url.partition("//")[2]))
+    assert answer.status_code == status
+    assert method == "HEAD" or answer.json()["status"] == "FAILED"
+
+
+def test_health_needs_no_token(box):
+    """It is the cheap read."""
+    assert requests.get(f"{box.base_url}/health", timeout=5).status_code == 200
+
+
+def test_two_runs_with_one_seed_write_the_same_bytes(caller_of):
+    """Ledger, tokens, UUIDs and query ids all come from the seed and the clock."""
+
+    def run():
+        with ArmSandbox(seed=11, ar_items=40, port=0) as box:
+            box.set_time(dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC))
+            caller = caller_of(box)
+            answers = [
+                caller.session.headers["Authorization"],
+                caller.get("aritems").text,
+                caller.get("customers").text,
+            ]
+            receipt = caller.write("POST", "customers/batches", "customers", [{"customerNo": "1", "name": "x"}])
+            answers += [
+                receipt.text,
+                caller.get(f"batches/{receipt.json()['batchUuid']}").text,
+                caller.get("customers/1").text,
+            ]
+            return [answer.replace(box.url, "") for answer in answers]
+
+    assert run() == run()
+
+
+def test_another_seed_writes_another_ledger(caller_of):
+    """But the documented records are always there."""
+    with ArmSandbox(seed=1) as one, ArmSandbox(seed=2) as two:
+        first, second = (caller_of(box).get("aritems?pagesize=1000").json()["arItems"] for box in (one, two))
+    assert first[:2] == second[:2]
+    assert first[2:] != second[2:]
+
+
+def test_state_in_a_folder_survives_a_restart(tmp_path, caller_of):
+    """Records, ledger, tokens and batches are there again, and numbers go on."""
+    with ArmSandbox(state_dir=tmp_path, batch_delay=3600) as box:
+        caller = caller_of(box)
+        token = caller.session.headers["Authorization"]
+        uuid = caller.write("POST", "customers/batches", "customers", [{"customerNo": "1", "name": "x"}]).json()[
+            "batchUuid"
+        ]
+        used = box.requests()[-1]["n"]
+    with ArmSandbox(state_dir=tmp_path, batch_delay=3600) as box:
+        caller = caller_of(box)
+        caller.session.headers["Authorization"] = token
+        assert caller.get(f"batches/{uuid}").json()["status"] == "RECEIVED"
+        box.advance(3599)
+        box.advance(1)
+        assert box.ledger()["customers"]["1"]["effects"] == 1
+        assert box.requests()[-1]["n"] > used
+
+
+def test_sixty_four_callers_lose_and_double_nothing(box, caller_of):
+    """Each of 64 callers creates its own customers and one that all share; the ledger counts them all."""
+    failures = []
+
+    def work(number):
+        caller = caller_of(box)
+        for turn in range(5):
+            answers = [
+                caller.write("POST", "customers", "customer", {"customerNo": f"C{number}-{turn}", "name": "x"}),
+                caller.write("POST", "customers", "customer", {"customerNo": "shared", "name": f"{number}"}),
+            ]
+            failures.extend(answer.text for answer in answers if answer.status_code not in (200, 201))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    ledger = box.ledger()["customers"]
+    assert ledger.pop("shared")["effects"] == 320
+    assert len(ledger) == 320
+    assert {entry["effects"] for entry in ledger.values()} == {1}
+
+
+def test_the_journal_masks_people_and_secrets(box, caller, customer):
+    """Natural keys stay; names, addresses, misspelt fields and credentials do not."""
+    caller.write("POST", "customers", "customer", customer | {"nmae": "Ola Hemmelig"})
+    caller.get("customers", params={"name": "Kari"})
+    journal = json.dumps(box.requests())
+    assert "700001" in journal
+    for secret in ("Kari", "Hemmelig", "Storgata", "kari@example.com", box.client_secret, "Bearer ey"):
+        assert secret not in journal
+
+
+def test_the_journal_can_be_filtered(box, caller):
+    """By any column, after a number, or the last few."""
+    caller.get("customers/543210")
+    caller.get("customers/nobody")
+    assert [line["path"] for line in box.requests(status=404)] == ["/arm/v1/clients/2218/customers/nobody"]
+    assert [line["n"] for line in box.requests(after=2)] == [3]
+    assert [line["n"] for line in box.requests(last=1)] == [3]
+    with pytest.raises(ValueError, match="no filter 'colour'"):
+        box.requests(colour="red")
+
+
+def test_the_admin_paths_do_what_the_methods_do(box, caller, customer):
+    """Clock, behaviour, faults, requests, ledger, seed and reset over HTTP."""
+    admin = f"{box.url}/__sandbox__"
+    caller.write("POST", "customers", "customer", customer)
+    assert requests.get(f"{admin}/ledger", timeout=5).json() == box.ledger()
+    assert requests.get(f"{admin}/requests?status=201", timeout=5).json()["requests"] == box.requests(status=201)
+    before = box.now()
+    requests.post(f"{admin}/clock", json={"advance": 120.5}, timeout=5)
+    assert (box.now() - before).total_seconds() >= 120.5
+    moved = requests.post(f"{admin}/clock", json={"set": "2026-05-17T12:00:00+02:00"}, timeout=5).json()
+    assert moved == {"now": "2026-05-17T12:00:00.000+02:00", "stopped": True}
+    assert requests.post(f"{admin}/clock", json={"run": True}, timeout=5).json()["stopped"] is False
+    changed = requests.post(
+        f"{admin}/behaviour", json={"batch_delay": 2.5, "q10_next_page": "absent"}, timeout=5
+    ).json()
+    assert (changed["behaviour"]["batch_delay"], changed["behaviour"]["q10_next_page"]) == (2.5, "absent")
+    requests.post(f"{admin}/faults", json={"do": "empty", "match": {"path": "*/customers*"}}, timeout=5)
+    assert caller.get("customers").content == b""
+    assert requests.get(f"{admin}/faults", timeout=5).json()["faults"][0]["fired"] == [box.requests(last=1)[0]["n"]]
+    requests.delete(f"{admin}/faults", timeout=5)
+    assert caller.get("customers").status_code == 200
+    requests.post(f"{admin}/seed", json={"ar_items": 12}, timeout=5)
+    assert box.totals()["arItems"] == 12
+    requests.post(f"{admin}/reset", timeout=5)
+    assert box.ledger()["customers"] == {}
+    requests.post(f"{admin}/seed", json={"ar_items": 60}, timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "nope", None, 404),
+        ("DELETE", "ledger", None, 405),
+        ("POST", "clock", {}, 400),
+        ("POST", "clock", {"set": "noon"}, 400),
+        ("POST", "clock", {"advance": "x"}, 400),
+        ("POST", "clock", [], 400),
+        ("POST", "behaviour", {"nope": 1}, 400),
+        ("POST", "behaviour", {"q10_next_page": "maybe"}, 400),
+        ("POST", "behaviour", {"batch_delay": -1}, 400),
+        ("POST", "behaviour", {"q16_max_records": 1.5}, 400),
+        ("POST", "faults", {"do": "explode"}, 400),
+        ("POST", "faults", {"do": "close", "when": "later"}, 400),
+        ("POST", "faults", {"do": "close", "nth": 0}, 400),
+        ("POST", "faults", {"do": "close", "match": {"colour": "red"}}, 400),
+        ("POST", "faults", {"do": "delay", "seconds": "x"}, 400),
+        ("POST", "seed", {"pack": "nope"}, 400),
+        ("POST", "seed", {"colour": "red"}, 400),
+        ("POST", "seed", {"ar_items": -1}, 400),
+        ("GET", "requests?colour=red", None, 400),
+    ],
+)
+def test_a_wrong_admin_call_is_explained(box, method, path, body, status):
+    """400 with what would be right, and nothing changes."""
+    answer = requests.request(method, f"{box.url}/__sandbox__/{path}", json=body, timeout=5)
+    assert answer.status_code == status
+    assert answer.json()["error"]
+
+
+def _raw(box, data):
+    with socket.create_connection(("127.0.0.1", int(box.url.rpartition(":")[2])), timeout=20) as line:
+        try:
+            line.sendall(data)
+            line.shutdown(socket.SHUT_WR)
+            return line.recv(200)
+        except OSError:
+            return b""  # reset while we were still talking: the server's right
+
+
+DEEP = b"[" * 200_000
+GARBAGE = {
+    "noise": bytes(range(256)) * 50,
+    "a line without end": b"A" * 1_000_000,
+    "a header of 10 MB": b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 10_000_000 + b"\r\n\r\n",
+    "many headers": b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * 100_000 + b"\r\n",
+    "bad chunks": b"POST /arm/v1/health HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhello\r\n",
+    "a wrong length": b"POST /arm/v1/health HTTP/1.1\r\nhost: x\r\ncontent-length: -5\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+    "half a request": b"POST /arm/v1/health HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc",
+    "http/9": b"GET / HTTP/9.9\r\n\r\n",
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 300,
+    "a websocket": b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+    "an absolute target": b"GET http://else.example/arm/v1/health HTTP/1.1\r\nhost: x\r\n\r\n",
+    "a star": b"OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n",
+    "bad quoting": b"GET /arm/v1/clients/%zz/customers/%ff%fe HTTP/1.1\r\nhost: x\r\n\r\n",
+    "a strange host": b'GET /arm/v1/health HTTP/1.1\r\nhost: \xff\xfe"<x>\r\n\r\n',
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage_on_the_socket_neither_stops_it_nor_makes_it_fail(box, name):
+    """Whatever comes, the answer is never 500 and the next caller is served."""
+    assert b" 500 " not in _raw(box, GARBAGE[name])
+    assert requests.get(f"{box.base_url}/health", timeout=5).status_code == 200
+
+
+BODIES = {
+    "deep lists": DEEP,
+    "deep objects": b'{"a":' * 100_000,
+    "closed deep lists": b"[" * 900 + b"]" * 900,
+    "a huge number": b'{"customer": {"customerNo": "1", "name": "x", "limitAmount": ' + b"9" * 100_000 + b"}}",
+    "a huge exponent": b'{"customer": {"customerNo": "1", "name": "x", "limitAmount": 1e999999999}}',
+    "not a number": b'{"customer": {"customerNo": "1", "name": "x", "limitAmount": NaN}}',
+    "a lone surrogate": b'{"customer": {"customerNo": "1", "name": "\\ud800"}}',
+    "a zero byte": b'{"customer": {"customerNo": "1\\u0000", "name": "x\\u0000"}}',
+    "not utf-8": b'{"customer": {"customerNo": "\xff"}}',
+    "a list for a key": b'{"customer": {"customerNo": ["1"], "name": {"a": 1}}}',
+    "gzip": b"\x1f\x8b\x08\x00\x00\x00\x00\x00",
+    "odd records": b'{"customers": [null, 1, "x", [], {}, {"customerNo": null}]}',
+}
+
+
+@pytest.mark.parametrize("path", ["customers", "customers/batches", "documents", "documents/batches"])
+@pytest.mark.parametrize("name", BODIES)
+def test_nonsense_in_a_body_is_refused_and_never_500(box, caller, name, path):
+    """400 or 422, or an accepted batch whose records fail one by one."""
+    answer = caller.call("POST", path, BODIES[name])
+    assert answer.status_code in (201, 202, 400, 422)
+    money.decode(answer.content)
+    box.advance(1)
+    assert not [line for line in box.requests() if line["status"] == 500]
+
+
+def test_a_body_beyond_the_limit_is_refused(box, caller):
+    """413, and the sandbox goes on."""
+    answer = caller.session.post(
+        f"{box.base_url}/clients/2218/customers", data=iter([b"x" * 1_048_576] * 65), timeout=30
+    )
+    assert answer.status_code == 413
+    assert requests.get(f"{box.base_url}/health", timeout=5).status_code == 200
+
+
+def test_the_command_prints_what_to_paste_and_ends_on_sigterm(tmp_path):
+    """The ready file appears once it listens; SIGTERM ends it with exit code 0."""
+    ready = tmp_path / "ready.json"
+    command = [
+        sys.executable,
+        "-m",
+        "airflow_provider_arm.sandbox.cli",
+        "--port",
+        "0",
+        "--ar-items",
+        "5",
+        "--ready-file",
+        str(ready),
+    ]
+    command += ["--behaviour", "q10_next_page=absent", "batch_delay=3"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    ) as process:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        while not ready.exists():
+            assert process.poll() is None
+        said = json.loads(ready.read_text())
+        assert requests.get(f"{said['base_url']}/health", timeout=5).status_code == 200
+        behaviour = requests.get(f"{said['url']}/__sandbox__/behaviour", timeout=5).json()["behaviour"]
+        assert (behaviour["q10_next_page"], behaviour["batch_delay"]) == ("absent", 3)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+    assert f"airflow connections add arm_default --conn-json '{json.dumps(said['connection'])}'\n" in lines
+
+
+@pytest.mark.parametrize("arguments", [["--behaviour", "nope=1"], ["--pack", "nope"], ["--port", "1"]])
+def test_the_command_says_in_one_line_what_is_wrong(arguments, capsys):
+    """Exit code 1 and no traceback."""
+    from airflow_provider_arm.sandbox.cli import main
+
+    if arguments == ["--port", "1"] and os.geteuid() == 0:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            assert main(["--port", str(taken.getsockname()[1])]) == 1
+    else:
+        assert main(arguments) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_missing_extra_is_said_in_one_line():
+    """Without uvicorn the command names the extra to install."""
+    program = (
+        "import sys; sys.modules['uvicorn'] = None\n"
+        "from airflow_provider_arm.sandbox.cli import main\n"
+        "sys.exit(main(['--port', '0']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "arm-sandbox: The sandbox needs uvicorn: pip install 'airflow-provider-arm[sandbox]'\n"
+
+
+def test_the_package_loads_nothing_until_the_server_is_asked_for():
+    """Importing the package is free, and knows no Airflow even when it runs."""
+    program = (
+        "import sys, airflow_provider_arm.sandbox as s; assert 'uvicorn' not in sys.modules\n"
+        "with s.ArmSandbox(ar_items=3) as box: pass\n"
+        "assert 'airflow' not in sys.modules and 'requests' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
