@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
@@ -19,6 +20,9 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 SANDBOX_HEADER = "x-arm-sandbox"
 #: Path segments that a URL parser resolves away, quoted or not: they would reach another resource.
 _DOT_SEGMENTS = frozenset({".", ".."})
+#: An address that every parser reads alike: only RFC 3986's characters (a backslash ends the host for urllib3 and not
+#: for Python's urlsplit), and no userinfo.
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_~-]+(?:[/?#][A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?", re.IGNORECASE)
 
 
 def is_loopback(host: str | None) -> bool:
@@ -89,7 +93,9 @@ class BaseUrl:
         return f"{self.url}{path}?{text}" if text else f"{self.url}{path}"
 
     def owns(self, url: str) -> bool:
-        """Whether *url* has the base's own scheme, host and port."""
+        """Whether *url* has the base's own scheme, host and port, beyond any doubt."""
+        if not _PLAIN_URL.fullmatch(url):
+            return False
         try:
             return _origin(urlsplit(url)) == _origin(urlsplit(self.url))
         except ValueError:
