@@ -35,7 +35,8 @@ LONGEST_MESSAGE = 300
 # ARM's own documented warning quotes an address with a blank behind the @.
 _EMAIL = re.compile(r"[^\s@,;:<>\"']+@\s?[^\s@,;:<>\"']+")
 # Telephone, organisation, account and identity numbers and KIDs have eight digits or more. Not inside a UUID or date.
-_LONG_NUMBER = re.compile(r"(?<![\w-])\d(?:[ ]?\d){7,}(?![\w-])")
+# Blanks and dots may stand between the digits (8150.13.66584), an IBAN begins with its country.
+_LONG_NUMBER = re.compile(r"(?<![\w-])(?:\d(?:[ .]?\d){7,}|[A-Z]{2}\d(?:[ .]?\d){12,})(?![\w-])")
 
 
 def mask(text: str, record: Any = None) -> str:
@@ -43,12 +44,14 @@ def mask(text: str, record: Any = None) -> str:
 
     :param record: what was sent; every value of it that the message quotes is replaced by its field's name.
     """
+    text = " ".join(text.split())
+    folded = text.casefold()
     for field, value in sorted(_personal_values(record), key=lambda pair: -len(pair[1])):
-        if value.casefold() in text.casefold():
-            text = re.sub(re.escape(value), f"[{field}]", text, flags=re.IGNORECASE)
+        if value.casefold() in folded:
+            placeholder = f"[{field}]"
+            text = re.sub(re.escape(value), lambda _, shown=placeholder: shown, text, flags=re.IGNORECASE)
     text = _EMAIL.sub("[email]", text)
     text = _LONG_NUMBER.sub("[number]", text)
-    text = " ".join(text.split())
     return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"
 
 
@@ -60,5 +63,5 @@ def _personal_values(record: Any, field: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(record, list | tuple):
         for value in record:
             yield from _personal_values(value, field)
-    elif isinstance(record, str) and len(record.strip()) >= SHORTEST_MASKED:
-        yield field, record.strip()
+    elif isinstance(record, str) and len(value := " ".join(record.split())) >= SHORTEST_MASKED:
+        yield field, value
