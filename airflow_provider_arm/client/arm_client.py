@@ -95,6 +95,11 @@ class ArmClient:
         """The ARM client whose ledger is meant."""
         return self._endpoints.client_no
 
+    @property
+    def assumptions(self) -> Assumptions:
+        """The readings of ARM that this client goes by."""
+        return self._rules.assumptions
+
     # ---- customers
 
     def get_customer(self, customer_no: str, *, expand: str | None = None, language: str | None = None) -> Customer:

@@ -60,6 +60,11 @@ class AsyncArmClient:
         self._token_lock = asyncio.Lock()
         self._http: aiohttp.ClientSession | None = None
 
+    @property
+    def assumptions(self) -> Assumptions:
+        """The readings of ARM that this client goes by."""
+        return self._rules.assumptions
+
     async def get_batch(self, batch_uuid: str, *, client_no: int | None = None) -> BatchStatus:
         """GET one batch and decide what it is.
 

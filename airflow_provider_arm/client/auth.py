@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.errors import ArmAuthenticationError
+from airflow_provider_arm.client.errors import ArmAuthenticationError, Phase
 from airflow_provider_arm.client.models import Token
 from airflow_provider_arm.client.operations import Operation, Replay
 from airflow_provider_arm.client.wire import Answer, Request
@@ -88,7 +88,9 @@ class TokenKeeper:
             until, error = self._refusal
             if now < until:
                 # A new object: one exception raised in many threads would pile up their tracebacks.
-                raise ArmAuthenticationError(str(error), operation=error.operation, status_code=error.status_code)
+                raise ArmAuthenticationError(
+                    str(error), operation=error.operation, status_code=error.status_code, phase=Phase.NOT_SENT
+                )
         return None
 
     def store(self, token: Token, now: float, wall: float) -> str:

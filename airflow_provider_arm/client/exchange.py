@@ -169,6 +169,8 @@ def authorize(
         fresh = yield from call(credentials.request(), read_token, rules)
     except ArmError as error:
         refusal = _as_refusal(error)
+        # However far the token call got: the call that needs the token was not sent.
+        error.phase = Phase.NOT_SENT
         if refusal is None:
             raise
         keeper.refused(refusal, rules.clock.monotonic())
@@ -186,5 +188,5 @@ def _as_refusal(error: ArmError) -> ArmAuthenticationError | None:
         else str(error),
         operation=error.operation,
         status_code=error.status_code,
-        phase=error.phase,
+        phase=Phase.NOT_SENT,
     )

@@ -1,0 +1,59 @@
+"""Files that appear under their final name only when they are whole. Knows nothing of Airflow."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Ending of a file that is not whole yet.
+PART_SUFFIX = ".part"
+
+
+class WritablePath(Protocol):
+    """What ``ObjectStoragePath`` (and ``pathlib.Path``) can do."""
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+
+    @property
+    def parent(self) -> Self:
+        """The folder."""
+
+    def with_name(self, name: str) -> Self:
+        """Give the neighbour of another name."""
+
+    def open(self, mode: str) -> IO[Any]:
+        """Open the file."""
+
+    def replace(self, target: Any) -> Any:
+        """Rename over whatever stands there."""
+
+    def unlink(self) -> None:
+        """Remove the file."""
+
+    def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Make the folder."""
+
+
+@contextmanager
+def whole_file(path: WritablePath) -> Iterator[IO[bytes]]:
+    """Open *path* for writing under a passing name beside it; it gets its own name when the block ends well.
+
+    When the block fails, what stood under the name before stands there still and the part is removed.
+    """
+    with suppress(OSError, NotImplementedError):  # an object store has no folders to make
+        path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART_SUFFIX}")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise

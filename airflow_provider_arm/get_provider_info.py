@@ -1,0 +1,93 @@
+"""What Airflow discovers of this provider. Imported by every Airflow process, so it imports nothing of ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Describe connection type, hook, operators, sensors and triggers (``provider_info.schema.json``).
+
+    Airflow 3.3 draws the connection form from ``ui-field-behaviour`` and ``conn-fields`` alone.
+    """
+    return {
+        "package-name": "airflow-provider-arm",
+        "name": "ARM (accounts receivable)",
+        "description": "Customers, batches and exports of Amili's ARM accounts-receivable API.",
+        "integrations": [
+            {
+                "integration-name": "ARM",
+                "external-doc-url": "https://docs.amili.no/",
+                "tags": ["service"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": "ARM",
+                "python-modules": [
+                    "airflow_provider_arm.operators.ar_item",
+                    "airflow_provider_arm.operators.batch",
+                    "airflow_provider_arm.operators.customer",
+                ],
+            }
+        ],
+        "sensors": [{"integration-name": "ARM", "python-modules": ["airflow_provider_arm.sensors.batch"]}],
+        "hooks": [{"integration-name": "ARM", "python-modules": ["airflow_provider_arm.hooks.arm"]}],
+        "triggers": [{"integration-name": "ARM", "python-modules": ["airflow_provider_arm.triggers.batch"]}],
+        "connection-types": [
+            {
+                "connection-type": "arm",
+                "hook-class-name": "airflow_provider_arm.hooks.arm.ArmHook",
+                "hook-name": "ARM (accounts receivable)",
+                "ui-field-behaviour": FIELD_BEHAVIOUR,
+                "conn-fields": EXTRA_FIELDS,
+            }
+        ],
+    }
+
+
+FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["schema"],
+    "relabeling": {"host": "Base URL", "login": "Client ID", "password": "Client secret"},
+    "placeholders": {"host": "https://api.staging.amili.no/arm/v1"},
+}
+
+#: Stored in the connection's extra under these names. No name holds "token", "secret", "key" or "password" unless the
+#: value is one: Airflow masks such fields by name.
+EXTRA_FIELDS: dict[str, dict[str, Any]] = {
+    "client_no": {
+        "label": "Client number",
+        "description": "The ARM client whose ledger is meant, such as 2218. An operator's client_no goes before it.",
+        "schema": {"type": ["integer", "null"], "minimum": 1},
+    },
+    "auth_url": {
+        "label": "Address of the token call",
+        "description": "Full address, such as https://auth.staging.amili.no/token. May stay empty for Amili's hosts.",
+        "schema": {"type": ["string", "null"], "format": "url"},
+    },
+    "user_id": {
+        "label": "User",
+        "description": "The user that ARM notes for changes.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "scope": {
+        "label": "Scope",
+        "description": "Sent with the token call where Amili has given you one.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "access_token": {
+        "label": "Access token",
+        "description": "A ready token instead of client ID and secret. It is not renewed.",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
+    "timeout": {
+        "label": "Timeout (s)",
+        "description": "Seconds without a byte from ARM after which a call counts as lost. Default 30.",
+        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+    },
+    "ca_bundle": {
+        "label": "CA bundle",
+        "description": "Path of a PEM file, on every worker, to trust instead of the usual certificates.",
+        "schema": {"type": ["string", "null"]},
+    },
+}

@@ -1,0 +1,154 @@
+"""The Airflow connection of type ``arm``, and the client that it gives."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
+from airflow_provider_arm.hooks.settings import ArmSettings, as_client_no, read_settings
+
+if TYPE_CHECKING:
+    from airflow_provider_arm.client import ArmClient, AsyncArmClient
+
+#: Seconds and attempts that the connection form's Test button is given: somebody is waiting in front of it.
+_TEST_TIMEOUT = 10.0
+_TEST_ATTEMPTS = 2
+
+
+class ArmHook(BaseHook):
+    """Gives a client for ARM from an Airflow connection of type ``arm``.
+
+    Constructing it reads nothing and connects to nothing.
+
+    :param arm_conn_id: the connection; default ``arm_default``. Its fields: host = base URL, login = client ID,
+        password = client secret; extra ``client_no``, ``auth_url``, ``user_id``, ``scope``, ``access_token``,
+        ``timeout``, ``ca_bundle``.
+    :param client_no: the ARM client whose ledger is meant, instead of the connection's.
+    :param user_id: the user that ARM notes for changes, instead of the connection's.
+    """
+
+    conn_name_attr = "arm_conn_id"
+    default_conn_name = "arm_default"
+    conn_type = "arm"
+    hook_name = "ARM (accounts receivable)"
+
+    def __init__(
+        self,
+        arm_conn_id: str = default_conn_name,
+        *,
+        client_no: int | str | None = None,
+        user_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.arm_conn_id = arm_conn_id
+        self._client_no = client_no
+        self._user_id = user_id
+
+    @cached_property
+    def settings(self) -> ArmSettings:
+        """The connection, read and checked.
+
+        :raises ArmConfigurationError: a field is missing or wrong.
+        """
+        conn = self.get_connection(self.arm_conn_id)
+        return read_settings(conn, conn.extra_dejson)
+
+    @cached_property
+    def client(self) -> ArmClient:
+        """The client, made when first asked for. Every token that it gets is masked in Airflow's logs."""
+        from airflow_provider_arm.client import ArmClient
+
+        return ArmClient(**self._client_arguments(self.settings))
+
+    def get_conn(self) -> ArmClient:
+        """Give :attr:`client`; the name that Airflow's hooks share."""
+        return self.client
+
+    async def get_async_client(self) -> AsyncArmClient:
+        """Make a client for the running event loop; the caller closes it (``async with``)."""
+        return self.make_async_client(await self.aread_settings())
+
+    def make_async_client(self, settings: ArmSettings) -> AsyncArmClient:
+        """Make a client from settings that were read before. Must run inside an event loop."""
+        from airflow_provider_arm.client import AsyncArmClient
+
+        return AsyncArmClient(**self._client_arguments(settings))
+
+    async def aread_settings(self) -> ArmSettings:
+        """Read the connection without blocking the event loop. Raises as :attr:`settings`."""
+        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+
+        conn = await get_async_connection(self.arm_conn_id)
+        return read_settings(conn, await get_async_extra_dejson(conn))
+
+    def _client_arguments(self, settings: ArmSettings, timeout: float | None = None) -> dict[str, Any]:
+        from airflow.providers.common.compat.sdk import mask_secret
+
+        from airflow_provider_arm.client import ClientCredentials, StaticToken, Transport
+
+        credentials: ClientCredentials | StaticToken
+        if settings.access_token is not None:
+            credentials = StaticToken(settings.access_token)
+            mask_secret(settings.access_token)
+        elif settings.auth_url and settings.client_id and settings.client_secret:
+            credentials = ClientCredentials(
+                settings.auth_url, settings.client_id, settings.client_secret, settings.scope
+            )
+        else:  # read_settings has seen to it
+            msg = f"connection {self.arm_conn_id!r} has no credentials"
+            raise ArmConfigurationError(msg)
+        seconds = timeout or settings.timeout
+        transport = Transport(ca_bundle=settings.ca_bundle, **({"timeout": seconds} if seconds else {}))
+        return {
+            "base_url": settings.base_url,
+            "credentials": credentials,
+            "client_no": as_client_no(self._client_no) or settings.client_no,
+            "user_id": self._user_id or settings.user_id,
+            "transport": transport,
+            "on_token": mask_secret,
+        }
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Get a token and make one small read; gives whether it worked, and what to do if not. Shows no secret."""
+        from airflow_provider_arm.client import ArmClient
+        from airflow_provider_arm.client.retry import RetryPolicy
+
+        try:
+            arguments = self._client_arguments(self.settings, timeout=_TEST_TIMEOUT)
+            with ArmClient(**arguments, retry=RetryPolicy(max_attempts=_TEST_ATTEMPTS)) as client:
+                if client.client_no is None:
+                    return (
+                        False,
+                        "The connection has no client_no in its extra: without it only tasks that set one work.",
+                    )
+                client.check()
+        except ArmError as error:
+            return False, str(error)
+        return True, f"ARM answers for client {client.client_no}."
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Describe the form to Airflow 3.1 and 3.2, which ask the hook; 3.3 reads the provider's metadata."""
+        from airflow_provider_arm.get_provider_info import FIELD_BEHAVIOUR
+
+        return {name.replace("-", "_"): value for name, value in FIELD_BEHAVIOUR.items()}
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Describe the extra fields to Airflow 3.1 and 3.2; 3.3 reads the provider's metadata."""
+        from wtforms import IntegerField, PasswordField, StringField
+
+        from airflow_provider_arm.get_provider_info import EXTRA_FIELDS
+
+        # Airflow 3.1 draws whole numbers only.
+        fields = {"integer": IntegerField, "number": IntegerField, "string": StringField}
+        widgets = {}
+        for name, spec in EXTRA_FIELDS.items():
+            schema = spec["schema"]
+            kind = PasswordField if schema.get("format") == "password" else fields[schema["type"][0]]
+            widgets[name] = kind(spec["label"], description=spec["description"])
+        return widgets

@@ -1,0 +1,92 @@
+"""What all ARM operators share: connection arguments, the hook, and people kept out of Airflow's database."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_arm.hooks.arm import ArmHook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import jinja2
+    from airflow.providers.common.compat.sdk import Context
+
+
+#: Why a templated argument that should be an object is text, and the way out.
+NOT_JSON = "is text but not JSON: pass the other task's output itself, or set render_template_as_native_obj on the DAG"
+
+
+class Unshown:
+    """Holds a rendered argument that is made of people's data; Airflow stores and shows only how much it is."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def serialize(self) -> str:
+        """Give what Airflow stores and shows."""
+        count = len(self.value) if isinstance(self.value, list | tuple) else 1
+        return f"<{count} record{'' if count == 1 else 's'}, not shown>"
+
+    def __str__(self) -> str:
+        return self.serialize()
+
+    __repr__ = __str__
+
+
+def shown(value: Any) -> Any:
+    """Give the value of an argument, whether it was wrapped or not."""
+    return value.value if isinstance(value, Unshown) else value
+
+
+class ArmBaseOperator(BaseOperator):
+    """Base of the ARM operators.
+
+    :param arm_conn_id: connection of type ``arm``; default ``arm_default``. Templated.
+    :param client_no: the ARM client whose ledger is meant; default the connection's. Templated.
+    :param user_id: the user that ARM notes for changes; default the connection's. Templated.
+    """
+
+    template_fields: Sequence[str] = ("arm_conn_id", "client_no", "user_id")
+    #: Templated arguments that hold people's data: rendered, but never stored or shown.
+    personal_fields: ClassVar[Sequence[str]] = ()
+    ui_color = "#dcebf7"
+
+    def __init__(
+        self,
+        *,
+        arm_conn_id: str = ArmHook.default_conn_name,
+        client_no: int | str | None = None,
+        user_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.arm_conn_id = arm_conn_id
+        self.client_no = client_no
+        self.user_id = user_id
+
+    @cached_property
+    def hook(self) -> ArmHook:
+        """The hook for this task's connection and client."""
+        return ArmHook(self.arm_conn_id, client_no=self.client_no, user_id=self.user_id)
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        """Render as usual, then wrap what is personal: Airflow stores rendered fields right after this.
+
+        It is the one place that both plain and mapped tasks pass.
+        """
+        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        for name in self.personal_fields:
+            value = getattr(parent, name, None)
+            if value is not None and not isinstance(value, Unshown):
+                setattr(parent, name, Unshown(value))

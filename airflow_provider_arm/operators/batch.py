@@ -1,0 +1,207 @@
+"""Submit customers or documents in batches, and see what became of every record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.exceptions import ArmBatchFailedException, airflow_errors
+from airflow_provider_arm.operators.base import ArmBaseOperator, shown
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_arm.client.batch_state import BatchStatus
+    from airflow_provider_arm.operators.submission_run import SubmissionRun
+
+#: Seconds between two looks at a batch.
+DEFAULT_POLL_INTERVAL = 30.0
+#: Seconds to wait for the batches: ARM promises no time; a day is longer than any night's work.
+DEFAULT_TIMEOUT = 24 * 3600.0
+#: Records per batch: half of what ARM is taken to accept at most.
+DEFAULT_CHUNK_SIZE = 500
+
+
+class BatchSubmitOperator(ArmBaseOperator):
+    """Submit records to ARM in batches; wait for them or leave that to a ``BatchSensor``.
+
+    Rests on ``POST``/``PUT /clients/{clientno}/customers/batches``, ``POST /clients/{clientno}/documents/batches`` and
+    ``GET /clients/{clientno}/batches/{batchuuid}``. ARM stores a batch and processes it later, and has no list of
+    batches: each step is journalled before it is taken (Airflow's task state store, 3.3 and later), so that a retry
+    finds its batches again and never sends one twice. What cannot be known stops for a person.
+
+    :param resource: ``"customers"`` or ``"documents"``. Templated.
+    :param action: ``"create"`` (default), or ``"update"`` for customers. Templated.
+    :param records: the records by ARM's field names. Templated, rendered value not shown; for real people prefer
+        *source*, which keeps them out of Airflow's database.
+    :param source: address of a ``.jsonl``, ``.json`` or ``.csv`` file (local, ``s3://``, ``gs://``, ...). Either
+        this or *records*. Templated.
+    :param chunk_size: records per batch, 1 to 1000; default 500.
+    :param wait_for_completion: wait until every batch is finished; default ``False``.
+    :param deferrable: wait in the triggerer and not on a worker; default ``[operators] default_deferrable``.
+    :param poll_interval: seconds between two looks at a batch; default 30.
+    :param timeout: seconds (or ``timedelta``) to wait at most; default one day. The batches go on in ARM after it.
+    :param on_rejected: ``"fail"`` (default) or ``"warn"``: what more refused records than *max_rejected* mean.
+    :param max_rejected: refused records that are no failure: a count (default 0) or a share such as ``"2%"``.
+    :param rejects_path: address of a ``.jsonl`` file for the refused records: each with its row number
+        (``_row``), ARM's reasons (``_reasons``) and the record itself. Corrected, it is a valid *source*. Templated.
+    :param durable: keep the journal in the task state store; default ``True``.
+    :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send a chunk again of which nobody knows
+        whether ARM took it. Customers are sent again in any case: a repeat changes nothing.
+    :param dry_run: read and check everything, send nothing; gives the plan. Default ``False``.
+    :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri"}``; ``accepted`` and ``rejected`` are
+        ``None`` while unknown. With *dry_run*: ``{"dry_run", "chunks", "records", "plan_sha256"}``.
+    :raises ArmFailException: bad input (nothing was sent), a refusal, too many rejects, or an unknown outcome.
+    :raises ArmTransientException: ARM could not answer; a retry goes on where this try stopped.
+    """
+
+    template_fields: Sequence[str] = (
+        *ArmBaseOperator.template_fields,
+        "resource",
+        "action",
+        "records",
+        "source",
+        "rejects_path",
+        "max_rejected",
+    )
+    personal_fields: ClassVar[Sequence[str]] = ("records",)
+
+    def __init__(
+        self,
+        *,
+        resource: str,
+        action: str = "create",
+        records: Sequence[Mapping[str, Any]] | str | None = None,
+        source: str | None = None,
+        chunk_size: int = DEFAULT_CHUNK_SIZE,
+        wait_for_completion: bool = False,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        timeout: timedelta | float = DEFAULT_TIMEOUT,
+        on_rejected: str = "fail",
+        max_rejected: int | str = 0,
+        rejects_path: str | None = None,
+        durable: bool = True,
+        on_unknown_outcome: str = "fail",
+        dry_run: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.resource = resource
+        self.action = action
+        self.records = records
+        self.source = source
+        self.chunk_size = chunk_size
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        self.on_rejected = on_rejected
+        self.max_rejected = max_rejected
+        self.rejects_path = rejects_path
+        self.durable = durable
+        self.on_unknown_outcome = on_unknown_outcome
+        self.submit_nothing = dry_run
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Submit what is not yet with ARM; then wait, defer, or return."""
+        with airflow_errors():
+            run = self._run()
+            if self.submit_nothing:
+                return run.describe()
+            batch_uuids = run.send(context, durable=self.durable, on_unknown_outcome=self.on_unknown_outcome)
+            submitted = run.plan.records
+            if not self.wait_for_completion:
+                return _result(batch_uuids, submitted)
+            started = time.time()
+            if self.deferrable:
+                self._defer(batch_uuids, submitted, started)
+            statuses = run.wait(batch_uuids, started, self.timeout, self.poll_interval)
+            return self._finish(run, batch_uuids, statuses, submitted)
+
+    def execute_complete(self, context: Context, event: Any, batch_uuids: list[str], submitted: int) -> dict[str, Any]:
+        """Go on after the trigger: look at each batch once more and judge it, as the waiting worker does."""
+        from airflow_provider_arm.triggers.events import check_event
+
+        with airflow_errors():
+            check_event(event)
+            run = self._run()
+            return self._finish(run, batch_uuids, run.look(batch_uuids), submitted)
+
+    def _run(self) -> SubmissionRun:
+        """Check the arguments; nothing is read yet."""
+        from airflow_provider_arm.operators.submission_run import SubmissionRun
+
+        return SubmissionRun.prepare(
+            self.hook,
+            resource=self.resource,
+            action=self.action,
+            records=shown(self.records),
+            source=self.source,
+            chunk_size=self.chunk_size,
+            policy=(self.on_rejected, self.max_rejected),
+            rejects_path=self.rejects_path,
+        )
+
+    def _defer(self, batch_uuids: list[str], submitted: int, started: float) -> None:
+        from airflow_provider_arm.triggers.batch import DEFER_MARGIN, BatchTrigger
+
+        self.defer(
+            trigger=BatchTrigger(
+                batch_uuids=batch_uuids,
+                arm_conn_id=self.arm_conn_id,
+                client_no=self.hook.client.client_no,
+                poll_interval=self.poll_interval,
+                started=started,
+                deadline=started + self.timeout,
+            ),
+            method_name="execute_complete",
+            kwargs={"batch_uuids": batch_uuids, "submitted": submitted},
+            timeout=timedelta(seconds=self.timeout) + DEFER_MARGIN,
+        )
+
+    def _finish(
+        self, run: SubmissionRun, batch_uuids: list[str], statuses: Sequence[BatchStatus], submitted: int
+    ) -> dict[str, Any]:
+        outcome = run.judge(statuses, submitted)
+        if outcome.failed:
+            raise ArmBatchFailedException(outcome.message)
+        self.log.log(outcome.level, outcome.message)
+        return _result(batch_uuids, submitted, outcome.accepted, outcome.rejected, outcome.rejects_uri)
+
+
+def _result(
+    batch_uuids: list[str],
+    submitted: int,
+    accepted: int | None = None,
+    rejected: int | None = None,
+    rejects_uri: str | None = None,
+) -> dict[str, Any]:
+    return {
+        "batch_uuids": batch_uuids,
+        "submitted": submitted,
+        "accepted": accepted,
+        "rejected": rejected,
+        "rejects_uri": rejects_uri,
+    }
+
+
+def as_batch_uuids(value: Any) -> list[str]:
+    """Read batchUuids from an argument: one, several, or what :class:`BatchSubmitOperator` returned.
+
+    :raises ArmConfigurationError: there is none, or a member is no text.
+    """
+    if isinstance(value, Mapping):
+        value = value.get("batch_uuids")
+    if isinstance(value, str):
+        value = [value]
+    uuids = list(dict.fromkeys(value)) if isinstance(value, list | tuple) else []
+    if not uuids or not all(isinstance(uuid, str) and uuid.strip() for uuid in uuids):
+        msg = "batch_uuid must be a batchUuid, a list of them, or what BatchSubmitOperator returned"
+        raise ArmConfigurationError(msg)
+    return uuids

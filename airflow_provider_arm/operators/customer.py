@@ -1,0 +1,127 @@
+"""Operators for one customer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_arm.client.errors import ArmConfigurationError, ArmNotFoundError
+from airflow_provider_arm.exceptions import airflow_errors
+from airflow_provider_arm.operators.base import NOT_JSON, ArmBaseOperator, shown
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_arm.client.models import WriteAnswer
+
+
+class CustomerUpsertOperator(ArmBaseOperator):
+    """Create a customer, or update the one that has its number (``POST /clients/{clientno}/customers``).
+
+    ARM processes it at once. Repeating it is safe. Keys that are missing keep what ARM has; a postal address must be
+    given whole, because ARM would blank the rest of it.
+
+    :param customer: the customer by ARM's field names (``customerNo``, ``name``, ...), as a mapping, as JSON text, or
+        as the address of a ``.json`` file (local, ``s3://``, ...) that holds one. Templated; its rendered value is
+        not shown. A mapping that is written out in the DAG file stands in Airflow's database with the DAG: prefer a
+        file or another task's output for real people. Amounts are ``Decimal``, whole numbers or text, never floats.
+    :return: ``{"customer_no", "account_no", "result", "warnings"}``; ``result`` is ARM's word (``CREATED``, ...),
+        ``warnings`` a list of ``{"field", "message"}`` with personal data masked.
+    :raises ArmFailException: the customer does not fit (nothing was sent), or ARM refused it.
+    :raises ArmTransientException: ARM could not answer; a retry may help.
+    """
+
+    template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "customer")
+    personal_fields: ClassVar[Sequence[str]] = ("customer",)
+
+    def __init__(self, *, customer: Mapping[str, Any] | str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.customer = customer
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Upsert the customer."""
+        with airflow_errors():
+            record = read_record(shown(self.customer), "customer")
+            answer = self.hook.client.upsert_customer(record)
+        self.log.info("Customer %s: %s", answer.customer_no or record.get("customerNo"), answer.result)
+        return written(answer, record)
+
+
+class CustomerDeleteOperator(ArmBaseOperator):
+    """Delete a customer (``DELETE /clients/{clientno}/customers/{customerno}``).
+
+    ARM allows it only for a customer without documents and AR items.
+
+    :param customer_no: the customer's number. Templated.
+    :param options: passed through to ARM as ``options``. Templated.
+    :param ignore_if_missing: a customer that ARM does not know is no failure; default ``False``. A retry of a delete
+        whose answer was lost meets exactly this.
+    :return: as :class:`CustomerUpsertOperator`; ``result`` is ``"MISSING"`` where there was none.
+    :raises ArmFailException: ARM refused, or does not know the customer.
+    """
+
+    template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "customer_no", "options")
+
+    def __init__(
+        self, *, customer_no: str, options: str | None = None, ignore_if_missing: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.customer_no = customer_no
+        self.options = options
+        self.ignore_if_missing = ignore_if_missing
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Delete the customer."""
+        with airflow_errors():
+            try:
+                answer = self.hook.client.delete_customer(self.customer_no, options=self.options)
+            except ArmNotFoundError:
+                if not self.ignore_if_missing:
+                    raise
+                self.log.info("Customer %s: not in ARM, nothing to delete", self.customer_no)
+                return {"customer_no": self.customer_no, "account_no": None, "result": "MISSING", "warnings": []}
+        self.log.info("Customer %s: %s", self.customer_no, answer.result)
+        return written(answer, {"customerNo": self.customer_no})
+
+
+def read_record(value: Any, what: str) -> Mapping[str, Any]:
+    """Read one record from an operator's argument: a mapping, JSON text, or the address of a .json file.
+
+    :raises ArmConfigurationError: it is none of these.
+    """
+    from airflow_provider_arm.client import money
+
+    if isinstance(value, str):
+        text: str | bytes = value
+        if value.strip().lower().endswith(".json"):
+            from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+            try:
+                text = ObjectStoragePath(value.strip()).read_bytes()
+            except OSError as error:
+                msg = f"{what}: the file cannot be read ({type(error).__name__})"
+                raise ArmConfigurationError(msg) from None
+        try:
+            value = money.decode(text)
+        except ValueError:
+            msg = f"{what} {NOT_JSON}"
+            raise ArmConfigurationError(msg) from None
+    if not isinstance(value, Mapping):
+        msg = f"{what} must be a mapping of ARM's field names to values"
+        raise ArmConfigurationError(msg)
+    return value
+
+
+def written(answer: WriteAnswer, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what an operator returns of a write answer."""
+    from airflow_provider_arm.client.redaction import mask
+
+    return {
+        "customer_no": answer.customer_no or record.get("customerNo"),
+        "account_no": answer.account_no,
+        "result": answer.result,
+        "warnings": [
+            {"field": warning.field, "message": mask(warning.message or "", record)}
+            for warning in answer.warnings or []
+        ],
+    }

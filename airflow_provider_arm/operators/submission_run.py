@@ -1,0 +1,268 @@
+"""Between ``BatchSubmitOperator`` and the submission: arguments in, domain objects out. Loaded when a task runs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
+from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
+from airflow_provider_arm.files import whole_file
+from airflow_provider_arm.operators.base import NOT_JSON
+from airflow_provider_arm.operators.journal import TaskStateJournal
+from airflow_provider_arm.submission.errors import BlockedError, SourceError
+from airflow_provider_arm.submission.journal import Journal, MemoryJournal
+from airflow_provider_arm.submission.outcome import Reject, add_up, count_sentence, find_rejects
+from airflow_provider_arm.submission.plan import Plan, make_plan, read_chunks
+from airflow_provider_arm.submission.policy import Colour, RejectPolicy
+from airflow_provider_arm.submission.resources import Resource, find_operation
+from airflow_provider_arm.submission.send import Sender
+from airflow_provider_arm.submission.source import FileSource, ListSource, Source
+from airflow_provider_arm.submission.waiting import BatchWait
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_arm.client import ArmClient
+    from airflow_provider_arm.client.batch_state import BatchStatus
+    from airflow_provider_arm.hooks.arm import ArmHook
+
+log = logging.getLogger(__name__)
+
+#: Refused records that the log lists; the rejects file has them all.
+LOGGED_REJECTS = 10
+_FAIL, _RESEND = "fail", "resend"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What became of a submission, and what that means for the task."""
+
+    failed: bool
+    level: int
+    message: str
+    submitted: int | None
+    accepted: int | None
+    rejected: int | None
+    rejects_uri: str | None
+
+
+class SubmissionRun:
+    """One submission by one task."""
+
+    def __init__(
+        self,
+        *,
+        client: ArmClient,
+        resource: Resource,
+        operation: Operation,
+        source: Source,
+        chunk_size: int,
+        policy: RejectPolicy,
+        rejects_path: str | None,
+    ) -> None:
+        self._client = client
+        self._resource = resource
+        self._operation = operation
+        self._source = source
+        self._chunk_size = chunk_size
+        self._policy = policy
+        self._rejects_path = rejects_path
+
+    @classmethod
+    def prepare(
+        cls,
+        hook: ArmHook,
+        *,
+        resource: str,
+        action: str,
+        records: Any,
+        source: str | None,
+        chunk_size: int,
+        policy: tuple[str, int | str],
+        rejects_path: str | None,
+    ) -> SubmissionRun:
+        """Check the arguments. Nothing is read and nothing sent.
+
+        :raises ArmConfigurationError: an argument cannot be.
+        """
+        found, name = find_operation(resource, action)
+        operation = OPERATIONS[name]
+        if rejects_path and not rejects_path.endswith(".jsonl"):
+            msg = "rejects_path must end in .jsonl"
+            raise ArmConfigurationError(msg)
+        return cls(
+            client=hook.client,
+            resource=found,
+            operation=operation,
+            source=open_source(records, source, operation, found.name),
+            chunk_size=chunk_size,
+            policy=RejectPolicy(*policy),
+            rejects_path=rejects_path,
+        )
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan; the source is read and every record checked when it is first asked for."""
+        return make_plan(self._source, self._operation, self._chunk_size, self._resource.key)
+
+    def describe(self) -> dict[str, Any]:
+        """Give the plan for a dry run."""
+        plan = self.plan
+        log.info("Dry run: %d records in %d batches, nothing sent", plan.records, len(plan.chunks))
+        return {"dry_run": True, "chunks": len(plan.chunks), "records": plan.records, "plan_sha256": plan.sha256}
+
+    def send(self, context: Context, *, durable: bool, on_unknown_outcome: str) -> list[str]:
+        """Bring every chunk to ARM, or find that it is there.
+
+        :raises ArmError: see :meth:`Sender.send_all`; also where this try cannot know what an earlier one sent.
+        """
+        if on_unknown_outcome not in (_FAIL, _RESEND):
+            msg = f'on_unknown_outcome must be "{_FAIL}" or "{_RESEND}", not {on_unknown_outcome!r}'
+            raise ArmConfigurationError(msg)
+        ti = context["ti"]
+        journal = self._journal(context, durable=durable)
+        resend = on_unknown_outcome == _RESEND
+        if not journal.durable and ti.try_number > 1 and self._operation.replay is not Replay.SAFE and not resend:
+            msg = (
+                "an earlier try of this task may have sent these documents and kept no journal "
+                "(durable=False, or Airflow before 3.3): look in ARM, then run it again as a new DAG run "
+                'or with on_unknown_outcome="resend"'
+            )
+            raise BlockedError(msg)
+        plan = self.plan
+        sender = Sender(
+            operation=self._operation,
+            journal=journal,
+            # A retry keeps max_tries, a clear raises it: so a clear is told from a retry.
+            generation=ti.max_tries or 0,
+            submit=self._submit,
+            is_finished=lambda uuid: self._client.get_batch(uuid).state.finished,
+            resend_unknown=resend,
+        )
+        batch_uuids = sender.send_all(plan, read_chunks(self._source, self._operation, plan))
+        ti.xcom_push(key="batch_uuids", value=batch_uuids)
+        log.info("%d records are with ARM in %d batches", plan.records, len(batch_uuids))
+        return batch_uuids
+
+    def _journal(self, context: Context, *, durable: bool) -> Journal:
+        store = context.get("task_state_store") if durable else None
+        return MemoryJournal() if store is None else TaskStateJournal(store)
+
+    def _submit(self, records: list[dict[str, Any]]) -> str:
+        receipt = self._client.submit_batch(self._operation.name, records)
+        return str(receipt.batch_uuid)  # the client has seen to it that there is one
+
+    def wait(
+        self, batch_uuids: Sequence[str], started: float, timeout: float, poll_interval: float
+    ) -> list[BatchStatus]:
+        """Wait here, on the worker, until every batch is finished.
+
+        :raises WaitTimeoutError: the time is up.
+        """
+        return wait_for_batches(self._client, batch_uuids, started, started + timeout, poll_interval)
+
+    def look(self, batch_uuids: Sequence[str]) -> list[BatchStatus]:
+        """Look at each batch once."""
+        return [self._client.get_batch(uuid) for uuid in batch_uuids]
+
+    def judge(self, statuses: Sequence[BatchStatus], submitted: int) -> Judgement:
+        """Count, write the rejects file, and say what it means."""
+        totals = add_up(statuses, submitted)
+        colour = self._policy.colour(totals.submitted, totals.rejected)
+        uri = None
+        if colour is not Colour.GREEN:
+            rejects = find_rejects(self._source, self._chunk_size, statuses, self._resource.key)
+            uri = self._write_rejects(rejects)
+        message = count_sentence(self._resource.name, totals.submitted, totals.rejected)
+        if colour is not Colour.GREEN:
+            message += f"; they are in {uri}" if uri else "; set rejects_path to get them with their reasons"
+        return Judgement(
+            failed=colour is Colour.RED,
+            level=logging.INFO if colour is Colour.GREEN else logging.WARNING,
+            message=message,
+            submitted=totals.submitted,
+            accepted=totals.accepted,
+            rejected=totals.rejected,
+            rejects_uri=uri,
+        )
+
+    def _write_rejects(self, rejects: Any) -> str | None:
+        if not self._rejects_path:
+            for _ in map(_log_reject, range(LOGGED_REJECTS), rejects):
+                pass
+            return None
+        path = ObjectStoragePath(self._rejects_path)
+        with whole_file(path) as file:
+            for number, reject in enumerate(rejects):
+                _log_reject(number, reject)
+                file.write(reject.line())
+        return str(path)
+
+
+def _log_reject(number: int, reject: Reject) -> None:
+    if number < LOGGED_REJECTS:
+        log.warning("Row %d, %s: %s", reject.row, reject.key, "; ".join(reject.reasons))
+
+
+def open_source(records: Any, source: str | None, operation: Operation, key: str) -> Source:
+    """Give the records as a source that can be read again.
+
+    :raises ArmConfigurationError: both or neither of *records* and *source*, or *records* is no list.
+    :raises SourceError: the file's ending is not known.
+    """
+    if (records is None) == (source is None):
+        msg = "give either records or source"
+        raise ArmConfigurationError(msg)
+    if source is not None:
+        if operation.record is None:  # pragma: no cover - every batch operation has a model
+            msg = f"{operation.name} has no model"
+            raise ArmConfigurationError(msg)
+        return FileSource(ObjectStoragePath(source), source, operation.record, key)
+    if isinstance(records, str):
+        try:
+            records = money.decode(records)
+        except ValueError:
+            msg = f"records {NOT_JSON}"
+            raise ArmConfigurationError(msg) from None
+    if not isinstance(records, Sequence) or not all(isinstance(record, Mapping) for record in records):
+        msg = "records must be a list of mappings"
+        raise SourceError(msg)
+    return ListSource(records)
+
+
+def wait_for_batches(
+    client: ArmClient,
+    batch_uuids: Sequence[str],
+    started: float,
+    deadline: float,
+    poll_interval: float,
+    *,
+    now: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[BatchStatus]:
+    """Poll until every batch is finished; gives their last states in order.
+
+    :raises WaitTimeoutError: *deadline* (unix seconds) has come.
+    :raises ArmError: an error that will not pass.
+    """
+    wait = BatchWait(batch_uuids, started, deadline, poll_interval, client.assumptions.batch_unknown_grace)
+    while True:
+        for batch_uuid in list(wait.pending):
+            seen: BatchStatus | ArmError
+            try:
+                seen = client.get_batch(batch_uuid)
+            except ArmError as error:
+                seen = error
+                log.warning("Batch %s: %s", batch_uuid, error)
+            wait.saw(batch_uuid, seen, now())
+        if not wait.pending:
+            return [wait.finished[batch_uuid] for batch_uuid in batch_uuids]
+        sleep(wait.pause(now()))

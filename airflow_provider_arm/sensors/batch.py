@@ -1,0 +1,181 @@
+"""Wait for batches that another task submitted."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_provider_arm.client.errors import ArmError
+from airflow_provider_arm.exceptions import ArmBatchFailedException, airflow_errors
+from airflow_provider_arm.hooks.arm import ArmHook
+from airflow_provider_arm.operators.batch import as_batch_uuids
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_arm.client.batch_state import BatchStatus
+    from airflow_provider_arm.submission.waiting import BatchWait
+
+
+class BatchSensor(BaseSensorOperator):
+    """Wait until batches are finished (``GET /clients/{clientno}/batches/{batchuuid}``), and judge them.
+
+    Works in ``mode="poke"``, ``mode="reschedule"`` and deferred; each gives the same result and the same errors. ARM
+    being away for a while ends no wait. A batch with refused records is a failure unless the author's policy says
+    otherwise.
+
+    :param batch_uuid: one batchUuid, a list, or what ``BatchSubmitOperator`` returned. Templated.
+    :param on_rejected: ``"fail"`` (default) or ``"warn"``: what more refused records than *max_rejected* mean.
+    :param max_rejected: refused records that are no failure: a count (default 0) or a share such as ``"2%"``.
+        Templated.
+    :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``.
+    :param arm_conn_id: connection of type ``arm``; default ``arm_default``. Templated.
+    :param client_no: the ARM client; default the connection's. Templated.
+    :param poke_interval: seconds between two looks; default 30. ``timeout``, ``mode``, ``soft_fail`` and the others are
+        Airflow's.
+    :return: ``{"batch_uuids", "submitted", "accepted", "rejected"}``; counts are ``None`` where ARM did not say.
+    :raises ArmBatchFailedException: more records were refused than the policy allows.
+    :raises AirflowSensorTimeout: the batches were not finished in time. They go on in ARM.
+    """
+
+    template_fields: Sequence[str] = ("arm_conn_id", "client_no", "batch_uuid", "max_rejected")
+    ui_color = "#dcebf7"
+
+    def __init__(
+        self,
+        *,
+        batch_uuid: str | Sequence[str] | Mapping[str, Any],
+        arm_conn_id: str = ArmHook.default_conn_name,
+        client_no: int | str | None = None,
+        on_rejected: str = "fail",
+        max_rejected: int | str = 0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: timedelta | float = 30,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        self.batch_uuid = batch_uuid
+        self.arm_conn_id = arm_conn_id
+        self.client_no = client_no
+        self.on_rejected = on_rejected
+        self.max_rejected = max_rejected
+        self.deferrable = deferrable
+        self._wait: BatchWait | None = None
+
+    @cached_property
+    def hook(self) -> ArmHook:
+        """The hook for this task's connection and client."""
+        return ArmHook(self.arm_conn_id, client_no=self.client_no)
+
+    def execute(self, context: Context) -> Any:
+        """Look once; then defer, or poke as Airflow's sensors do."""
+        if not self.deferrable:
+            return super().execute(context)
+        try:
+            with airflow_errors():
+                result = self._poke()
+        except AirflowFailException as error:
+            # As the base does around poke and around execute_complete.
+            if self.soft_fail or self.never_fail:
+                msg = f"Skipped because of soft_fail: {error}"
+                raise AirflowSkipException(msg) from None
+            raise
+        if result is None:
+            self._defer()
+        return result
+
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        """Look at every batch that is not finished yet."""
+        with airflow_errors():
+            result = self._poke()
+        return False if result is None else PokeReturnValue(is_done=True, xcom_value=result)
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        """Go on after the trigger: look at each batch once more and judge it, as a poke does."""
+        from airflow_provider_arm.triggers.events import check_event
+
+        with airflow_errors():
+            check_event(event, timeout_error=AirflowSensorTimeout)
+            uuids = as_batch_uuids(self.batch_uuid)
+            return self._judge(uuids, [self.hook.client.get_batch(uuid) for uuid in uuids])
+
+    def _poke(self) -> dict[str, Any] | None:
+        """Give the result, or ``None`` while a batch is pending."""
+        uuids = as_batch_uuids(self.batch_uuid)
+        self._policy()  # a wrong argument is told now, not in an hour
+        if self._wait is None:
+            from airflow_provider_arm.submission.waiting import BatchWait
+
+            now = time.time()
+            grace = self.hook.client.assumptions.batch_unknown_grace
+            self._wait = BatchWait(uuids, now, now + self.timeout, self.poke_interval, grace)
+        wait = self._wait
+        for uuid in list(wait.pending):
+            wait.saw(uuid, self._look(uuid), time.time())
+        if wait.pending:
+            self.log.info("%d of %d batches are not finished", len(wait.pending), len(uuids))
+            return None
+        return self._judge(uuids, [wait.finished[uuid] for uuid in uuids])
+
+    def _look(self, batch_uuid: str) -> BatchStatus | ArmError:
+        try:
+            return self.hook.client.get_batch(batch_uuid)
+        except ArmError as error:
+            self.log.warning("Batch %s: %s", batch_uuid, error)
+            return error
+
+    def _policy(self) -> Any:
+        from airflow_provider_arm.submission.policy import RejectPolicy
+
+        return RejectPolicy(self.on_rejected, self.max_rejected)
+
+    def _judge(self, uuids: list[str], statuses: Sequence[BatchStatus]) -> dict[str, Any]:
+        from airflow_provider_arm.submission.outcome import add_up, count_sentence
+        from airflow_provider_arm.submission.policy import Colour
+
+        totals = add_up(statuses)
+        colour = self._policy().colour(totals.submitted, totals.rejected)
+        for uuid, status in zip(uuids, statuses, strict=True):
+            self.log.log(logging.INFO if status.failed == 0 else logging.WARNING, "Batch %s: %s", uuid, status.reason)
+        if colour is not Colour.GREEN:
+            message = count_sentence("records", totals.submitted, totals.rejected)
+            if colour is Colour.RED:
+                raise ArmBatchFailedException(message)
+            self.log.warning(message)
+        return {
+            "batch_uuids": uuids,
+            "submitted": totals.submitted,
+            "accepted": totals.accepted,
+            "rejected": totals.rejected,
+        }
+
+    def _defer(self) -> None:
+        from airflow_provider_arm.triggers.batch import DEFER_MARGIN, BatchTrigger
+
+        now = time.time()
+        self.defer(
+            trigger=BatchTrigger(
+                batch_uuids=as_batch_uuids(self.batch_uuid),
+                arm_conn_id=self.arm_conn_id,
+                client_no=self.hook.client.client_no,
+                poll_interval=self.poke_interval,
+                started=now,
+                deadline=now + self.timeout,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=self.timeout) + DEFER_MARGIN,
+        )

@@ -1,0 +1,159 @@
+"""What is known of each chunk, written down before each step, and the decision that follows from it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any, Protocol
+
+from airflow_provider_arm.client.operations import Replay
+from airflow_provider_arm.submission.errors import JournalError
+
+_UNREADABLE = "the journal of this task cannot be read, so what was sent before is not known: nothing more is sent"
+
+
+class ChunkState(StrEnum):
+    """Where one chunk stands."""
+
+    #: Not sent, or certainly not taken.
+    PLANNED = "planned"
+    #: About to be put on the wire; found after a restart, it may have reached ARM.
+    SENDING = "sending"
+    #: ARM gave a batchUuid.
+    ACCEPTED = "accepted"
+    #: ARM answered 4xx: nothing happened.
+    REFUSED = "refused"
+    #: It may or may not have reached ARM.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The journal's line for one chunk."""
+
+    index: int
+    sha256: str
+    state: ChunkState
+    #: Which wish of a person this belongs to: an Airflow retry keeps it, a clear begins a new one.
+    generation: int
+    batch_uuid: str | None = None
+    #: Why, where that is not plain.
+    reason: str | None = None
+
+    def to(self, state: ChunkState, **changes: Any) -> Entry:
+        """Give the line after a step."""
+        return replace(self, state=state, **changes)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give plain JSON values."""
+        return {**asdict(self), "state": str(self.state)}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Entry:
+        """Read :meth:`as_json` back.
+
+        :raises JournalError: it is no line of a journal.
+        """
+        try:
+            return cls(**{**data, "state": ChunkState(data["state"])})
+        except (TypeError, ValueError, KeyError):
+            raise JournalError(_UNREADABLE) from None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEntry:
+    """The journal's line for the plan."""
+
+    sha256: str
+    chunks: int
+    generation: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Give plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Any) -> PlanEntry:
+        """Read :meth:`as_json` back.
+
+        :raises JournalError: it is no such line.
+        """
+        try:
+            return cls(**data)
+        except TypeError:
+            raise JournalError(_UNREADABLE) from None
+
+
+class Journal(Protocol):
+    """Keeps the plan and one line per chunk. A write that returns is kept, or it raises."""
+
+    #: Whether it outlives the process.
+    durable: bool
+
+    def read_plan(self) -> PlanEntry | None:
+        """Give the plan's line, or ``None``."""
+
+    def write_plan(self, entry: PlanEntry) -> None:
+        """Keep the plan's line. Raises as :meth:`write`."""
+
+    def read(self, index: int) -> Entry | None:
+        """Give the chunk's line, or ``None``."""
+
+    def write(self, entry: Entry) -> None:
+        """Keep the chunk's line.
+
+        :raises JournalError: it could not be kept.
+        """
+
+
+class MemoryJournal:
+    """A journal that ends with the process: enough within one attempt, no help in the next."""
+
+    durable = False
+
+    def __init__(self) -> None:
+        self._plan: PlanEntry | None = None
+        self._entries: dict[int, Entry] = {}
+
+    def read_plan(self) -> PlanEntry | None:
+        """Give the plan's line, or ``None``."""
+        return self._plan
+
+    def write_plan(self, entry: PlanEntry) -> None:
+        """Keep the plan's line."""
+        self._plan = entry
+
+    def read(self, index: int) -> Entry | None:
+        """Give the chunk's line, or ``None``."""
+        return self._entries.get(index)
+
+    def write(self, entry: Entry) -> None:
+        """Keep the chunk's line."""
+        self._entries[entry.index] = entry
+
+
+class NextStep(StrEnum):
+    """What to do with a chunk."""
+
+    SEND = "send"
+    #: It is with ARM under a batchUuid.
+    FOLLOW = "follow"
+    #: A person has to look.
+    BLOCK = "block"
+    #: A new wish, and the old batch is known: send if that batch is finished, else follow it.
+    SEND_IF_FINISHED = "send if finished"
+
+
+def next_step(entry: Entry | None, replay: Replay, generation: int, *, resend_unknown: bool) -> NextStep:
+    """Decide what to do with a chunk.
+
+    :param entry: its line in the journal, of this attempt or an earlier one.
+    :param generation: of this attempt.
+    :param resend_unknown: the author has chosen to send again what may have arrived (``on_unknown_outcome="resend"``).
+    """
+    if entry is None or entry.state in (ChunkState.PLANNED, ChunkState.REFUSED):
+        return NextStep.SEND
+    if entry.state is ChunkState.ACCEPTED:
+        return NextStep.FOLLOW if entry.generation == generation else NextStep.SEND_IF_FINISHED
+    # SENDING or UNKNOWN: a repeat that changes nothing is the proof that none was needed.
+    return NextStep.SEND if replay is Replay.SAFE or resend_unknown else NextStep.BLOCK

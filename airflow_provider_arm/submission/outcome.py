@@ -1,0 +1,122 @@
+"""What became of a submission: counts, and every refused record with its row and reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
+from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
+from airflow_provider_arm.client.redaction import mask
+from airflow_provider_arm.submission.errors import PlanChangedError
+from airflow_provider_arm.submission.source import Row, Source, chunked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from airflow_provider_arm.client.models import WriteAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Records over all batches; ``None`` where ARM did not say."""
+
+    submitted: int | None
+    rejected: int | None
+
+    @property
+    def accepted(self) -> int | None:
+        """Records that ARM has taken."""
+        if self.submitted is None or self.rejected is None:
+            return None
+        return self.submitted - self.rejected
+
+
+def add_up(statuses: Sequence[BatchStatus], submitted: int | None = None) -> Totals:
+    """Add the batches up.
+
+    :param submitted: how many records were sent, where the caller knows: a batch that was rejected as a whole and
+        does not say its size can still be counted if it is the only one that does not.
+    """
+    totals = [status.total for status in statuses]
+    if submitted is None and None not in totals:
+        submitted = sum(total or 0 for total in totals)
+    rejected = 0
+    for status in statuses:
+        failed = status.failed
+        if failed is None and status.state is BatchState.REJECTED and submitted is not None and len(statuses) == 1:
+            failed = submitted
+        if failed is None:
+            return Totals(submitted, None)
+        rejected += failed
+    return Totals(submitted, rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One record that ARM refused. The reasons hold no personal data; the record is the author's own."""
+
+    row: int
+    key: str
+    reasons: tuple[str, ...]
+    record: Mapping[str, Any] = field(repr=False)
+
+    def line(self) -> bytes:
+        """Give one line of a rejects file: the record with remarks that a later submission passes over."""
+        return money.encode({"_row": self.row, "_reasons": list(self.reasons), **self.record}) + b"\n"
+
+
+def find_rejects(source: Source, chunk_size: int, statuses: Sequence[BatchStatus], key: str) -> Iterator[Reject]:
+    """Give every refused record, in the order of the source, which is read once more.
+
+    A batch that was rejected as a whole gives all its records; one that names no records gives none.
+
+    :param chunk_size: that of the plan.
+    :param key: wire name of the natural key.
+    :raises PlanChangedError: the source no longer has the records that were sent.
+    """
+    chunks = chunked(source.rows(), chunk_size)
+    for status in statuses:
+        rows = next(chunks, [])
+        if status.state is BatchState.SUCCEEDED:
+            continue
+        if not status.records:
+            if status.state is BatchState.REJECTED:
+                yield from (_reject(row, key, (f"batch {status.reason}",)) for row in rows)
+            continue
+        yield from _refused(rows, status.records, key)
+
+
+def _refused(rows: list[Row], answers: Sequence[WriteAnswer], key: str) -> Iterator[Reject]:
+    for place, answer in enumerate(answers, 1):
+        if (answer.status or "").upper() not in DEFAULT_ASSUMPTIONS.failure_words:
+            continue
+        # Submit order (Q2); recordNo says it outright.
+        number = answer.record_no or place
+        row = rows[number - 1] if 1 <= number <= len(rows) else None
+        named = answer.to_wire().get(key)
+        if row is None or (named is not None and str(named) != str(row.record.get(key))):
+            msg = f"ARM refused record {number} of a batch ({key} {named}), and the source no longer has it there"
+            raise PlanChangedError(msg)
+        yield _reject(row, key, _reasons(answer, row.record))
+
+
+def _reasons(answer: WriteAnswer, record: Mapping[str, Any]) -> tuple[str, ...]:
+    reasons = tuple(
+        f"{error.field}: {mask(error.message or '', record)}" if error.field else mask(error.message or "", record)
+        for error in answer.errors or []
+    )
+    return reasons or (mask(answer.message or "", record) or "ARM gave no reason",)
+
+
+def _reject(row: Row, key: str, reasons: tuple[str, ...]) -> Reject:
+    return Reject(row.number, str(row.record.get(key, "")), reasons, row.record)
+
+
+def count_sentence(what: str, submitted: int | None, rejected: int | None) -> str:
+    """Say the outcome in a sentence for a finance person."""
+    total = "an unknown number of" if submitted is None else str(submitted)
+    if rejected == 0:
+        return f"ARM took all {total} {what}"
+    return f"ARM refused {'an unknown number' if rejected is None else rejected} of {total} {what}"

@@ -1,0 +1,142 @@
+"""Send the planned chunks one after another, each step journalled before it is taken."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_arm.client.errors import ArmError, ArmUnknownOutcomeError, ArmUnreadableAnswerError, Phase
+from airflow_provider_arm.submission.errors import BlockedError, PlanChangedError
+from airflow_provider_arm.submission.journal import ChunkState, Entry, Journal, NextStep, PlanEntry, next_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from airflow_provider_arm.client.operations import Operation
+    from airflow_provider_arm.submission.plan import ChunkPlan, Plan
+
+log = logging.getLogger(__name__)
+
+_TOO_MANY = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """How chunks reach ARM, and by which rules.
+
+    :param submit: sends records, gives the batchUuid; raises :class:`ArmError`.
+    :param is_finished: whether a batch of an earlier wish is finished; raises :class:`ArmError`.
+    """
+
+    operation: Operation
+    journal: Journal
+    generation: int
+    submit: Callable[[list[dict[str, Any]]], str]
+    is_finished: Callable[[str], bool]
+    resend_unknown: bool = False
+
+    def send_all(self, plan: Plan, chunks: Iterable[tuple[ChunkPlan, list[dict[str, Any]]]]) -> list[str]:
+        """Bring every chunk to ARM, or find that it is there; gives the batchUuids in order.
+
+        A chunk that cannot be decided stops it: those after it wait for the person who looks.
+
+        :raises BlockedError: a chunk may or may not have reached ARM.
+        :raises PlanChangedError: the journal knows other content.
+        :raises ArmError: ARM refused a chunk, or cannot be reached.
+        """
+        self._take_up(plan)
+        return [self._send_one(chunk, records) for chunk, records in chunks]
+
+    def _take_up(self, plan: Plan) -> None:
+        """Note the plan. An earlier one that had more chunks must not leave any of them open."""
+        new = PlanEntry(plan.sha256, len(plan.chunks), self.generation)
+        old = self.journal.read_plan()
+        if old is not None and old.generation == self.generation and old.sha256 != plan.sha256:
+            raise PlanChangedError(_changed("the records"))
+        for index in range(len(plan.chunks), old.chunks if old else 0):
+            entry = self.journal.read(index)
+            step = next_step(entry, self.operation.replay, self.generation, resend_unknown=self.resend_unknown)
+            if entry is None or step is NextStep.SEND:
+                continue
+            if step is NextStep.BLOCK or not (entry.batch_uuid and self.is_finished(entry.batch_uuid)):
+                raise PlanChangedError(_changed("the records"))
+        if old != new:
+            self.journal.write_plan(new)
+
+    def _send_one(self, chunk: ChunkPlan, records: list[dict[str, Any]]) -> str:
+        entry = self.journal.read(chunk.index)
+        step = next_step(entry, self.operation.replay, self.generation, resend_unknown=self.resend_unknown)
+        if entry is None or step is NextStep.SEND:
+            return self._submit(chunk, records)
+        changed = entry.sha256 != chunk.sha256
+        if step is not NextStep.SEND_IF_FINISHED and changed:
+            raise PlanChangedError(_changed(_rows(chunk)))
+        if step is NextStep.BLOCK or not entry.batch_uuid:
+            raise BlockedError(_blocked(chunk, entry))
+        if step is NextStep.FOLLOW:
+            log.info("Chunk %d: already with ARM as batch %s, not sent again", chunk.index + 1, entry.batch_uuid)
+            return entry.batch_uuid
+        if self.is_finished(entry.batch_uuid):
+            log.info("Chunk %d: the task was cleared and the batch is finished; sent anew", chunk.index + 1)
+            return self._submit(chunk, records)
+        if changed:
+            raise PlanChangedError(_changed(_rows(chunk)))
+        return self._take_over(chunk, entry, entry.batch_uuid)
+
+    def _take_over(self, chunk: ChunkPlan, entry: Entry, batch_uuid: str) -> str:
+        log.info(
+            "Chunk %d: the task was cleared, but batch %s is still in work; it is followed, not sent again",
+            chunk.index + 1,
+            batch_uuid,
+        )
+        self.journal.write(entry.to(ChunkState.ACCEPTED, generation=self.generation))
+        return batch_uuid
+
+    def _submit(self, chunk: ChunkPlan, records: list[dict[str, Any]]) -> str:
+        entry = Entry(chunk.index, chunk.sha256, ChunkState.SENDING, self.generation)
+        self.journal.write(entry)
+        try:
+            batch_uuid = self.submit(records)
+        except ArmError as error:
+            state = state_after(error)
+            after = entry.to(state, reason=str(error))
+            self.journal.write(after)
+            step = next_step(after, self.operation.replay, self.generation, resend_unknown=self.resend_unknown)
+            if step is NextStep.BLOCK:
+                raise BlockedError(_blocked(chunk, after)) from None
+            raise
+        self.journal.write(entry.to(ChunkState.ACCEPTED, batch_uuid=batch_uuid))
+        log.info("Chunk %d: rows %d to %d are batch %s", chunk.index + 1, chunk.first_row, chunk.last_row, batch_uuid)
+        return batch_uuid
+
+
+def state_after(error: ArmError) -> ChunkState:
+    """Say what is known of a chunk whose sending ended in *error*. What is not proved to be unsent is unknown."""
+    if isinstance(error, ArmUnknownOutcomeError | ArmUnreadableAnswerError):
+        return ChunkState.UNKNOWN
+    if error.phase is Phase.NOT_SENT or error.phase is None or error.status_code == _TOO_MANY:
+        return ChunkState.PLANNED
+    if error.phase is Phase.ANSWERED and error.permanent:
+        return ChunkState.REFUSED
+    return ChunkState.UNKNOWN
+
+
+def _rows(chunk: ChunkPlan) -> str:
+    return f"rows {chunk.first_row} to {chunk.last_row}"
+
+
+def _changed(what: str) -> str:
+    return (
+        f"{what} differ from what this task has already planned or sent: nothing more is sent. "
+        "Restore the source, or trigger a new run for the new content"
+    )
+
+
+def _blocked(chunk: ChunkPlan, entry: Entry) -> str:
+    why = entry.reason or "the task ended while it was being sent"
+    return (
+        f"chunk {chunk.index + 1} ({_rows(chunk)}) may or may not have reached ARM ({why}). It is not sent again. "
+        "Look in ARM whether its records are there; if they are not, "
+        'on_unknown_outcome="resend" sends it'
+    )

@@ -1,0 +1,102 @@
+"""Waiting for batches: what to ask next, when to give up. Pure; the asking and the sleeping are the caller's.
+
+Polling is not retrying: a batch may take hours, and an outage of ARM in between is not the batch's failure.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
+from airflow_provider_arm.client.errors import ArmError, ArmNotFoundError, ArmUnreadableAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+#: Looks in a row that may fail, and seconds that an outage must last besides, before a wait gives up: a restart or a
+#: night's maintenance of ARM is survived, an answer that will never be readable is not waited for until the deadline.
+MAX_FAILURES = 10
+MIN_OUTAGE_SECONDS = 3600.0
+#: Share of the interval by which looks are spread, so that a hundred tasks do not ask in the same moment.
+JITTER = 0.1
+#: Batches that a message names.
+NAMED_BATCHES = 3
+
+
+def _uniform() -> float:
+    return random.random()  # noqa: S311 - spreads polls in time, protects nothing
+
+
+class WaitTimeoutError(ArmError):
+    """The deadline came before the batches were finished. They go on in ARM."""
+
+    permanent = False
+
+
+@dataclass(slots=True)
+class BatchWait:
+    """A wait for some batches.
+
+    :param started: unix seconds of the submission or of the first look.
+    :param deadline: unix seconds, so that it survives a restart of the process that waits.
+    :param poll_interval: seconds between two looks at a batch.
+    :param unknown_grace: seconds after *started* in which a batch may not be known yet (Q4).
+    """
+
+    batch_uuids: Iterable[str]
+    started: float
+    deadline: float
+    poll_interval: float
+    unknown_grace: float = 0.0
+    uniform: Callable[[], float] = _uniform
+    pending: list[str] = field(init=False)
+    #: The last word on each finished batch.
+    finished: dict[str, BatchStatus] = field(init=False, default_factory=dict)
+    _failures: int = field(init=False, default=0)
+    _failing_since: float | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Begin with all batches pending."""
+        self.pending = list(dict.fromkeys(self.batch_uuids))
+
+    def saw(self, batch_uuid: str, seen: BatchStatus | ArmError, now: float) -> None:
+        """Take what a look at a batch brought at unix time *now*.
+
+        :raises ArmError: it will not get better: a permanent error, or an outage beyond the limits.
+        """
+        if isinstance(seen, ArmNotFoundError) and now - self.started < self.unknown_grace:
+            return
+        if isinstance(seen, ArmError):
+            if seen.permanent:
+                raise seen
+            self._failed(seen, now)
+        elif seen.state is BatchState.UNREADABLE:
+            self._failed(ArmUnreadableAnswerError(f"batch {batch_uuid}: ARM's answer is unclear: {seen.reason}"), now)
+        else:
+            self._failures, self._failing_since = 0, None
+            if seen.state.finished:
+                self.pending.remove(batch_uuid)
+                self.finished[batch_uuid] = seen
+
+    def pause(self, now: float) -> float:
+        """Seconds until the next look.
+
+        :raises WaitTimeoutError: the deadline has come.
+        """
+        if now >= self.deadline:
+            named = ", ".join(self.pending[:NAMED_BATCHES]) + (", ..." if len(self.pending) > NAMED_BATCHES else "")
+            msg = (
+                f"{len(self.pending)} of {len(self.pending) + len(self.finished)} batches were not finished in time "
+                f"({named}); they go on in ARM, and a BatchSensor can wait for them again"
+            )
+            raise WaitTimeoutError(msg)
+        spread = 1 + JITTER * (2 * self.uniform() - 1)
+        return max(0.0, min(self.poll_interval * spread, self.deadline - now))
+
+    def _failed(self, error: ArmError, now: float) -> None:
+        self._failures += 1
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        if self._failures >= MAX_FAILURES and now - self._failing_since >= MIN_OUTAGE_SECONDS:
+            raise error
