@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import email.utils
+import http
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -105,7 +106,7 @@ def _made_up(fault: Fault, now: dt.datetime) -> Answer | None:
 async def _on_the_wire(fault: Fault, line: Line, given: Answer) -> None:
     """The faults that are no answer at all. The journal shows them without a status."""
     head = (
-        f"HTTP/1.1 {given.status} OK\r\nx-arm-sandbox: 1\r\ncontent-type: {given.content_type}\r\n"
+        f"HTTP/1.1 {given.status} {http.HTTPStatus(given.status).phrase}\r\nx-arm-sandbox: 1\r\ncontent-type: {given.content_type}\r\n"
         f"content-length: {len(given.body)}\r\n\r\n"
     ).encode()
     if fault.do == "refuse":
