@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +13,10 @@ from airflow_provider_arm.client.models import ArItem, ArmModel, wire_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+#: Adds without rounding, or raises; the usual context rounds to 28 digits without a word.
+_EXACT = Context(prec=100, traps=[Inexact])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +86,18 @@ class Tally:
             record = self._checker.decode(text)
         except (msgspec.ValidationError, msgspec.DecodeError):
             msg = (
-                f"record {self.rows + 1} of the {self.kind.name} does not have a {self.kind.key} and amounts as numbers: "
-                "the export would not be exact"
+                f"record {self.rows + 1} of the {self.kind.name} has no {self.kind.key}, or an amount that is no "
+                "number: the export would not be exact"
             )
             raise ArmUnreadableAnswerError(msg) from None
         if record.key in self._seen:
-            msg = (
-                f"{self.kind.key} {record.key} came twice: the list changed while it was read; ask again from the start"
-            )
+            msg = f"{self.kind.key} {record.key} came twice: the list changed while it was read; start again"
             raise ArmIncompleteListError(msg)
         self._seen.add(record.key)
         self.rows += 1
         totals = self.totals.setdefault(record.currency or "", dict.fromkeys(self.kind.amounts, Decimal(0)))
         for number, name in enumerate(self.kind.amounts):
-            totals[name] += getattr(record, f"amount{number}") or 0
+            totals[name] = _EXACT.add(totals[name], getattr(record, f"amount{number}") or 0)
 
     def totals_text(self) -> dict[str, dict[str, str]]:
         """Give the totals as text, which JSON and XCom carry exactly."""

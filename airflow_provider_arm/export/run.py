@@ -1,4 +1,4 @@
-"""One export: every page of every window, checked, into one file with a manifest that proves it. Whole, or it raises."""
+"""One export: every page of every window, checked, into one file with a manifest that proves it; or it raises."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def run_export(
             if progress.pages % PAGES_PER_LOG_LINE == 0:
                 log.info("%d pages, %d rows", progress.pages, progress.tally.rows)
         writer.finish()
-        manifest = _manifest(plan, progress, hashed, base_url, started, now())
+        manifest = _manifest(plan, progress, hashed, base_url, started=started, finished=now())
         manifest_file.write(money.encode(manifest) + b"\n")
     log.info("%d %s on %d pages, complete", progress.tally.rows, plan.kind.name, progress.pages)
     return manifest
@@ -159,7 +159,13 @@ def _too_much(error: ArmCapReachedError, days: Days | None) -> ArmCapReachedErro
 
 
 def _manifest(
-    plan: ExportPlan, progress: _Progress, file: _HashedFile, base_url: str, started: dt.datetime, finished: dt.datetime
+    plan: ExportPlan,
+    progress: _Progress,
+    file: _HashedFile,
+    base_url: str,
+    *,
+    started: dt.datetime,
+    finished: dt.datetime,
 ) -> dict[str, Any]:
     return {
         "file": plan.path.name,

@@ -27,7 +27,7 @@ class Writer(Protocol):
 class JsonLinesWriter:
     """One line per record, ARM's own text: nothing is lost, also of fields that this package does not know."""
 
-    def __init__(self, file: IO[bytes], columns: tuple[str, ...]) -> None:
+    def __init__(self, file: IO[bytes], columns: tuple[str, ...]) -> None:  # noqa: ARG002 - it writes all there is
         self._file = file
 
     def write(self, texts: list[bytes]) -> None:

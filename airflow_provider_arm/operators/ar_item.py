@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
@@ -69,7 +70,7 @@ class ArItemExportOperator(ArmBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Export."""
-        from airflow.providers.common.compat.sdk import ObjectStoragePath, timezone
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         from airflow_provider_arm.export.records import AR_ITEMS, columns_of
         from airflow_provider_arm.export.run import ExportPlan, manifest_path, run_export
@@ -91,7 +92,7 @@ class ArItemExportOperator(ArmBaseOperator):
                 plan,
                 lambda filters: client.list_ar_items(filters, page_size=self.page_size),
                 client.base_url,
-                timezone.utcnow,
+                lambda: datetime.now(tz=UTC),
             )
         essence = {key: manifest[key] for key in ("rows", "pages", "totals", "sha256", "bytes")}
         return {"uri": str(path), "manifest_uri": str(manifest_path(path)), **essence}
@@ -101,6 +102,9 @@ class ArItemExportOperator(ArmBaseOperator):
 
         if not 1 <= self.page_size <= LARGEST_PAGE:
             msg = f"page_size must be from 1 to {LARGEST_PAGE}, not {self.page_size}"
+            raise ArmConfigurationError(msg)
+        if any(isinstance(value, float) for value in (self.filters or {}).values()):
+            msg = "filters must hold text, whole numbers or dates, no floats"
             raise ArmConfigurationError(msg)
         for name in ("pageno", "query", "maximumcount", "pagesize"):
             if name in (self.filters or {}):
