@@ -63,34 +63,52 @@ def decide(code: int, body: Any, assumptions: Assumptions = DEFAULT_ASSUMPTIONS)
     if code == _ACCEPTED:
         return BatchStatus(BatchState.PENDING, f"202 {word}".strip(), total=batch.total_count if batch else None)
     if code == _NOT_ACCEPTABLE:
-        return _rejected(batch, body)
+        return _rejected(code, word, batch, body, assumptions)
     if code not in (_OK, _PARTIAL_CONTENT) or batch is None:
         return BatchStatus(BatchState.UNREADABLE, f"{code} without a readable body")
     if word in assumptions.pending_words:
         return BatchStatus(BatchState.PENDING, f"{code} {word}", total=batch.total_count)
-    if word in assumptions.failure_words and batch.records() is None:
-        return _rejected(batch, body)
+    if word in assumptions.failure_words and batch.records() is None and not _counts_say_otherwise(batch):
+        return _rejected(code, word, batch, body, assumptions)
     known = assumptions.success_words | assumptions.partial_words | assumptions.failure_words
     if word and word not in known:
         return BatchStatus(BatchState.UNREADABLE, f"{code} with a status word that is not known: {mask(word)}")
     records = batch.records()
-    if records:
-        return _by_records(code, word, batch, records, assumptions)
-    return _by_counts(code, word, batch, assumptions)
-
-
-def _rejected(batch: Batch | None, body: Any) -> BatchStatus:
-    if batch is None and body is not None:
-        return BatchStatus(BatchState.UNREADABLE, "406 without a readable body")
-    said = (
-        "; ".join(mask(f"{error.field or ''}: {error.message or ''}".strip(": ")) for error in (batch.errors or [])[:3])
-        if batch
-        else ""
+    status = (
+        _by_records(code, word, batch, records, assumptions) if records else _by_counts(code, word, batch, assumptions)
     )
-    said = said or (mask(batch.message) if batch and batch.message else "")
-    total = batch.total_count if batch else None
+    if status.state is BatchState.SUCCEEDED and (doubt := batch.unclear()):
+        return BatchStatus(BatchState.UNREADABLE, f"{code} that says success beside {doubt}", total=status.total)
+    return status
+
+
+def _counts_say_otherwise(batch: Batch) -> bool:
+    """Whether some records of a batch that failed were taken: sending all of them again would double those."""
+    if batch.failed_count is None:
+        return bool(batch.processed_count)
+    return batch.failed_count != batch.total_count
+
+
+def _rejected(code: int, word: str, batch: Batch | None, body: Any, assumptions: Assumptions) -> BatchStatus:
+    if batch is None and body is not None:
+        return BatchStatus(BatchState.UNREADABLE, f"{code} without a readable body")
+    if batch is None:
+        return BatchStatus(BatchState.REJECTED, "rejected as a whole")
+    records, total = batch.records() or [], batch.total_count
+    if (
+        batch.hides_records()
+        or (word and word not in assumptions.failure_words)
+        or any((record.status or "").upper() not in assumptions.failure_words for record in records)
+        or (batch.failed_count is not None and total is not None and batch.failed_count != total)
+    ):
+        return BatchStatus(BatchState.UNREADABLE, f"{code} {word} that does not say that every record failed", total)
+    said = "; ".join(
+        mask(f"{error.field or ''}: {error.message or ''}".strip(": ")) for error in (batch.errors or [])[:3]
+    )
+    said = said or mask(batch.message or "")
     reason = "rejected as a whole" + (f": {said}" if said else "")
-    return BatchStatus(BatchState.REJECTED, reason, total=total, failed=total)
+    answered = records if len(records) == (total or len(records)) else ()
+    return BatchStatus(BatchState.REJECTED, reason, total=total, failed=total, records=answered)
 
 
 def _by_records(
@@ -105,7 +123,7 @@ def _by_records(
         return BatchStatus(
             BatchState.UNREADABLE, f"{code} with a record's status that is not known: {mask(unknown[0])}", total=total
         )
-    if done < total:
+    if done < max(total, len(records)):
         # 206 may mean "still at it" (Q3); a 200 that answers for fewer records than it counts is not believed yet.
         return BatchStatus(BatchState.PENDING, f"{code}, {done} of {total} records answered", total=total)
     if done > total or (batch.failed_count is not None and batch.failed_count != failed):
