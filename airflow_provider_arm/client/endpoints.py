@@ -196,9 +196,10 @@ def batch_reader(assumptions: Assumptions) -> Callable[[Answer], BatchStatus]:
             body = money.decode(answer.body)
         except ValueError:
             status = decide(answer.status, None, assumptions)
-            if status.state is BatchState.UNREADABLE:
-                raise
-            return status
+            # A rejection without a word may be ARM's; with a page of HTML it is a proxy's.
+            if status.state is BatchState.PENDING or (status.state.finished and not answer.body.strip()):
+                return status
+            raise
         return decide(answer.status, body, assumptions)
 
     return read
