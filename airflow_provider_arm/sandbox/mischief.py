@@ -105,8 +105,9 @@ def _made_up(fault: Fault, now: dt.datetime) -> Answer | None:
 
 async def _on_the_wire(fault: Fault, line: Line, given: Answer) -> None:
     """The faults that are no answer at all. The journal shows them without a status."""
+    phrase = http.HTTPStatus(given.status).phrase
     head = (
-        f"HTTP/1.1 {given.status} {http.HTTPStatus(given.status).phrase}\r\nx-arm-sandbox: 1\r\ncontent-type: {given.content_type}\r\n"
+        f"HTTP/1.1 {given.status} {phrase}\r\nx-arm-sandbox: 1\r\ncontent-type: {given.content_type}\r\n"
         f"content-length: {len(given.body)}\r\n\r\n"
     ).encode()
     if fault.do == "refuse":

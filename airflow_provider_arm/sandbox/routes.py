@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from airflow_provider_arm.sandbox import ar_items, batches, customers, documents, gl_items
+from airflow_provider_arm.sandbox import ar_items, batches, customers, documents, gl_items, payments
 from airflow_provider_arm.sandbox.books import Books
 from airflow_provider_arm.sandbox.wire import Answer, Call, answer
 
@@ -49,6 +49,8 @@ ROUTES = (
     Route("POST", f"{_CLIENT}/documents", documents.post_document),  # assumed: only the title is documented
     Route("POST", f"{_CLIENT}/documents/batches", batches.submit_documents),
     Route("GET", f"{_CLIENT}/documents/{{documentno}}", documents.get_document),
+    Route("POST", f"{_CLIENT}/autopostings/{{autopostingmethod}}", payments.post_auto_postings),
+    Route("POST", f"{_CLIENT}/paymentreservations", payments.post_payment_reservation),
     Route("GET", f"{_CLIENT}/glitems", gl_items.list_gl_items),
     Route("GET", f"{_CLIENT}/glitems/{{glitemid}}", gl_items.get_gl_item),
 )
