@@ -29,6 +29,12 @@ FIRST_CUSTOMER_NO = 600_001
 #: Beyond this many items the ledger stands for an imported one: the items have no documents.
 MOST_ITEMS_WITH_DOCUMENTS = 50_000
 
+#: Up to so many items the indexes cost nothing while they are written.
+SMALL = 10_000
+
+#: An invoice is settled within so many days.
+PAYMENT_DAYS = 60
+
 #: Hundredths of NOK for one unit, so that amounts stay whole numbers while the ledger is made.
 _RATES = {currency: int(rate * 100) for currency, rate in booking.RATES.items()}
 
@@ -50,19 +56,41 @@ class _Day:
     month: int
 
 
-def fill(books: Books, ar_items: int, customers: int | None) -> None:
-    """Write the documented records and a synthetic ledger of exactly *ar_items* items."""
-    count = max(FEWEST_CUSTOMERS, ar_items // ITEMS_PER_CUSTOMER) if customers is None else max(1, customers)
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much to write, and over which days."""
+
+    #: Exactly so many AR items, or as many as so many invoices come to with what settles them.
+    items: int | None = None
+    invoices: int | None = None
+    customers: int | None = None
+    first_day: dt.date = FIRST_DAY
+    last_day: dt.date = LAST_DAY
+
+    def full(self, items: int, invoices: int) -> bool:
+        """Whether enough is written."""
+        return items >= self.items if self.items is not None else invoices >= (self.invoices or 0)
+
+    def progress(self, items: int, invoices: int) -> tuple[int, int]:
+        """How much of how much is written."""
+        return (items, self.items) if self.items is not None else (invoices, self.invoices or 1)
+
+
+def fill(books: Books, plan: Plan) -> None:
+    """Write the documented records and a synthetic ledger."""
+    size = plan.items if plan.items is not None else (plan.invoices or 0)
+    wanted = max(FEWEST_CUSTOMERS, size // ITEMS_PER_CUSTOMER) if plan.customers is None else max(1, plan.customers)
     dice = random.Random(books.seed)
-    accounts = _customers(books, count, dice)
+    accounts = _customers(books, wanted, dice)
     store = books.store
-    if ar_items > 10_000:  # noqa: PLR2004 - below it the indexes cost nothing
+    if size > SMALL:
         store.drop_indexes()
-    store.add_many("ar_item", _items(books, ar_items, accounts, dice))
+    store.add_many("ar_item", _items(books, plan, accounts, dice))
     store.make_indexes()
-    if ar_items <= MOST_ITEMS_WITH_DOCUMENTS:
+    count = (store.row("SELECT count(*) FROM ar_item") or (0,))[0]
+    if count <= MOST_ITEMS_WITH_DOCUMENTS:
         store.add_many("document", _documents(books))
-    _move_series(books, ar_items)
+    _move_series(books, count)
 
 
 def _customers(books: Books, count: int, dice: random.Random) -> list[tuple[int, str]]:
@@ -84,9 +112,9 @@ def _customers(books: Books, count: int, dice: random.Random) -> list[tuple[int,
     return accounts
 
 
-def _items(books: Books, count: int, accounts: list[tuple[int, str]], dice: random.Random) -> Iterator[Row]:
+def _items(books: Books, plan: Plan, accounts: list[tuple[int, str]], dice: random.Random) -> Iterator[Row]:
     pos = 0
-    for text in (documented.AR_ITEM, documented.PAYMENT)[:count]:
+    for text in (documented.AR_ITEM, documented.PAYMENT)[: plan.items]:
         pos += 1
         item = money.decode(text)
         if books.client_no != documented.CLIENT_NO:
@@ -95,14 +123,17 @@ def _items(books: Books, count: int, accounts: list[tuple[int, str]], dice: rand
                 "arItemId": item["arItemId"].replace("2218-", f"{books.client_no}-", 1),
             }
         yield (*booking.columns(item), pos, money.encode(item))
-    days = _days()
+    days = _days(plan)
     maker = _Maker(books.client_no)
-    last = len(days) - 60  # invoices stop early enough for their payments
-    while pos < count:
-        on = days[pos * last // count]
-        paid_on = days[pos * last // count + 1 + dice.randrange(50)]
+    last = len(days) - PAYMENT_DAYS  # what settles an invoice comes after it
+    while not plan.full(pos, maker.invoices):
+        done, of = plan.progress(pos, maker.invoices)
+        on = done * last // of
+        paid_on = days[on + 1 + dice.randrange(PAYMENT_DAYS - 1)]
         account = accounts[dice.randrange(len(accounts))]
-        for row in maker.invoice(account, on, paid_on, dice, alone=pos + 1 == count):
+        for row in maker.invoice(
+            account, days[on], paid_on, dice, alone=plan.items is not None and pos + 1 == plan.items
+        ):
             pos += 1
             yield (*row[:-1], pos, row[-1])
 
@@ -114,12 +145,14 @@ class _Maker:
         self.client_no = client_no
         self.reference = booking.FIRST_REFERENCE_NO
         self.voucher = booking.FIRST_VOUCHER_NO + 1
+        self.invoices = 0
 
     def invoice(
         self, account: tuple[int, str], on: _Day, paid_on: _Day, dice: random.Random, *, alone: bool
     ) -> Iterator[Row]:
         """One invoice, and the payment or credit note that belongs to it unless it must stay *alone*."""
         self.reference += 1
+        self.invoices += 1
         chance = dice.randrange(1000)
         currency = "NOK" if dice.randrange(1000) >= _FOREIGN else ("EUR", "SEK", "USD")[dice.randrange(3)]
         amount = dice.randrange(5_000, 2_500_000)
@@ -210,9 +243,9 @@ def _move_series(books: Books, ar_items: int) -> None:
     store.move_series("gl_lot", ar_items + 1)
 
 
-def _days() -> list[_Day]:
+def _days(plan: Plan) -> list[_Day]:
     days = []
-    for number in range(FIRST_DAY.toordinal(), LAST_DAY.toordinal() + 1):
+    for number in range(plan.first_day.toordinal(), plan.last_day.toordinal() + 1):
         on = dt.date.fromordinal(number)
         noon = dt.datetime.combine(on, dt.time(12), ARM_ZONE)
         offset = noon.utcoffset() or dt.timedelta(0)
