@@ -11,6 +11,7 @@ SHOWN_KEYS = frozenset(
     {
         "activeStatusWeb",
         "countryCode",
+        "countryText",
         "currency",
         "customerCategory",
         "customerNo",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_arm.client.batch_state import BatchStatus
-    from airflow_provider_arm.operators.submission_run import SubmissionRun
+    from airflow_provider_arm.operators.submission_run import Judgement, SubmissionRun
 
 #: Seconds between two looks at a batch.
 DEFAULT_POLL_INTERVAL = 30.0
@@ -54,8 +54,9 @@ class BatchSubmitOperator(ArmBaseOperator):
     :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send a chunk again of which nobody knows
         whether ARM took it. Customers are sent again in any case: a repeat changes nothing.
     :param dry_run: read and check everything, send nothing; gives the plan. Default ``False``.
-    :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri"}``; ``accepted`` and ``rejected`` are
-        ``None`` while unknown. With *dry_run*: ``{"dry_run", "chunks", "records", "plan_sha256"}``.
+    :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri"}`` and, for a ``BatchSensor``,
+        ``"resource", "source", "chunk_size"``; ``accepted`` and ``rejected`` are ``None`` while unknown. With *dry_run*:
+        ``{"dry_run", "chunks", "records", "plan_sha256"}``.
     :raises ArmFailException: bad input (nothing was sent), a refusal, too many rejects, or an unknown outcome.
     :raises ArmTransientException: ARM could not answer; a retry goes on where this try stopped.
     """
@@ -117,7 +118,7 @@ class BatchSubmitOperator(ArmBaseOperator):
             batch_uuids = run.send(context, durable=self.durable, on_unknown_outcome=self.on_unknown_outcome)
             submitted = run.plan.records
             if not self.wait_for_completion:
-                return _result(batch_uuids, submitted)
+                return self._result(batch_uuids, submitted)
             started = time.time()
             if self.deferrable:
                 self._defer(batch_uuids, submitted, started)
@@ -168,27 +169,24 @@ class BatchSubmitOperator(ArmBaseOperator):
     def _finish(
         self, run: SubmissionRun, batch_uuids: list[str], statuses: Sequence[BatchStatus], submitted: int
     ) -> dict[str, Any]:
-        outcome = run.judge(statuses, submitted)
+        outcome = run.judge(batch_uuids, statuses, submitted)
         if outcome.failed:
             raise ArmBatchFailedException(outcome.message)
         self.log.log(outcome.level, outcome.message)
-        return _result(batch_uuids, submitted, outcome.accepted, outcome.rejected, outcome.rejects_uri)
+        return self._result(batch_uuids, submitted, outcome)
 
-
-def _result(
-    batch_uuids: list[str],
-    submitted: int,
-    accepted: int | None = None,
-    rejected: int | None = None,
-    rejects_uri: str | None = None,
-) -> dict[str, Any]:
-    return {
-        "batch_uuids": batch_uuids,
-        "submitted": submitted,
-        "accepted": accepted,
-        "rejected": rejected,
-        "rejects_uri": rejects_uri,
-    }
+    def _result(self, batch_uuids: list[str], submitted: int, outcome: Judgement | None = None) -> dict[str, Any]:
+        return {
+            "batch_uuids": batch_uuids,
+            "submitted": submitted,
+            "accepted": outcome.accepted if outcome else None,
+            "rejected": outcome.rejected if outcome else None,
+            "rejects_uri": outcome.rejects_uri if outcome else None,
+            # By these a BatchSensor finds the refused records again.
+            "resource": self.resource,
+            "source": self.source,
+            "chunk_size": self.chunk_size,
+        }
 
 
 def as_batch_uuids(value: Any) -> list[str]:

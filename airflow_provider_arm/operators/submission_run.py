@@ -4,40 +4,35 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
-from airflow_provider_arm.files import whole_file
-from airflow_provider_arm.operators.base import NOT_JSON
 from airflow_provider_arm.operators.journal import TaskStateJournal
-from airflow_provider_arm.submission.errors import BlockedError, SourceError
+from airflow_provider_arm.operators.rejects import check_rejects_path, open_source, write_rejects
+from airflow_provider_arm.submission.errors import BlockedError
 from airflow_provider_arm.submission.journal import Journal, MemoryJournal
-from airflow_provider_arm.submission.outcome import Reject, add_up, count_sentence, find_rejects
+from airflow_provider_arm.submission.outcome import add_up, count_sentence, find_rejects
 from airflow_provider_arm.submission.plan import Plan, make_plan, read_chunks
 from airflow_provider_arm.submission.policy import Colour, RejectPolicy
 from airflow_provider_arm.submission.resources import Resource, find_operation
 from airflow_provider_arm.submission.send import Sender
-from airflow_provider_arm.submission.source import FileSource, ListSource, Source
 from airflow_provider_arm.submission.waiting import BatchWait
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_arm.client import ArmClient
     from airflow_provider_arm.client.batch_state import BatchStatus
     from airflow_provider_arm.hooks.arm import ArmHook
+    from airflow_provider_arm.submission.source import Source
 
 log = logging.getLogger(__name__)
 
-#: Refused records that the log lists; the rejects file has them all.
-LOGGED_REJECTS = 10
 _FAIL, _RESEND = "fail", "resend"
 
 
@@ -95,9 +90,7 @@ class SubmissionRun:
         """
         found, name = find_operation(resource, action)
         operation = OPERATIONS[name]
-        if rejects_path and not rejects_path.endswith(".jsonl"):
-            msg = "rejects_path must end in .jsonl"
-            raise ArmConfigurationError(msg)
+        check_rejects_path(rejects_path)
         return cls(
             client=hook.client,
             resource=found,
@@ -173,14 +166,16 @@ class SubmissionRun:
         """Look at each batch once."""
         return [self._client.get_batch(uuid) for uuid in batch_uuids]
 
-    def judge(self, statuses: Sequence[BatchStatus], submitted: int) -> Judgement:
+    def judge(self, batch_uuids: Sequence[str], statuses: Sequence[BatchStatus], submitted: int) -> Judgement:
         """Count, write the rejects file, and say what it means."""
         totals = add_up(statuses, submitted)
         colour = self._policy.colour(totals.submitted, totals.rejected)
         uri = None
         if colour is not Colour.GREEN:
-            rejects = find_rejects(self._source, self._chunk_size, statuses, self._resource.key)
-            uri = self._write_rejects(rejects)
+            batches = list(zip(batch_uuids, statuses, strict=True))
+            uri = write_rejects(
+                find_rejects(self._source, self._chunk_size, batches, self._resource.key), self._rejects_path
+            )
         message = count_sentence(self._resource.name, totals.submitted, totals.rejected)
         if colour is not Colour.GREEN:
             message += f"; they are in {uri}" if uri else "; set rejects_path to get them with their reasons"
@@ -193,49 +188,6 @@ class SubmissionRun:
             rejected=totals.rejected,
             rejects_uri=uri,
         )
-
-    def _write_rejects(self, rejects: Any) -> str | None:
-        if not self._rejects_path:
-            for _ in map(_log_reject, range(LOGGED_REJECTS), rejects):
-                pass
-            return None
-        path = ObjectStoragePath(self._rejects_path)
-        with whole_file(path) as file:
-            for number, reject in enumerate(rejects):
-                _log_reject(number, reject)
-                file.write(reject.line())
-        return str(path)
-
-
-def _log_reject(number: int, reject: Reject) -> None:
-    if number < LOGGED_REJECTS:
-        log.warning("Row %d, %s: %s", reject.row, reject.key, "; ".join(reject.reasons))
-
-
-def open_source(records: Any, source: str | None, operation: Operation, key: str) -> Source:
-    """Give the records as a source that can be read again.
-
-    :raises ArmConfigurationError: both or neither of *records* and *source*, or *records* is no list.
-    :raises SourceError: the file's ending is not known.
-    """
-    if (records is None) == (source is None):
-        msg = "give either records or source"
-        raise ArmConfigurationError(msg)
-    if source is not None:
-        if operation.record is None:  # pragma: no cover - every batch operation has a model
-            msg = f"{operation.name} has no model"
-            raise ArmConfigurationError(msg)
-        return FileSource(ObjectStoragePath(source), source, operation.record, key)
-    if isinstance(records, str):
-        try:
-            records = money.decode(records)
-        except ValueError:
-            msg = f"records {NOT_JSON}"
-            raise ArmConfigurationError(msg) from None
-    if not isinstance(records, Sequence) or not all(isinstance(record, Mapping) for record in records):
-        msg = "records must be a list of mappings"
-        raise SourceError(msg)
-    return ListSource(records)
 
 
 def wait_for_batches(

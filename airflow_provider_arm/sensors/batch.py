@@ -42,17 +42,21 @@ class BatchSensor(BaseSensorOperator):
     :param on_rejected: ``"fail"`` (default) or ``"warn"``: what more refused records than *max_rejected* mean.
     :param max_rejected: refused records that are no failure: a count (default 0) or a share such as ``"2%"``.
         Templated.
+    :param rejects_path: address of a ``.jsonl`` file for the refused records with ARM's reasons. With what
+        ``BatchSubmitOperator`` returned for a *source*, each line has the record itself and is a valid source once
+        corrected; with bare uuids it has what ARM names. Templated.
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``.
     :param arm_conn_id: connection of type ``arm``; default ``arm_default``. Templated.
     :param client_no: the ARM client; default the connection's. Templated.
     :param poke_interval: seconds between two looks; default 30. ``timeout``, ``mode``, ``soft_fail`` and the others are
         Airflow's.
-    :return: ``{"batch_uuids", "submitted", "accepted", "rejected"}``; counts are ``None`` where ARM did not say.
+    :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri"}``; counts are ``None`` where ARM did
+        not say.
     :raises ArmBatchFailedException: more records were refused than the policy allows.
     :raises AirflowSensorTimeout: the batches were not finished in time. They go on in ARM.
     """
 
-    template_fields: Sequence[str] = ("arm_conn_id", "client_no", "batch_uuid", "max_rejected")
+    template_fields: Sequence[str] = ("arm_conn_id", "client_no", "batch_uuid", "max_rejected", "rejects_path")
     ui_color = "#dcebf7"
 
     def __init__(
@@ -63,6 +67,7 @@ class BatchSensor(BaseSensorOperator):
         client_no: int | str | None = None,
         on_rejected: str = "fail",
         max_rejected: int | str = 0,
+        rejects_path: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float = 30,
         **kwargs: Any,
@@ -73,6 +78,7 @@ class BatchSensor(BaseSensorOperator):
         self.client_no = client_no
         self.on_rejected = on_rejected
         self.max_rejected = max_rejected
+        self.rejects_path = rejects_path
         self.deferrable = deferrable
         self._wait: BatchWait | None = None
 
@@ -116,7 +122,10 @@ class BatchSensor(BaseSensorOperator):
     def _poke(self) -> dict[str, Any] | None:
         """Give the result, or ``None`` while a batch is pending."""
         uuids = as_batch_uuids(self.batch_uuid)
-        self._policy()  # a wrong argument is told now, not in an hour
+        from airflow_provider_arm.operators.rejects import check_rejects_path
+
+        check_rejects_path(self.rejects_path)  # a wrong argument is told now, not in an hour
+        self._policy()
         if self._wait is None:
             from airflow_provider_arm.submission.waiting import BatchWait
 
@@ -151,8 +160,12 @@ class BatchSensor(BaseSensorOperator):
         colour = self._policy().colour(totals.submitted, totals.rejected)
         for uuid, status in zip(uuids, statuses, strict=True):
             self.log.log(logging.INFO if status.failed == 0 else logging.WARNING, "Batch %s: %s", uuid, status.reason)
+        uri = None
         if colour is not Colour.GREEN:
-            message = count_sentence("records", totals.submitted, totals.rejected)
+            uri = self._write_rejects(list(zip(uuids, statuses, strict=True)))
+            message = count_sentence("records", totals.submitted, totals.rejected) + (
+                f"; they are in {uri}" if uri else ""
+            )
             if colour is Colour.RED:
                 raise ArmBatchFailedException(message)
             self.log.warning(message)
@@ -161,7 +174,13 @@ class BatchSensor(BaseSensorOperator):
             "submitted": totals.submitted,
             "accepted": totals.accepted,
             "rejected": totals.rejected,
+            "rejects_uri": uri,
         }
+
+    def _write_rejects(self, batches: list[tuple[str, BatchStatus]]) -> str | None:
+        from airflow_provider_arm.operators.rejects import find_again, write_rejects
+
+        return write_rejects(find_again(self.batch_uuid, batches), self.rejects_path)
 
     def _defer(self) -> None:
         from airflow_provider_arm.triggers.batch import DEFER_MARGIN, BatchTrigger

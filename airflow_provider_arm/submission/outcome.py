@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from airflow_provider_arm.submission.errors import PlanChangedError
 from airflow_provider_arm.submission.source import Row, Source, chunked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from airflow_provider_arm.client.models import WriteAnswer
 
@@ -57,17 +58,24 @@ def add_up(statuses: Sequence[BatchStatus], submitted: int | None = None) -> Tot
 class Reject:
     """One record that ARM refused. The reasons hold no personal data; the record is the author's own."""
 
+    #: Row of the source; where that is not at hand, the record's place in its batch.
     row: int
     key: str
     reasons: tuple[str, ...]
+    batch_uuid: str
     record: Mapping[str, Any] = field(repr=False)
 
     def line(self) -> bytes:
         """Give one line of a rejects file: the record with remarks that a later submission passes over."""
-        return money.encode({"_row": self.row, "_reasons": list(self.reasons), **self.record}) + b"\n"
+        remarks = {"_row": self.row, "_reasons": list(self.reasons), "_batch_uuid": self.batch_uuid}
+        return money.encode(remarks | dict(self.record)) + b"\n"
 
 
-def find_rejects(source: Source, chunk_size: int, statuses: Sequence[BatchStatus], key: str) -> Iterator[Reject]:
+#: The batches of a submission in the order of its chunks, each with its uuid.
+Batches = Sequence[tuple[str, BatchStatus]]
+
+
+def find_rejects(source: Source, chunk_size: int, batches: Batches, key: str) -> Iterator[Reject]:
     """Give every refused record, in the order of the source, which is read once more.
 
     A batch that was rejected as a whole gives all its records; one that names no records gives none.
@@ -77,29 +85,42 @@ def find_rejects(source: Source, chunk_size: int, statuses: Sequence[BatchStatus
     :raises PlanChangedError: the source no longer has the records that were sent.
     """
     chunks = chunked(source.rows(), chunk_size)
-    for status in statuses:
+    for batch_uuid, status in batches:
         rows = next(chunks, [])
-        if status.state is BatchState.SUCCEEDED:
+        if status.state is BatchState.REJECTED and not status.records:
+            reasons = (f"batch {status.reason}",)
+            yield from (Reject(row.number, _key(row, key), reasons, batch_uuid, row.record) for row in rows)
             continue
-        if not status.records:
-            if status.state is BatchState.REJECTED:
-                yield from (_reject(row, key, (f"batch {status.reason}",)) for row in rows)
-            continue
-        yield from _refused(rows, status.records, key)
+        for number, answer in _refused(status):
+            row = rows[number - 1] if number <= len(rows) else None
+            named = answer.to_wire().get(key)
+            if row is None or (named is not None and str(named) != _key(row, key)):
+                msg = f"ARM refused record {number} of a batch ({key} {named}), and the source no longer has it there"
+                raise PlanChangedError(msg)
+            yield Reject(row.number, _key(row, key), _reasons(answer, row.record), batch_uuid, row.record)
 
 
-def _refused(rows: list[Row], answers: Sequence[WriteAnswer], key: str) -> Iterator[Reject]:
-    for place, answer in enumerate(answers, 1):
-        if (answer.status or "").upper() not in DEFAULT_ASSUMPTIONS.failure_words:
-            continue
-        # Submit order (Q2); recordNo says it outright.
-        number = answer.record_no or place
-        row = rows[number - 1] if 1 <= number <= len(rows) else None
-        named = answer.to_wire().get(key)
-        if row is None or (named is not None and str(named) != str(row.record.get(key))):
-            msg = f"ARM refused record {number} of a batch ({key} {named}), and the source no longer has it there"
-            raise PlanChangedError(msg)
-        yield _reject(row, key, _reasons(answer, row.record))
+def name_rejects(batches: Batches) -> Iterator[Reject]:
+    """Give every refused record as far as ARM names it: for somebody who has the batches and not the source."""
+    for batch_uuid, status in batches:
+        for number, answer in _refused(status):
+            key = {
+                name: value
+                for name, value in (("customerNo", answer.customer_no), ("documentNo", answer.document_no))
+                if value is not None
+            }
+            yield Reject(number, " ".join(key.values()), _reasons(answer, {}), batch_uuid, key)
+
+
+def _refused(status: BatchStatus) -> Iterator[tuple[int, WriteAnswer]]:
+    for place, answer in enumerate(status.records, 1):
+        if (answer.status or "").upper() in DEFAULT_ASSUMPTIONS.failure_words:
+            # Submit order (Q2); recordNo says it outright.
+            yield max(1, answer.record_no or place), answer
+
+
+def _key(row: Row, key: str) -> str:
+    return str(row.record.get(key, ""))
 
 
 def _reasons(answer: WriteAnswer, record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -108,10 +129,6 @@ def _reasons(answer: WriteAnswer, record: Mapping[str, Any]) -> tuple[str, ...]:
         for error in answer.errors or []
     )
     return reasons or (mask(answer.message or "", record) or "ARM gave no reason",)
-
-
-def _reject(row: Row, key: str, reasons: tuple[str, ...]) -> Reject:
-    return Reject(row.number, str(row.record.get(key, "")), reasons, row.record)
 
 
 def count_sentence(what: str, submitted: int | None, rejected: int | None) -> str:

@@ -47,7 +47,7 @@ class BatchTrigger(BaseTrigger):
         started: float,
         deadline: float,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.batch_uuids = batch_uuids
         self.arm_conn_id = arm_conn_id
         self.client_no = client_no

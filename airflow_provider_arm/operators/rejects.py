@@ -1,0 +1,91 @@
+"""Records in and refused records out, for operator and sensor. Loaded only when a task runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.client.operations import OPERATIONS, Operation
+from airflow_provider_arm.files import whole_file
+from airflow_provider_arm.operators.base import NOT_JSON
+from airflow_provider_arm.submission.errors import SourceError
+from airflow_provider_arm.submission.outcome import Batches, Reject, find_rejects, name_rejects
+from airflow_provider_arm.submission.resources import find_operation
+from airflow_provider_arm.submission.source import FileSource, ListSource, Source
+
+log = logging.getLogger(__name__)
+
+#: Refused records that the log lists; the rejects file has them all.
+LOGGED_REJECTS = 10
+
+
+def check_rejects_path(path: str | None) -> None:
+    """Refuse what a rejects file cannot be, before anything is sent.
+
+    :raises ArmConfigurationError: it does not end in ``.jsonl``.
+    """
+    if path and not path.endswith(".jsonl"):
+        msg = "rejects_path must end in .jsonl"
+        raise ArmConfigurationError(msg)
+
+
+def write_rejects(rejects: Iterable[Reject], path: str | None) -> str | None:
+    """Log the first of the refused records and write all of them; gives the file's address, if there is to be one."""
+    if not path:
+        for number, reject in zip(range(LOGGED_REJECTS), rejects, strict=False):
+            _log(number, reject)
+        return None
+    target = ObjectStoragePath(path)
+    with whole_file(target) as file:
+        for number, reject in enumerate(rejects):
+            _log(number, reject)
+            file.write(reject.line())
+    return str(target)
+
+
+def _log(number: int, reject: Reject) -> None:
+    if number < LOGGED_REJECTS:
+        log.warning("Row %d, %s: %s", reject.row, reject.key, "; ".join(reject.reasons))
+
+
+def open_source(records: Any, source: str | None, operation: Operation, key: str) -> Source:
+    """Give the records as a source that can be read again.
+
+    :raises ArmConfigurationError: both or neither of *records* and *source*, or *records* is no list.
+    :raises SourceError: the file's ending is not known.
+    """
+    if (records is None) == (source is None):
+        msg = "give either records or source"
+        raise ArmConfigurationError(msg)
+    if source is not None:
+        if operation.record is None:  # pragma: no cover - every batch operation has a model
+            msg = f"{operation.name} has no model"
+            raise ArmConfigurationError(msg)
+        return FileSource(ObjectStoragePath(source), source, operation.record, key)
+    if isinstance(records, str):
+        try:
+            records = money.decode(records)
+        except ValueError:
+            msg = f"records {NOT_JSON}"
+            raise ArmConfigurationError(msg) from None
+    if not isinstance(records, Sequence) or not all(isinstance(record, Mapping) for record in records):
+        msg = "records must be a list of mappings"
+        raise SourceError(msg)
+    return ListSource(records)
+
+
+def find_again(submitted: Any, batches: Batches) -> Iterable[Reject]:
+    """Give the refused records of batches that another task submitted.
+
+    :param submitted: what ``BatchSubmitOperator`` returned, or bare batchUuids.
+    """
+    if not (isinstance(submitted, Mapping) and submitted.get("source")):
+        return name_rejects(batches)
+    resource, name = find_operation(str(submitted.get("resource")), "create")
+    source = open_source(None, submitted["source"], OPERATIONS[name], resource.name)
+    return find_rejects(source, int(submitted["chunk_size"]), batches, resource.key)
