@@ -155,6 +155,9 @@ class AsyncArmClient:
                 ),
                 trust_env=False,
             )
+            # aiohttp sends a GET, PUT or DELETE whose connection is lost a second time without a word: whether a call
+            # may be repeated is decided in one place, and not by its verb. There is no public switch.
+            self._http._retry_connection = False  # noqa: SLF001
         return self._http
 
 
