@@ -220,7 +220,10 @@ class ScriptedServer:
 
     def _serve_one(self, connection: socket.socket, number: int) -> bool:
         reply = None if callable(self.script) else self.script[min(number, len(self.script)) - 1]
-        if reply is None or reply.reads:
+        if reply is not None and not reply.reads:
+            # The client has written by then: it can no longer take the end for a refused connection.
+            connection.recv(1, socket.MSG_PEEK)
+        else:
             seen = _read(connection)
             if seen is None:
                 return False
