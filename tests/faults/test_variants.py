@@ -1,0 +1,444 @@
+"""The real client meets every variant of the working contract, and every fault that row 14 names.
+
+Each scenario states what must hold whatever ARM turns out to do. What happened is read from the sandbox's ledger and
+journal, never from the client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import pytest
+
+from airflow_provider_arm.client import (
+    ArmAuthenticationError,
+    ArmCapReachedError,
+    ArmClient,
+    ArmConfigurationError,
+    ArmError,
+    ArmIncompleteListError,
+    ArmNotFoundError,
+    ArmThrottledError,
+    ArmUnavailableError,
+    ArmUnknownOutcomeError,
+    ArmUnreadableAnswerError,
+    ArmValidationError,
+    BatchState,
+    ClientCredentials,
+)
+from airflow_provider_arm.sandbox import ArmSandbox
+from airflow_provider_arm.sandbox.behaviour import SWITCHES
+
+GOOD = {"customerNo": "700001", "name": "Kari Syntetisk"}
+BAD = {"customerNo": "700002", "name": "Ola Syntetisk", "organizationNo": "984842253"}
+DOCUMENT = {
+    "documentType": "IN",
+    "customerNo": "543210",
+    "documentNo": "77000001",
+    "documentDate": "2025-11-03",
+    "currencyAmounts": {"inclVat": 1000},
+}
+ITEMS = 60
+
+
+class HurriedClock:
+    """Sleeps in no time, and knows how long it should have taken."""
+
+    def __init__(self):
+        self.slept = []
+
+    def time(self):
+        """Unix seconds."""
+        return time.time()
+
+    def monotonic(self):
+        """Seconds, with those that were slept."""
+        return time.monotonic() + sum(self.slept)
+
+    def sleep(self, seconds):
+        """Take note of the pause."""
+        self.slept.append(seconds)
+
+    async def asleep(self, seconds):
+        """As :meth:`sleep`."""
+        self.sleep(seconds)
+
+
+@pytest.fixture
+def clock():
+    """The client's clock."""
+    return HurriedClock()
+
+
+@pytest.fixture
+def client(box, clock):
+    """The real client, pointed at the sandbox."""
+    credentials = ClientCredentials(auth_url=box.auth_url, client_id=box.client_id, client_secret=box.client_secret)
+    with ArmClient(box.base_url, credentials, client_no=box.client_no, user_id="tester", clock=clock) as made:
+        yield made
+
+
+def _submit(client, *records):
+    return client.submit_batch("create_customer_batch", list(records) or [GOOD])
+
+
+def _look(client, *records):
+    return client.get_batch(_submit(client, *records).batch_uuid)
+
+
+def _items(client, **filters):
+    return [item.ar_item_id for item in client.list_ar_items(filters, page_size=25).items()]
+
+
+def _whole(box, client):
+    found = _items(client)
+    assert len(found) == len(set(found)) == box.totals()["arItems"]
+
+
+# -- batches --------------------------------------------------------------------------------------------------------
+
+
+def submit_is_understood(box, client):
+    """The batch is stored once, and its UUID is the sandbox's."""
+    receipt = _submit(client)
+    (entry,) = box.ledger()["batches"].values()
+    assert entry["batch_uuids"] == [receipt.batch_uuid]
+    assert client.get_batch(receipt.batch_uuid).state is BatchState.SUCCEEDED
+
+
+def submit_without_uuid_is_an_error(box, client):
+    """Never success, never sent again; the error shows what came."""
+    with pytest.raises(ArmUnreadableAnswerError, match="batchUuid"):
+        _submit(client)
+    (entry,) = box.ledger()["batches"].values()
+    assert entry["submits"] == 1
+
+
+def records_are_counted(box, client):
+    """One good and one bad record: partial, with one failure."""
+    status = _look(client, GOOD, BAD)
+    assert (status.state, status.failed) == (BatchState.PARTIAL, 1)
+
+
+def pending_is_pending(box, client):
+    """A batch that waits is neither success nor failure; then it finishes."""
+    box.behave(batch_delay=60)
+    uuid = _submit(client, GOOD, {**GOOD, "customerNo": "700003"}).batch_uuid
+    assert client.get_batch(uuid).state is BatchState.PENDING
+    box.advance(61)
+    assert client.get_batch(uuid).state is BatchState.SUCCEEDED
+
+
+def unknown_word_is_never_success(box, client):
+    """Neither finished nor succeeded."""
+    assert _look(client).state is BatchState.UNREADABLE
+
+
+def whole_batch_is_rejected(box, client):
+    """Rejected, and nothing took effect."""
+    assert _look(client).state is BatchState.REJECTED
+    assert box.ledger()["customers"] == {}
+
+
+def all_failed_is_rejected(box, client):
+    """Every record failed: rejected, under either code."""
+    assert _look(client, BAD).state is BatchState.REJECTED
+
+
+def grace_is_not_found_then_found(box, client):
+    """404 in the first moments is an error that says so; later the batch is there."""
+    uuid = _submit(client).batch_uuid
+    with pytest.raises(ArmNotFoundError):
+        client.get_batch(uuid)
+    box.advance(31)
+    assert client.get_batch(uuid).state is BatchState.SUCCEEDED
+
+
+def limit_is_said(box, client):
+    """A batch above the limit is refused as a whole."""
+    with pytest.raises(ArmValidationError):
+        _submit(client, GOOD, {**GOOD, "customerNo": "2"}, {**GOOD, "customerNo": "3"})
+    assert box.ledger()["batches"] == {}
+
+
+# -- single records and errors ---------------------------------------------------------------------------------------
+
+
+def failed_record_is_an_error(box, client):
+    """422 raises, whatever its body says of errors."""
+    with pytest.raises(ArmValidationError):
+        client.upsert_customer(BAD)
+    assert _look(client, GOOD, BAD).failed == 1
+
+
+def errors_keep_their_kind(box, client):
+    """404 is not found and 422 is validation, with any body."""
+    with pytest.raises(ArmNotFoundError):
+        client.get_customer("nobody")
+    with pytest.raises(ArmValidationError):
+        client.upsert_customer(BAD)
+
+
+def unknown_filter_goes_through(box, client):
+    """The client passes a name that it does not know; here ARM ignores it."""
+    assert len(_items(client, somethingnew="1")) == ITEMS
+    assert "somethingnew=1" in box.requests(template="/arm/v1/clients/{clientno}/aritems")[0]["query"]
+
+
+def upsert_is_understood(box, client):
+    """The answer is success, and the effect is one."""
+    assert client.upsert_customer(GOOD).result == "CREATED"
+    assert box.ledger()["customers"]["700001"]["effects"] == 1
+
+
+def second_invoice_shows_in_the_ledger(box, client):
+    """What a doubled document does where ARM accepts it: the oracle sees it."""
+    for _ in range(2):
+        client.submit_batch("create_document_batch", [DOCUMENT])
+    assert box.ledger()["documents"]["77000001"]["effects"] == 2
+
+
+# -- lists -----------------------------------------------------------------------------------------------------------
+
+
+def list_is_whole(box, client):
+    """Every item once."""
+    _whole(box, client)
+
+
+def true_total_is_a_cap(box, client):
+    """More match than come: an error, not a short result."""
+    box.core.reset(type(box.core.seed)(ar_items=10_050, customers=10))
+    try:
+        with pytest.raises(ArmCapReachedError):
+            _items(client)
+    finally:
+        box.core.reset(type(box.core.seed)(ar_items=ITEMS))
+
+
+def expiry_is_never_a_short_result(box, client):
+    """Expired in mid-paging: an error or a clean restart."""
+    with contextlib.suppress(ArmIncompleteListError):
+        _whole(box, client)
+
+
+def shifting_rows_are_never_a_short_result(box, client):
+    """A new invoice between two pages shifts them: what comes out is whole and without doubles, or an error."""
+    pages = client.list_ar_items(page_size=25).pages()
+    found = list(next(pages).texts)
+    client.submit_batch("create_document_batch", [DOCUMENT])
+    try:
+        for page in pages:
+            found += page.texts
+    except ArmIncompleteListError:
+        return
+    assert len(found) == len(set(found)) == box.totals()["arItems"]
+
+
+def empty_list_is_empty_or_an_error(box, client):
+    """404 for an empty list is never rows."""
+    with contextlib.suppress(ArmNotFoundError):
+        assert _items(client, customerno="none") == []
+
+
+def token_stays_at_home(box, client):
+    """Pages on another host are never asked for there with the token."""
+    with ArmSandbox(ar_items=1) as other:
+        box.behave(q13_page_host=other.url.partition("//")[2])
+        with contextlib.suppress(ArmConfigurationError):
+            _whole(box, client)
+        assert other.requests() == []
+
+
+#: (switch, value) -> what must hold.
+SCENARIOS = {
+    ("q01_submit_status", 200): submit_is_understood,
+    ("q01_submit_status", 201): submit_is_understood,
+    ("q01_extra_keys", True): submit_is_understood,
+    ("q01_no_uuid", True): submit_without_uuid_is_an_error,
+    ("q02_records_key", "results"): records_are_counted,
+    ("q02_counts", "absent"): records_are_counted,
+    ("q02_records_while_202", "absent"): pending_is_pending,
+    ("q03_206_in_progress", True): pending_is_pending,
+    ("q03_failed_inside_200", True): records_are_counted,
+    ("q03_unknown_word", "ARCHIVED"): unknown_word_is_never_success,
+    ("q03_reject_batches", True): whole_batch_is_rejected,
+    ("q03_all_failed", 206): all_failed_is_rejected,
+    ("q04_grace_seconds", 30): grace_is_not_found_then_found,
+    ("q04_grace_looks", 1): grace_is_not_found_then_found,
+    ("q05_errors", "absent"): failed_record_is_an_error,
+    ("q05_errors", "several"): failed_record_is_an_error,
+    ("q06_error_body", "empty"): errors_keep_their_kind,
+    ("q06_error_body", "html"): errors_keep_their_kind,
+    ("q06_error_body", "text"): errors_keep_their_kind,
+    ("q07_unknown_filter", "ignore"): unknown_filter_goes_through,
+    ("q08_plural_key", "rows"): list_is_whole,
+    ("q09_total", "true"): true_total_is_a_cap,
+    ("q10_next_page", "absent"): list_is_whole,
+    ("q10_next_page", "empty"): list_is_whole,
+    ("q10_next_page", "same"): list_is_whole,
+    ("q10_next_page", "extra_page"): list_is_whole,
+    ("q11_expire_after_pages", 1): expiry_is_never_a_short_result,
+    ("q11_expired_status", 404): expiry_is_never_a_short_result,
+    ("q11_live_query", True): shifting_rows_are_never_a_short_result,
+    ("q12_empty_list", 404): empty_list_is_empty_or_an_error,
+    ("q13_page_host", "elsewhere.example"): token_stays_at_home,
+    ("q14_gzip", True): list_is_whole,
+    ("q15_duplicate_document", "accept"): second_invoice_shows_in_the_ledger,
+    ("q16_max_records", 2): limit_is_said,
+    ("q17_upsert_answer", "created_200"): upsert_is_understood,
+}
+
+#: Switches that mean something only together with another.
+_TOGETHER = {("q11_expired_status", 404): {"q11_expire_after_pages": 1}}
+
+
+def test_the_table_is_walked():
+    """No row without a switch or a fault, and no variant of a switch without a scenario."""
+    assert {switch.row for switch in SWITCHES} - {0} == set(range(1, 18))
+    tested = {name for name, _ in SCENARIOS}
+    for switch in SWITCHES:
+        if switch.row and isinstance(switch.allowed, tuple):
+            variants = {(switch.name, value) for value in switch.allowed if value != switch.default}
+            assert variants <= set(SCENARIOS)
+        assert not switch.row or switch.name in tested
+
+
+@pytest.mark.parametrize(("switch", "value"), SCENARIOS, ids=str)
+def test_the_client_comes_out_right_under(box, client, switch, value):
+    """One variant at a time; what must hold is the scenario's own sentence."""
+    box.behave(**{switch: value}, **_TOGETHER.get((switch, value), {}))
+    SCENARIOS[switch, value](box, client)
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        submit_is_understood,
+        records_are_counted,
+        pending_is_pending,
+        all_failed_is_rejected,
+        failed_record_is_an_error,
+        errors_keep_their_kind,
+        upsert_is_understood,
+        list_is_whole,
+        empty_list_is_empty_or_an_error,
+    ],
+)
+def test_the_client_comes_out_right_under_the_default(box, client, scenario):
+    """The same sentences hold under the default contract."""
+    scenario(box, client)
+
+
+# -- row 14: load and faults -----------------------------------------------------------------------------------------
+
+LOST = ["close", "reset", "half_header", "half_body", "html", "empty"]
+
+
+@pytest.mark.parametrize("do", LOST)
+@pytest.mark.parametrize("when", ["before_accept", "after_accept"])
+def test_a_document_batch_whose_answer_is_lost_is_sent_once(box, client, do, when):
+    """Documents must not be repeated blindly: one submit at most, and the client says that it does not know."""
+    client.check()
+    box.fault({"match": {"method": "POST"}, "when": when, "do": do, "times": 0})
+    with pytest.raises((ArmUnknownOutcomeError, ArmUnreadableAnswerError)):
+        client.submit_batch("create_document_batch", [DOCUMENT])
+    assert len(box.requests(method="POST", template="/arm/v1/clients/{clientno}/documents/batches")) == 1
+    assert box.ledger()["documents"].get("77000001", {"effects": 0})["effects"] == (when == "after_accept")
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_server_error_after_a_document_batch_is_not_repeated(box, client, status):
+    """ARM may have taken it."""
+    client.check()
+    box.fault({"match": {"method": "POST"}, "when": "after_accept", "do": "status", "status": status, "times": 0})
+    with pytest.raises(ArmUnknownOutcomeError):
+        client.submit_batch("create_document_batch", [DOCUMENT])
+    assert box.ledger()["documents"]["77000001"]["effects"] == 1
+
+
+@pytest.mark.parametrize("retry_after", [None, 7, "date"], ids=str)
+def test_a_429_is_waited_out(box, client, clock, retry_after):
+    """Nothing was taken, so it is sent again after the time that ARM asked for: one effect."""
+    client.check()
+    rule = {"match": {"method": "POST"}, "do": "status", "status": 429, "retry_after": retry_after, "seconds": 9}
+    box.fault(rule)
+    client.submit_batch("create_document_batch", [DOCUMENT])
+    assert box.ledger()["documents"]["77000001"]["effects"] == 1
+    assert len(clock.slept) == 1
+    assert retry_after is None or 6 <= clock.slept[0] <= 11
+
+
+def test_a_429_without_end_is_an_error(box, client):
+    """After its attempts the client gives up, and nothing took effect."""
+    client.check()
+    box.fault({"match": {"method": "POST"}, "do": "status", "status": 429, "times": 0})
+    with pytest.raises(ArmThrottledError):
+        client.submit_batch("create_document_batch", [DOCUMENT])
+    assert box.ledger()["documents"] == {}
+
+
+@pytest.mark.parametrize("do", [*LOST, "status"])
+@pytest.mark.parametrize("when", ["before_accept", "after_accept"])
+def test_an_upsert_survives_a_lost_answer(box, client, do, when):
+    """An upsert may be repeated: it succeeds, or says that it could not read the answer; never silence."""
+    client.check()
+    box.fault({"match": {"method": "POST"}, "when": when, "do": do})
+    with contextlib.suppress(ArmUnreadableAnswerError):
+        assert client.upsert_customer(GOOD).status == "PROCESSED"
+        assert box.ledger()["customers"]["700001"]["effects"] >= 1
+
+
+@pytest.mark.parametrize("do", LOST)
+def test_a_list_with_a_lost_page_is_whole_or_an_error(box, client, do):
+    """The second page is lost once."""
+    box.fault({"match": {"path": "*/aritems"}, "nth": 2, "do": do})
+    with contextlib.suppress(ArmUnreadableAnswerError, ArmIncompleteListError):
+        _whole(box, client)
+
+
+def test_a_refused_connection_is_tried_again(box, client, clock):
+    """Certainly not sent: a document batch goes through once ARM listens again."""
+    client.check()
+    box.fault({"match": {"method": "GET"}, "do": "refuse", "seconds": 600})
+    with contextlib.suppress(ArmError):
+        client.get_customer("543210")
+    with pytest.raises(ArmUnavailableError):
+        client.submit_batch("create_document_batch", [DOCUMENT])
+    box.clear_faults()
+    client.submit_batch("create_document_batch", [DOCUMENT])
+    assert box.ledger()["documents"]["77000001"]["effects"] == 1
+
+
+def test_a_token_refused_in_mid_run_is_renewed_once(box, client):
+    """One 401, one new token, one effect."""
+    client.check()
+    box.fault({"match": {"method": "POST", "path": "*/documents/batches"}, "do": "token_refused"})
+    client.submit_batch("create_document_batch", [DOCUMENT])
+    assert box.ledger()["documents"]["77000001"]["effects"] == 1
+    assert len(box.requests(template="/identity/token")) == 2
+
+
+def test_a_token_refused_for_ever_is_an_error(box, client):
+    """No endless loop between 401 and new tokens."""
+    box.fault({"match": {"path": "*/customers*"}, "do": "token_refused", "times": 0})
+    with pytest.raises(ArmAuthenticationError):
+        client.get_customer("543210")
+    assert len(box.requests(template="/identity/token")) <= 3
+
+
+def test_a_late_commit_is_not_doubled_by_the_client(box, client):
+    """ARM takes the batch long after the connection broke: still one effect."""
+    client.check()
+    box.fault({"match": {"method": "POST"}, "do": "late_commit", "seconds": 60})
+    with pytest.raises(ArmUnknownOutcomeError):
+        client.submit_batch("create_document_batch", [DOCUMENT])
+    box.advance(61)
+    assert box.ledger()["documents"]["77000001"]["effects"] == 1
+
+
+def test_a_slow_answer_is_waited_for(box, client):
+    """Slower than usual, within the timeout."""
+    box.fault({"match": {"method": "GET"}, "do": "delay", "seconds": 0.05})
+    assert client.get_customer("543210").name == "Owe Armstrong"
