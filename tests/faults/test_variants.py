@@ -251,6 +251,23 @@ def token_stays_at_home(box, client):
         assert other.requests() == []
 
 
+@pytest.mark.xfail(strict=False, reason="the cursor counts rows; it does not yet see that one came twice")
+def test_rows_that_shift_without_changing_their_number_are_never_a_wrong_result(box, client):
+    """Row 11: one item opens and another is paid between two pages, so the total stays: whole, or an error."""
+    box.behave(q11_live_query=True)
+    listing = client.list_ar_items({"onlyopen": "true"}, page_size=5)
+    *_, oldest = listing.items()
+    pages = listing.pages()
+    found = [item.ar_item_id for item in next(pages).items]
+    client.submit_batch("create_document_batch", [DOCUMENT])
+    payment = {"arItemId": oldest.ar_item_id, "currencyAmount": oldest.currency_balance}
+    client.call("create_auto_postings", path={"autopostingmethod": "payment"}, record=[payment])
+    with contextlib.suppress(ArmIncompleteListError):
+        for page in pages:
+            found += [item.ar_item_id for item in page.items]
+        assert len(found) == len(set(found))
+
+
 #: (switch, value) -> what must hold.
 SCENARIOS = {
     ("q01_submit_status", 200): submit_is_understood,
