@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.errors import ArmAuthenticationError, Phase
+from airflow_provider_arm.client.errors import ArmAuthenticationError, ArmConfigurationError, Phase
 from airflow_provider_arm.client.models import Token
 from airflow_provider_arm.client.operations import Operation, Replay
-from airflow_provider_arm.client.wire import Answer, Request
+from airflow_provider_arm.client.wire import Answer, Request, UnusableAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ class ClientCredentials:
             form["scope"] = self.scope
         return Request(
             operation=TOKEN_CALL,
-            url=self.auth_url,
+            url=self.auth_url.strip(),
             headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
             body=urlencode(form).encode(),
             record=form,
@@ -58,13 +58,28 @@ class StaticToken:
 
     access_token: str = field(repr=False)
 
+    def __post_init__(self) -> None:
+        """Check that it can be sent."""
+        if not _fits_a_header(self.access_token):
+            msg = "access_token of the connection is empty or holds a character that no token has (a blank, a line break?)"
+            raise ArmConfigurationError(msg)
+
+
+def _fits_a_header(token: str) -> bool:
+    # The HTTP libraries' own errors about any other token would carry it.
+    return token.isascii() and token.isprintable() and bool(token) and " " not in token
+
 
 def read_token(answer: Answer) -> Token:
     """Read the token service's answer.
 
-    :raises ValueError: it is not JSON or has no ``access_token``.
+    :raises ValueError: it is not JSON or has no ``access_token`` that can be sent.
     """
-    return Token.from_wire(money.decode(answer.body))
+    token = Token.from_wire(money.decode(answer.body))
+    if not _fits_a_header(token.access_token):
+        why = "an access_token that no header can carry"
+        raise UnusableAnswerError(why, again=False)
+    return token
 
 
 class TokenKeeper:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_arm.client.addresses import refuse_sandbox_elsewhere
@@ -33,7 +33,7 @@ class Send:
     """Put the request on the wire with this token; answer with an :class:`Answer` or a :class:`Lost`."""
 
     request: Request
-    token: str | None
+    token: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Pause:
 class NeedToken:
     """Get a token that is not ``rejected``, one caller at a time (:func:`authorize`); answer with the token."""
 
-    rejected: str | None
+    rejected: str | None = field(repr=False)
 
 
 Step = Send | Pause | NeedToken
