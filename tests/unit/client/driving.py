@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import ArmClient, AsyncArmClient, StaticToken, Transport
@@ -78,8 +79,10 @@ class Blocking:
 
     def together(self, times: int, name: str, **arguments: Any) -> list[Any]:
         """Make the same call many times at once; results or the errors."""
+        start = Barrier(times)
 
         def one(_: int) -> Any:
+            start.wait()
             try:
                 return self.call(name, **arguments)
             except Exception as error:  # noqa: BLE001 - the test looks at it
