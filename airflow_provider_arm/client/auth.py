@@ -61,7 +61,7 @@ class StaticToken:
     def __post_init__(self) -> None:
         """Check that it can be sent."""
         if not _fits_a_header(self.access_token):
-            msg = "access_token of the connection is empty or holds a character that no token has (a blank, a line break?)"
+            msg = "access_token of the connection is empty or has a character of no token (a blank, a line break?)"
             raise ArmConfigurationError(msg)
 
 
