@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from airflow_provider_arm.sandbox import openapi, page
 from airflow_provider_arm.sandbox.behaviour import SWITCHES
 from airflow_provider_arm.sandbox.clock import stamp
 from airflow_provider_arm.sandbox.core import Core, Seed
@@ -15,6 +16,8 @@ from airflow_provider_arm.sandbox.packs import PACKS
 from airflow_provider_arm.sandbox.wire import Answer, Call, Refusal, answer
 
 PREFIX = "/__sandbox__/"
+HOME = "/"
+OPENAPI = "/openapi.json"
 
 #: Journal filters whose values are numbers.
 _NUMBERS = frozenset({"n", "status", "after", "last", "bytes_in", "bytes_out"})
@@ -38,10 +41,16 @@ class Admin:
 
     def knows(self, path: str) -> bool:
         """Whether *path* is ours and not ARM's."""
-        return path.startswith(PREFIX)
+        return path.startswith(PREFIX) or path in (HOME, OPENAPI)
 
     def handle(self, call: Call) -> Answer:
         """Answer one call."""
+        if call.path in (HOME, OPENAPI) and call.method != "GET":
+            return answer(405, {"error": "use GET"}, allow="GET")
+        if call.path == OPENAPI:
+            return answer(200, openapi.document(call.origin))
+        if call.path == HOME:
+            return Answer(200, page.HTML, "text/html; charset=utf-8")
         methods = self._paths.get(call.path.removeprefix(PREFIX).rstrip("/"))
         if methods is None:
             return answer(404, {"error": f"there are: {', '.join(PREFIX + name for name in self._paths)}"})

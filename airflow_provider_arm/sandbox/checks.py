@@ -19,6 +19,7 @@ MAX_TEXT = 4000
 #: 15 digits before and 4 after the point: what a ledger's money column holds. # assumed
 MAX_WHOLE_DIGITS = 15
 MAX_DECIMALS = 4
+LEAST_TOO_LARGE = 10**MAX_WHOLE_DIGITS
 
 #: ARM's integers (accountNo, referenceNo) fit in 64 bits.
 MAX_INTEGER = 2**63 - 1

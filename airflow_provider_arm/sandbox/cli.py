@@ -23,6 +23,8 @@ DEFAULT_PORT = 8642
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sandbox until SIGINT or SIGTERM; gives the exit code."""
     options = _parser().parse_args(argv)
+    if options.openapi:
+        return _write_openapi(options.openapi)
     try:
         from airflow_provider_arm.sandbox.server import ArmSandbox
 
@@ -68,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, metavar="DIR", help="folder that keeps the state (default: in memory)")
     parser.add_argument("--behaviour", type=_switch, action="extend", nargs="+", metavar="NAME=VALUE", help="switches")
     parser.add_argument("--ready-file", type=Path, metavar="PATH", help="written as JSON once the sandbox listens")
+    parser.add_argument("--openapi", type=Path, metavar="FILE", help="write the OpenAPI document and end")
     return parser
 
 
@@ -105,6 +108,14 @@ def _write_ready(path: Path, box: ArmSandbox) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(ready(box), indent=2) + "\n", encoding="utf-8")
     part.replace(path)
+
+
+def _write_openapi(path: Path) -> int:
+    from airflow_provider_arm.sandbox.openapi import document
+
+    path.write_text(json.dumps(document(f"http://127.0.0.1:{DEFAULT_PORT}"), indent=2) + "\n", encoding="utf-8")
+    print(f"wrote {path}")
+    return 0
 
 
 def _say(box: ArmSandbox) -> None:

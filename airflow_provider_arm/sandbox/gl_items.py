@@ -12,7 +12,7 @@ from airflow_provider_arm.sandbox.wire import Answer, Call, Problem, Refusal
 RECEIVABLES_ACCOUNT = "1500"
 
 #: What a GL item takes over from its AR item. The reference gives the paths, not the fields. # assumed
-_TAKEN_OVER = (
+TAKEN_OVER = (
     "arItemId",
     "customerNo",
     "documentNo",
@@ -40,7 +40,7 @@ def render(books: Books, body: bytes) -> bytes:
     """The GL item of an AR item."""
     item = money.decode(body)
     shown = {"clientNo": books.client_no, "glItemId": f"GL-{item['arItemId']}", "glAccountNo": RECEIVABLES_ACCOUNT}
-    return money.encode(shown | {name: item[name] for name in _TAKEN_OVER})
+    return money.encode(shown | {name: item[name] for name in TAKEN_OVER})
 
 
 LISTING = lists.Listing(
