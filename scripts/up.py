@@ -145,6 +145,7 @@ def airflow_settings(port: int, log_ports: list[int], connection: str) -> dict[s
     return {
         "AIRFLOW_HOME": str(HOME / "airflow"),
         "AIRFLOW_CONN_ARM_DEFAULT": connection,
+        "ARM_OUTPUT": str(HOME / "output"),
         "AIRFLOW__API__BASE_URL": address,
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),

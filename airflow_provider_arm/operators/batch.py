@@ -55,7 +55,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         whether ARM took it. Customers are sent again in any case: a repeat changes nothing.
     :param dry_run: read and check everything, send nothing; gives the plan. Default ``False``.
     :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri"}`` and, for a ``BatchSensor``,
-        ``"resource", "source", "chunk_size"``; ``accepted`` and ``rejected`` are ``None`` while unknown. With *dry_run*:
+        ``"resource", "source", "chunk_size"``; ``accepted`` and ``rejected`` are ``None`` while unknown. With *dry_run*
         ``{"dry_run", "chunks", "records", "plan_sha256"}``.
     :raises ArmFailException: bad input (nothing was sent), a refusal, too many rejects, or an unknown outcome.
     :raises ArmTransientException: ARM could not answer; a retry goes on where this try stopped.

@@ -1,0 +1,89 @@
+"""Fixtures for tests that run our operators inside Airflow."""
+
+from __future__ import annotations
+
+import json
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+
+class TaskStateStore:
+    """What ``context["task_state_store"]`` does, as far as a task sees it: JSON values by key, outliving the try."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return json.loads(self.values[key]) if key in self.values else default
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        assert value is not None
+        self.values[key] = json.dumps(value)
+
+
+class TaskInstance(SimpleNamespace):
+    """A task instance as an operator sees it: its try, and a place for XComs."""
+
+    def __init__(self, try_number: int = 1, max_tries: int = 0) -> None:
+        super().__init__(try_number=try_number, max_tries=max_tries, xcoms={})
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+
+def context(store: TaskStateStore | None = None, **ti: int) -> dict[str, Any]:
+    """Make a context of one try; without a store, as Airflow before 3.3 gives it."""
+    made: dict[str, Any] = {"ti": TaskInstance(**ti)}
+    if store is not None:
+        made["task_state_store"] = store
+    return made
+
+
+@pytest.fixture
+def store() -> TaskStateStore:
+    """Give an empty task state store."""
+    return TaskStateStore()
+
+
+@pytest.fixture
+def first_try(store: TaskStateStore) -> dict[str, Any]:
+    """Give the context of a task's first try, on an Airflow that has a task state store."""
+    return context(store)
+
+
+@pytest.fixture
+def make_context():
+    """Give the maker of contexts."""
+    return context
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    """Make Airflow's database once."""
+    from airflow.utils import db
+
+    db.initdb()
+
+
+@pytest.fixture
+def run_dag(airflow_db):
+    """Give a function that runs a DAG in this process as ``dag.test()`` does, triggers and retries included."""
+
+    def run(dag: Any, **arguments: Any) -> Any:
+        from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+        try:
+            from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+        except ImportError:  # Airflow 3.1
+            from airflow.models.dagbag import DagBag, sync_bag_to_db
+
+        DagBundlesManager().sync_bundles_to_db()
+        bag = DagBag(dag_folder=os.devnull, collect_dags=False, bundle_name="dags-folder")
+        bag.bag_dag(dag)
+        sync_bag_to_db(bag, "dags-folder", None)
+        return dag.test(**arguments)
+
+    return run
