@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from airflow_provider_arm.sandbox import openapi, page
+from airflow_provider_arm.sandbox import openapi, overview
 from airflow_provider_arm.sandbox.behaviour import SWITCHES
 from airflow_provider_arm.sandbox.clock import stamp
 from airflow_provider_arm.sandbox.core import Core, Seed
@@ -18,6 +18,12 @@ from airflow_provider_arm.sandbox.wire import Answer, Call, Refusal, answer
 PREFIX = "/__sandbox__/"
 HOME = "/"
 OPENAPI = "/openapi.json"
+
+#: The page loads nothing from elsewhere, and nobody puts it in a frame.
+_PAGE_HEADERS = {
+    "content-security-policy": "default-src 'self' 'unsafe-inline' data:; frame-ancestors 'none'",
+    "cache-control": "no-store",
+}
 
 #: Journal filters whose values are numbers.
 _NUMBERS = frozenset({"n", "status", "after", "last", "bytes_in", "bytes_out"})
@@ -36,6 +42,7 @@ class Admin:
             "faults": {"GET": self._show_faults, "POST": self._add_fault, "DELETE": self._clear_faults},
             "requests": {"GET": self._requests},
             "ledger": {"GET": lambda _: self._core.ledger()},
+            "overview": {"GET": lambda call: self._core.overview(call.origin)},
             "totals": {"GET": lambda _: self._core.totals()},
         }
 
@@ -50,7 +57,9 @@ class Admin:
         if call.path == OPENAPI:
             return answer(200, openapi.document(call.origin))
         if call.path == HOME:
-            return Answer(200, page.HTML, "text/html; charset=utf-8")
+            return Answer(200, overview.HTML, "text/html; charset=utf-8", dict(_PAGE_HEADERS))
+        if call.method != "GET" and call.headers.get("origin", call.origin) != call.origin:
+            return answer(403, {"error": "a page from elsewhere may not change the sandbox"})
         methods = self._paths.get(call.path.removeprefix(PREFIX).rstrip("/"))
         if methods is None:
             return answer(404, {"error": f"there are: {', '.join(PREFIX + name for name in self._paths)}"})

@@ -97,6 +97,10 @@ class Behaviour:
         """Back to the values of the start."""
         self._now = dict(self._start)
 
+    def unusual(self) -> dict[str, Any]:
+        """The switches that do not stand at their default."""
+        return {switch.name: self._now[switch.name] for switch in SWITCHES if self._now[switch.name] != switch.default}
+
     def as_json(self) -> dict[str, Any]:
         """All switches by name."""
         return dict(self._now)

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.sandbox import batches, documented, packs
+from airflow_provider_arm.sandbox import batches, documented, overview, packs
 from airflow_provider_arm.sandbox.behaviour import Behaviour
 from airflow_provider_arm.sandbox.books import Books
 from airflow_provider_arm.sandbox.clock import Clock
 from airflow_provider_arm.sandbox.faults import Fault, Faults
 from airflow_provider_arm.sandbox.identity import Identity
 from airflow_provider_arm.sandbox.journal import Journal
-from airflow_provider_arm.sandbox.routes import TOKEN, Route, Router
+from airflow_provider_arm.sandbox.routes import BASE, TOKEN, Route, Router
 from airflow_provider_arm.sandbox.store import Store
 from airflow_provider_arm.sandbox.wire import Answer, Call, Problem, Refusal, answer
 
@@ -257,7 +257,19 @@ class Core:
         """What the page shows: counts, and per currency the sums of amounts and balances."""
         with self._lock, self._store.transaction():
             self._catch_up()
-            return packs.totals(self._books)
+            return overview.totals(self._books)
+
+    def overview(self, origin: str) -> dict[str, Any]:
+        """What the page shows."""
+        with self._lock, self._store.transaction():
+            self._catch_up()
+            shown = overview.gather(self._books, origin, BASE, TOKEN)
+            faults = [
+                f"fault {rule['do']} {rule['when']} (fired {len(rule['fired'])})" for rule in self.faults.as_json()
+            ]
+            shown["unusual"] += faults
+            shown["requests"] = list(reversed(self._journal.find(last=overview.REQUESTS)))
+            return shown
 
     @property
     def seed(self) -> Seed:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 
-from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox import nasty, seeds
 from airflow_provider_arm.sandbox.books import Books
 
@@ -46,27 +44,3 @@ def fill(books: Books, pack: str, ar_items: int, customers: int | None) -> None:
         seeds.fill(books, seeds.Plan(items=30, customers=10))
     else:
         seeds.fill(books, seeds.Plan(items=ar_items, customers=customers))
-
-
-def totals(books: Books) -> dict[str, Any]:
-    """Counts, and the sums of amounts and balances per currency."""
-    sums: dict[str, dict[str, Any]] = {}
-    items = 0
-    for (body,) in books.store.rows("SELECT body FROM ar_item WHERE live = 1"):
-        item = money.decode(body)
-        items += 1
-        entry = sums.setdefault(item["currency"], {"items": 0, "currencyAmount": 0, "currencyBalance": 0})
-        entry["items"] += 1
-        entry["currencyAmount"] += item["currencyAmount"]
-        entry["currencyBalance"] += item["currencyBalance"]
-    counts = {
-        table: (books.store.row(f"SELECT count(*) FROM {table}{where}") or (0,))[0]  # noqa: S608
-        for table, where in (("customer", " WHERE live = 1"), ("document", " WHERE live = 1"), ("batch", ""))
-    }
-    return {
-        "customers": counts["customer"],
-        "arItems": items,
-        "documents": counts["document"],
-        "batches": counts["batch"],
-        "currencies": sums,
-    }

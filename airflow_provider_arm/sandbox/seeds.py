@@ -87,7 +87,7 @@ def fill(books: Books, plan: Plan) -> None:
         store.drop_indexes()
     store.add_many("ar_item", _items(books, plan, accounts, dice))
     store.make_indexes()
-    count = (store.row("SELECT count(*) FROM ar_item") or (0,))[0]
+    count = store.count("ar_item")
     if count <= MOST_ITEMS_WITH_DOCUMENTS:
         store.add_many("document", _documents(books))
     _move_series(books, count)

@@ -135,6 +135,11 @@ class Store:
         found: Row | None = self._db.execute(sql, values).fetchone()
         return found
 
+    def count(self, table: str, where: str = "1 = 1") -> int:
+        """How many rows."""
+        found = self.row(f"SELECT count(*) FROM {table} WHERE {where}")  # noqa: S608 - our own names
+        return int(found[0]) if found else 0
+
     def run(self, sql: str, values: Sequence[Any] = ()) -> None:
         """A statement without rows."""
         self._db.execute(sql, values)
