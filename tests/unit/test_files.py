@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow.sdk.io import attach
+from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_arm.files import whole_file
+
+OLD, NEW = b"what stood there before", b"the new content"
+
+
+class Boom(Exception):  # noqa: N818 - it is no error of anybody's
+    pass
+
+
+class FailingPath(type(Path())):
+    """A real path of which one operation fails, as a full disk or a lost share does."""
+
+    failing: str | None = None
+
+    def open(self, mode: str = "r", *args: Any, **more: Any) -> Any:
+        """Fail, or give a file that may."""
+        if self.failing == "open" and "w" in mode:
+            raise OSError(28, "No space left on device")
+        file = super().open(mode, *args, **more)
+        if self.failing in {"write", "close"} and "w" in mode:
+            return FailingFile(file, self.failing)
+        return file
+
+    def replace(self, target: Any) -> Any:
+        """Fail, or rename."""
+        if self.failing == "replace":
+            raise PermissionError(13, "not yours")
+        return super().replace(target)
+
+
+class FailingFile:
+    """An open file that fails at a write or at its close."""
+
+    def __init__(self, file: Any, failing: str) -> None:
+        self._file, self._failing = file, failing
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        if self._failing == "close":
+            raise OSError(5, "Input/output error")
+
+    def write(self, data: bytes) -> int:
+        """Fail half-way, or write."""
+        if self._failing == "write":
+            self._file.write(data[: len(data) // 2])
+            raise OSError(28, "No space left on device")
+        return self._file.write(data)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _memory() -> None:
+    """Airflow does not know memory:// by itself."""
+    attach("memory", fs=MemoryFileSystem())
+
+
+@pytest.fixture(params=["pathlib", "file", "memory"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """A path in a folder that is not there yet, of each kind that users have."""
+    made = {
+        "pathlib": lambda: tmp_path / "new" / "data.jsonl",
+        "file": lambda: ObjectStoragePath(f"file://{tmp_path}/new/data.jsonl"),
+        "memory": lambda: ObjectStoragePath(f"memory://{uuid4().hex}/data.jsonl"),
+    }
+    return made[request.param]()
+
+
+def write(path: Any, content: list[bytes], fails_after: int, error: type[BaseException] = Boom) -> None:
+    """Write pieces, and raise after so many of them."""
+    with whole_file(path) as file:
+        for piece in content[:fails_after]:
+            file.write(piece)
+        if fails_after <= len(content):
+            raise error
+
+
+def names(folder: Any) -> list[str]:
+    """List a folder; one that is not there has nothing in it."""
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_the_block_that_ends_well_leaves_one_whole_file(target):
+    """The content stands under the final name, in a folder that is made for it, and no part is left."""
+    with whole_file(target) as file:
+        file.write(NEW[:5])
+        file.write(NEW[5:])
+    assert target.read_bytes() == NEW
+    assert names(target.parent) == ["data.jsonl"]
+
+
+def test_a_second_file_replaces_the_first(target):
+    """What stood under the name before is replaced as a whole, also by something shorter."""
+    for content in (OLD, b"x"):
+        with whole_file(target) as file:
+            file.write(content)
+    assert target.read_bytes() == b"x"
+    assert names(target.parent) == ["data.jsonl"]
+
+
+def test_the_final_name_is_not_there_while_the_block_runs(target):
+    """Nobody can read half a file by its name."""
+    with whole_file(target) as file:
+        file.write(NEW)
+        assert not target.exists()
+    assert target.exists()
+
+
+def test_the_old_file_is_whole_while_the_block_runs(target):
+    """Until the new one is whole, readers get the old one."""
+    with whole_file(target) as file:
+        file.write(OLD)
+    with whole_file(target) as file:
+        file.write(NEW)
+        assert target.read_bytes() == OLD
+
+
+@pytest.mark.parametrize("error", [Boom, KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("existed", [True, False], ids=["over an old one", "new"])
+def test_a_block_that_fails_changes_nothing(target, error, existed):
+    """Whatever ends the block early, also a signal: the old content stands, no part is left, no new name appears."""
+    if existed:
+        with whole_file(target) as file:
+            file.write(OLD)
+    with pytest.raises(error):
+        write(target, [NEW], fails_after=1, error=error)
+    assert names(target.parent) == (["data.jsonl"] if existed else [])
+    assert not existed or target.read_bytes() == OLD
+
+
+@pytest.mark.parametrize("failing", ["open", "write", "close", "replace"])
+@pytest.mark.parametrize("existed", [True, False], ids=["over an old one", "new"])
+def test_a_disk_that_fails_at_any_point_changes_nothing(tmp_path, monkeypatch, failing, existed):
+    """At each operation of the disk: the error comes out, the old content stands, no part is left."""
+    path = FailingPath(tmp_path / "data.jsonl")
+    if existed:
+        (tmp_path / "data.jsonl").write_bytes(OLD)
+    monkeypatch.setattr(FailingPath, "failing", failing)
+    with pytest.raises(OSError, match=r"No space|Input/output|not yours"), whole_file(path) as file:
+        file.write(NEW)
+    assert names(tmp_path) == (["data.jsonl"] if existed else [])
+    assert not existed or (tmp_path / "data.jsonl").read_bytes() == OLD
+
+
+def test_a_folder_that_cannot_be_made_is_said_by_the_open(tmp_path):
+    """Where a file stands in the place of the folder, the operating system's own error comes out."""
+    (tmp_path / "folder").write_bytes(OLD)
+    with pytest.raises(NotADirectoryError), whole_file(tmp_path / "folder" / "data.jsonl"):
+        pass
+    assert names(tmp_path) == ["folder"]
+
+
+def test_two_writers_of_one_name_do_not_meet(tmp_path):
+    """Each writes under a passing name of its own; the one that ends last stands, whole."""
+    path = tmp_path / "data.jsonl"
+    with whole_file(path) as first:
+        first.write(b"first")
+        with whole_file(path) as second:
+            second.write(b"second")
+        assert path.read_bytes() == b"second"
+        assert len(names(tmp_path)) == 2
+    assert path.read_bytes() == b"first"
+    assert names(tmp_path) == ["data.jsonl"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(content=st.lists(st.binary(max_size=50), max_size=5), fails_after=st.integers(0, 6))
+def test_it_is_all_or_the_old(tmp_path_factory, content, fails_after):
+    """Stopped after any number of writes, the file holds all of the new or all of the old; never a mixture."""
+    path = tmp_path_factory.mktemp("whole") / "data.bin"
+    path.write_bytes(OLD)
+    try:
+        write(path, content, fails_after)
+    except Boom:
+        assert path.read_bytes() == OLD
+    else:
+        assert path.read_bytes() == b"".join(content)
+    assert names(path.parent) == ["data.bin"]
