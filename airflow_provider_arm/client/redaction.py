@@ -49,8 +49,8 @@ def mask(text: str, record: Any = None) -> str:
     folded = text.casefold()
     for field, value in sorted(_personal_values(record), key=lambda pair: -len(pair[1])):
         if value.casefold() in folded:
-            placeholder = f"[{field}]"
-            text = re.sub(re.escape(value), lambda _, shown=placeholder: shown, text, flags=re.IGNORECASE)
+            placeholder = f"[{field}]".replace("\\", "\\\\")
+            text = re.sub(re.escape(value), placeholder, text, flags=re.IGNORECASE)
     text = _EMAIL.sub("[email]", text)
     text = _LONG_NUMBER.sub("[number]", text)
     return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"
