@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Largest page that ARM gives (documented); a list needs the fewest round trips with it.
 LARGEST_PAGE = 1000
+#: Most records that one query gives (documented), for a summary that does not say it.
+LARGEST_QUERY = 10_000
 _NOT_FOUND = 404
 _NO_CONTENT = 204
 _SUMMARY = "summary"
@@ -65,7 +67,11 @@ def read_page(answer: Answer, key: str | None, model: type[M]) -> Page[M]:
     """
     if answer.status == _NO_CONTENT:
         return Page(PageSummary(total_count=0, total_pages=0), [], model)
-    body = _object_decoder.decode(answer.body)
+    try:
+        body = _object_decoder.decode(answer.body)
+    except RecursionError:
+        msg = "JSON that is nested too deeply"
+        raise UnusableAnswerError(msg) from None
     if _SUMMARY not in body:
         msg = "JSON that has no summary, so it is no page of a list"
         raise UnusableAnswerError(msg)
@@ -96,7 +102,8 @@ class PageWalk:
 
     def __init__(self, filters: Mapping[str, Any], page_size: int, base: BaseUrl, label: str) -> None:
         self._params = {"pagesize": page_size, **filters}
-        self._bounded = "maximumcount" in filters
+        asked = filters.get("maximumcount")
+        self._asked = None if asked is None else int(asked) if str(asked).isdecimal() else 0
         self._base = base
         self._label = label
         self._next: PageRequest | None = PageRequest(1, params=self._params)
@@ -125,6 +132,8 @@ class PageWalk:
         if self._first is None:
             self._first = summary
             self._check_cap(summary)
+        elif summary.total_count is not None and summary.total_count != self._first.total_count is not None:
+            self._fail(f"ARM counted {self._first.total_count} records on page 1 and {summary.total_count} now")
         self.pages += 1
         self.rows += len(page.texts)
         self._next = self._following(due, page)
@@ -169,8 +178,8 @@ class PageWalk:
         return PageRequest(due.number + 1, url=url)
 
     def _check_cap(self, summary: PageSummary) -> None:
-        total, most = summary.total_count, summary.maximum_count
-        if self._bounded or total is None or most is None or total < most:
+        total, most = summary.total_count, summary.maximum_count or LARGEST_QUERY
+        if self._asked is not None or total is None or total < most:
             return
         msg = (
             f"{total} records match and ARM gives at most {most} per query ({self._label}): "
@@ -179,10 +188,16 @@ class PageWalk:
         raise ArmCapReachedError(msg, operation=self._label)
 
     def _check_whole(self) -> None:
-        total = self._first.total_count if self._first else None
-        if total is None or self.rows == total or self._bounded:
-            return
-        self._fail(f"ARM counted {total} records and gave {self.rows}")
+        first = self._first or PageSummary()
+        total, most = first.total_count, first.maximum_count or LARGEST_QUERY
+        if self._asked is not None:
+            # ARM may count all that match or only what was asked for.
+            if total is not None and self.rows < min(total, self._asked):
+                self._fail(f"ARM counted {total} records, {self._asked} were asked for, and it gave {self.rows}")
+        elif total is None and self.rows >= most:
+            self._fail(f"ARM gave {self.rows} records, the most that one query gives, and does not say how many match")
+        elif total is not None and self.rows != total:
+            self._fail(f"ARM counted {total} records and gave {self.rows}")
 
     def _fail(self, what: str) -> None:
         msg = f"the list did not come whole: {what} ({self._label}); ask again from the start"
