@@ -23,7 +23,7 @@ from airflow_provider_arm.client.endpoints import (
     free_operation,
     read_json,
     read_model,
-    read_receipt,
+    receipt_reader,
     to_wire,
     to_wire_list,
     write_reader,
@@ -151,7 +151,7 @@ class ArmClient:
             msg = f"a batch of no records makes no sense ({operation.label})"
             raise ArmConfigurationError(msg)
         request = self._endpoints.write_request(operation, to_wire_list(operation.record, records))
-        return self._call(request, read_receipt)
+        return self._call(request, receipt_reader(request.record))
 
     def get_batch(self, batch_uuid: str) -> BatchStatus:
         """GET one batch and decide what it is.

@@ -170,7 +170,7 @@ def write_reader(record: Any, assumptions: Assumptions) -> Callable[[Answer], Wr
             return written
         issues = field_issues(body, record)
         said = "; ".join(str(issue) for issue in issues) or mask(written.message or "", record)
-        why = f"status {mask(word) or 'missing'}" + (f": {said}" if said else "")
+        why = f"status {mask(word, record) or 'missing'}" + (f": {said}" if said else "")
         if word in assumptions.failure_words:
             raise RefusedAnswerError(why, issues)
         raise UnusableAnswerError(why, again=False)
@@ -178,14 +178,21 @@ def write_reader(record: Any, assumptions: Assumptions) -> Callable[[Answer], Wr
     return read
 
 
-def read_receipt(answer: Answer) -> BatchReceipt:
-    """Read the answer to a submitted batch; one without a batchUuid cannot be followed and is no success (Q1)."""
-    body = money.decode(answer.body)
-    receipt = BatchReceipt.from_wire(body)
-    if not receipt.batch_uuid:
-        why = f"no batchUuid, so the batch cannot be followed: {mask(answer.body.decode(errors='replace'))}"
-        raise UnusableAnswerError(why, again=False)
-    return receipt
+def receipt_reader(record: Any) -> Callable[[Answer], BatchReceipt]:
+    """Make a reader for the answer to a submitted batch; one without a batchUuid cannot be followed: no success (Q1).
+
+    :param record: what was sent, of which the answer may quote.
+    """
+
+    def read(answer: Answer) -> BatchReceipt:
+        receipt = BatchReceipt.from_wire(money.decode(answer.body))
+        if not receipt.batch_uuid:
+            said = mask(answer.body.decode(errors="replace"), record)
+            why = f"no batchUuid, so the batch cannot be followed: {said}"
+            raise UnusableAnswerError(why, again=False)
+        return receipt
+
+    return read
 
 
 def batch_reader(assumptions: Assumptions) -> Callable[[Answer], BatchStatus]:
