@@ -103,6 +103,9 @@ def _send(request: Request, token: str | None) -> Flow[Answer | Lost]:
     if not isinstance(outcome, Answer | Lost):  # pragma: no cover - a driver's programming error
         msg = "the driver gave no outcome"
         raise TypeError(msg)
+    if isinstance(outcome, Answer):
+        # First of all: not even a fresh token goes there.
+        refuse_sandbox_elsewhere(request.url, outcome.headers)
     return outcome
 
 
@@ -116,7 +119,6 @@ def _may_renew(request: Request, outcome: Answer | Lost, rules: Rules) -> bool:
 def _read(request: Request, outcome: Answer | Lost, read: Callable[[Answer], T], rules: Rules) -> T | Verdict:
     if isinstance(outcome, Lost):
         return judge_loss(request, outcome)
-    refuse_sandbox_elsewhere(request.url, outcome.headers)
     verdict = judge_answer(request, outcome, rules.clock.time())
     if verdict is not None:
         return verdict
