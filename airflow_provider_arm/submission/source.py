@@ -115,11 +115,10 @@ class FileSource:
 def _decode(data: bytes, where: str) -> Any:
     try:
         return money.decode(data)
-    except money.InexactNumberError as error:
-        msg = f"{where}: {error}"
-        raise SourceError(msg) from None
-    except ValueError:
-        msg = f"{where}: is not valid JSON"
+    except ValueError as error:
+        # The decoder wraps what its hook for numbers raises.
+        why = error.__cause__ if isinstance(error.__cause__, money.InexactNumberError) else "is not valid JSON"
+        msg = f"{where}: {why}"
         raise SourceError(msg) from None
 
 
