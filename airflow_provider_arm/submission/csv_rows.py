@@ -1,15 +1,15 @@
 """CSV files of records: one column per field, named as on the wire, nested fields with a dot.
 
 An empty cell is a missing key (ARM keeps what it has), except inside a group such as the postal address: where any
-cell of the group is filled, its empty cells are ``""``, because ARM rewrites the group as a whole. Lists are written
-with ``|`` between their members.
+cell of the group is filled, its empty cells of text are ``""``, because ARM rewrites the group as a whole. Lists are
+written with ``|`` between their members.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from typing import IO, TYPE_CHECKING, Any, get_args
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, get_args
 
 from airflow_provider_arm.submission.errors import SourceError
 
@@ -24,7 +24,13 @@ LIST_SEPARATOR = "|"
 LONGEST_CELL = 100_000
 _REMARK = "_"
 
-Place = tuple[str, ...]
+
+class Column(NamedTuple):
+    """Where a column's cells go, and what they hold."""
+
+    place: tuple[str, ...]
+    is_list: bool
+    is_text: bool
 
 
 def read_csv(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -58,35 +64,40 @@ def read_csv(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[tupl
         text.detach()
 
 
-def _record(
-    cells: list[str], columns: list[str], places: list[tuple[Place, bool] | None], where: str
-) -> dict[str, Any]:
+def _record(cells: list[str], columns: list[str], places: list[Column | None], where: str) -> dict[str, Any]:
     if len(cells) != len(columns):
         at = f"column {columns[len(cells)]}" if len(cells) < len(columns) else "after the last column"
         msg = f"{where}, {at}: the row has {len(cells)} cells and the header {len(columns)}"
         raise SourceError(msg)
     record: dict[str, Any] = {}
-    filled = {place[0][0] for place, cell in zip(places, cells, strict=True) if place and cell}
-    for found, cell in zip(places, cells, strict=True):
-        if found is None or (not cell and (len(found[0]) == 1 or found[0][0] not in filled)):
+    filled = {column.place[0] for column, cell in zip(places, cells, strict=True) if column and cell}
+    for column, cell in zip(places, cells, strict=True):
+        if column is None:
             continue
-        (*groups, last), is_list = found
+        *groups, last = column.place
+        # There is no empty number: in a group too, its empty cell is a missing key.
+        if not cell and not (groups and column.is_text and groups[0] in filled):
+            continue
         target = record
         for group in groups:
             target = target.setdefault(group, {})
-        target[last] = [part for part in cell.split(LIST_SEPARATOR) if part] if is_list else cell
+        target[last] = [part for part in cell.split(LIST_SEPARATOR) if part] if column.is_list else cell
     return record
 
 
-def _places(columns: list[str], model: type[ArmModel], name: str) -> list[tuple[Place, bool] | None]:
+def _places(columns: list[str], model: type[ArmModel], name: str) -> list[Column | None]:
     """Find where each column's cells go; ``None`` for a remark."""
-    known = dict(_columns(model))
-    places: list[tuple[Place, bool] | None] = []
+    known = {".".join(column.place): column for column in _columns(model)}
+    if columns and known.keys().isdisjoint(columns):
+        # Most likely somebody's record: nothing of it is shown.
+        msg = f"{name}: the first row names no field: is the header row missing? There are {', '.join(known)}"
+        raise SourceError(msg)
+    places: list[Column | None] = []
     for column in columns:
         if column.startswith(_REMARK):
             places.append(None)
         elif column in known:
-            places.append((tuple(column.split(".")), known[column]))
+            places.append(known[column])
         else:
             msg = f"{name}, column {column!r}: there is no such field; there are {', '.join(known)}"
             raise SourceError(msg)
@@ -97,16 +108,16 @@ def _places(columns: list[str], model: type[ArmModel], name: str) -> list[tuple[
     return places
 
 
-def _columns(model: type[ArmModel], prefix: str = "") -> Iterator[tuple[str, bool]]:
-    """List the columns that a model can take, and whether each holds a list."""
+def _columns(model: type[ArmModel], groups: tuple[str, ...] = ()) -> Iterator[Column]:
+    """List the columns that a model can take."""
     for name, field in model.model_fields.items():
-        wire = f"{prefix}{field.alias or name}"
+        place = (*groups, field.alias or name)
         kinds = get_args(field.annotation) or (field.annotation,)
         nested = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
         lists = [kind for kind in kinds if getattr(kind, "__origin__", None) is list]
         if nested is not None:
-            yield from _columns(nested, f"{wire}.")
+            yield from _columns(nested, place)
         elif not lists:
-            yield wire, False
+            yield Column(place, is_list=False, is_text=str in kinds)
         elif get_args(lists[0]) == (str,):
-            yield wire, True
+            yield Column(place, is_list=True, is_text=False)
