@@ -1,0 +1,54 @@
+"""Records, sources and answers that several tests of the submission use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
+from airflow_provider_arm.client.models import CustomerWrite, Document, WriteAnswer
+from airflow_provider_arm.client.operations import OPERATIONS
+from airflow_provider_arm.submission.source import FileSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CUSTOMERS = OPERATIONS["create_customer_batch"]
+DOCUMENTS = OPERATIONS["create_document_batch"]
+MODELS = {"customers": CustomerWrite, "documents": Document}
+
+#: Stands for what must never be seen in a message.
+CANARY = "Kanarifugl"
+
+
+def customer(number: int, **more: Any) -> dict[str, Any]:
+    """Make a customer."""
+    return {"customerNo": str(number), "name": f"Customer {number}", **more}
+
+
+def document(number: int, **more: Any) -> dict[str, Any]:
+    """Make a document."""
+    return {"customerNo": "543210", "documentNo": str(number), **more}
+
+
+def file_source(path: Path, content: str | bytes, resource: str = "customers") -> FileSource:
+    """Write a file and give it as a source."""
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return FileSource(path, str(path), MODELS[resource], resource)
+
+
+def answer(status: str = "PROCESSED", **more: Any) -> WriteAnswer:
+    """Make ARM's answer to one record."""
+    return WriteAnswer.from_wire({"status": status, **more})
+
+
+def failed(*messages: tuple[str, str], **more: Any) -> WriteAnswer:
+    """Make ARM's answer to a record that it refuses."""
+    errors = [{"field": field, "message": message} for field, message in messages]
+    return answer("FAILED", errors=errors, **more)
+
+
+def partial(*records: WriteAnswer) -> BatchStatus:
+    """Make a finished batch of which some records failed."""
+    bad = sum(record.status == "FAILED" for record in records)
+    state = BatchState.PARTIAL if bad else BatchState.SUCCEEDED
+    return BatchStatus(state, "finished", total=len(records), failed=bad, records=records)
