@@ -77,8 +77,10 @@ def decide(code: int, body: Any, assumptions: Assumptions = DEFAULT_ASSUMPTIONS)
     status = (
         _by_records(code, word, batch, records, assumptions) if records else _by_counts(code, word, batch, assumptions)
     )
+    if status.state.finished and batch.hides_records():
+        return BatchStatus(BatchState.UNREADABLE, f"{code} whose records cannot be told among its lists", status.total)
     if status.state is BatchState.SUCCEEDED and (doubt := batch.unclear()):
-        return BatchStatus(BatchState.UNREADABLE, f"{code} that says success beside {doubt}", total=status.total)
+        return BatchStatus(BatchState.UNREADABLE, f"{code} that says success beside {doubt}", status.total)
     return status
 
 
@@ -163,7 +165,9 @@ def _finished(
         if total is None and word not in assumptions.success_words:
             return BatchStatus(BatchState.UNREADABLE, "200 that names neither a status nor a count")
         return BatchStatus(BatchState.SUCCEEDED, "every record processed", total, 0, records)
-    if total is not None and failed >= total:
+    if failed < 0 or (total is not None and failed > total):
+        return BatchStatus(BatchState.UNREADABLE, f"{code} with {failed} of {total} records failed", total=total)
+    if failed == total:
         return BatchStatus(BatchState.REJECTED, f"all {total} records failed", total, failed, records)
     of = total if total is not None else "an unknown number of"
     return BatchStatus(BatchState.PARTIAL, f"{failed} of {of} records failed", total, failed, records)

@@ -60,11 +60,7 @@ class Batch(ArmModel):
         """Say what speaks against taking the batch for a success although nothing names a failure, if anything does."""
         if self._misfits & _DECIDING:
             return f"{', '.join(sorted(self._misfits & _DECIDING))} of an unexpected type"
-        if self.errors:
-            return "errors"
-        if self.hides_records():
-            return "lists of which none can be told to be its records"
-        return None
+        return "errors" if self.errors else None
 
     def hides_records(self) -> bool:
         """Whether there are lists that may be the records and cannot be read as such."""
