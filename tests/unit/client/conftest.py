@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
-from .driving import SHORT, STATIC, Awaiting, Blocking, ManualClock, quick
+from .driving import PATIENT, STATIC, Awaiting, Blocking, ManualClock, quick
 from .scripted_server import Script, ScriptedServer
 
 if TYPE_CHECKING:
@@ -16,12 +17,27 @@ if TYPE_CHECKING:
 _EXAMPLES = Path(__file__).parents[2] / "data" / "arm_examples"
 
 
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """A certificate authority that nobody trusts unless told to."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The authority's own certificate as a PEM file."""
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
 @pytest.fixture(autouse=True)
-def _plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No proxy and no certificate file of the machine takes part."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+def _plain_surroundings(monkeypatch: pytest.MonkeyPatch, ca_file: str) -> None:
+    """No proxy of the machine takes part, and one certificate is trusted: reading the world's takes its time."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", ca_file)
 
 
 @pytest.fixture
@@ -54,7 +70,7 @@ def connect(
     """Make a client, the synchronous and the asynchronous one in turn, with a static token and no pauses of its own."""
 
     def make(base_url: str, credentials: Any = STATIC, **settings: Any) -> Blocking | Awaiting:
-        usual = {"client_no": 2218, "transport": SHORT, "clock": clock, "retry": quick()}
+        usual = {"client_no": 2218, "transport": PATIENT, "clock": clock, "retry": quick()}
         driver = request.param(base_url, credentials, **(usual | settings))
         stack.callback(driver.close)
         return driver
@@ -67,7 +83,7 @@ def arm(stack: contextlib.ExitStack, clock: ManualClock) -> Callable[..., Any]:
     """Make a synchronous client with a static token and no pauses of its own."""
 
     def make(base_url: str, credentials: Any = STATIC, **settings: Any) -> Any:
-        usual = {"client_no": 2218, "transport": SHORT, "clock": clock, "retry": quick()}
+        usual = {"client_no": 2218, "transport": PATIENT, "clock": clock, "retry": quick()}
         return stack.enter_context(Blocking.kind(base_url, credentials, **(usual | settings)))
 
     return make

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.client.wire import Request
 
-#: Short, because every hanging answer costs it for real; nothing is asserted about it.
-SHORT = Transport(timeout=0.05)
+#: For servers that hang: every such attempt costs it for real; nothing is asserted about it.
+IMPATIENT = Transport(timeout=0.1)
+#: For servers that answer, however busy the machine is.
+PATIENT = Transport(timeout=30.0)
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.secret-canary-of-a-token.c2ln"
 
 

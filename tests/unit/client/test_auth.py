@@ -36,7 +36,7 @@ from airflow_provider_arm.client.models import Token
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.wire import Answer
 
-from .driving import TOKEN, ManualClock
+from .driving import IMPATIENT, TOKEN, ManualClock
 from .scripted_server import EMPTY, HTML, Close, Hang, Reset, Say, Seen, unused_port
 
 SECRETS = ("canary-secret-Zz9", "canary-token", "secret-canary")
@@ -276,7 +276,7 @@ def test_a_token_service_that_is_down_is_asked_five_times(serve, connect, loss) 
     """The token call is repeated as any safe call, and its failure says that the call itself was not sent."""
     tokens, arm = serve([loss]), arm_server(serve)
     with pytest.raises(ArmError, match="the token service") as caught:
-        call(connect(arm.url, ClientCredentials(tokens.url, "id", SECRETS[0])))
+        call(connect(arm.url, ClientCredentials(tokens.url, "id", SECRETS[0]), transport=IMPATIENT))
     assert (tokens.tries, arm.tries) == (5, 0)
     assert (caught.value.permanent, caught.value.phase) == (False, Phase.NOT_SENT)
 

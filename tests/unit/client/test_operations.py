@@ -17,7 +17,8 @@ from airflow_provider_arm.client.errors import (
 )
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
 
-from .scripted_server import EMPTY, HALF_BODY, HALF_HEADER, HTML, Close, Hang, Raw, Reset, Say, unused_port
+from .driving import IMPATIENT, PATIENT
+from .scripted_server import EMPTY, HALF_BODY, HALF_HEADER, HTML, Close, Hang, Raw, Reply, Reset, Say, unused_port
 
 #: Section 3 and 5 of the API's facts, written out once more: a row that changes here was changed on purpose.
 FACTS = {
@@ -79,6 +80,11 @@ def request_for(operation: Operation, base_url: str):
     return endpoints.write_request(operation, {"customerNo": "543210"}, path)
 
 
+def transport_for(loss: Reply):
+    """Wait for ever for a server that does something, and not for one that hangs."""
+    return IMPATIENT if isinstance(loss, Hang) else PATIENT
+
+
 def test_the_table_says_what_the_facts_say() -> None:
     """Every operation's method, path and replay class stand as the API's facts have them."""
     table = {name: (row.method, row.path, row.replay.value) for name, row in OPERATIONS.items()}
@@ -111,7 +117,7 @@ def test_a_write_that_might_book_twice_is_sent_once(operation: Operation, loss, 
     """Whatever became of the answer, the server sees one request and the caller is told that nobody knows."""
     server = serve([loss])
     with pytest.raises(ArmUnknownOutcomeError) as caught:
-        connect(server.url).send(request_for(operation, server.url))
+        connect(server.url, transport=transport_for(loss)).send(request_for(operation, server.url))
     assert server.tries == 1
     assert caught.value.phase in (Phase.MAYBE_SENT, Phase.ANSWERED)
     assert caught.value.operation == operation.label
@@ -135,7 +141,7 @@ def test_a_safe_call_is_tried_five_times(operation: Operation, loss, serve, conn
     """A call that can do no harm is tried again, five times in all, and then fails as something that passes."""
     server = serve([loss])
     with pytest.raises((ArmUnavailableError, ArmUnreadableAnswerError)) as caught:
-        connect(server.url).send(request_for(operation, server.url))
+        connect(server.url, transport=transport_for(loss)).send(request_for(operation, server.url))
     assert server.tries == 5
     assert not caught.value.permanent
 
