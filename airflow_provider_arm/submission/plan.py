@@ -86,9 +86,11 @@ def read_chunks(source: Source, operation: Operation, plan: Plan) -> Iterator[tu
         rows = next(chunks, [])
         try:
             wires = [to_wire(operation.record, row.record) for row in rows]
-        except InvalidRecordError:
+            money.refuse_inexact(wires)
+        except (InvalidRecordError, money.InexactNumberError):
             wires = []
-        if _chunk(planned.index, rows, wires) != planned:
+        longer = planned is plan.chunks[-1] and next(chunks, None) is not None
+        if longer or _chunk(planned.index, rows, wires) != planned:
             msg = (
                 f"{source.name}: rows {planned.first_row} to {planned.last_row} have changed since they were planned; "
                 "nothing more is sent. Restore the source, or clear the task for a new plan"
@@ -133,7 +135,8 @@ class _WrongRows:
     def _doubled(self, row: Row, wire: dict[str, Any]) -> list[FieldIssue]:
         if self._unique_key is None:
             return []
-        first = self._seen.setdefault(str(wire[self._unique_key]), row.number)
+        # ARM tells no capital letters apart (documented).
+        first = self._seen.setdefault(str(wire[self._unique_key]).casefold(), row.number)
         if first == row.number:
             return []
         return [FieldIssue(self._unique_key, f"is the same as in row {first}, which would book it twice")]
