@@ -20,6 +20,8 @@ REQUESTS = 25
 #: Adding up more items than this would hold up every caller; the page then shows no sums.
 MOST_ITEMS_ADDED_UP = 200_000
 
+_SUMS = ("items", "currencyAmount", "currencyBalance", "invoiced")
+
 
 def totals(books: Books) -> dict[str, Any]:
     """Counts, and the sums of amounts and balances per currency."""
@@ -28,10 +30,11 @@ def totals(books: Books) -> dict[str, Any]:
     for (body,) in books.store.rows("SELECT body FROM ar_item WHERE live = 1"):
         item = money.decode(body)
         items += 1
-        entry = sums.setdefault(item["currency"], {"items": 0, "currencyAmount": 0, "currencyBalance": 0})
+        entry = sums.setdefault(item["currency"], dict.fromkeys(_SUMS, 0))
         entry["items"] += 1
         entry["currencyAmount"] += item["currencyAmount"]
         entry["currencyBalance"] += item["currencyBalance"]
+        entry["invoiced"] += max(item["currencyAmount"], 0)
     return {
         "customers": books.store.count("customer", "live = 1"),
         "arItems": items,
@@ -76,8 +79,9 @@ def _sums(books: Books) -> list[dict[str, Any]]:
         {
             "currency": currency,
             "items": sums["items"],
-            "amount": f"{sums['currencyAmount']:,.2f}",
-            "balance": f"{sums['currencyBalance']:,.2f}",
+            "invoiced": f"{sums['invoiced']:,.2f}",
+            "settled": f"{sums['invoiced'] - sums['currencyBalance']:,.2f}",
+            "open": f"{sums['currencyBalance']:,.2f}",
         }
         for currency, sums in sorted(currencies.items())
     ]

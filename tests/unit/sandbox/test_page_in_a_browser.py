@@ -1,0 +1,119 @@
+"""The page in a real headless browser, driven over its debugging port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+
+import aiohttp
+import pytest
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), None
+)
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+
+
+class Tab:
+    """One page, in which expressions can be evaluated."""
+
+    def __init__(self, socket):
+        self._socket = socket
+        self._number = 0
+        self.complaints = []
+
+    async def call(self, method, **parameters):
+        """One command of the debugging protocol."""
+        self._number += 1
+        await self._socket.send_json({"id": self._number, "method": method, "params": parameters})
+        while True:
+            message = await self._socket.receive_json()
+            if message.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
+                self.complaints.append(message["params"])
+            if message.get("id") == self._number:
+                return message.get("result", {})
+
+    async def value(self, expression):
+        """What *expression* comes to; ``None`` where it fails, as while the page is still loading."""
+        found = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        return found.get("result", {}).get("value") if "exceptionDetails" not in found else None
+
+    async def until(self, expression):
+        """Wait until *expression* is true (every look is a call to the browser)."""
+        while not await self.value(f"Boolean({expression})"):
+            pass
+
+
+async def _browse(folder, url, work):
+    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
+    command += [f"--user-data-dir={folder}", "about:blank"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:  # noqa: ASYNC220
+        try:
+            port_file = folder / "DevToolsActivePort"
+            while not (port_file.exists() and port_file.read_text().count("\n")):
+                assert browser.poll() is None, "the browser did not start"
+                await asyncio.sleep(0.01)
+            port = port_file.read_text().split()[0]
+            async with aiohttp.ClientSession() as session:
+                async with session.put(f"http://127.0.0.1:{port}/json/new?{url}") as answer:
+                    tab = await answer.json()
+                async with session.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+                    page = Tab(socket)
+                    await page.call("Runtime.enable")
+                    await page.call("Log.enable")
+                    await page.until("document.querySelectorAll('#customers tbody tr').length")
+                    await work(page)
+        finally:
+            browser.terminate()
+
+
+def _text(selector):
+    return f"document.querySelector({json.dumps(selector)}).innerText"
+
+
+def test_a_newcomer_sees_the_ledger_and_can_push_every_button(box, tmp_path):
+    """Customers, sums and the connection are there; a sample batch goes through; time, faults and reset work."""
+
+    async def work(page):
+        assert await page.value("document.title") == "ARM sandbox"
+        assert "airflow connections add arm_default" in await page.value(_text("#connection"))
+        assert "NOK" in await page.value(_text("#totals"))
+        await page.value("document.getElementById('slow').click()")
+        await page.until(f"{_text('#unusual')}.includes('batch_delay = 30')")
+        await page.value("document.getElementById('sample').click()")
+        await page.until(f"{_text('#batches')}.includes('RECEIVED')")
+        await page.value("document.querySelector('[data-advance=\"60\"]').click()")
+        await page.until(f"{_text('#batches')}.includes('PARTIAL')")
+        await page.value("document.getElementById('fail').click()")
+        await page.until(f"{_text('#unusual')}.includes('fault status')")
+        await page.value("document.getElementById('sample').click()")
+        await page.until(f"{_text('#said')}.includes('refused with 503')")
+        await page.value("document.getElementById('clear').click()")
+        await page.until(f"!{_text('#unusual')}.includes('fault')")
+        await page.value("document.getElementById('lose').click()")
+        await page.until(f"{_text('#unusual')}.includes('fault status after_accept')")
+        await page.value("document.getElementById('sample').click()")
+        await page.until(f"{_text('#said')}.includes('refused with 504')")
+        await page.value("document.getElementById('reset').click()")
+        await page.until(f"{_text('#batches')}.includes('none yet')")
+        assert [one for one in page.complaints if "exceptionDetails" in one] == []
+
+    asyncio.run(_browse(tmp_path, f"{box.url}/", work))
+    assert box.ledger()["customers"] == {}
+
+
+def test_markup_in_a_record_is_shown_as_text(box, caller, tmp_path):
+    """A customer number with a tag in it stays text."""
+    caller.write(
+        "POST", "customers", "customer", {"customerNo": "<img src=x onerror=document.title='hit'>", "name": "x"}
+    )
+
+    async def work(page):
+        await page.until(f"{_text('#customers')}.includes('<img')")
+        assert await page.value("document.title") == "ARM sandbox"
+        assert await page.value("document.querySelectorAll('main img').length") == 0
+
+    asyncio.run(_browse(tmp_path, f"{box.url}/", work))
