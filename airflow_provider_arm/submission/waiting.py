@@ -15,8 +15,9 @@ from airflow_provider_arm.client.errors import ArmError, ArmNotFoundError, ArmUn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-#: Looks in a row that may fail, and seconds that an outage must last besides, before a wait gives up: a restart or a
-#: night's maintenance of ARM is survived, an answer that will never be readable is not waited for until the deadline.
+#: Looks in a row at a batch that may fail, and seconds that an outage must last besides, before a wait gives up: a
+#: restart or a night's maintenance of ARM is survived, an answer that will never be readable is not waited for until
+#: the deadline.
 MAX_FAILURES = 10
 MIN_OUTAGE_SECONDS = 3600.0
 #: Share of the interval by which looks are spread, so that a hundred tasks do not ask in the same moment.
@@ -54,8 +55,8 @@ class BatchWait:
     pending: list[str] = field(init=False)
     #: The last word on each finished batch.
     finished: dict[str, BatchStatus] = field(init=False, default_factory=dict)
-    _failures: int = field(init=False, default=0)
-    _failing_since: float | None = field(init=False, default=None)
+    #: How often in a row each batch could not be read, and since when: a neighbour that can be read says nothing of it.
+    _failing: dict[str, tuple[int, float]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Begin with all batches pending."""
@@ -71,11 +72,12 @@ class BatchWait:
         if isinstance(seen, ArmError):
             if seen.permanent:
                 raise seen
-            self._failed(seen, now)
+            self._failed(batch_uuid, seen, now)
         elif seen.state is BatchState.UNREADABLE:
-            self._failed(ArmUnreadableAnswerError(f"batch {batch_uuid}: ARM's answer is unclear: {seen.reason}"), now)
+            unclear = ArmUnreadableAnswerError(f"batch {batch_uuid}: ARM's answer is unclear: {seen.reason}")
+            self._failed(batch_uuid, unclear, now)
         else:
-            self._failures, self._failing_since = 0, None
+            self._failing.pop(batch_uuid, None)
             if seen.state.finished:
                 self.pending.remove(batch_uuid)
                 self.finished[batch_uuid] = seen
@@ -95,8 +97,8 @@ class BatchWait:
         spread = 1 + JITTER * (2 * self.uniform() - 1)
         return max(0.0, min(self.poll_interval * spread, self.deadline - now))
 
-    def _failed(self, error: ArmError, now: float) -> None:
-        self._failures += 1
-        self._failing_since = now if self._failing_since is None else self._failing_since
-        if self._failures >= MAX_FAILURES and now - self._failing_since >= MIN_OUTAGE_SECONDS:
+    def _failed(self, batch_uuid: str, error: ArmError, now: float) -> None:
+        failures, since = self._failing.get(batch_uuid, (0, now))
+        self._failing[batch_uuid] = (failures + 1, since)
+        if failures + 1 >= MAX_FAILURES and now - since >= MIN_OUTAGE_SECONDS:
             raise error
