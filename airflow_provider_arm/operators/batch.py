@@ -125,14 +125,19 @@ class BatchSubmitOperator(ArmBaseOperator):
             statuses = run.wait(batch_uuids, started, self.timeout, self.poll_interval)
             return self._finish(run, batch_uuids, statuses, submitted)
 
-    def execute_complete(self, context: Context, event: Any, batch_uuids: list[str], submitted: int) -> dict[str, Any]:
+    def execute_complete(
+        self, context: Context, event: Any, batch_uuids: list[str] | None = None, submitted: int | None = None
+    ) -> dict[str, Any]:
         """Go on after the trigger: look at each batch once more and judge it, as the waiting worker does."""
         from airflow_provider_arm.triggers.events import check_event
 
         with airflow_errors():
             check_event(event)
             run = self._run()
-            return self._finish(run, batch_uuids, run.look(batch_uuids), submitted)
+            # dag.test() drops the arguments of a deferral and keeps only the event.
+            uuids = as_batch_uuids(batch_uuids or context["ti"].xcom_pull(task_ids=self.task_id, key="batch_uuids"))
+            records = run.plan.records if submitted is None else submitted
+            return self._finish(run, uuids, run.look(uuids), records)
 
     def _run(self) -> SubmissionRun:
         """Check the arguments; nothing is read yet."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client import AsyncArmClient
     from airflow_provider_arm.client.batch_state import BatchStatus
     from airflow_provider_arm.client.errors import ArmError
+    from airflow_provider_arm.client.retry import Clock
     from airflow_provider_arm.submission.waiting import BatchWait
 
 #: By how much a task's own defer timeout is longer than the trigger's deadline, so that the trigger's clear message
@@ -75,6 +75,7 @@ class BatchTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         from airflow_provider_arm.client.errors import ArmError
+        from airflow_provider_arm.client.retry import SystemClock
         from airflow_provider_arm.hooks.shared import shared_client
         from airflow_provider_arm.submission.waiting import BatchWait, WaitTimeoutError
 
@@ -87,22 +88,22 @@ class BatchTrigger(BaseTrigger):
                     self.poll_interval,
                     client.assumptions.batch_unknown_grace,
                 )
-                await self._until_finished(client, wait)
+                await self._until_finished(client, wait, SystemClock())
         except WaitTimeoutError as error:
             return events.timed_out(str(error))
         except ArmError as error:
             return events.failed(str(error), permanent=error.permanent)
         return events.finished()
 
-    async def _until_finished(self, client: AsyncArmClient, wait: BatchWait) -> None:
+    async def _until_finished(self, client: AsyncArmClient, wait: BatchWait, clock: Clock) -> None:
         while True:
             pending = list(wait.pending)
             seen = await asyncio.gather(*(self._look(client, uuid) for uuid in pending))
             for batch_uuid, status in zip(pending, seen, strict=True):
-                wait.saw(batch_uuid, status, time.time())
+                wait.saw(batch_uuid, status, clock.time())
             if not wait.pending:
                 return
-            await asyncio.sleep(wait.pause(time.time()))
+            await clock.asleep(wait.pause(clock.time()))
 
     async def _look(self, client: AsyncArmClient, batch_uuid: str) -> BatchStatus | ArmError:
         from airflow_provider_arm.client.errors import ArmError

@@ -13,10 +13,12 @@ POSTS = {"method": "POST", "path": "*/batches"}
 
 
 def customers(count, first=80001):
+    """Make so many customers."""
     return [{"customerNo": str(first + n), "name": f"Canary {n}"} for n in range(count)]
 
 
 def documents(count, first=50001):
+    """Make so many invoices."""
     return [
         {
             "documentType": "IN",
@@ -32,15 +34,18 @@ def documents(count, first=50001):
 
 
 def submit(**arguments):
+    """Make the operator; customers unless told otherwise."""
     arguments.setdefault("resource", "customers")
     return BatchSubmitOperator(task_id="submit", poll_interval=0.01, **arguments)
 
 
 def effects(box, kind):
+    """Ask the sandbox's ledger how often each key took effect."""
     return {key: entry["effects"] for key, entry in box.ledger()[kind].items()}
 
 
 def sent(box):
+    """Ask the sandbox which batches were sent to it."""
     return [call for call in box.requests() if call["method"] in ("POST", "PUT") and "batches" in call["path"]]
 
 
@@ -137,7 +142,7 @@ def test_documents_whose_answer_was_lost_are_never_sent_again(arm_sandbox, arm_c
     arm_sandbox.fault({"match": POSTS, "do": kind, "when": "after_accept", "nth": 2})
     operator = submit(resource="documents", records=documents(30), chunk_size=10)
     for number in (1, 2, 3):
-        with pytest.raises(ArmFailException, match="chunk 2 .rows 11 to 20. may or may not have reached ARM"):
+        with pytest.raises(ArmFailException, match=r"chunk 2 .rows 11 to 20. may or may not have reached ARM"):
             operator.execute(make_context(store, try_number=number, max_tries=2))
     assert len(sent(arm_sandbox)) == 2
     assert set(effects(arm_sandbox, "documents").values()) == {1}
@@ -269,7 +274,7 @@ def test_a_refused_batch_fails_for_good(arm_sandbox, arm_connection, store, make
 
 def test_an_outage_before_the_send_may_be_retried(arm_sandbox, arm_connection, store, make_context, monkeypatch):
     """Documents that certainly did not leave are sent by the next try."""
-    import airflow_provider_arm.client.retry as retry
+    from airflow_provider_arm.client import retry
 
     monkeypatch.setattr(retry.SystemClock, "sleep", lambda *_: None)
     arm_sandbox.fault({"match": {"method": "POST", "path": "*/token"}, "do": "status", "status": 503, "times": 5})

@@ -24,6 +24,7 @@ CUSTOMER = {"customerNo": "77001", "name": "Kari Canary", "postalAddress": ADDRE
 
 
 def upsert(customer, **arguments):
+    """Make the operator."""
     return CustomerUpsertOperator(task_id="upsert", customer=customer, **arguments)
 
 
@@ -114,7 +115,7 @@ def test_a_refusal_fails_for_good(arm_sandbox, arm_connection, first_try, status
 )
 def test_an_answer_that_is_none_may_be_retried(arm_sandbox, arm_connection, first_try, monkeypatch, kind, words):
     """HTML, an empty and half an answer, a cut connection and a 503 are one clear error each, worth a retry."""
-    import airflow_provider_arm.client.retry as retry
+    from airflow_provider_arm.client import retry
 
     monkeypatch.setattr(retry.SystemClock, "sleep", lambda *_: None)
     arm_sandbox.fault({"match": {"method": "POST", "path": "*/customers"}, "do": kind, "times": 0})

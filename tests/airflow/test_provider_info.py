@@ -20,6 +20,7 @@ from airflow_provider_arm.hooks.arm import ArmHook
 
 
 def schema(name):
+    """Read one of Airflow's schema files."""
     return json.loads((Path(airflow.__path__[0]) / name).read_text(encoding="utf-8"))
 
 
