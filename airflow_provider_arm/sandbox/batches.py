@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from airflow_provider_arm.sandbox.customers import only_parameters, write_custom
 from airflow_provider_arm.sandbox.documents import write_document
 from airflow_provider_arm.sandbox.wire import Answer, Call, Problem, Refusal, answer, pascal
 from airflow_provider_arm.sandbox.writing import Written, envelope, natural_key
+
+log = logging.getLogger(__name__)
 
 #: Resource -> the field that names one record.
 _KEYS = {"customers": "customerNo", "documents": "documentNo"}
@@ -104,7 +107,12 @@ def process_due(books: Books) -> None:
         (books.now_ms(),),
     )
     for (uuid,) in rows:
-        _process(books, uuid)
+        try:
+            with books.store.attempt():
+                _process(books, uuid)
+        except Exception:  # else one batch that we cannot process would stop every call after it
+            log.exception("The sandbox failed on batch %s", uuid)
+            _finish(books, uuid, books.now_ms(), "REJECTED", (0, 0, None))
 
 
 def _process(books: Books, uuid: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import json
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,15 @@ class Core:
         self._late: list[tuple[dt.datetime, Ticket]] = []
         self._store = Store(folder)
         self._router = Router()
-        self._begin(seed, client_no)
-        if self._store.note("seed") is None:
+        kept = self._store.note("seed")
+        if kept is None:
+            self._begin(seed, client_no)
             self._fill(seed)
+        else:  # what the folder holds goes before what is asked for
+            found = json.loads(kept)
+            client_no = found.pop("client_no")
+            self._seed = Seed(**found)
+            self._begin(self._seed, client_no)
 
     def _begin(self, seed: Seed, client_no: int) -> None:
         self.client_no = client_no
@@ -94,7 +101,7 @@ class Core:
     def _fill(self, seed: Seed) -> None:
         with self._store.transaction():
             packs.fill(self._books, seed.pack, seed.ar_items, seed.customers)
-            self._store.set_note("seed", repr(seed))
+            self._store.set_note("seed", json.dumps({**asdict(seed), "client_no": self.client_no}))
 
     # -- one request ------------------------------------------------------------------------------------------------
 

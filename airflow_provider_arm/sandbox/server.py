@@ -48,7 +48,7 @@ class ArmSandbox:
     :param ar_items: AR items in the ledger, the documented one among them.
     :param batch_delay: seconds of the sandbox's clock from a batch's submit to its result.
     :param port: 0 takes a free one.
-    :param state_dir: a folder that keeps the state; ``None``: in memory.
+    :param state_dir: a folder that keeps the state; ``None``: in memory. What it holds goes before the arguments.
     :param behaviour: switches by name, see ``airflow_provider_arm.sandbox.behaviour``.
     :param customers: customers in the ledger; ``None``: an eighth of the items.
     :param pack: what the ledger holds, see ``airflow_provider_arm.sandbox.packs``.
@@ -93,6 +93,7 @@ class ArmSandbox:
         except BaseException:
             listener.close()
             raise
+        self.client_no = self._core.client_no
         application = Application(self._core, Admin(self._core))
         self._server = _Server(application, self._host, self._port)
         self._thread = threading.Thread(target=self._server.run, args=([listener],), name="arm-sandbox", daemon=True)

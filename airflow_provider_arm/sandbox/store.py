@@ -126,6 +126,20 @@ class Store:
             self._next, self._changed = before, set()
             raise
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Inside a transaction: what fails in here leaves nothing behind, and the rest goes on."""
+        before = dict(self._next)
+        self._db.execute("SAVEPOINT attempt")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK TO attempt")
+            self._next = before
+            raise
+        finally:
+            self._db.execute("RELEASE attempt")
+
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
         return self._db.execute(sql, values).fetchall()

@@ -146,6 +146,37 @@ def test_state_in_a_folder_survives_a_restart(tmp_path, caller_of):
         assert box.requests()[-1]["n"] > used
 
 
+def test_what_a_folder_holds_goes_before_what_is_asked_for(tmp_path):
+    """Seed and client number are the folder's own."""
+    with ArmSandbox(state_dir=tmp_path, ar_items=9, client_no=77):
+        pass
+    with ArmSandbox(state_dir=tmp_path, ar_items=500) as box:
+        assert (box.totals()["arItems"], box.client_no, box.connection()["extra"]["client_no"]) == (9, 77, 77)
+
+
+def test_a_batch_that_the_sandbox_cannot_process_stops_nobody(box, caller, customer, monkeypatch, caplog):
+    """It is rejected and logged; the calls after it are served."""
+    from airflow_provider_arm.sandbox import batches
+
+    with monkeypatch.context() as broken:
+        broken.setattr(batches, "write_customer", lambda *_, **__: 1 / 0)
+        assert caller.batch("customers", [customer]).json()["status"] == "REJECTED"
+    assert "ZeroDivisionError" in caplog.text
+    assert caller.batch("customers", [customer]).json()["status"] == "PROCESSED"
+
+
+def test_a_failure_of_the_sandbox_is_a_500_in_arms_format(box, caller, monkeypatch, caplog):
+    """With a line in the log, nothing half done, and the next call served."""
+    from airflow_provider_arm.sandbox import lists
+
+    with monkeypatch.context() as broken:
+        broken.setattr(lists, "_summary", lambda *_: 1 / 0)
+        answer = caller.get("customers")
+    assert (answer.status_code, answer.json()["status"]) == (500, "FAILED")
+    assert "ZeroDivisionError" in caplog.text
+    assert caller.get("customers").status_code == 200
+
+
 def test_sixty_four_callers_lose_and_double_nothing(box, caller_of):
     """Each of 64 callers creates its own customers and one that all share; the ledger counts them all."""
     failures = []
