@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.submission.errors import JournalError
+
+T = TypeVar("T")
 
 _UNREADABLE = "the journal of this task cannot be read, so what was sent before is not known: nothing more is sent"
 
@@ -54,10 +58,7 @@ class Entry:
 
         :raises JournalError: it is no line of a journal.
         """
-        try:
-            return cls(**{**data, "state": ChunkState(data["state"])})
-        except (TypeError, ValueError, KeyError):
-            raise JournalError(_UNREADABLE) from None
+        return _read(data, cls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,18 @@ class PlanEntry:
 
         :raises JournalError: it is no such line.
         """
-        try:
-            return cls(**data)
-        except TypeError:
-            raise JournalError(_UNREADABLE) from None
+        return _read(data, cls)
+
+
+def _read(data: Any, kind: type[T]) -> T:
+    """Read a line strictly: one that a newer package wrote with more in it is not known to mean the same."""
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    if not isinstance(data, dict) or not known.issuperset(data):
+        raise JournalError(_UNREADABLE)
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError:
+        raise JournalError(_UNREADABLE) from None
 
 
 class Journal(Protocol):
