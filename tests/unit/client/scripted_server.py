@@ -103,6 +103,7 @@ class Raw(Reply):
     """Send exactly these bytes and close: half a header, half a body."""
 
     data: bytes
+    reads: bool = True
 
     def act(self, connection: socket.socket) -> None:
         """Send them."""
