@@ -1,0 +1,56 @@
+"""What the README shows must run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0][:40])
+def test_every_python_snippet_compiles_and_its_imports_exist(block):
+    """Each snippet is valid Python, and all that it imports is there."""
+    compile(block, "README.md", "exec")
+    names = {}
+    for line in block.splitlines():
+        if line.startswith(("from ", "import ")):
+            exec(line, names)  # noqa: S102 - our own file
+    assert len(names) > 1
+
+
+def test_the_dag_of_the_readme_is_a_dag():
+    """The README's DAG builds with all its tasks in a row."""
+    names = {}
+    exec(BLOCKS[0], names)  # noqa: S102 - our own file
+    dag = names["submit"].dag
+    assert [task.task_id for task in dag.topological_sort()] == ["submit", "wait", "export"]
+
+
+def test_the_client_snippet_lists_items_of_the_sandbox(arm_sandbox, capsys):
+    """The README's client snippet works when its addresses lead to a sandbox."""
+    block = BLOCKS[1]
+    for shown, real in (
+        ("https://auth.staging.amili.no/token", arm_sandbox.auth_url),
+        ("https://api.staging.amili.no/arm/v1", arm_sandbox.base_url),
+        ("<client id>", arm_sandbox.client_id),
+        ("<client secret>", arm_sandbox.client_secret),
+    ):
+        assert shown in block
+        block = block.replace(shown, real)
+    exec(block, {})  # noqa: S102 - our own file
+    assert capsys.readouterr().out.strip()
+
+
+def test_every_class_of_the_table_exists():
+    """Each operator, sensor and hook that the README names can be imported from where it says."""
+    import importlib
+
+    rows = re.findall(r"^\| `((?:operators|sensors|hooks)\.[\w.]+)`", README, flags=re.MULTILINE)
+    assert len(rows) == 6
+    for row in rows:
+        module, name = row.rsplit(".", 1)
+        assert hasattr(importlib.import_module(f"airflow_provider_arm.{module}"), name)
