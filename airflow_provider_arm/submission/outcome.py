@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pydantic.alias_generators import to_snake
+
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
@@ -38,16 +40,20 @@ def add_up(statuses: Sequence[BatchStatus], submitted: int | None = None) -> Tot
     """Add the batches up.
 
     :param submitted: how many records were sent, where the caller knows: a batch that was rejected as a whole and
-        does not say its size can still be counted if it is the only one that does not.
+        does not say its size can still be counted if it is the only one that does not. Where ARM counts another
+        number of records, what became of the rest is not known.
     """
-    totals = [status.total for status in statuses]
-    if submitted is None and None not in totals:
-        submitted = sum(total or 0 for total in totals)
+    unsized = [status for status in statuses if status.total is None]
+    counted = sum(status.total or 0 for status in statuses)
+    if submitted is None and not unsized:
+        submitted = counted
+    if submitted is not None and (counted > submitted or (counted < submitted and not unsized)):
+        return Totals(submitted, None)
     rejected = 0
     for status in statuses:
         failed = status.failed
-        if failed is None and status.state is BatchState.REJECTED and submitted is not None and len(statuses) == 1:
-            failed = submitted
+        if failed is None and status.state is BatchState.REJECTED and submitted is not None and unsized == [status]:
+            failed = submitted - counted
         if failed is None:
             return Totals(submitted, None)
         rejected += failed
@@ -88,13 +94,19 @@ def find_rejects(source: Source, chunk_size: int, batches: Batches, key: str) ->
     for batch_uuid, status in batches:
         rows = next(chunks, [])
         if status.state is BatchState.REJECTED and not status.records:
-            reasons = (f"batch {status.reason}",)
+            if not rows or status.total not in (None, len(rows)):
+                msg = (
+                    f"ARM refused a batch of {status.total or 'some'} records, and the source no longer has them there"
+                )
+                raise PlanChangedError(msg)
+            # It may quote any of the records.
+            reasons = (mask(f"batch {status.reason}", [row.record for row in rows]),)
             yield from (Reject(row.number, _key(row, key), reasons, batch_uuid, row.record) for row in rows)
             continue
         for number, answer in _refused(status):
             row = rows[number - 1] if number <= len(rows) else None
             named = answer.to_wire().get(key)
-            if row is None or (named is not None and str(named) != _key(row, key)):
+            if row is None or (named is not None and not _same(named, _key(row, key))):
                 msg = f"ARM refused record {number} of a batch ({key} {named}), and the source no longer has it there"
                 raise PlanChangedError(msg)
             yield Reject(row.number, _key(row, key), _reasons(answer, row.record), batch_uuid, row.record)
@@ -120,7 +132,13 @@ def _refused(status: BatchStatus) -> Iterator[tuple[int, WriteAnswer]]:
 
 
 def _key(row: Row, key: str) -> str:
-    return str(row.record.get(key, ""))
+    # A record may name its fields as on the wire or as in Python.
+    return str(row.record.get(key, row.record.get(to_snake(key), "")))
+
+
+def _same(one: Any, other: str) -> bool:
+    # ARM tells no capital letters apart (documented).
+    return str(one).casefold() == other.casefold()
 
 
 def _reasons(answer: WriteAnswer, record: Mapping[str, Any]) -> tuple[str, ...]:
