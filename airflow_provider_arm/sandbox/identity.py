@@ -77,10 +77,6 @@ class Identity:
         if header:
             self._refused.add(header.partition(" ")[2].strip())
 
-    def reset(self) -> None:
-        """Forget which tokens were refused."""
-        self._refused.clear()
-
     def _sign(self, claims: dict[str, object]) -> str:
         head = _b64(b'{"typ":"JWT","alg":"RS256"}') + "." + _b64(money.encode(claims))
         return head + "." + _b64(self._signature(head))

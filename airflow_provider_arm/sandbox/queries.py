@@ -47,7 +47,3 @@ class Queries:
     def find(self, query_id: str) -> Query | None:
         """The query, expired or not, if it was ever opened here."""
         return self._kept.get(query_id)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._kept.clear()

@@ -9,6 +9,8 @@ import threading
 
 import pytest
 import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox import ArmSandbox
@@ -200,6 +202,43 @@ def test_sixty_four_callers_lose_and_double_nothing(box, caller_of):
     assert ledger.pop("shared")["effects"] == 320
     assert len(ledger) == 320
     assert {entry["effects"] for entry in ledger.values()} == {1}
+
+
+def test_of_sixty_four_callers_one_books_the_document(box, caller_of, document):
+    """The same document number, sent by all at once: one effect, 63 refusals."""
+    callers = [caller_of(box) for _ in range(64)]
+    statuses = []
+    start = threading.Barrier(64)
+
+    def work(caller):
+        start.wait()
+        statuses.append(caller.write("POST", "documents", "document", document).status_code)
+
+    threads = [threading.Thread(target=work, args=(caller,)) for caller in callers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [201] + [422] * 63
+    assert box.ledger()["documents"][document["documentNo"]]["effects"] == 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
+@given(
+    line=st.one_of(
+        st.binary(max_size=300),
+        st.builds(
+            lambda method, target, rest: method + b" /" + target + b" HTTP/1.1\r\nhost: x\r\n" + rest,
+            st.sampled_from([b"GET", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"CONNECT", b"X"]),
+            st.binary(max_size=60),
+            st.binary(max_size=120),
+        ),
+    )
+)
+def test_any_bytes_on_the_socket_are_survived(running, line):
+    """Generated garbage, in the request line and after it: never 500, and the next caller is served."""
+    assert b" 500 " not in _raw(running, line + b"\r\n\r\n")
+    assert requests.get(f"{running.base_url}/health", timeout=5).status_code == 200
 
 
 def test_the_journal_masks_people_and_secrets(box, caller, customer):
