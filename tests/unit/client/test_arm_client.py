@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import requests
+import urllib3
 
 from airflow_provider_arm.client import ArmClient, StaticToken
 from airflow_provider_arm.client.arm_client import classify
@@ -301,3 +303,19 @@ def test_what_is_not_known_may_have_been_sent(error) -> None:
     lost = classify(error)
     assert lost.phase is Phase.MAYBE_SENT
     assert "canary" not in lost.why
+
+
+@pytest.mark.parametrize(
+    ("error", "phase", "why"),
+    [
+        (requests.ConnectTimeout(), Phase.NOT_SENT, "no connection in time"),
+        (requests.ReadTimeout(), Phase.MAYBE_SENT, "no answer in time"),
+        (requests.exceptions.SSLError(), Phase.MAYBE_SENT, "the connection was lost"),
+        (requests.exceptions.ChunkedEncodingError(), Phase.MAYBE_SENT, "the answer broke off"),
+        (requests.exceptions.ContentDecodingError(), Phase.MAYBE_SENT, "the answer broke off"),
+        (urllib3.exceptions.ProtocolError("x", OSError()), Phase.MAYBE_SENT, "the connection was lost"),
+    ],
+)
+def test_each_loss_is_named_with_its_phase(error: Exception, phase: Phase, why: str) -> None:
+    """Losses that no socket here can bring about are told apart all the same."""
+    assert (classify(error).phase, classify(error).why) == (phase, why)

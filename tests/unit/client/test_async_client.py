@@ -103,3 +103,18 @@ def test_what_is_not_known_may_have_been_sent(error) -> None:
     lost = classify(error)
     assert lost.phase is Phase.MAYBE_SENT
     assert "canary" not in lost.why
+
+
+@pytest.mark.parametrize(
+    ("error", "phase", "why"),
+    [
+        (aiohttp.ConnectionTimeoutError(), Phase.NOT_SENT, "no connection in time"),
+        (aiohttp.SocketTimeoutError(), Phase.MAYBE_SENT, "no answer in time"),
+        (TimeoutError(), Phase.MAYBE_SENT, "no answer in time"),
+        (aiohttp.ClientPayloadError(), Phase.MAYBE_SENT, "the answer broke off"),
+        (aiohttp.ClientOSError(), Phase.MAYBE_SENT, "the connection was lost"),
+    ],
+)
+def test_each_loss_is_named_with_its_phase(error: Exception, phase: Phase, why: str) -> None:
+    """Losses that no socket here can bring about are told apart all the same."""
+    assert (classify(error).phase, classify(error).why) == (phase, why)
