@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox import ArmSandbox
+from airflow_provider_arm.sandbox.core import Core, Seed
+from airflow_provider_arm.sandbox.wire import Call
 
 
 def test_every_answer_says_that_it_is_not_arm(box, caller):
@@ -146,6 +148,41 @@ def test_state_in_a_folder_survives_a_restart(tmp_path, caller_of):
         box.advance(1)
         assert box.ledger()["customers"]["1"]["effects"] == 1
         assert box.requests()[-1]["n"] > used
+
+
+def test_a_killed_sandbox_forgets_nothing_that_it_answered(tmp_path):
+    """SIGKILL after a write: the record and its ledger line are there at the next start."""
+    ready = tmp_path / "ready.json"
+    command = [
+        sys.executable,
+        "-m",
+        "airflow_provider_arm.sandbox.cli",
+        "--port",
+        "0",
+        "--state",
+        str(tmp_path / "state"),
+    ]
+    with subprocess.Popen([*command, "--ready-file", str(ready)], stdout=subprocess.DEVNULL) as process:
+        while not ready.exists():
+            assert process.poll() is None
+        said = json.loads(ready.read_text())
+        form = {"grant_type": "client_credentials", **{name: said[name] for name in ("client_id", "client_secret")}}
+        token = requests.post(said["auth_url"], data=form, timeout=5).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        body = {"customer": {"customerNo": "1", "name": "x"}}
+        assert requests.post(f"{said['base_url']}/clients/2218/customers", headers=headers, json=body, timeout=5).ok
+        process.kill()
+    with ArmSandbox(state_dir=tmp_path / "state") as box:
+        assert box.ledger()["customers"]["1"]["effects"] == 1
+        assert [line["status"] for line in box.requests()] == [200, 201]
+
+
+def test_the_core_answers_without_a_socket():
+    """The same answers, in process."""
+    core = Core(Seed(ar_items=5))
+    assert core.handle(Call("GET", "/arm/v1/health")).status == 200
+    assert core.handle(Call("GET", "/arm/v1/clients/2218/customers")).status == 401
+    core.shut()
 
 
 def test_what_a_folder_holds_goes_before_what_is_asked_for(tmp_path):
