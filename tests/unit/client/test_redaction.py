@@ -88,6 +88,12 @@ def test_white_space_makes_no_difference(first: str, last: str) -> None:
     assert f"{first} {last}" not in mask(f"<{first} {last}>", record)
 
 
+@pytest.mark.parametrize("names", [("Owe", "Owe Armstrong"), ("Owe Armstrong", "Owe")])
+def test_the_longest_value_is_masked_first(names: tuple[str, str]) -> None:
+    """A nickname inside the name does not leave the rest of the name standing."""
+    assert "Armstrong" not in mask("Owe Armstrong", {"a": names[0], "b": names[1]})
+
+
 def test_no_shown_key_holds_a_persons_data() -> None:
     """The list of keys whose values may be shown grows only on purpose."""
     assert not SHOWN_KEYS & {"name", "ssn", "phoneNo", "bankAccountNo", "kid", "dateOfBirth", "yearOfBirth"}
