@@ -108,14 +108,19 @@ def run_airflow(box: dict[str, Any]) -> None:
 
 def inside_airflow() -> int:
     """Run the DAG as `airflow dags test` does, and write down what its tasks returned."""
-    from airflow.dag_processing.dagbag import DagBag
+    file = str(ROOT / "example_dags" / "arm_quickstart.py")
+    try:
+        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
-    bag = DagBag(dag_folder=str(ROOT / "example_dags" / "arm_quickstart.py"), bundle_name="dags-folder")
+        bag = DagBag(dag_folder=file, bundle_name="dags-folder")
+    except ImportError:  # Airflow 3.1
+        from airflow.models.dagbag import DagBag, sync_bag_to_db
+
+        bag = DagBag(dag_folder=file)
     if bag.import_errors:
         print(bag.import_errors)
         return 1
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import sync_bag_to_db
 
     DagBundlesManager().sync_bundles_to_db()
     sync_bag_to_db(bag, "dags-folder", None)

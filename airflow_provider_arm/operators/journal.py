@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_arm.submission.errors import JournalError
@@ -55,10 +56,17 @@ class TaskStateJournal:
         return None if data is None else parse(data)
 
     def _write(self, key: str, value: dict[str, Any]) -> None:
-        from airflow.sdk.execution_time.context import NEVER_EXPIRE
-
         try:
-            self._store.set(key, value, retention=NEVER_EXPIRE)
+            self._store.set(key, value, retention=_never_expire())
         except Exception as error:
             msg = f"Airflow's task state store cannot be written ({type(error).__name__}), so nothing is sent"
             raise JournalError(msg) from error
+
+
+def _never_expire() -> timedelta:
+    """Give Airflow's mark for a value that is kept for good; it knows it by identity."""
+    try:
+        from airflow.sdk.execution_time.context import NEVER_EXPIRE
+    except ImportError:  # an Airflow without a store of its own, given one by somebody else
+        return timedelta.max
+    return NEVER_EXPIRE

@@ -68,6 +68,29 @@ def airflow_db() -> None:
     db.initdb()
 
 
+def dag_bag(folder: str, **arguments: Any) -> tuple[Any, Any]:
+    """Make a DagBag of the DAGs folder's bundle; gives it with the function that saves it."""
+    try:
+        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    except ImportError:  # Airflow 3.1
+        from airflow.models.dagbag import DagBag, sync_bag_to_db
+
+        return DagBag(dag_folder=folder, **arguments), sync_bag_to_db
+    return DagBag(dag_folder=folder, bundle_name="dags-folder", **arguments), sync_bag_to_db
+
+
+@pytest.fixture
+def load_dags():
+    """Give a function that loads a DAG file as Airflow does."""
+
+    def load(path: Any) -> Any:
+        bag, _ = dag_bag(str(path))
+        assert bag.import_errors == {}
+        return bag.dags
+
+    return load
+
+
 @pytest.fixture
 def run_dag(airflow_db):
     """Give a function that runs a DAG in this process as ``dag.test()`` does, triggers and retries included."""
@@ -75,13 +98,8 @@ def run_dag(airflow_db):
     def run(dag: Any, **arguments: Any) -> Any:
         from airflow.dag_processing.bundles.manager import DagBundlesManager
 
-        try:
-            from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-        except ImportError:  # Airflow 3.1
-            from airflow.models.dagbag import DagBag, sync_bag_to_db
-
         DagBundlesManager().sync_bundles_to_db()
-        bag = DagBag(dag_folder=os.devnull, collect_dags=False, bundle_name="dags-folder")
+        bag, sync_bag_to_db = dag_bag(os.devnull, collect_dags=False)
         bag.bag_dag(dag)
         sync_bag_to_db(bag, "dags-folder", None)
         return dag.test(**arguments)

@@ -23,32 +23,23 @@ def results(run):
     return {ti.task_id: ti.xcom_pull(task_ids=ti.task_id) for ti in run.get_task_instances()}
 
 
-def load(path):
-    """Load a DAG file as Airflow does."""
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:  # Airflow 3.1
-        from airflow.models.dagbag import DagBag
-    bag = DagBag(dag_folder=str(path), bundle_name="dags-folder")
-    assert bag.import_errors == {}
-    return bag.dags
-
-
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_every_example_dag_runs_as_it_stands(run_dag, arm_sandbox, arm_connection, tmp_path, monkeypatch, path):
+def test_every_example_dag_runs_as_it_stands(
+    run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch, path
+):
     """Each example DAG loads without error and succeeds against the sandbox."""
     monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
-    dags = load(path)
+    dags = load_dags(path)
     assert dags
     for dag in dags.values():
         assert str(run_dag(dag).state) == "success"
 
 
-def test_the_quickstart_does_the_whole_round(run_dag, arm_sandbox, arm_connection, tmp_path, monkeypatch):
+def test_the_quickstart_does_the_whole_round(run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch):
     """The quickstart upserts, submits, waits deferred, exports; ARM's ledger and the files agree with its XComs."""
     monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
     arm_sandbox.behave(batch_delay=1)
-    run = run_dag(load(EXAMPLES[0].with_name("arm_quickstart.py"))["arm_quickstart"])
+    run = run_dag(load_dags(EXAMPLES[0].with_name("arm_quickstart.py"))["arm_quickstart"])
     returned = results(run)
     assert str(run.state) == "success"
     assert (returned["wait"]["submitted"], returned["wait"]["rejected"]) == (1200, 7)
