@@ -49,16 +49,22 @@ class Sender:
         return [self._send_one(chunk, records) for chunk, records in chunks]
 
     def _take_up(self, plan: Plan) -> None:
-        """Note the plan. An earlier one that had more chunks must not leave any of them open."""
+        """Note the plan.
+
+        Where an earlier one put other records into a chunk, that chunk must not be open: some of them may stand in any
+        chunk of the new plan, and would be sent while they are in work or unknown.
+        """
         new = PlanEntry(plan.sha256, len(plan.chunks), self.generation)
         old = self.journal.read_plan()
         if old is not None and old.generation == self.generation and old.sha256 != plan.sha256:
             raise PlanChangedError(_changed("the records"))
-        for index in range(len(plan.chunks), old.chunks if old else 0):
+        for index in range(old.chunks if old is not None and old.sha256 != plan.sha256 else 0):
             entry = self.journal.read(index)
             step = next_step(entry, self.operation.replay, self.generation, resend_unknown=self.resend_unknown)
             if entry is None or step is NextStep.SEND:
                 continue
+            if index < len(plan.chunks) and entry.sha256 == plan.chunks[index].sha256:
+                continue  # the same records: decided when it is their turn
             if step is NextStep.BLOCK or not (entry.batch_uuid and self.is_finished(entry.batch_uuid)):
                 raise PlanChangedError(_changed("the records"))
         if old != new:
@@ -106,8 +112,9 @@ class Sender:
             if step is NextStep.BLOCK:
                 raise BlockedError(_blocked(chunk, after)) from None
             raise
-        self.journal.write(entry.to(ChunkState.ACCEPTED, batch_uuid=batch_uuid))
+        # First the log: ARM lists no batches, so a batchUuid that the journal cannot keep would be lost.
         log.info("Chunk %d: rows %d to %d are batch %s", chunk.index + 1, chunk.first_row, chunk.last_row, batch_uuid)
+        self.journal.write(entry.to(ChunkState.ACCEPTED, batch_uuid=batch_uuid))
         return batch_uuid
 
 
