@@ -32,6 +32,7 @@ from airflow_provider_arm.client.errors import ArmConfigurationError, Phase
 from airflow_provider_arm.client.exchange import Flow, NeedToken, Outcome, Pause, Rules, Send, authorize, call
 from airflow_provider_arm.client.models import ArItem, ArmModel, BatchReceipt, Customer, Document, WriteAnswer
 from airflow_provider_arm.client.paging import LARGEST_PAGE, Cursor, Page, PageRequest, PageWalk, read_page
+from airflow_provider_arm.client.redaction import HideQueries
 from airflow_provider_arm.client.retry import Clock, RetryPolicy, SystemClock
 from airflow_provider_arm.client.transport import Transport, proxies_for
 from airflow_provider_arm.client.wire import Answer, Lost, Request
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client.operations import Operation, Replay
 
 log = logging.getLogger(__name__)
+logging.getLogger("urllib3.connectionpool").addFilter(HideQueries())
 
 T = TypeVar("T")
 M = TypeVar("M", bound=ArmModel)
@@ -229,7 +231,8 @@ class ArmClient:
         operation = self._endpoints.operation(name)
 
         def start() -> PageWalk:
-            return PageWalk(filters or {}, page_size, self._endpoints.base, operation.label)
+            base, key = self._endpoints.base, operation.item_key
+            return PageWalk(filters or {}, page_size, base, operation.label, item_key=key)
 
         def fetch(due: PageRequest) -> Page[M]:
             request = self._endpoints.page_request(operation, due.params, due.url)

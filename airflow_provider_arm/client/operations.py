@@ -44,6 +44,8 @@ class Operation:
     answer: type[ArmModel] | None = None
     #: The key under which the record or records stand in a write body or a list.
     key: str | None = None
+    #: For a list: the field that no two of its records share.
+    item_key: str | None = None
     #: Answers that are results, not errors, beyond 2xx.
     also_results: frozenset[int] = frozenset()
     #: Whether method and path stand in the reference.
@@ -60,7 +62,9 @@ _SAFE, _BY_KEY, _NEVER = Replay.SAFE, Replay.BY_KEY, Replay.NEVER
 
 _TABLE = (
     Operation("get_customer", "GET", f"{_CLIENT}/customers/{{customerno}}", _SAFE, answer=Customer),
-    Operation("list_customers", "GET", f"{_CLIENT}/customers", _SAFE, answer=Customer, key="customers"),
+    Operation(
+        "list_customers", "GET", f"{_CLIENT}/customers", _SAFE, answer=Customer, key="customers", item_key="customerNo"
+    ),
     Operation(
         "upsert_customer",
         "POST",
@@ -100,7 +104,9 @@ _TABLE = (
     ),
     Operation("get_batch", "GET", f"{_CLIENT}/batches/{{batchuuid}}", _SAFE, also_results=frozenset({406})),
     Operation("get_ar_item", "GET", f"{_CLIENT}/aritems/{{aritemid}}", _SAFE, answer=ArItem),
-    Operation("list_ar_items", "GET", f"{_CLIENT}/aritems", _SAFE, answer=ArItem, key="arItems"),  # key assumed (Q8)
+    Operation(
+        "list_ar_items", "GET", f"{_CLIENT}/aritems", _SAFE, answer=ArItem, key="arItems", item_key="arItemId"
+    ),  # key assumed (Q8)
     # Can create a credit note: never repeat blindly. The key of the record is assumed.
     Operation("update_ar_item", "PUT", f"{_CLIENT}/aritems", _NEVER, answer=WriteAnswer, key="arItem"),
     Operation(
@@ -130,6 +136,7 @@ _TABLE = (
         _SAFE,
         answer=Document,
         key="documents",
+        item_key="documentNo",
         documented=False,
     ),
     # All or nothing. The keys of the next three bodies are assumed.

@@ -84,6 +84,22 @@ def read_page(answer: Answer, key: str | None, model: type[M]) -> Page[M]:
     return Page(summary, [bytes(record) for record in _list_decoder.decode(raw)], model)
 
 
+def key_reader(name: str) -> Callable[[bytes], str | int | None]:
+    """Make a reader of one field of a record's text; gives ``None`` where the record has no such text or number."""
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+        msgspec.defstruct("Keyed", [("key", str | int | None, msgspec.field(name=name))])
+    )
+
+    def read(text: bytes) -> str | int | None:
+        try:
+            key: str | int | None = decoder.decode(text).key
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        return key
+
+    return read
+
+
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """What to ask for next: query parameters under the list's own path, or ARM's own address of the next page."""
@@ -98,9 +114,12 @@ class PageWalk:
 
     :param filters: passed through to ARM on page 1, unchanged. With ``maximumcount`` among them the caller wants at
         most so many, and reaching that is no error.
+    :param item_key: the field that no two records share; without it nobody sees a record that came twice.
     """
 
-    def __init__(self, filters: Mapping[str, Any], page_size: int, base: BaseUrl, label: str) -> None:
+    def __init__(
+        self, filters: Mapping[str, Any], page_size: int, base: BaseUrl, label: str, *, item_key: str | None = None
+    ) -> None:
         self._params = {"pagesize": page_size, **filters}
         asked = filters.get("maximumcount")
         self._asked = None if asked is None else int(asked) if str(asked).isdecimal() else 0
@@ -109,6 +128,8 @@ class PageWalk:
         self._next: PageRequest | None = PageRequest(1, params=self._params)
         self._first: PageSummary | None = None
         self._last_url: str | None = None
+        self._key_of = key_reader(item_key) if item_key else None
+        self._seen: set[Any] = set()
         self.rows = 0
         self.pages = 0
 
@@ -134,6 +155,7 @@ class PageWalk:
             self._check_cap(summary)
         elif summary.total_count is not None and summary.total_count != self._first.total_count is not None:
             self._fail(f"ARM counted {self._first.total_count} records on page 1 and {summary.total_count} now")
+        self._check_keys(page.texts)
         self.pages += 1
         self.rows += len(page.texts)
         self._next = self._following(due, page)
@@ -176,6 +198,16 @@ class PageWalk:
             )
             raise ArmConfigurationError(msg, operation=self._label)
         return PageRequest(due.number + 1, url=url)
+
+    def _check_keys(self, texts: list[bytes]) -> None:
+        """Refuse a record that came before: rows have shifted between pages, so another one is missing."""
+        if self._key_of is None:
+            return
+        for text in texts:
+            key = self._key_of(text)
+            if key is not None and key in self._seen:
+                self._fail(f"{key} came twice, because the list changed while it was read")
+            self._seen.add(key)
 
     def _check_cap(self, summary: PageSummary) -> None:
         total, most = summary.total_count, summary.maximum_count or LARGEST_QUERY

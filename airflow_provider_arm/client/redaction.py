@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -40,6 +41,23 @@ _EMAIL = re.compile(r"[^\s@,;:<>\"']+@\s?[^\s@,;:<>\"']+")
 _LONG_NUMBER = re.compile(r"(?<![\w-])(?:\d(?:[ .]?\d){7,}|[A-Z]{2}\d(?:[ .]?\d){12,})(?![\w-])")
 
 
+class HideQueries(logging.Filter):
+    """Takes the query out of urllib3's debug lines for ARM: a filter such as ``name`` holds somebody's name."""
+
+    #: Place of the address in the arguments of urllib3's line about a request.
+    _URL_ARGUMENT = 4
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the line, never drop it."""
+        arguments = record.args
+        if isinstance(arguments, tuple) and len(arguments) > self._URL_ARGUMENT:
+            url = arguments[self._URL_ARGUMENT]
+            if isinstance(url, str) and "/clients/" in url and "?" in url:
+                hidden = (url.partition("?")[0] + "?...",)
+                record.args = arguments[: self._URL_ARGUMENT] + hidden + arguments[self._URL_ARGUMENT + 1 :]
+        return True
+
+
 def mask(text: str, record: Any = None) -> str:
     """Mask what may be personal in a message of ARM and cut it to :data:`LONGEST_MESSAGE`.
 
@@ -47,22 +65,24 @@ def mask(text: str, record: Any = None) -> str:
     """
     text = " ".join(text.split())
     folded = text.casefold()
-    for field, value in sorted(_personal_values(record), key=lambda pair: -len(pair[1])):
-        if value.casefold() in folded:
+    quoted = {(field, value) for field, value in _values(record) if value and value.casefold() in folded}
+    for field, value in sorted(quoted, key=lambda pair: -len(pair[1])):
+        if field not in SHOWN_KEYS and len(value) >= SHORTEST_MASKED:
             placeholder = f"[{field}]".replace("\\", "\\\\")
             text = re.sub(re.escape(value), placeholder, text, flags=re.IGNORECASE)
     text = _EMAIL.sub("[email]", text)
-    text = _LONG_NUMBER.sub("[number]", text)
+    shown = {value for field, value in quoted if field in SHOWN_KEYS}
+    text = _LONG_NUMBER.sub(lambda found: found[0] if found[0] in shown else "[number]", text)
     return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"
 
 
-def _personal_values(record: Any, field: str = "") -> Iterator[tuple[str, str]]:
+def _values(record: Any, field: str = "") -> Iterator[tuple[str, str]]:
+    """Give every text of a record with its field's name."""
     if isinstance(record, Mapping):
         for key, value in record.items():
-            if key not in SHOWN_KEYS:
-                yield from _personal_values(value, str(key))
+            yield from _values(value, str(key))
     elif isinstance(record, list | tuple):
         for value in record:
-            yield from _personal_values(value, field)
-    elif isinstance(record, str) and len(value := " ".join(record.split())) >= SHORTEST_MASKED:
-        yield field, value
+            yield from _values(value, field)
+    elif isinstance(record, str):
+        yield field, " ".join(record.split())

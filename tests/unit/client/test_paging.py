@@ -155,7 +155,7 @@ def test_204_is_an_empty_list(lists, walk) -> None:
     [
         ({"shown": {2: [2]}}, "counted 5 records and gave 4"),
         ({"shown": {3: []}}, "counted 5 records and gave 4"),
-        ({"shown": {2: [2, 3, 3]}}, "counted 5 records and gave 6"),
+        ({"shown": {2: [2, 3, 3]}}, "3 came twice"),
         ({"pages": 2}, "counted 5 records and gave 4"),
         ({"pages": 0}, "counted 5 records and gave 2"),
         (

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -115,3 +117,15 @@ def test_masking_comes_before_cutting() -> None:
 def test_any_record_will_do(record) -> None:
     """Records of any shape are looked through."""
     assert ("Owe" in mask("Owe Armstrong", record)) is not ("Owe" in repr(record))
+
+
+def test_the_debug_lines_of_the_http_library_hold_no_filter(arm_sandbox, caplog):
+    """A list asked for by somebody's name leaves that name in no log line, at any level."""
+    from airflow_provider_arm.client import ArmClient, ClientCredentials
+
+    caplog.set_level(logging.DEBUG)
+    credentials = ClientCredentials(arm_sandbox.auth_url, arm_sandbox.client_id, arm_sandbox.client_secret)
+    with ArmClient(arm_sandbox.base_url, credentials, client_no=arm_sandbox.client_no) as client:
+        assert list(client.list_customers({"name": "Canary Kari"})) == []
+    assert "urllib3.connectionpool" in {record.name for record in caplog.records}
+    assert "anary" not in "".join(record.getMessage() for record in caplog.records if record.name != "uvicorn.access")
