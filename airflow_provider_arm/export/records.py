@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmIncompleteListError, ArmUnreadableAnswerError
 from airflow_provider_arm.client.models import ArItem, ArmModel, wire_names
 
@@ -31,16 +32,17 @@ class RecordKind:
     amounts: tuple[str, ...]
 
     def checker(self) -> msgspec.json.Decoder[Any]:
-        """Make a decoder that reads only key, currency and amounts, exactly, and refuses anything else in them."""
+        """Make a decoder that reads only key, currency and amounts, the numbers exactly."""
         fields: list[tuple[str, Any, Any]] = [
             ("key", str, msgspec.field(name=self.key)),
             ("currency", str | None, msgspec.field(name=self.currency, default=None)),
         ]
         fields += [
-            (f"amount{number}", Decimal | None, msgspec.field(name=name, default=None))
+            # Not Decimal: that would take text too, and "NaN" with it.
+            (f"amount{number}", Any, msgspec.field(name=name, default=None))
             for number, name in enumerate(self.amounts)
         ]
-        return msgspec.json.Decoder(msgspec.defstruct("Checked", fields), strict=True)
+        return msgspec.json.Decoder(msgspec.defstruct("Checked", fields), float_hook=money.exact)
 
 
 def _ar_item() -> RecordKind:
@@ -84,20 +86,31 @@ class Tally:
         """
         try:
             record = self._checker.decode(text)
-        except (msgspec.ValidationError, msgspec.DecodeError):
-            msg = (
-                f"record {self.rows + 1} of the {self.kind.name} has no {self.kind.key}, or an amount that is no "
-                "number: the export would not be exact"
-            )
-            raise ArmUnreadableAnswerError(msg) from None
+        except ValueError:
+            raise self._unreadable() from None
         if record.key in self._seen:
             msg = f"{self.kind.key} {record.key} came twice: the list changed while it was read; start again"
             raise ArmIncompleteListError(msg)
-        self._seen.add(record.key)
-        self.rows += 1
         totals = self.totals.setdefault(record.currency or "", dict.fromkeys(self.kind.amounts, Decimal(0)))
         for number, name in enumerate(self.kind.amounts):
-            totals[name] = _EXACT.add(totals[name], getattr(record, f"amount{number}") or 0)
+            amount = getattr(record, f"amount{number}")
+            if amount is None:
+                continue
+            if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
+                raise self._unreadable()
+            try:
+                totals[name] = _EXACT.add(totals[name], amount)
+            except Inexact:
+                raise self._unreadable() from None
+
+        self._seen.add(record.key)
+        self.rows += 1
+
+    def _unreadable(self) -> ArmUnreadableAnswerError:
+        return ArmUnreadableAnswerError(
+            f"record {self.rows + 1} of the {self.kind.name} has no {self.kind.key}, or an amount that is no number: "
+            "the export would not be exact"
+        )
 
     def totals_text(self) -> dict[str, dict[str, str]]:
         """Give the totals as text, which JSON and XCom carry exactly."""
