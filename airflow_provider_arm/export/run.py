@@ -69,21 +69,6 @@ class _HashedFile:
     def sha256(self) -> str:
         return self._hash.hexdigest()
 
-    # What a TextIOWrapper asks of its file.
-    closed = False
-
-    def readable(self) -> bool:
-        return False
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-    def flush(self) -> None:
-        self._file.flush()
-
 
 def run_export(
     plan: ExportPlan,

@@ -43,20 +43,28 @@ class CsvWriter:
     """RFC 4180 in UTF-8 with a header; amounts as ARM wrote them, objects and lists as JSON, null and absent empty."""
 
     def __init__(self, file: IO[bytes], columns: tuple[str, ...]) -> None:
-        self._text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        self._file = file
         self._columns = columns
-        self._csv = csv.writer(self._text, lineterminator="\r\n")
+        # Not a TextIOWrapper: left behind by an export that fails, it would still try to close the file.
+        self._page = io.StringIO(newline="")
+        self._csv = csv.writer(self._page, lineterminator="\r\n")
         self._csv.writerow(columns)
+        self._pass_on()
 
     def write(self, texts: list[bytes]) -> None:
         """Write the records of a page."""
         for text in texts:
             record = money.decode(text)
             self._csv.writerow([_cell(record.get(column)) for column in self._columns])
+        self._pass_on()
 
     def finish(self) -> None:
-        """Let go of the file without closing it."""
-        self._text.detach()
+        """Nothing is held back."""
+
+    def _pass_on(self) -> None:
+        self._file.write(self._page.getvalue().encode())
+        self._page.seek(0)
+        self._page.truncate()
 
 
 def _cell(value: Any) -> str:
