@@ -79,8 +79,10 @@ def _day(value: str | dt.date, what: str) -> dt.date:
         return value.date()
     if isinstance(value, dt.date):
         return value
+    # Of a timestamp the day is taken; a day with a digit too many is no day.
+    day, _, _ = str(value).strip().replace(" ", "T").partition("T")
     try:
-        return dt.date.fromisoformat(str(value).strip()[:10])
+        return dt.date.fromisoformat(day)
     except ValueError:
         msg = f"window: {what} must be a day, YYYY-MM-DD"
         raise ArmConfigurationError(msg) from None
