@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import email.utils
+import math
 import random
 import threading
 import time
@@ -25,6 +26,8 @@ MAX_TOTAL_SECONDS = 60.0
 BASE_DELAY = 0.5
 #: Ceiling of any pause of our own choice, in seconds.
 MAX_DELAY = 20.0
+#: Digits of a ``Retry-After`` that are read; a longer number is for ever (a billion seconds are 31 years).
+LONGEST_NUMBER = 9
 #: Credit that all calls of a client share for retries: enough for a bad minute, not for an outage.
 BUDGET_CAPACITY = 500
 #: What one retry costs, and what one success gives back: at least five good calls pay for one bad.
@@ -132,8 +135,8 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
-        # Not int: a number of thousands of digits would be an error there, and is simply too long here.
-        return float(value)
+        # More digits would be an error of their own in int(), and are simply too long a wait.
+        return int(value) if len(value) <= LONGEST_NUMBER else math.inf
     try:
         moment = email.utils.parsedate_to_datetime(value)
     except (ValueError, OverflowError):

@@ -74,13 +74,7 @@ def customer(client_no: int, account_no: int, customer_no: str, dice: random.Ran
     if company:
         who |= {"organizationNo": organization_no(dice), "organizationNoScheme": "0192"}
     else:
-        year, month, day = dice.randint(1950, 1999), dice.randint(1, 12), dice.randint(1, 28)
-        who |= {
-            "dateOfBirth": f"{year}-{month:02d}-{day:02d}",
-            "yearOfBirth": year,
-            "ssn": identity_no(year, month, day, dice),
-            "ssnCountry": "NO",
-        }
+        who |= _birth(dice)
     return who | {
         "language": "no",
         "usingLanguage": "no",
@@ -99,6 +93,16 @@ def customer(client_no: int, account_no: int, customer_no: str, dice: random.Ran
         },
         "emailAddressDocument": [f"customer{customer_no}@example.com"],
         "distribution": {"type": "M", "einvoiceCode": 0},
+    }
+
+
+def _birth(dice: random.Random) -> dict[str, Any]:
+    year, month, day = dice.randint(1950, 1999), dice.randint(1, 12), dice.randint(1, 28)
+    return {
+        "dateOfBirth": f"{year}-{month:02d}-{day:02d}",
+        "yearOfBirth": year,
+        "ssn": identity_no(year, month, day, dice),
+        "ssnCountry": "NO",
     }
 
 
