@@ -1,0 +1,403 @@
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import hashlib
+import io
+import itertools
+import json
+import logging
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow.sdk.io import attach
+from fsspec.implementations.memory import MemoryFileSystem
+
+from airflow_provider_arm import __version__
+from airflow_provider_arm.client import ArmClient, ClientCredentials, money
+from airflow_provider_arm.client.errors import (
+    ArmCapReachedError,
+    ArmError,
+    ArmIncompleteListError,
+    ArmNotFoundError,
+    ArmUnavailableError,
+    ArmUnreadableAnswerError,
+    ArmValidationError,
+)
+from airflow_provider_arm.client.models import ArItem, wire_names
+from airflow_provider_arm.client.retry import RetryPolicy
+from airflow_provider_arm.export import DateWindow
+from airflow_provider_arm.export.records import AR_ITEMS, columns_of
+from airflow_provider_arm.export.run import ExportPlan, manifest_path, run_export
+from airflow_provider_arm.sandbox import ArmSandbox, lists
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ITEMS = 137
+EVERYTHING = DateWindow("2000-01-01", "2030-12-31").days()
+OLD = b"what stood there before"
+
+
+class Exporter:
+    """Exports from a sandbox with the real client."""
+
+    def __init__(self, box: ArmSandbox) -> None:
+        credentials = ClientCredentials(box.auth_url, box.client_id, box.client_secret)
+        self.box = box
+        self.client = ArmClient(
+            box.base_url, credentials, client_no=box.client_no, retry=RetryPolicy(max_attempts=1), clock=None
+        )
+        self.page_size = 25
+        self.moments = iter(dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC) + dt.timedelta(seconds=n) for n in range(9))
+        #: Called with each query before it is made.
+        self.before_query: Any = lambda filters: None
+
+    def fetch(self, filters: Any) -> Any:
+        """Begin a list."""
+        self.before_query(filters)
+        return self.client.list_ar_items(filters, page_size=self.page_size)
+
+    def texts(self, **filters: str) -> list[bytes]:
+        """List records by the client alone."""
+        return [text for page in self.client.list_ar_items(filters).pages() for text in page.texts]
+
+    def __call__(self, path: Any, name: str = "jsonl", window: Any = EVERYTHING, **filters: str) -> dict[str, Any]:
+        """Export; gives the manifest."""
+        plan = ExportPlan(AR_ITEMS, path, name, columns_of(AR_ITEMS, None), filters, window)
+        return run_export(plan, self.fetch, self.client.base_url, lambda: next(self.moments))
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[ArmSandbox]:
+    """One server for the tests of this module."""
+    attach("memory", fs=MemoryFileSystem())
+    with ArmSandbox(seed=7, ar_items=ITEMS) as box:
+        yield box
+
+
+@pytest.fixture
+def box(running: ArmSandbox) -> ArmSandbox:
+    """The server, as freshly started."""
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def export(box: ArmSandbox) -> Iterator[Exporter]:
+    """An exporter with a token of its own."""
+    exporter = Exporter(box)
+    with exporter.client:
+        yield exporter
+
+
+@pytest.fixture(params=["pathlib", "file", "memory"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """A path of each kind that users have."""
+    made = {
+        "pathlib": lambda: tmp_path / "out" / "items.data",
+        "file": lambda: ObjectStoragePath(f"file://{tmp_path}/out/items.data"),
+        "memory": lambda: ObjectStoragePath(f"memory://{uuid4().hex}/items.data"),
+    }
+    return made[request.param]()
+
+
+def names(folder: Any) -> list[str]:
+    """List a folder."""
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def records_of(content: bytes, name: str) -> list[dict[str, Any]]:
+    """Read an export as a user would, amounts exactly."""
+    if name == "jsonl":
+        return [money.decode(line) for line in content.splitlines()]
+    return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+
+
+# ---- a whole export
+
+
+@pytest.mark.parametrize("name", ["jsonl", "csv"])
+def test_every_record_is_there_and_the_manifest_is_true(export, target, name):
+    """On disk and in an object store: each fact of the manifest is recomputed from the file."""
+    manifest = export(target, name)
+    content = target.read_bytes()
+    records = records_of(content, name)
+    assert names(target.parent) == ["items.data", "items.data.manifest.json"]
+    assert json.loads(manifest_path(target).read_bytes()) == manifest
+    assert manifest["sha256"] == hashlib.sha256(content).hexdigest()
+    assert manifest["bytes"] == len(content)
+    assert manifest["rows"] == len(records) == ITEMS
+    assert manifest["pages"] == -(-ITEMS // 25)
+    totals: dict[str, dict[str, Decimal]] = {}
+    for record in records:
+        sums = totals.setdefault(record["currency"], dict.fromkeys(("currencyAmount", "currencyBalance"), Decimal(0)))
+        for amount in sums:
+            sums[amount] += Decimal(record[amount])
+    assert {c: {n: Decimal(a) for n, a in s.items()} for c, s in manifest["totals"].items()} == totals
+    said = {key: manifest[key] for key in ("file", "format", "filters", "api", "package", "columns", "windows")}
+    assert said == {
+        "file": "items.data",
+        "format": name,
+        "filters": {},
+        "api": export.box.base_url,
+        "package": f"airflow-provider-arm {__version__}",
+        "columns": list(wire_names(ArItem)) if name == "csv" else None,
+        "windows": [{"window": str(EVERYTHING), "pages": manifest["pages"], "rows": ITEMS}],
+    }
+    assert (manifest["started"], manifest["finished"]) == (
+        "2026-03-01T12:00:00.000+00:00",
+        "2026-03-01T12:00:01.000+00:00",
+    )
+
+
+def test_the_totals_are_those_of_the_ledger(export, tmp_path):
+    """ARM's own books, summed by the sandbox, and the export agree to the last digit."""
+    totals = export(tmp_path / "a")["totals"]
+    books = export.box.totals()["currencies"]
+    assert {c: [Decimal(s["currencyAmount"]), Decimal(s["currencyBalance"])] for c, s in totals.items()} == {
+        c: [s["currencyAmount"], s["currencyBalance"]] for c, s in books.items()
+    }
+
+
+def test_jsonl_is_arms_own_text(export, tmp_path):
+    """Byte by byte what the list gives, in its order."""
+    export(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"".join(text + b"\n" for text in export.texts())
+
+
+@pytest.mark.parametrize("page_size", [5, ITEMS - 1, ITEMS, ITEMS + 1, 1000])
+def test_the_page_size_changes_nothing_but_the_pages(export, tmp_path, page_size):
+    """Also where the last page is full or has one record."""
+    whole = export(tmp_path / "a")
+    export.page_size = page_size
+    other = export(tmp_path / "b")
+    assert other["pages"] == -(-ITEMS // page_size)
+    assert {key: other[key] for key in ("sha256", "rows", "totals")} == {
+        key: whole[key] for key in ("sha256", "rows", "totals")
+    }
+
+
+def test_filters_are_passed_through_and_written_down(export, tmp_path):
+    """Without a window the list is one query; the manifest says what was asked for."""
+    manifest = export(tmp_path / "a", window=None, customerno="543210")
+    assert manifest["filters"] == {"customerno": "543210"}
+    assert manifest["windows"] == [{"window": None, "pages": manifest["pages"], "rows": manifest["rows"]}]
+    assert 0 < manifest["rows"] < ITEMS
+    assert {record["customerNo"] for record in records_of((tmp_path / "a").read_bytes(), "jsonl")} == {"543210"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("jsonl", b""), ("csv", ",".join(wire_names(ArItem)).encode() + b"\r\n")]
+)
+def test_an_empty_list_is_an_empty_file(export, target, name, content):
+    """Nothing to export is a result: a file that says so, with its manifest."""
+    manifest = export(target, name, DateWindow("1990-01-01", "1990-01-31").days())
+    assert target.read_bytes() == content
+    assert manifest["sha256"] == hashlib.sha256(content).hexdigest()
+    assert (manifest["rows"], manifest["bytes"], manifest["totals"]) == (0, len(content), {})
+    assert manifest["windows"][0]["rows"] == 0
+
+
+def test_neither_file_has_its_name_while_the_export_runs(export, tmp_path):
+    """Who sees the name sees the whole; the parts of both are hidden files."""
+    seen: list[list[str]] = []
+    export.before_query = lambda _: seen.append(names(tmp_path))
+    export(tmp_path / "a")
+    assert seen
+    assert all(name.startswith(".") and name.endswith(".part") for found in seen for name in found)
+
+
+def test_a_second_export_replaces_both_files(export, tmp_path):
+    """Also by fewer rows; nothing of the first is left."""
+    export(tmp_path / "a")
+    manifest = export(tmp_path / "a", window=None, customerno="543210")
+    assert manifest["bytes"] == (tmp_path / "a").stat().st_size
+    assert json.loads((tmp_path / "a.manifest.json").read_bytes()) == manifest
+
+
+def test_a_long_export_says_how_far_it_is(export, tmp_path, caplog):
+    """One line for every fifty pages, and one at the end; none with a value of a record."""
+    caplog.set_level(logging.INFO, "airflow_provider_arm.export")
+    with ArmSandbox(ar_items=260) as many:
+        exporter = Exporter(many)
+        exporter.page_size = 5
+        exporter(tmp_path / "a")
+    assert [record.getMessage() for record in caplog.records if "export" in record.name] == [
+        "50 pages, 250 rows",
+        "260 AR items on 52 pages, complete",
+    ]
+
+
+# ---- more than ARM gives for one query
+
+
+@pytest.mark.parametrize("cap", [ITEMS, 60, 20, 7])
+@pytest.mark.parametrize("total", ["capped", "true"])
+def test_a_split_export_has_the_same_records(export, tmp_path, monkeypatch, cap, total):
+    """Whatever the cap, and whichever total ARM says: every record once, windows that meet, totals that agree."""
+    whole = export(tmp_path / "whole")
+    monkeypatch.setattr(lists, "MAXIMUM_COUNT", cap)
+    export.box.behave(q09_total=total)
+    split = export(tmp_path / "split")
+    lines = {name: (tmp_path / name).read_bytes().splitlines() for name in ("whole", "split")}
+    assert sorted(lines["split"]) == sorted(lines["whole"])
+    assert split["totals"] == whole["totals"]
+    windows = split["windows"]
+    assert len(windows) > 1
+    assert sum(window["rows"] for window in windows) == split["rows"] == ITEMS
+    assert sum(window["pages"] for window in windows) == split["pages"]
+    assert all(window["rows"] < cap for window in windows)
+    bounds = [[dt.date.fromisoformat(day) for day in window["window"].split()[1::2]] for window in windows]
+    assert (bounds[0][0], bounds[-1][1]) == (EVERYTHING.first, EVERYTHING.last)
+    assert all(after[0] - before[1] == dt.timedelta(days=1) for before, after in itertools.pairwise(bounds))
+
+
+def test_beyond_the_real_cap_the_export_is_whole(tmp_path):
+    """Ten thousand and more, as ARM cuts them: nothing is missing."""
+    with ArmSandbox(ar_items=10_240, customers=10) as box:
+        exporter = Exporter(box)
+        exporter.page_size = 1000
+        manifest = exporter(tmp_path / "a", window=DateWindow("2024-01-01", "2025-12-31").days())
+        exporter.client.close()
+        assert manifest["rows"] == box.totals()["arItems"] == 10_240
+    assert (tmp_path / "a").read_bytes().count(b"\n") == 10_240
+
+
+@pytest.mark.parametrize(
+    ("window", "says"),
+    [
+        (None, "give the operator a window=DateWindow"),
+        (DateWindow("2025-02-27", "2025-02-27").days(), r"one day cannot be split \(voucherdate 2025-02-27 to 2025-02"),
+        (EVERYTHING, "one day cannot be split"),
+    ],
+)
+def test_what_cannot_be_split_fails_and_leaves_what_was_there(export, tmp_path, monkeypatch, window, says):
+    """No window, or one day over the cap: the error says what to do, no file appears and no part stays."""
+    monkeypatch.setattr(lists, "MAXIMUM_COUNT", 1)
+    with pytest.raises(ArmCapReachedError, match=says):
+        export(tmp_path / "a", window=window)
+    assert names(tmp_path) == []
+
+
+# ---- a failure in the middle
+
+ITEMS_CALL = {"method": "GET", "path": "*/aritems"}
+FAILURES: list[tuple[str, dict[str, Any] | None, dict[str, Any], type[ArmError]]] = [
+    ("refused", {"do": "status", "status": 400}, {}, ArmValidationError),
+    ("unavailable", {"do": "status", "status": 503}, {}, ArmUnavailableError),
+    ("closed", {"do": "close", "when": "after_accept"}, {}, ArmUnavailableError),
+    ("half a body", {"do": "half_body"}, {}, ArmUnavailableError),
+    ("HTML", {"do": "html"}, {}, ArmUnreadableAnswerError),
+    ("empty", {"do": "empty"}, {}, ArmUnreadableAnswerError),
+    ("query expired", None, {"q11_expire_after_pages": 2}, ArmIncompleteListError),
+    ("query forgotten", None, {"q11_expire_after_pages": 2, "q11_expired_status": 404}, ArmIncompleteListError),
+    ("empty list as 404", None, {"q12_empty_list": 404}, ArmNotFoundError),
+]
+
+
+@pytest.mark.parametrize(("fault", "switches", "error"), [case[1:] for case in FAILURES], ids=[c[0] for c in FAILURES])
+@pytest.mark.parametrize("name", ["jsonl", "csv"])
+@pytest.mark.parametrize("existed", [True, False], ids=["over old files", "new"])
+def test_a_failure_leaves_what_stood_there_before(export, target, fault, switches, error, name, existed):
+    """On the third page, however it fails: the old data and manifest stand untouched, no part and no new name."""
+    if existed:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(OLD)
+        manifest_path(target).write_bytes(OLD)
+    if fault:
+        export.box.fault({"match": ITEMS_CALL, "nth": 3, **fault})
+    export.box.behave(**switches)
+    window = DateWindow("1990-01-01", "1990-01-31").days() if "q12_empty_list" in switches else EVERYTHING
+    with pytest.raises(error):
+        export(target, name, window)
+    assert names(target.parent) == (["items.data", "items.data.manifest.json"] if existed else [])
+    assert not existed or target.read_bytes() == manifest_path(target).read_bytes() == OLD
+
+
+def test_rows_that_shift_between_pages_are_an_error(export, tmp_path):
+    """A list that changes while it is read gives a record twice and hides another: that is no export."""
+    export.box.behave(q11_live_query=True)
+    pages = 0
+
+    def shifted(filters: Any) -> Any:
+        cursor = export.client.list_ar_items(filters, page_size=25)
+        for page in cursor.pages():
+            nonlocal pages
+            pages += 1
+            yield page
+            if pages == 2:
+                post_document(export)
+
+    class Shifting:
+        def __init__(self, filters: Any) -> None:
+            self.pages = lambda: shifted(filters)
+
+    export.fetch = Shifting
+    with pytest.raises(ArmIncompleteListError):
+        export(tmp_path / "a")
+    assert pages == 2
+    assert names(tmp_path) == []
+
+
+def post_document(export: Exporter) -> None:
+    """Book one more item, which the sandbox's live list shows first."""
+    document = {
+        "documentType": "IN",
+        "customerNo": "543210",
+        "documentNo": "99000001",
+        "documentDate": "2025-11-03",
+        "dueDate": "2025-11-17",
+        "currency": "NOK",
+        "currencyAmounts": {"exclVat": 800, "vat": 200, "inclVat": 1000},
+    }
+    receipt = export.client.submit_batch("create_document_batch", [document])
+    assert export.client.get_batch(receipt.batch_uuid).state.finished
+
+
+@pytest.mark.parametrize("name", ["jsonl", "csv"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError])
+def test_a_killed_export_leaves_nothing(export, tmp_path, monkeypatch, name, error):
+    """Between two windows, when rows are written already: whatever ends it comes out, and no part stays."""
+    monkeypatch.setattr(lists, "MAXIMUM_COUNT", 60)
+    parts: list[list[str]] = []
+
+    def kill(_: Any) -> None:
+        parts.append(names(tmp_path))
+        if len(parts) == 4:
+            raise error
+
+    export.before_query = kill
+    with pytest.raises(error):
+        export(tmp_path / "a", name)
+    assert len(parts[-1]) == 2
+    assert names(tmp_path) == []
+
+
+def test_pages_on_another_host_are_not_followed(export, tmp_path):
+    """With a query id the next page is asked for on the own host: the export is whole, the token stays."""
+    export.box.behave(q13_page_host="elsewhere.example")
+    assert export(tmp_path / "a")["rows"] == ITEMS
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"q08_plural_key": "poster"},
+        {"q10_next_page": "absent"},
+        {"q10_next_page": "empty"},
+        {"q10_next_page": "same"},
+        {"q10_next_page": "extra_page"},
+        {"q14_gzip": True},
+    ],
+    ids=str,
+)
+def test_variants_of_the_list_give_the_same_file(export, tmp_path, switches):
+    """However ARM ends or packs its pages: the same bytes."""
+    plain = export(tmp_path / "a")["sha256"]
+    export.box.behave(**switches)
+    assert export(tmp_path / "b")["sha256"] == plain
