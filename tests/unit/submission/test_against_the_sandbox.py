@@ -1,0 +1,224 @@
+"""Source, plan, journal, sender, client and outcome together, on a socket; the sandbox's ledger is the oracle."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_arm.client import ArmClient, ClientCredentials, Transport
+from airflow_provider_arm.client.errors import ArmError
+from airflow_provider_arm.client.operations import OPERATIONS
+from airflow_provider_arm.client.retry import RetryPolicy
+from airflow_provider_arm.sandbox import ArmSandbox
+from airflow_provider_arm.submission.errors import BlockedError
+from airflow_provider_arm.submission.journal import ChunkState
+from airflow_provider_arm.submission.outcome import add_up, find_rejects
+from airflow_provider_arm.submission.plan import make_plan, read_chunks
+from airflow_provider_arm.submission.send import Sender
+from airflow_provider_arm.submission.source import FileSource, ListSource
+
+from .fake_arm import DiskJournal, FakeArm
+from .records import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PLANNED, _, ACCEPTED, REFUSED, UNKNOWN = ChunkState
+BATCHES = {"method": "POST", "path": "*/batches"}
+
+
+class Task:
+    """One task of one DAG run: its journal outlives its attempts."""
+
+    def __init__(self, box: ArmSandbox, resource: str, source: Any) -> None:
+        self.box, self.source = box, source
+        self.operation = OPERATIONS[f"create_{resource.removesuffix('s')}_batch"]
+        self.key = {"customers": "customerNo", "documents": "documentNo"}[resource]
+        self.journal = DiskJournal(FakeArm())
+        self.client = ArmClient(
+            box.base_url,
+            ClientCredentials(box.auth_url, box.client_id, box.client_secret),
+            client_no=box.client_no,
+            transport=Transport(timeout=0.3),
+            retry=RetryPolicy(max_attempts=1),
+        )
+
+    def attempt(self, generation: int = 0, *, resend: bool = False) -> list[str]:
+        """Run once."""
+        plan = make_plan(self.source, self.operation, 2, self.key)
+
+        def submit(records: list[dict[str, Any]]) -> str:
+            return str(self.client.submit_batch(self.operation.name, records).batch_uuid)
+
+        def finished(uuid: str) -> bool:
+            return self.client.get_batch(uuid).state.finished
+
+        sender = Sender(self.operation, self.journal, generation, submit, finished, resend)
+        return sender.send_all(plan, read_chunks(self.source, self.operation, plan))
+
+    def submits(self) -> list[int]:
+        """How often ARM took each content."""
+        return [batch["submits"] for batch in self.box.ledger()["batches"].values()]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[ArmSandbox]:
+    """One server for the tests of this module."""
+    with ArmSandbox(seed=7, ar_items=20) as box:
+        yield box
+
+
+@pytest.fixture
+def box(running: ArmSandbox) -> ArmSandbox:
+    """The server, as freshly started."""
+    running.reset()
+    return running
+
+
+def documents(count: int) -> list[dict[str, Any]]:
+    """Make invoices that the sandbox takes."""
+    return [
+        {
+            "documentType": "IN",
+            "customerNo": "543210",
+            "documentNo": f"7700{number:04}",
+            "documentDate": "2025-11-03",
+            "dueDate": "2025-11-17",
+            "currency": "NOK",
+            "currencyAmounts": {"exclVat": "800.00", "vat": "200.00", "inclVat": "1000.00"},
+        }
+        for number in range(count)
+    ]
+
+
+def customers(count: int) -> list[dict[str, Any]]:
+    """Make customers that the sandbox takes."""
+    return [{"customerNo": f"8800{number:02}", "name": f"Kunde {number}", "currency": "NOK"} for number in range(count)]
+
+
+@pytest.fixture(params=["documents", "customers"])
+def task(request: pytest.FixtureRequest, box: ArmSandbox) -> Iterator[Task]:
+    """A task with five records in three batches."""
+    records = {"documents": documents, "customers": customers}[request.param](5)
+    made = Task(box, request.param, ListSource(records))
+    with made.client:
+        yield made
+
+
+#: ARM has taken the batch, or may have, and nobody here can know.
+LOST = [
+    {"do": "close", "when": "after_accept"},
+    {"do": "reset", "when": "after_accept"},
+    {"do": "hang", "when": "after_accept"},
+    {"do": "half_header", "when": "after_accept"},
+    {"do": "half_body", "when": "after_accept"},
+    {"do": "html", "when": "after_accept"},
+    {"do": "empty", "when": "after_accept"},
+    {"do": "status", "status": 500, "when": "after_accept"},
+    {"do": "status", "status": 503, "when": "after_accept"},
+    {"do": "close"},
+    {"do": "status", "status": 502},
+]
+NOT_TAKEN = [
+    {"do": "status", "status": 400},
+    {"do": "status", "status": 403},
+    {"do": "status", "status": 422},
+    {"do": "status", "status": 429},
+]
+
+
+def name(rule: dict[str, Any]) -> str:
+    """Name a fault."""
+    return " ".join(str(value) for value in rule.values())
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize("rule", LOST, ids=name)
+def test_a_lost_answer_never_doubles_an_invoice(box, rule, nth):
+    """At any chunk, however the answer is lost: the task stops for a person, and no restart sends it again."""
+    box.fault({"match": BATCHES, "nth": nth, **rule})
+    task = Task(box, "documents", ListSource(documents(5)))
+    for _ in range(3):
+        with pytest.raises(BlockedError, match=f"^chunk {nth} "):
+            task.attempt()
+    assert task.journal.states() == [ACCEPTED] * (nth - 1) + [UNKNOWN]
+    assert set(task.submits()) <= {1}
+    assert {entry["effects"] for entry in box.ledger()["documents"].values()} <= {1}
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize("rule", LOST, ids=name)
+def test_a_lost_answer_loses_no_customer(box, rule, nth):
+    """A customer may be written again: the next attempt completes the run, and only the lost chunk goes twice."""
+    box.fault({"match": BATCHES, "nth": nth, **rule})
+    task = Task(box, "customers", ListSource(customers(5)))
+    with pytest.raises(ArmError):
+        task.attempt()
+    assert len(task.attempt()) == 3
+    submits = task.submits()
+    assert len(submits) == 3
+    assert [count for index, count in enumerate(submits, 1) if index != nth] == [1, 1]
+    assert len(box.ledger()["customers"]) == 5
+
+
+@pytest.mark.parametrize("rule", NOT_TAKEN, ids=name)
+def test_what_certainly_did_not_arrive_is_sent_by_the_next_attempt(task, rule):
+    """A refusal and too many requests: nothing happened, so the next attempt sends it, once."""
+    task.box.fault({"match": BATCHES, "nth": 2, **rule})
+    with pytest.raises(ArmError, match=f"ARM answered {rule['status']}"):
+        task.attempt()
+    assert task.journal.states() == [ACCEPTED, PLANNED if rule["status"] == 429 else REFUSED]
+    assert len(task.attempt()) == 3
+    assert task.submits() == [1, 1, 1]
+
+
+def test_a_batch_without_a_uuid_is_unknown_and_the_resend_is_seen(box, caplog):
+    """ARM took it and gave no batchUuid: blocked; sent again on a person's word, the sandbox refuses the doubles."""
+    caplog.set_level(logging.INFO)
+    task = Task(box, "documents", ListSource(documents(2)))
+    box.behave(q01_no_uuid=True)
+    with pytest.raises(BlockedError, match="no batchUuid"):
+        task.attempt()
+    box.behave(q01_no_uuid=False)
+    [uuid] = task.attempt(resend=True)
+    status = task.client.get_batch(uuid)
+    assert add_up([status], 2).rejected == 2
+    found = list(find_rejects(task.source, 2, [(uuid, status)], "documentNo"))
+    assert [reject.key for reject in found] == ["77000000", "77000001"]
+    assert {entry["effects"] for entry in box.ledger()["documents"].values()} == {1}
+    assert uuid in caplog.text
+
+
+def test_a_rejects_file_mended_and_sent_again_completes_the_run(box, tmp_path):
+    """The whole round: some refused, their lines mended, submitted as they stand; every customer is there once."""
+    records = customers(5)
+    records[1]["currency"] = records[3]["currency"] = "KRONER"
+    first = Task(box, "customers", ListSource(records))
+    uuids = first.attempt()
+    batches = [(uuid, first.client.get_batch(uuid)) for uuid in uuids]
+    assert add_up([status for _, status in batches], 5).rejected == 2
+    lines = b"".join(reject.line() for reject in find_rejects(first.source, 2, batches, "customerNo"))
+    assert lines.count(b"Currency: ") == 2
+    path = tmp_path / "rejects.jsonl"
+    path.write_bytes(lines.replace(b"KRONER", b"NOK"))
+    second = Task(box, "customers", FileSource(path, str(path), MODELS["customers"], "customers"))
+    [uuid] = second.attempt()
+    assert add_up([second.client.get_batch(uuid)], 2).accepted == 2
+    assert {key: entry["effects"] for key, entry in box.ledger()["customers"].items()} == {
+        f"8800{number:02}": 1 for number in range(5)
+    }
+
+
+def test_a_cleared_task_waits_for_the_batch_in_work(box):
+    """On the real codes of ARM: followed while it is 202, sent anew once it is 200."""
+    box.behave(batch_delay=60)
+    task = Task(box, "customers", ListSource(customers(2)))
+    [first] = task.attempt()
+    assert task.attempt(generation=1) == [first]
+    assert task.attempt(generation=2) == [first]
+    box.advance(61)
+    [second] = task.attempt(generation=3)
+    assert second != first
+    assert task.submits() == [2]
