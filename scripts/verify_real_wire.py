@@ -1,0 +1,305 @@
+"""Where the observed ARM is, and bare calls to it with the client's own token.
+
+Used by ``verify_real.py`` and by the contract tests, which both look at the wire itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+import requests
+
+from airflow_provider_arm.client import ArmClient, ArmError, ClientCredentials, Transport, money
+from airflow_provider_arm.client.addresses import fill, refuse_sandbox_elsewhere
+from airflow_provider_arm.client.arm_client import classify
+from airflow_provider_arm.client.assumptions import PRODUCTION_BASE_URL
+from airflow_provider_arm.client.transport import proxies_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from airflow_provider_arm.sandbox import ArmSandbox
+
+NEEDED = (
+    "ARM_REAL_BASE_URL",
+    "ARM_REAL_AUTH_URL",
+    "ARM_REAL_CLIENT_ID",
+    "ARM_REAL_CLIENT_SECRET",
+    "ARM_REAL_CLIENT_NO",
+)
+HOW_TO_ENABLE = f"set {', '.join(NEEDED)}"
+
+#: What ``ARM_REAL_WRITE`` takes: nothing, customers, customers and documents.
+WRITES = ("", "yes", "documents")
+
+#: Long enough that no customer has it by chance, short enough to leave room for eight digits more.
+PREFIX = re.compile(r"[A-Za-z0-9-]{3,8}")
+
+#: Answers that say "not now"; a read is tried again after one.
+NOT_NOW = frozenset({429, 500, 502, 503, 504})
+_ATTEMPTS = 3
+_TIMEOUT = (10, 60)
+_UNAUTHORIZED = 401
+
+
+class VariablesError(Exception):
+    """The environment does not say what is needed; one line for each variable."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+class WireError(Exception):
+    """No answer came, or no token; the message holds no secret and no data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An ARM client number, and what may be written to it."""
+
+    base_url: str
+    auth_url: str
+    client_id: str = field(repr=False)
+    client_secret: str = field(repr=False)
+    client_no: int
+    user_id: str | None = None
+    scope: str | None = None
+    write: str = ""
+    prefix: str = ""
+
+
+def read_target(environ: Mapping[str, str]) -> Target:
+    """Read the ``ARM_REAL_*`` variables.
+
+    :raises VariablesError: naming every one that is missing or wrong.
+    """
+    given = {name: value.strip() for name, value in environ.items() if name.startswith("ARM_REAL_")}
+    wrong = [f"{name} is missing" for name in NEEDED if not given.get(name)]
+    number, write, prefix = (
+        given.get(NEEDED[-1], ""),
+        given.get("ARM_REAL_WRITE", ""),
+        given.get("ARM_REAL_TEST_PREFIX"),
+    )
+    if number and not (number.isascii() and number.isdigit()):
+        wrong.append("ARM_REAL_CLIENT_NO must be a whole number")
+    if write not in WRITES:
+        wrong.append("ARM_REAL_WRITE must be yes, documents, or not set at all")
+    elif write and not PREFIX.fullmatch(prefix or ""):
+        wrong.append(
+            "ARM_REAL_TEST_PREFIX must be given to write: 3 to 8 letters, digits or hyphens that begin no number in use"
+        )
+    production = urlsplit(PRODUCTION_BASE_URL).hostname
+    if write == "documents" and urlsplit(given.get("ARM_REAL_BASE_URL", "")).hostname == production:
+        wrong.append(f"ARM_REAL_WRITE=documents is refused for {production}: a document there can never be deleted")
+    if wrong:
+        raise VariablesError(wrong)
+    base_url, auth_url, client_id, client_secret = (given[name] for name in NEEDED[:4])
+    return Target(
+        base_url,
+        auth_url,
+        client_id,
+        client_secret,
+        int(number),
+        user_id=given.get("ARM_REAL_USER_ID") or None,
+        scope=given.get("ARM_REAL_SCOPE") or None,
+        write=write,
+        prefix=prefix or "",
+    )
+
+
+def target_of(box: ArmSandbox) -> Target:
+    """Describe a sandbox, to which everything may be written."""
+    return Target(
+        box.base_url,
+        box.auth_url,
+        box.client_id,
+        box.client_secret,
+        box.client_no,
+        user_id="verify",
+        write="documents",
+        prefix="VERIFY",
+    )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An answer, as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @cached_property
+    def json(self) -> Any:
+        """The decoded body, digits kept; ``None`` where it is no JSON."""
+        try:
+            return money.decode(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def object(self) -> dict[str, Any]:
+        """The body as an object; an empty one where it is none."""
+        return self.json if isinstance(self.json, dict) else {}
+
+
+def get_token(target: Target) -> Seen:
+    """Make the token call bare."""
+    credentials = ClientCredentials(target.auth_url, target.client_id, target.client_secret, target.scope)
+    request = credentials.request()
+    with _session() as session:
+        return _send(session, "POST", request.url, request.headers, request.body)
+
+
+class Wire:
+    """Bare calls under one client number.
+
+    :param wait: lets so many seconds pass for ARM: sleeps, or moves a sandbox's clock.
+    """
+
+    def __init__(self, target: Target, wait: Callable[[float], object] = time.sleep) -> None:
+        self.target = target
+        self.wait = wait
+        self.token = ""
+        #: Answers in passing that said "not now".
+        self.not_now: list[int] = []
+        self._session = _session()
+        credentials = ClientCredentials(target.auth_url, target.client_id, target.client_secret, target.scope)
+        self.client = ArmClient(
+            target.base_url, credentials, client_no=target.client_no, user_id=target.user_id, on_token=self._take
+        )
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all connections."""
+        self.client.close()
+        self._session.close()
+
+    def _take(self, token: str) -> None:
+        self.token = token
+
+    def get(
+        self, *path: str, token: str | None = None, headers: Mapping[str, str] | None = None, **params: Any
+    ) -> Seen:
+        """GET a path under the client number.
+
+        :param token: one to send instead of the client's own; "" sends none.
+        :raises WireError: no answer came.
+        """
+        if token is not None:
+            return self._once("GET", path, params, token=token)
+        for _ in range(_ATTEMPTS):
+            seen = self._once("GET", path, params, headers=headers)
+            if seen.status == _UNAUTHORIZED:
+                self.token = ""
+            elif seen.status in NOT_NOW:
+                self.not_now.append(seen.status)
+                self.wait(2)
+            else:
+                break
+        return seen
+
+    def write(self, method: str, path: str, key: str, record: Any) -> Seen:
+        """Write a record or a batch in its envelope; never sent twice."""
+        body = {"metadata": {"userId": self.target.user_id or "verify-real"}, key: record}
+        return self._once(method, tuple(path.split("/")), {}, body=money.encode(body))
+
+    def delete(self, *path: str) -> Seen:
+        """DELETE; never sent twice."""
+        return self._once("DELETE", path, {})
+
+    def _once(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        params: Mapping[str, Any],
+        *,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Seen:
+        places = "/clients/{client}" + "".join(f"/{{p{number}}}" for number in range(len(path)))
+        segments = {f"p{number}": part for number, part in enumerate(path)}
+        url = self.target.base_url.rstrip("/") + fill(places, {"client": self.target.client_no, **segments})
+        sent = {"Accept": "application/json", "Accept-Encoding": "identity", **(headers or {})}
+        token = self._own_token() if token is None else token
+        if token:
+            sent["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        return _send(self._session, method, url, sent, body, params=params)
+
+    def _own_token(self) -> str:
+        if not self.token:
+            try:
+                self.client.check()
+            except ArmError as error:
+                if not self.token:
+                    raise WireError(str(error)) from None
+        return self.token
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # as the client: no .netrc
+    session.verify = Transport().ca_file()
+    return session
+
+
+def _send(
+    session: requests.Session,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    *,
+    params: Mapping[str, Any] | None = None,
+) -> Seen:
+    try:
+        answer = session.request(
+            method,
+            url,
+            params=params,
+            data=body,
+            headers=dict(headers),
+            allow_redirects=False,
+            timeout=_TIMEOUT,
+            proxies=proxies_for(url),
+        )
+    except (requests.RequestException, OSError) as error:
+        raise WireError(f"{method} {urlsplit(url).path}: {classify(error).why}") from None
+    found = {name.lower(): value for name, value in answer.headers.items()}
+    refuse_sandbox_elsewhere(url, found)
+    return Seen(answer.status_code, found, answer.content)
+
+
+class Numbers:
+    """Customer and document numbers under the prefix, new in every run."""
+
+    def __init__(self, prefix: str) -> None:
+        self._stem = f"{prefix}{secrets.randbelow(1_000_000):06d}"
+        self._count = 0
+
+    def new(self) -> str:
+        """Give a number that nobody used."""
+        self._count += 1
+        return f"{self._stem}{self._count:02d}"
+
+
+def real_target() -> Target:
+    """Read this process's environment."""
+    return read_target(os.environ)

@@ -1,0 +1,115 @@
+"""The backend under contract: a sandbox of our own, and a real ARM where the environment names one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_arm.client import ArmError
+from airflow_provider_arm.sandbox import ArmSandbox
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+from verify_real_wire import HOW_TO_ENABLE, NEEDED, Numbers, Wire, read_target, target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_provider_arm.client import ArmClient
+
+#: Seconds that a batch of two records may take on a real ARM.
+PATIENCE = 600
+#: Seconds from a submit to its result in the sandbox.
+BATCH_DELAY = 20
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers",
+        "changes_arm(what): writes customers, or documents too; runs on a real ARM only with ARM_REAL_WRITE",
+    )
+
+
+@dataclass
+class Backend:
+    """An ARM, sandbox or real, and what a test made in it."""
+
+    name: str
+    wire: Wire
+    wait: Callable[[float], object]
+    numbers: Numbers
+    customers: list[str] = field(default_factory=list)
+
+    @property
+    def client(self) -> ArmClient:
+        """The real client."""
+        return self.wire.client
+
+    def new_customer(self, **fields: Any) -> str:
+        """Create a customer that is deleted after the test; gives its number."""
+        number = self.numbers.new()
+        assert self.wire.get("customers", number).status == 404, "the prefix starts a number in use"
+        self.customers.append(number)
+        self.client.upsert_customer({"customerNo": number, "name": "Contract Test", **fields})
+        return number
+
+    def finished(self, batch_uuid: str) -> Any:
+        """Wait until a batch is finished; gives its status."""
+        for _ in range(PATIENCE // 5):
+            status = self.client.get_batch(batch_uuid)
+            if status.state.finished:
+                return status
+            self.wait(5)
+        pytest.fail(f"the batch was not finished after {PATIENCE} s")
+
+    def clean(self) -> None:
+        """Delete the customers that the test made, as far as ARM lets them go."""
+        while self.customers:
+            with contextlib.suppress(ArmError):
+                self.client.delete_customer(self.customers.pop())
+
+
+@pytest.fixture(scope="session")
+def _sandbox() -> Iterator[Backend]:
+    with ArmSandbox(seed=7, ar_items=200, batch_delay=BATCH_DELAY) as box:
+        target = target_of(box)
+        with Wire(target, box.advance) as wire:
+            yield Backend("sandbox", wire, box.advance, Numbers(target.prefix))
+
+
+@pytest.fixture(scope="session")
+def _real() -> Iterator[Backend]:
+    target = read_target(os.environ)
+    with Wire(target) as wire:
+        yield Backend("real", wire, time.sleep, Numbers(target.prefix))  # a real ARM has no clock to move
+
+
+@pytest.fixture(params=["sandbox", "real"])
+def arm(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Give each backend in turn; the real one is skipped where the environment does not allow it."""
+    if request.param == "real":
+        reason = _why_not_real(request.node.get_closest_marker("changes_arm"))
+        if reason:
+            pytest.skip(reason)
+    backend: Backend = request.getfixturevalue(f"_{request.param}")
+    yield backend
+    backend.clean()
+
+
+def _why_not_real(writes: pytest.Mark | None) -> str | None:
+    if not all(os.environ.get(name) for name in NEEDED):
+        return f"no real ARM: {HOW_TO_ENABLE}"
+    allowed = os.environ.get("ARM_REAL_WRITE", "")
+    if writes and "documents" in writes.args and allowed != "documents":
+        return "posts documents to a real ARM: set ARM_REAL_WRITE=documents and ARM_REAL_TEST_PREFIX"
+    if writes and not allowed:
+        return "changes a real ARM: set ARM_REAL_WRITE=yes and ARM_REAL_TEST_PREFIX"
+    return None
