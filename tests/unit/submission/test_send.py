@@ -373,3 +373,15 @@ def test_the_messages_say_what_to_do(arm, journal):
     changed = str(attempt(arm, journal, THREE[1:], size=2))
     assert "nothing more is sent. Restore the source, or trigger a new run" in changed
     assert {ArmConfigurationError, ArmValidationError, ArmNotFoundError} <= set(KINDS)
+
+
+@pytest.mark.parametrize("generation", [0, 1])
+@pytest.mark.parametrize("state", [ACCEPTED, SENDING, UNKNOWN])
+def test_lines_without_their_plan_still_stop_other_content(arm, journal, generation, state):
+    """Where somebody has removed the plan's line, each chunk's own line is enough not to send over it."""
+    send(arm, journal, THREE)
+    journal.write(journal.read(0).to(state))
+    del journal.kept["plan"]
+    result = attempt(arm, journal, [document(8), document(9)], generation=generation)
+    assert isinstance(result, PlanChangedError)
+    assert len(arm.submits()) == 3
