@@ -34,18 +34,26 @@ def check_rejects_path(path: str | None) -> None:
         raise ArmConfigurationError(msg)
 
 
-def write_rejects(rejects: Iterable[Reject], path: str | None) -> str | None:
-    """Log the first of the refused records and write all of them; gives the file's address, if there is to be one."""
+def write_rejects(rejects: Iterable[Reject], path: str | None, expected: int | None) -> tuple[str | None, str]:
+    """Log the first of the refused records and write all of them.
+
+    :param expected: how many ARM has counted; it may name fewer, or not say.
+    :return: the file's address if there is one, and where to find the records, in words.
+    """
     if not path:
         for number, reject in zip(range(LOGGED_REJECTS), rejects, strict=False):
             _log(number, reject)
-        return None
+        return None, "set rejects_path to get them with their reasons"
     target = ObjectStoragePath(path)
+    named = 0
     with whole_file(target) as file:
         for number, reject in enumerate(rejects):
             _log(number, reject)
             file.write(reject.line())
-    return str(target)
+            named += 1
+    if named == expected:
+        return str(target), f"they are in {target}"
+    return str(target), f"ARM names {named} of them, which are in {target}"
 
 
 def _log(number: int, reject: Reject) -> None:

@@ -170,15 +170,13 @@ class SubmissionRun:
         """Count, write the rejects file, and say what it means."""
         totals = add_up(statuses, submitted)
         colour = self._policy.colour(totals.submitted, totals.rejected)
+        message = count_sentence(self._resource.name, totals.submitted, totals.rejected)
         uri = None
         if colour is not Colour.GREEN:
             batches = list(zip(batch_uuids, statuses, strict=True))
-            uri = write_rejects(
-                find_rejects(self._source, self._chunk_size, batches, self._resource.key), self._rejects_path
-            )
-        message = count_sentence(self._resource.name, totals.submitted, totals.rejected)
-        if colour is not Colour.GREEN:
-            message += f"; they are in {uri}" if uri else "; set rejects_path to get them with their reasons"
+            rejects = find_rejects(self._source, self._chunk_size, batches, self._resource.key)
+            uri, where = write_rejects(rejects, self._rejects_path, totals.rejected)
+            message += f"; {where}"
         return Judgement(
             failed=colour is Colour.RED,
             level=logging.INFO if colour is Colour.GREEN else logging.WARNING,

@@ -153,6 +153,7 @@ class BatchSensor(BaseSensorOperator):
         return RejectPolicy(self.on_rejected, self.max_rejected)
 
     def _judge(self, uuids: list[str], statuses: Sequence[BatchStatus]) -> dict[str, Any]:
+        from airflow_provider_arm.operators.rejects import find_again, write_rejects
         from airflow_provider_arm.submission.outcome import add_up, count_sentence
         from airflow_provider_arm.submission.policy import Colour
 
@@ -162,10 +163,9 @@ class BatchSensor(BaseSensorOperator):
             self.log.log(logging.INFO if status.failed == 0 else logging.WARNING, "Batch %s: %s", uuid, status.reason)
         uri = None
         if colour is not Colour.GREEN:
-            uri = self._write_rejects(list(zip(uuids, statuses, strict=True)))
-            message = count_sentence("records", totals.submitted, totals.rejected) + (
-                f"; they are in {uri}" if uri else ""
-            )
+            batches = list(zip(uuids, statuses, strict=True))
+            uri, where = write_rejects(find_again(self.batch_uuid, batches), self.rejects_path, totals.rejected)
+            message = f"{count_sentence('records', totals.submitted, totals.rejected)}; {where}"
             if colour is Colour.RED:
                 raise ArmBatchFailedException(message)
             self.log.warning(message)
@@ -176,11 +176,6 @@ class BatchSensor(BaseSensorOperator):
             "rejected": totals.rejected,
             "rejects_uri": uri,
         }
-
-    def _write_rejects(self, batches: list[tuple[str, BatchStatus]]) -> str | None:
-        from airflow_provider_arm.operators.rejects import find_again, write_rejects
-
-        return write_rejects(find_again(self.batch_uuid, batches), self.rejects_path)
 
     def _defer(self) -> None:
         from airflow_provider_arm.triggers.batch import DEFER_MARGIN, BatchTrigger

@@ -19,5 +19,11 @@ class JournalError(ArmError):
     permanent = True
 
 
+class SentAgainError(ArmError):
+    """A chunk may or may not have reached ARM, and the author has chosen that the next try sends it again."""
+
+    permanent = False
+
+
 class BlockedError(ArmError):
     """A chunk may or may not have reached ARM and must not be sent again blindly: a person has to look."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmError, ArmUnknownOutcomeError, ArmUnreadableAnswerError, Phase
-from airflow_provider_arm.submission.errors import BlockedError, PlanChangedError
+from airflow_provider_arm.submission.errors import BlockedError, PlanChangedError, SentAgainError
 from airflow_provider_arm.submission.journal import ChunkState, Entry, Journal, NextStep, PlanEntry, next_step
 
 if TYPE_CHECKING:
@@ -111,6 +111,9 @@ class Sender:
             step = next_step(after, self.operation.replay, self.generation, resend_unknown=self.resend_unknown)
             if step is NextStep.BLOCK:
                 raise BlockedError(_blocked(chunk, after)) from None
+            if state is ChunkState.UNKNOWN and error.permanent:
+                msg = f'{error}. The next try sends it again, as on_unknown_outcome="resend" says'
+                raise SentAgainError(msg, phase=error.phase) from None
             raise
         # First the log: ARM lists no batches, so a batchUuid that the journal cannot keep would be lost.
         log.info("Chunk %d: rows %d to %d are batch %s", chunk.index + 1, chunk.first_row, chunk.last_row, batch_uuid)

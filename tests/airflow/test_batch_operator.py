@@ -299,3 +299,13 @@ def test_no_batch_uuid_is_told(value):
 
     with pytest.raises(ArmConfigurationError, match="batch_uuid"):
         as_batch_uuids(value)
+
+
+def test_resend_is_left_to_the_next_try(arm_sandbox, arm_connection, store, make_context):
+    """With on_unknown_outcome="resend" a lost answer is worth a retry, which sends the chunk once more."""
+    arm_sandbox.fault({"match": POSTS, "do": "close", "when": "before_accept"})
+    operator = submit(resource="documents", records=documents(3), on_unknown_outcome="resend")
+    with pytest.raises(ArmTransientException, match="next try sends it again"):
+        operator.execute(make_context(store, try_number=1, max_tries=1))
+    assert len(operator.execute(make_context(store, try_number=2, max_tries=1))["batch_uuids"]) == 1
+    assert set(effects(arm_sandbox, "documents").values()) == {1}
