@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmError, ArmUnknownOutcomeError, ArmUnreadableAnswerError, Phase
+from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.submission.errors import BlockedError, PlanChangedError, SentAgainError
 from airflow_provider_arm.submission.journal import ChunkState, Entry, Journal, NextStep, PlanEntry, next_step
 
@@ -111,7 +112,7 @@ class Sender:
             step = next_step(after, self.operation.replay, self.generation, resend_unknown=self.resend_unknown)
             if step is NextStep.BLOCK:
                 raise BlockedError(_blocked(chunk, after)) from None
-            if state is ChunkState.UNKNOWN and error.permanent:
+            if state is ChunkState.UNKNOWN and self.operation.replay is not Replay.SAFE:
                 msg = f'{error}. The next try sends it again, as on_unknown_outcome="resend" says'
                 raise SentAgainError(msg, phase=error.phase) from None
             raise
