@@ -6,12 +6,12 @@ AIRFLOW ?= 3.3
 export PYTHON AIRFLOW
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format bench build constraints clean
+.PHONY: help demo up test verify-real lint format bench build constraints clean
 
 help: ## Show this help
 	@echo "airflow-provider-arm"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
 		printf '  make %-12s %s\n' "$$name" "$$what"; done
 	@echo
 	@echo "  PYTHON=python3.12   another Python (3.11, 3.12, 3.13); default: $(PYTHON)"
@@ -26,6 +26,9 @@ up: ## Start the sandbox and Airflow's UI to click around in; Ctrl-C ends both
 
 test: ## Run the whole test suite, with branch coverage of the client
 	@scripts/test $(ARGS)
+
+verify-real: ## Observe which readings of ARM turn out true on a real client number (docs/verify-real.md)
+	@scripts/run python scripts/verify_real.py $(ARGS)
 
 lint: ## Run every check: ruff, mypy, import-linter, check_tree
 	@scripts/lint

@@ -5,7 +5,6 @@ Used by ``verify_real.py`` and by the contract tests, which both look at the wir
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import time
@@ -298,8 +297,3 @@ class Numbers:
         """Give a number that nobody used."""
         self._count += 1
         return f"{self._stem}{self._count:02d}"
-
-
-def real_target() -> Target:
-    """Read this process's environment."""
-    return read_target(os.environ)

@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_arm.client import ArmError
 from airflow_provider_arm.sandbox import ArmSandbox
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+sys.path.append(str(Path(__file__).parents[2] / "scripts"))
 
 from verify_real_wire import HOW_TO_ENABLE, NEEDED, Numbers, Wire, read_target, target_of
 
