@@ -311,6 +311,8 @@ class Writes:
             self._notes.saw(name, low, f"{how}: {low} taken, {low + 1} refused", step)
         elif high is None:
             self._notes.mixed(name, f"more than {low - 1}", f"{how}: {low} taken")
+        elif low >= _CHUNK:
+            self._notes.mixed(name, f"{low} to {high}", f"{how}: {low} taken, {high + 1} refused")
         else:
             self._notes.unlisted(name, f"{low} to {high}", f"{how}: {low} taken, {high + 1} refused", step)
 

@@ -127,6 +127,34 @@ def test_failures_inside_200_are_told_from_a_batch_of_failures_alone(box):
     assert (found["q03_failed_inside_200"].value, found["q03_all_failed"].kind) == (True, Kind.UNSEEN)
 
 
+@pytest.mark.parametrize(
+    ("limit", "kind", "value"),
+    [
+        (50, Kind.UNLISTED, "2 to 99"),
+        (250, Kind.UNLISTED, "101 to 999"),
+        (3000, Kind.VARIANT, "1001 to 4999"),
+        (6000, Kind.VARIANT, "more than 5000"),
+    ],
+)
+def test_a_limit_that_no_row_names_is_bounded(box, limit, kind, value):
+    """The bounds are given; where the client's usual chunk does not fit, so is the argument to set."""
+    box.behave(q16_max_records=limit)
+    reading = observed(box)["q16_max_records"]
+    assert (reading.kind, reading.value) == (kind, value)
+    assert ("chunk_size=" in reading.step) is (limit < 500)
+
+
+@pytest.mark.parametrize("reading", ["capped", "true"])
+def test_a_list_beyond_the_cap_shows_its_total(reading):
+    """With more than 10,000 records no ``maximumcount`` is needed to see what ``totalCount`` says."""
+    with ArmSandbox(ar_items=10_010, customers=10, behaviour={"q09_total": reading}) as box:
+        notes = Notes()
+        with Wire(target_of(box), box.advance) as wire:
+            verify_real.observe(wire, notes, None, wait_for_expiry=0)
+    assert notes["q09_total"].value == reading
+    assert "cap 10000" in notes["q09_total"].how
+
+
 # -- what it says -----------------------------------------------------------------------------------------------------
 
 
@@ -285,6 +313,18 @@ def test_a_number_in_use_is_left_alone(box, environ, capsys, monkeypatch):
     assert verify_real.main([], environ) == 2
     assert "take another prefix" in capsys.readouterr().err
     assert len(box.ledger()["customers"]) == 1
+
+
+def test_customers_are_deleted_after_the_last_batch(box):
+    """A batch that is still in work could bring a deleted customer back, so every one is looked at until its end."""
+    observed(box)
+    calls = [(request["method"], request["path"], request["status"]) for request in box.requests()]
+    submits = [call for call in calls if call[1].endswith("/batches") and call[2] == 202]
+    looks = [number for number, call in enumerate(calls) if "/batches/" in call[1]]
+    deletes = [number for number, call in enumerate(calls) if call[0] == "DELETE"]
+    finished = {calls[number][1] for number in looks if calls[number][2] != 202}
+    assert len(finished) == len(submits)
+    assert max(looks) < min(deletes)
 
 
 def test_a_lost_connection_half_way_still_cleans_up(box, environ, capsys):
