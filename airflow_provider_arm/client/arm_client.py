@@ -16,6 +16,7 @@ import urllib3
 from airflow_provider_arm.client.addresses import BaseUrl, check_address
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
 from airflow_provider_arm.client.auth import ClientCredentials, StaticToken, TokenKeeper
+from airflow_provider_arm.client.booking import Booking
 from airflow_provider_arm.client.endpoints import (
     Endpoints,
     Record,
@@ -51,7 +52,7 @@ M = TypeVar("M", bound=ArmModel)
 Filters = Mapping[str, Any]
 
 
-class ArmClient:
+class ArmClient(Booking):
     """Talks to ARM. Safe to share between threads: each has its own connections, all share one token.
 
     :param base_url: such as ``https://api.staging.amili.no/arm/v1``.

@@ -11,8 +11,8 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.client.addresses import BaseUrl, fill
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus, decide
 from airflow_provider_arm.client.errors import ArmConfigurationError, FieldIssue, InvalidRecordError
-from airflow_provider_arm.client.failures import field_issues
-from airflow_provider_arm.client.models import ArmModel, BatchReceipt, WriteAnswer
+from airflow_provider_arm.client.failures import field_issues, set_sentence
+from airflow_provider_arm.client.models import ArmModel, AutoPostingsAnswer, BatchReceipt, WriteAnswer
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
 from airflow_provider_arm.client.redaction import mask
 from airflow_provider_arm.client.wire import Answer, RefusedAnswerError, Request, UnusableAnswerError
@@ -172,6 +172,30 @@ def write_reader(record: Any, assumptions: Assumptions) -> Callable[[Answer], Wr
         said = "; ".join(str(issue) for issue in issues) or mask(written.message or "", record)
         why = f"status {mask(word, record) or 'missing'}" + (f": {said}" if said else "")
         if word in assumptions.failure_words:
+            raise RefusedAnswerError(why, issues)
+        raise UnusableAnswerError(why, again=False)
+
+    return read
+
+
+def postings_reader(record: Any, assumptions: Assumptions) -> Callable[[Answer], AutoPostingsAnswer]:
+    """Make a reader for the answer to a set of auto postings.
+
+    ARM takes it as a whole or not at all (documented), so every status word in it must say the same; an answer that
+    contradicts itself, or says nothing, is neither success nor refusal.
+    """
+
+    def read(answer: Answer) -> AutoPostingsAnswer:
+        body = money.decode(answer.body)
+        written = AutoPostingsAnswer.from_wire(body)
+        words = written.words()
+        if words and words <= assumptions.success_words:
+            return written
+        issues = field_issues(body, record)
+        said = [mask(written.message or "", record), set_sentence(body), *map(str, issues)]
+        named = ", ".join(mask(word, record) for word in sorted(words)) or "missing"
+        why = "; ".join([f"status {named}", *filter(None, said)])
+        if words and words <= assumptions.failure_words:
             raise RefusedAnswerError(why, issues)
         raise UnusableAnswerError(why, again=False)
 

@@ -21,6 +21,8 @@ from airflow_provider_arm.client.errors import (
     FieldIssue,
     Phase,
 )
+from airflow_provider_arm.client.models.base import only_list
+from airflow_provider_arm.client.models.posting import BATCH_REJECTED
 from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.client.redaction import mask
 from airflow_provider_arm.client.retry import parse_retry_after
@@ -34,6 +36,8 @@ _NOT_NOW = frozenset({_TIMED_OUT, _TOO_EARLY, 500, 502, 503, 504})
 _CLIENT_ERRORS = range(400, 500)
 _SUCCESSES = range(200, 300)
 _REDIRECTS = range(300, 400)
+#: The documented status word of a record that took no effect.
+_FAILED = "FAILED"
 #: More field errors than this make a message that nobody reads; the error object has them all.
 _SHOWN_ISSUES = 5
 
@@ -167,6 +171,7 @@ def _what_arm_said(request: Request, answer: Answer) -> tuple[str, list[FieldIss
     # The token service speaks OAuth: error and error_description instead of message.
     words = [body.get(key) for key in ("message", "error", "error_description")]
     parts = [mask(word, request.record) for word in words if isinstance(word, str) and word]
+    parts += filter(None, [set_sentence(body)])
     parts += [str(issue) for issue in issues[:_SHOWN_ISSUES]]
     if len(issues) > _SHOWN_ISSUES:
         parts.append(f"and {len(issues) - _SHOWN_ISSUES} more")
@@ -174,15 +179,49 @@ def _what_arm_said(request: Request, answer: Answer) -> tuple[str, list[FieldIss
 
 
 def field_issues(body: Mapping[str, Any], record: Any = None) -> list[FieldIssue]:
-    """Read ``errors`` of a decoded body, masked; members of another shape are passed over."""
+    """Read ``errors`` of a decoded body and of the records in it, masked; members of another shape are passed over.
+
+    Those of a record carry its place: ``record 2, ArItemId``.
+    """
+    issues = [FieldIssue(field, mask(message, record)) for field, message in _errors(body)]
+    for place, member in _members(body):
+        own = _errors(member)
+        if not own and str(member.get("status")).upper() == _FAILED and not _only_with_the_set(member):
+            own = [("", str(member.get("message") or "ARM gave no reason"))]
+        issues += [
+            FieldIssue(f"record {place}, {field}".removesuffix(", "), mask(message, record)) for field, message in own
+        ]
+    return issues
+
+
+def set_sentence(body: Mapping[str, Any]) -> str:
+    """Say how many records of a set that is taken as a whole were refused only because of others; else nothing."""
+    count = sum(_only_with_the_set(member) for _, member in _members(body))
+    return f"{count} valid by themselves and refused with the set ({BATCH_REJECTED})" if count else ""
+
+
+def _errors(body: Mapping[str, Any]) -> list[tuple[str, str]]:
     errors = body.get("errors")
-    if not isinstance(errors, list):
-        return []
     return [
-        FieldIssue(str(item.get("field") or ""), mask(str(item.get("message") or ""), record))
-        for item in errors
+        (str(item.get("field") or ""), str(item.get("message") or ""))
+        for item in (errors if isinstance(errors, list) else [])
         if isinstance(item, Mapping)
     ]
+
+
+def _members(body: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
+    """Give the answers to single records in a body about several, each with its place from 1."""
+    found = only_list(body, frozenset({"errors", "warnings"}))
+    return [
+        # recordNo is assumed (Q2), as is that records are answered in the order in which they were sent.
+        (member["recordNo"] if isinstance(member.get("recordNo"), int) else place, member)
+        for place, member in enumerate(found[1] if found else [], 1)
+        if isinstance(member, Mapping)
+    ]
+
+
+def _only_with_the_set(member: Mapping[str, Any]) -> bool:
+    return str(member.get("resultType")).upper() == BATCH_REJECTED
 
 
 def body_kind(answer: Answer) -> str:

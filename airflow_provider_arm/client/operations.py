@@ -10,11 +10,15 @@ from enum import StrEnum
 
 from airflow_provider_arm.client.models import (
     ArItem,
+    ArItemUpdate,
     ArmModel,
+    AutoPosting,
+    AutoPostingsAnswer,
     BatchReceipt,
     Customer,
     CustomerWrite,
     Document,
+    PaymentReservation,
     WriteAnswer,
 )
 
@@ -108,7 +112,15 @@ _TABLE = (
         "list_ar_items", "GET", f"{_CLIENT}/aritems", _SAFE, answer=ArItem, key="arItems", item_key="arItemId"
     ),  # key assumed (Q8)
     # Can create a credit note: never repeat blindly. The key of the record is assumed.
-    Operation("update_ar_item", "PUT", f"{_CLIENT}/aritems", _NEVER, answer=WriteAnswer, key="arItem"),
+    Operation(
+        "update_ar_item",
+        "PUT",
+        f"{_CLIENT}/aritems",
+        _NEVER,
+        record=ArItemUpdate,
+        answer=WriteAnswer,
+        key="arItem",
+    ),
     Operation(
         "create_document_batch",
         "POST",
@@ -141,10 +153,22 @@ _TABLE = (
     ),
     # All or nothing. The keys of the next three bodies are assumed.
     Operation(
-        "create_auto_postings", "POST", f"{_CLIENT}/autopostings/{{autopostingmethod}}", _NEVER, key="autoPostings"
+        "create_auto_postings",
+        "POST",
+        f"{_CLIENT}/autopostings/{{autopostingmethod}}",
+        _NEVER,
+        record=AutoPosting,
+        answer=AutoPostingsAnswer,
+        key="autoPostings",
     ),
     Operation(
-        "create_payment_reservation", "POST", f"{_CLIENT}/paymentreservations", _BY_KEY, key="paymentReservation"
+        "create_payment_reservation",
+        "POST",
+        f"{_CLIENT}/paymentreservations",
+        _BY_KEY,
+        record=PaymentReservation,
+        answer=WriteAnswer,
+        key="paymentReservation",
     ),
     Operation("upload_files", "POST", f"{_CLIENT}/files", _NEVER, key="files"),
     Operation("list_gl_items", "GET", f"{_CLIENT}/glitems", _SAFE, key="glItems"),  # key assumed (Q8)

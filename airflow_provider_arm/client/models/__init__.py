@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_arm.client.models.ar_item import ArItem, ArItemList
+from airflow_provider_arm.client.models.ar_item import ArItem, ArItemList, ArItemUpdate
 from airflow_provider_arm.client.models.base import (
     Amount,
     ArmModel,
@@ -29,6 +29,12 @@ from airflow_provider_arm.client.models.document import (
     EinvoiceAddress,
 )
 from airflow_provider_arm.client.models.page import PageSummary
+from airflow_provider_arm.client.models.posting import (
+    AutoPosting,
+    AutoPostingAnswer,
+    AutoPostingsAnswer,
+    PaymentReservation,
+)
 from airflow_provider_arm.client.models.token import Token
 from airflow_provider_arm.client.models.write import BatchReceipt, FieldMessage, WriteAnswer
 
@@ -36,7 +42,11 @@ __all__ = [
     "Amount",
     "ArItem",
     "ArItemList",
+    "ArItemUpdate",
     "ArmModel",
+    "AutoPosting",
+    "AutoPostingAnswer",
+    "AutoPostingsAnswer",
     "Batch",
     "BatchReceipt",
     "CurrencyAmounts",
@@ -55,6 +65,7 @@ __all__ = [
     "FieldMessage",
     "Metadata",
     "PageSummary",
+    "PaymentReservation",
     "PostalAddress",
     "Timestamp",
     "Token",

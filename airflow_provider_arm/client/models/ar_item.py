@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from airflow_provider_arm.client.models.base import Amount, ArmModel, Day, Timestamp
 from airflow_provider_arm.client.models.page import PageSummary
 
@@ -42,6 +44,13 @@ class ArItem(ArmModel):
     ledger_period_report_no: int | None = None
     reserved_status: str | None = None
     created_time: Timestamp | None = None
+
+
+class ArItemUpdate(ArmModel):
+    """Changes of one AR item. Which fields ARM takes is not published: they are kept as they come."""
+
+    #: The item's key. The path names no item, so the body must; that it does so by this key is assumed.
+    ar_item_id: str = Field(min_length=1)
 
 
 class ArItemList(ArmModel):
