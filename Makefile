@@ -6,7 +6,7 @@ AIRFLOW ?= 3.3
 export PYTHON AIRFLOW
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test verify-real lint format bench build constraints clean
+.PHONY: help demo up test system verify-real lint format bench build constraints clean
 
 help: ## Show this help
 	@echo "airflow-provider-arm"
@@ -29,6 +29,9 @@ test: ## Run the whole test suite, with branch coverage of the client
 
 verify-real: ## Observe which readings of ARM turn out true on a real client number (docs/verify-real.md)
 	@scripts/run python scripts/verify_real.py $(ARGS)
+
+system: ## Kill processes of a live Airflow while ARM works; nothing may be submitted twice
+	@scripts/run python -m pytest tests/system -m system $(ARGS)
 
 lint: ## Run every check: ruff, mypy, import-linter, check_tree
 	@scripts/lint

@@ -1,0 +1,79 @@
+"""A live Airflow whose processes are killed while ARM works: every batch reaches ARM once, and the task succeeds."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_arm.sandbox import ArmSandbox
+from tests.system.deployment import Deployment
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(
+        importlib.metadata.version("apache-airflow-core") < "3.3", reason="Airflow before 3.3 has no task state store"
+    ),
+]
+
+END_SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def box():
+    """Give a sandbox whose batches wait until the test lets them end."""
+    with ArmSandbox(batch_delay=3600) as box:
+        yield box
+
+
+@pytest.fixture(scope="module")
+def airflow(box, tmp_path_factory):
+    """Give a running Airflow."""
+    home = tmp_path_factory.mktemp("airflow")
+    with Deployment(home, Path(__file__).parent / "dags", box.connection()) as deployment:
+        yield deployment
+
+
+def submissions(box, prefix):
+    """Count the batches that hold invoices of the prefix, and how often each invoice took effect."""
+    documents = {key: entry["effects"] for key, entry in box.ledger()["documents"].items() if key.startswith(prefix)}
+    sent = [call for call in box.requests(method="POST") if call["path"].endswith("/documents/batches")]
+    return len(sent), documents
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "prefix", "victims"),
+    [
+        ("kill_held", "71", ["task"]),
+        ("kill_held", "71", ["task", "triggerer"]),
+        ("kill_deferred", "72", ["triggerer"]),
+    ],
+)
+def test_a_killed_process_submits_nothing_twice(airflow, box, dag_id, prefix, victims):
+    """SIGKILL of the task, the triggerer or both while batches are in work: 5 batches sent, one effect each."""
+    box.reset()
+    pid_file = airflow.home / f"{dag_id}.pid"
+    pid_file.unlink(missing_ok=True)
+    run_id = airflow.run(dag_id)
+
+    def task():
+        return airflow.task(dag_id, run_id, "submit")
+
+    waiting = "deferred" if dag_id == "kill_deferred" else "running"
+    airflow.until(lambda: submissions(box, prefix)[0] == 5 and task()["state"] == waiting, END_SECONDS, "no wait")
+    for victim in victims:
+        if victim == "task":
+            airflow.kill_task(pid_file)
+        else:
+            airflow.kill(victim)
+    for victim in victims:
+        if victim != "task":
+            airflow.start(victim)
+    box.advance(7200)
+    airflow.until(lambda: task()["state"] in ("success", "failed"), END_SECONDS, f"not ended after {victims}")
+    assert task()["state"] == "success"
+    sent, documents = submissions(box, prefix)
+    assert sent == 5
+    assert documents == {f"{prefix}{number:03}": 1 for number in range(50)}
