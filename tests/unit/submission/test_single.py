@@ -1,0 +1,272 @@
+"""One journalled write: whatever becomes of it, ARM takes it at most as often as a person has wished."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_arm.client.errors import ArmError, InvalidRecordError
+from airflow_provider_arm.client.operations import OPERATIONS, Replay
+from airflow_provider_arm.submission.errors import BlockedError, JournalError, PlanChangedError, SentAgainError
+from airflow_provider_arm.submission.journal import ChunkState, Entry, MemoryJournal, PlanEntry
+from airflow_provider_arm.submission.single import SingleWrite, fingerprint
+
+from .fake_arm import ENDINGS, JOURNAL_FAILURES, DiskJournal, FakeArm, check_order
+from .records import CANARY
+
+PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN = ChunkState
+BY_KEY = OPERATIONS["create_document"]
+NEVER = OPERATIONS["create_auto_postings"]
+SAFE = replace(NEVER, replay=Replay.SAFE)
+CLASSES = pytest.mark.parametrize("operation", [BY_KEY, NEVER, SAFE], ids=["by key", "never", "safe"])
+ANSWER = {"status": "PROCESSED", "result": "CREATED", "document_no": "1"}
+
+
+@pytest.fixture
+def arm() -> FakeArm:
+    """An ARM that has seen nothing."""
+    return FakeArm()
+
+
+@pytest.fixture
+def journal(arm: FakeArm) -> DiskJournal:
+    """An empty journal."""
+    return DiskJournal(arm)
+
+
+def write(arm, journal, content="1", *, operation=BY_KEY, generation=0, resend=False) -> Any:
+    """Run one attempt of the task."""
+
+    def send() -> dict[str, Any]:
+        arm.submit([{"documentNo": content}])
+        return ANSWER | {"document_no": content}
+
+    sha256 = fingerprint(operation, {}, {"documentNo": content, "ledgerNote": CANARY})
+    return SingleWrite(operation, journal, generation, f"document {content}", sha256, send, resend).run()
+
+
+def attempt(*args: Any, **more: Any) -> Any:
+    """Run one attempt; gives its error, as a process that ends."""
+    try:
+        return write(*args, **more)
+    except (ArmError, KeyboardInterrupt, SystemExit, RuntimeError) as error:
+        return error
+
+
+# ---- one attempt, and its retries
+
+
+def test_a_write_is_journalled_before_it_is_sent(arm, journal):
+    """Plan, line in sending, send, line in accepted with ARM's answer."""
+    assert write(arm, journal) == ANSWER
+    check_order(arm)
+    line = journal.read(0)
+    assert (line.state, json.loads(line.reason)) == (ACCEPTED, ANSWER)
+    assert journal.read_plan() == PlanEntry(line.sha256, 1, 0)
+
+
+@CLASSES
+def test_a_retry_gives_the_stored_answer(arm, journal, operation):
+    """The same wish finds what ARM has answered, and ARM hears nothing."""
+    first = write(arm, journal, operation=operation)
+    assert [write(arm, journal, operation=operation) for _ in range(3)] == [first] * 3
+    assert arm.effects() == {"1": 1}
+
+
+@pytest.mark.parametrize("reason", [None, "", "somebody has looked", "[]", "7"])
+def test_an_accepted_line_without_an_answer_is_still_accepted(arm, journal, reason):
+    """Words of another kind, or none: nothing is sent and nothing made up."""
+    write(arm, journal)
+    journal.write(journal.read(0).to(ACCEPTED, reason=reason))
+    assert write(arm, journal) is None
+    assert arm.effects() == {"1": 1}
+
+
+def test_a_journal_in_memory_does_as_well_within_one_attempt(arm):
+    """Without a store the first attempt is the same."""
+    assert write(arm, MemoryJournal()) == ANSWER
+
+
+def test_nothing_of_the_record_is_kept_or_logged(arm, journal, caplog):
+    """Journal, log and errors have its name, hash and answer only."""
+    caplog.set_level(logging.DEBUG)
+    arm.endings = [None, "answer lost"]
+    write(arm, journal)
+    blocked = attempt(arm, journal, generation=1)
+    assert isinstance(blocked, BlockedError)
+    assert CANARY not in "".join([*journal.kept.values(), caplog.text, str(blocked)])
+
+
+# ---- what an error tells
+
+
+@pytest.mark.parametrize("ending", [name for name, (error, _, _) in ENDINGS.items() if isinstance(error, ArmError)])
+@CLASSES
+def test_after_an_error_the_line_says_what_is_known(arm, journal, ending, operation):
+    """Each kind of error: its state, and what is raised."""
+    error, _, state = ENDINGS[ending]
+    arm.endings = [ending]
+    raised = attempt(arm, journal, operation=operation)
+    assert (journal.read(0).state, journal.read(0).reason) == (state, str(error))
+    if state is UNKNOWN and operation is not SAFE:
+        assert isinstance(raised, BlockedError)
+        assert "document 1 may or may not have reached ARM" in str(raised)
+        assert str(error) in str(raised)
+    else:
+        assert raised is error
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@CLASSES
+def test_a_restart_sends_only_what_is_known_not_to_have_arrived(arm, journal, ending, operation):
+    """After any end the next attempts send it if that is safe, and else end blocked; a clear too."""
+    _, _, state = ENDINGS[ending]
+    arm.endings = [ending]
+    attempt(arm, journal, operation=operation)
+    results = [attempt(arm, journal, operation=operation) for _ in range(2)]
+    results.append(attempt(arm, journal, operation=operation, generation=1 if state in (SENDING, UNKNOWN) else 0))
+    if state in (SENDING, UNKNOWN) and operation is not SAFE:
+        assert [type(result) for result in results] == [BlockedError] * 3
+        assert len(arm.submits()) == 1
+    else:
+        assert results[:2] == [ANSWER] * 2
+        assert not isinstance(results[2], BaseException)
+
+
+@pytest.mark.parametrize("ending", ["answer lost", "unreadable", "killed after", "503"])
+@pytest.mark.parametrize("operation", [BY_KEY, NEVER], ids=["by key", "never"])
+def test_the_author_may_have_it_sent_again(arm, journal, ending, operation):
+    """on_unknown_outcome="resend" sends it once more, and no more once ARM has answered."""
+    arm.endings = [ending]
+    attempt(arm, journal, operation=operation)
+    assert [write(arm, journal, operation=operation, resend=True) for _ in range(2)] == [ANSWER] * 2
+    assert arm.effects() == {"1": 2}
+
+
+def test_a_chosen_resend_is_left_to_the_next_try(arm, journal):
+    """A lost answer is worth a retry then, and says so."""
+    arm.endings = ["answer lost"]
+    raised = attempt(arm, journal, resend=True)
+    assert isinstance(raised, SentAgainError)
+    assert "next try sends it again" in str(raised)
+    assert not raised.permanent
+
+
+# ---- the journal fails
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    fail_at=st.integers(0, 5),
+    failure=st.sampled_from(JOURNAL_FAILURES),
+    endings=st.lists(st.sampled_from([None, *ENDINGS]), max_size=3),
+    operation=st.sampled_from([BY_KEY, NEVER]),
+    generations=st.lists(st.integers(0, 1), min_size=5, max_size=5).map(sorted),
+)
+def test_arm_takes_it_at_most_once_per_wish(fail_at, failure, endings, operation, generations):
+    """Wherever a write fails or kills the process: a send follows its kept line, and no wish books it twice."""
+    arm = FakeArm(endings=list(endings))
+    journal = DiskJournal(arm, fail_at=fail_at, failure=failure)
+    for generation in generations:
+        arm.generation = generation
+        attempt(arm, journal, operation=operation, generation=generation)
+        check_order(arm)
+    taken = [batch.generation for batch in arm.batches.values()]
+    assert len(taken) == len(set(taken))
+
+
+@pytest.mark.parametrize("fail_at", [0, 1])
+def test_a_journal_that_cannot_be_written_sends_nothing(arm, journal, fail_at):
+    """Plan and line come first."""
+    journal.fail_at = fail_at
+    assert isinstance(attempt(arm, journal), JournalError)
+    assert arm.submits() == []
+
+
+def test_an_answer_that_cannot_be_kept_is_still_in_the_log(arm, journal, caplog):
+    """The next try stops, and the person who looks finds ARM's answer."""
+    caplog.set_level(logging.INFO, "airflow_provider_arm")
+    journal.fail_at = 2
+    assert isinstance(attempt(arm, journal), JournalError)
+    assert "document 1: ARM has taken it" in caplog.text
+    assert isinstance(attempt(arm, journal), BlockedError)
+    assert arm.effects() == {"1": 1}
+
+
+# ---- a cleared task, other content
+
+
+@pytest.mark.parametrize("operation", [BY_KEY, NEVER], ids=["by key", "never"])
+@pytest.mark.parametrize("content", ["1", "2"])
+def test_a_clear_of_what_arm_has_taken_sends_anew_and_says_so(arm, journal, operation, content, caplog):
+    """It is a person's wish for a new run; its retries then find the new answer."""
+    caplog.set_level(logging.INFO, "airflow_provider_arm")
+    write(arm, journal, operation=operation)
+    cleared = write(arm, journal, content, operation=operation, generation=1)
+    assert f"document {content}: the task was cleared and ARM has taken it before; sent anew" in caplog.text
+    assert write(arm, journal, content, operation=operation, generation=1) == cleared
+    assert len(arm.submits()) == 2
+
+
+@pytest.mark.parametrize("ending", [None, "answer lost", "killed before"])
+@pytest.mark.parametrize("resend", [False, True])
+@pytest.mark.parametrize("generation", [0, 1])
+def test_other_content_is_not_sent_beside_what_may_be_booked(arm, journal, ending, resend, generation):
+    """Leave to send something again is no leave for something else; only a clear of what is known may change it."""
+    arm.endings = [ending]
+    attempt(arm, journal)
+    result = attempt(arm, journal, "2", generation=generation, resend=resend)
+    if ending is None and generation == 1:
+        assert result["document_no"] == "2"
+    else:
+        assert isinstance(result, PlanChangedError)
+        assert "nothing more is sent" in str(result)
+        assert "2" not in arm.effects()
+
+
+@pytest.mark.parametrize("ending", ["refused", "not sent", "throttled"])
+def test_other_content_is_sent_where_nothing_happened(arm, journal, ending):
+    """What ARM refused may be corrected, also within one wish."""
+    arm.endings = [ending]
+    attempt(arm, journal)
+    assert write(arm, journal, "2")["document_no"] == "2"
+    assert arm.effects() == {"2": 1}
+
+
+def test_the_fingerprint_tells_content_apart():
+    """Operation, path and record are the content; the order of a mapping's keys is too, as it is on the wire."""
+    prints = {
+        fingerprint(NEVER, {"autopostingmethod": "a"}, [1]),
+        fingerprint(NEVER, {"autopostingmethod": "b"}, [1]),
+        fingerprint(NEVER, {"autopostingmethod": "a"}, [2]),
+        fingerprint(BY_KEY, {"autopostingmethod": "a"}, [1]),
+    }
+    assert len(prints) == 4
+    assert fingerprint(NEVER, {"autopostingmethod": "a"}, [1]) in prints
+
+
+def test_a_float_has_no_fingerprint():
+    """It is refused before anything is journalled."""
+    with pytest.raises(InvalidRecordError, match="float"):
+        fingerprint(BY_KEY, {}, {"amount": 0.1})
+
+
+def test_a_spoiled_line_sends_nothing(arm, journal):
+    """What was sent before is not known."""
+    write(arm, journal)
+    journal.kept[0] = "[]"
+    assert isinstance(attempt(arm, journal), JournalError)
+    assert len(arm.submits()) == 1
+
+
+def test_a_line_in_sending_blocks_without_a_reason(arm, journal):
+    """A killed task has left none, and the message says that."""
+    sha256 = fingerprint(BY_KEY, {}, {"documentNo": "1", "ledgerNote": CANARY})
+    journal.write(Entry(0, sha256, SENDING, 0))
+    assert "the task ended while it was being sent" in str(attempt(arm, journal))
