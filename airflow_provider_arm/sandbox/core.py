@@ -91,6 +91,7 @@ class Core:
             client_no = found.pop("client_no")
             self._seed = Seed(**found)
             self._begin(self._seed, client_no)
+        self._store.write_ahead()
 
     def _begin(self, seed: Seed, client_no: int) -> None:
         self.client_no = client_no

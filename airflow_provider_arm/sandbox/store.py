@@ -100,14 +100,22 @@ class Store:
         place = ":memory:" if folder is None else str(folder / FILE_NAME)
         self._db = sqlite3.connect(place, check_same_thread=False, isolation_level=None, cached_statements=256)
         self._db.execute(f"PRAGMA cache_size = {_CACHE}")
-        if folder is not None:
+        self._in_a_file = folder is not None
+        if self._in_a_file:
             # A killed sandbox keeps every finished request; only a power cut could lose some.
-            self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = OFF")
         self._db.executescript(_TABLES)
         self.make_indexes()
         self._next: dict[str, int] = dict(self._db.execute("SELECT name, value FROM sequence"))
         self._changed: set[str] = set()
+
+    def write_ahead(self) -> None:
+        """Go over from the big write that fills a file to the many small ones of its life.
+
+        With a write-ahead log from the start, a million items would lie on disk twice until the log is folded in.
+        """
+        if self._in_a_file:
+            self._db.execute("PRAGMA journal_mode = WAL")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
