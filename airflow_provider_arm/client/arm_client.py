@@ -13,12 +13,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import requests
 import urllib3
 
-from airflow_provider_arm.client.addresses import BaseUrl, check_address
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
-from airflow_provider_arm.client.auth import ClientCredentials, StaticToken, TokenKeeper
 from airflow_provider_arm.client.booking import Booking
+from airflow_provider_arm.client.core import ClientCore
 from airflow_provider_arm.client.endpoints import (
-    Endpoints,
     Record,
     batch_reader,
     free_operation,
@@ -30,12 +27,11 @@ from airflow_provider_arm.client.endpoints import (
     write_reader,
 )
 from airflow_provider_arm.client.errors import ArmConfigurationError, Phase
-from airflow_provider_arm.client.exchange import Flow, NeedToken, Outcome, Pause, Rules, Send, authorize, call
+from airflow_provider_arm.client.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
 from airflow_provider_arm.client.models import ArItem, ArmModel, BatchReceipt, Customer, Document, WriteAnswer
 from airflow_provider_arm.client.paging import LARGEST_PAGE, Cursor, Page, PageRequest, PageWalk, read_page
 from airflow_provider_arm.client.redaction import HideQueries
-from airflow_provider_arm.client.retry import Clock, RetryPolicy, SystemClock
-from airflow_provider_arm.client.transport import Transport, proxies_for
+from airflow_provider_arm.client.transport import proxies_for
 from airflow_provider_arm.client.wire import Answer, Lost, Request
 
 if TYPE_CHECKING:
@@ -52,56 +48,16 @@ M = TypeVar("M", bound=ArmModel)
 Filters = Mapping[str, Any]
 
 
-class ArmClient(Booking):
+class ArmClient(ClientCore, Booking):
     """Talks to ARM. Safe to share between threads: each has its own connections, all share one token.
 
-    :param base_url: such as ``https://api.staging.amili.no/arm/v1``.
-    :param client_no: the ARM client whose ledger is meant; calls under ``/clients/`` need it.
-    :param user_id: the user that ARM notes for writes.
-    :param timeout: seconds without a byte after which a call counts as lost; default 30.
-    :param ca_bundle: path of a PEM file to trust instead of the usual certificates.
-    :param on_token: called with every new token, to mask it in logs.
-    :raises ArmConfigurationError: the address is not usable (see ``client.addresses``).
+    Its arguments are those of :class:`~airflow_provider_arm.client.core.ClientCore`.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        credentials: ClientCredentials | StaticToken,
-        *,
-        client_no: int | None = None,
-        user_id: str | None = None,
-        transport: Transport | None = None,
-        assumptions: Assumptions = DEFAULT_ASSUMPTIONS,
-        retry: RetryPolicy | None = None,
-        clock: Clock | None = None,
-        on_token: Callable[[str], object] | None = None,
-    ) -> None:
-        if isinstance(credentials, ClientCredentials):
-            check_address(credentials.auth_url, "auth_url of the connection")
-        self._endpoints = Endpoints(BaseUrl.parse(base_url), client_no, user_id)
-        self._credentials = credentials
-        self._transport = transport or Transport()
-        self._rules = Rules(retry or RetryPolicy(), clock or SystemClock(), assumptions)
-        self._keeper = TokenKeeper(on_token)
+    def _prepare(self) -> None:
         self._token_lock = threading.Lock()
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
-
-    @property
-    def base_url(self) -> str:
-        """ARM's base URL."""
-        return self._endpoints.base.url
-
-    @property
-    def client_no(self) -> int | None:
-        """The ARM client whose ledger is meant."""
-        return self._endpoints.client_no
-
-    @property
-    def assumptions(self) -> Assumptions:
-        """The readings of ARM that this client goes by."""
-        return self._rules.assumptions
 
     # ---- customers
 

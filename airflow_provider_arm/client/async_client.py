@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import aiohttp
 import yarl
 
-from airflow_provider_arm.client.addresses import BaseUrl, check_address
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
-from airflow_provider_arm.client.auth import ClientCredentials, StaticToken, TokenKeeper
-from airflow_provider_arm.client.endpoints import Endpoints, batch_reader, read_json
+from airflow_provider_arm.client.core import ClientCore
+from airflow_provider_arm.client.endpoints import batch_reader, read_json
 from airflow_provider_arm.client.errors import Phase
-from airflow_provider_arm.client.exchange import Flow, NeedToken, Outcome, Pause, Rules, Send, authorize, call
-from airflow_provider_arm.client.retry import Clock, RetryPolicy, SystemClock
-from airflow_provider_arm.client.transport import Transport, proxies_for
+from airflow_provider_arm.client.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
+from airflow_provider_arm.client.transport import proxies_for
 from airflow_provider_arm.client.wire import Answer, Lost, Request
 
 if TYPE_CHECKING:
@@ -34,36 +31,15 @@ MAX_CONNECTIONS = 64
 T = TypeVar("T")
 
 
-class AsyncArmClient:
-    """Talks to ARM from one event loop. Arguments as :class:`~airflow_provider_arm.client.ArmClient`."""
+class AsyncArmClient(ClientCore):
+    """Talks to ARM from one event loop.
 
-    def __init__(
-        self,
-        base_url: str,
-        credentials: ClientCredentials | StaticToken,
-        *,
-        client_no: int | None = None,
-        user_id: str | None = None,
-        transport: Transport | None = None,
-        assumptions: Assumptions = DEFAULT_ASSUMPTIONS,
-        retry: RetryPolicy | None = None,
-        clock: Clock | None = None,
-        on_token: Callable[[str], object] | None = None,
-    ) -> None:
-        if isinstance(credentials, ClientCredentials):
-            check_address(credentials.auth_url, "auth_url of the connection")
-        self._endpoints = Endpoints(BaseUrl.parse(base_url), client_no, user_id)
-        self._credentials = credentials
-        self._transport = transport or Transport()
-        self._rules = Rules(retry or RetryPolicy(), clock or SystemClock(), assumptions)
-        self._keeper = TokenKeeper(on_token)
+    Its arguments are those of :class:`~airflow_provider_arm.client.core.ClientCore`.
+    """
+
+    def _prepare(self) -> None:
         self._token_lock = asyncio.Lock()
         self._http: aiohttp.ClientSession | None = None
-
-    @property
-    def assumptions(self) -> Assumptions:
-        """The readings of ARM that this client goes by."""
-        return self._rules.assumptions
 
     async def get_batch(self, batch_uuid: str, *, client_no: int | None = None) -> BatchStatus:
         """GET one batch and decide what it is.
