@@ -94,6 +94,7 @@ def test_what_arm_refuses_is_told_by_field_without_the_person(arm_sandbox, arm_c
         (401, ["401", "client secret"]),
         (403, ["403", "Amili"]),
         (404, ["404", "client_no"]),
+        (406, ["406"]),
         (422, ["422"]),
     ],
 )
