@@ -122,3 +122,27 @@ def test_tasks_can_be_mapped_and_templated(run_dag, arm_sandbox, arm_connection,
         ("82000", "82001", "82002", "83000", "83001"), 1
     )
     assert {json.loads(line)["voucherDate"] for line in (tmp_path / "a.jsonl").open(encoding="utf-8")} == {"2025-02-27"}
+
+
+def test_a_failing_task_shows_no_person_in_its_log(run_dag, arm_sandbox, arm_connection, capfd, tmp_path):
+    """Whatever way a task fails, what Airflow logs of it, tracebacks included, holds neither person nor secret."""
+    person = {"customerNo": "84001", "name": "Canary Kari", "phoneNo": "00011223", "ssn": "01819012345"}
+    source = tmp_path / "in.jsonl"
+    source.write_text(json.dumps({**person, "dueDays": "Canary soon"}) + "\n", encoding="utf-8")
+    with DAG("arm_silent", schedule=None) as dag:
+        CustomerUpsertOperator(task_id="refused_by_arm", customer={**person, "emailAddressDocument": ["canary"]})
+        CustomerUpsertOperator(task_id="refused_here", customer={**person, "dateOfBirth": "canary"})
+        BatchSubmitOperator(task_id="wrong_file", resource="customers", source=str(source))
+        BatchSubmitOperator(
+            task_id="rejected",
+            resource="customers",
+            records=[{**person, "organizationNo": "312345678"}],
+            wait_for_completion=True,
+        )
+    run = run_dag(dag)
+    assert {str(ti.state) for ti in run.get_task_instances()} == {"failed"}
+    printed = capfd.readouterr()
+    text = printed.out + printed.err
+    assert "Task failed with exception" in text
+    for canary in ("anary", "00011223", "01819012345", "312345678", arm_sandbox.client_secret, "Bearer ey"):
+        assert canary not in text, canary
