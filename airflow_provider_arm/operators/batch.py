@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import ArmBatchFailedException, airflow_errors
 from airflow_provider_arm.operators.base import ArmBaseOperator, shown
+from airflow_provider_arm.operators.journal_path import open_journal
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -32,8 +33,9 @@ class BatchSubmitOperator(ArmBaseOperator):
 
     Rests on ``POST``/``PUT /clients/{clientno}/customers/batches``, ``POST /clients/{clientno}/documents/batches`` and
     ``GET /clients/{clientno}/batches/{batchuuid}``. ARM stores a batch and processes it later, and has no list of
-    batches: each step is journalled before it is taken (Airflow's task state store, 3.3 and later), so that a retry
-    finds its batches again and never sends one twice. What cannot be known stops for a person.
+    batches: each step is journalled before it is taken (in files under *journal_path*, else in Airflow's task state
+    store, 3.3 and later), so that a retry finds its batches again and never sends one twice. What cannot be known stops
+    for a person.
 
     :param resource: ``"customers"`` or ``"documents"``. Templated.
     :param action: ``"create"`` (default), or ``"update"`` for customers. Templated.
@@ -50,7 +52,10 @@ class BatchSubmitOperator(ArmBaseOperator):
     :param max_rejected: refused records that are no failure: a count (default 0) or a share such as ``"2%"``.
     :param rejects_path: address of a ``.jsonl`` file for the refused records: each with its row number
         (``_row``), ARM's reasons (``_reasons``) and the record itself. Corrected, it is a valid *source*. Templated.
-    :param durable: keep the journal in the task state store; default ``True``.
+    :param journal_path: folder (local, ``s3://``, ``gs://``, ``abfs://``, ...) under which the journal is kept in
+        files, in a folder of its own per DAG, run, task and map index. It must be the same place for every try: no disk
+        that ends with its worker. Absolute; default ``None``: the task state store. Templated.
+    :param durable: without *journal_path*: keep the journal in the task state store; default ``True``.
     :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send a chunk again of which nobody knows
         whether ARM took it. Customers are sent again in any case: a repeat changes nothing.
     :param dry_run: read and check everything, send nothing; gives the plan. Default ``False``.
@@ -69,6 +74,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         "source",
         "rejects_path",
         "max_rejected",
+        "journal_path",
     )
     personal_fields: ClassVar[Sequence[str]] = ("records",)
 
@@ -87,6 +93,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         on_rejected: str = "fail",
         max_rejected: int | str = 0,
         rejects_path: str | None = None,
+        journal_path: str | None = None,
         durable: bool = True,
         on_unknown_outcome: str = "fail",
         dry_run: bool = False,
@@ -105,6 +112,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         self.on_rejected = on_rejected
         self.max_rejected = max_rejected
         self.rejects_path = rejects_path
+        self.journal_path = journal_path
         self.durable = durable
         self.on_unknown_outcome = on_unknown_outcome
         self.submit_nothing = dry_run
@@ -112,10 +120,12 @@ class BatchSubmitOperator(ArmBaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what is not yet with ARM; then wait, defer, or return."""
         with airflow_errors():
-            run = self._run()
             if self.submit_nothing:
-                return run.describe()
-            batch_uuids = run.send(context, durable=self.durable, on_unknown_outcome=self.on_unknown_outcome)
+                return self._run().describe()
+            # First of all, so that a try which ends early has left its trace: where none is, nothing was sent.
+            with open_journal(context, self.journal_path, durable=self.durable) as journal:
+                run = self._run()
+                batch_uuids = run.send(context, journal, on_unknown_outcome=self.on_unknown_outcome)
             submitted = run.plan.records
             if not self.wait_for_completion:
                 return self._result(batch_uuids, submitted)

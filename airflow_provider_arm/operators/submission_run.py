@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
-from airflow_provider_arm.operators.journal import TaskStateJournal
 from airflow_provider_arm.operators.rejects import check_rejects_path, open_source, write_rejects
 from airflow_provider_arm.submission.errors import BlockedError
-from airflow_provider_arm.submission.journal import Journal, MemoryJournal
+from airflow_provider_arm.submission.file_journal import FileJournal
 from airflow_provider_arm.submission.outcome import add_up, count_sentence, find_rejects
 from airflow_provider_arm.submission.plan import Plan, make_plan, read_chunks
 from airflow_provider_arm.submission.policy import Colour, RejectPolicy
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client import ArmClient
     from airflow_provider_arm.client.batch_state import BatchStatus
     from airflow_provider_arm.hooks.arm import ArmHook
+    from airflow_provider_arm.submission.journal import Journal
     from airflow_provider_arm.submission.source import Source
 
 log = logging.getLogger(__name__)
@@ -112,22 +112,22 @@ class SubmissionRun:
         log.info("Dry run: %d records in %d batches, nothing sent", plan.records, len(plan.chunks))
         return {"dry_run": True, "chunks": len(plan.chunks), "records": plan.records, "plan_sha256": plan.sha256}
 
-    def send(self, context: Context, *, durable: bool, on_unknown_outcome: str) -> list[str]:
+    def send(self, context: Context, journal: Journal, *, on_unknown_outcome: str) -> list[str]:
         """Bring every chunk to ARM, or find that it is there.
 
+        :param journal: of this task instance, open for this try.
         :raises ArmError: see :meth:`Sender.send_all`; also where this try cannot know what an earlier one sent.
         """
         if on_unknown_outcome not in (_FAIL, _RESEND):
             msg = f'on_unknown_outcome must be "{_FAIL}" or "{_RESEND}", not {on_unknown_outcome!r}'
             raise ArmConfigurationError(msg)
         ti = context["ti"]
-        journal = self._journal(context, durable=durable)
         resend = on_unknown_outcome == _RESEND
-        if not journal.durable and ti.try_number > 1 and self._operation.replay is not Replay.SAFE and not resend:
+        missing = _missing_journal(journal)
+        if missing and ti.try_number > 1 and self._operation.replay is not Replay.SAFE and not resend:
             msg = (
-                "an earlier try of this task may have sent these documents and kept no journal "
-                "(durable=False, or Airflow before 3.3): look in ARM, then run it again as a new DAG run "
-                'or with on_unknown_outcome="resend"'
+                f"an earlier try of this task may have sent these documents and {missing}: look in ARM, then run it "
+                'again as a new DAG run or with on_unknown_outcome="resend"'
             )
             raise BlockedError(msg)
         plan = self.plan
@@ -144,10 +144,6 @@ class SubmissionRun:
         ti.xcom_push(key="batch_uuids", value=batch_uuids)
         log.info("%d records are with ARM in %d batches", plan.records, len(batch_uuids))
         return batch_uuids
-
-    def _journal(self, context: Context, *, durable: bool) -> Journal:
-        store = context.get("task_state_store") if durable else None
-        return MemoryJournal() if store is None else TaskStateJournal(store)
 
     def _submit(self, records: list[dict[str, Any]]) -> str:
         receipt = self._client.submit_batch(self._operation.name, records)
@@ -186,6 +182,19 @@ class SubmissionRun:
             rejected=totals.rejected,
             rejects_uri=uri,
         )
+
+
+def _missing_journal(journal: Journal) -> str | None:
+    """Say why *journal* cannot know what an earlier try did, if that is so."""
+    if not journal.durable:
+        return "kept no journal (durable=False, or Airflow before 3.3 without journal_path)"
+    if isinstance(journal, FileJournal) and journal.is_local and journal.first_try > 1 and journal.read_plan() is None:
+        # An object store is one for all workers. A local disk that knows nothing may be another worker's.
+        return (
+            "journal_path has no trace of it on this machine (it ended before it began, or ran elsewhere: use a path "
+            "that all workers share)"
+        )
+    return None
 
 
 def wait_for_batches(
