@@ -30,6 +30,9 @@ class TaskInstance(SimpleNamespace):
     def __init__(self, try_number: int = 1, max_tries: int = 0) -> None:
         super().__init__(try_number=try_number, max_tries=max_tries, xcoms={})
 
+    def get_first_reschedule_date(self, _context: Any) -> None:
+        """Say that the task was not rescheduled before."""
+
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value
 

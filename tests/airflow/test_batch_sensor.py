@@ -8,6 +8,7 @@ import logging
 import time
 
 import pytest
+from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -93,6 +94,22 @@ def test_a_batch_in_work_is_waited_for(arm_sandbox, client, first_try, monkeypat
     monkeypatch.setattr(SystemClock, "asleep", asleep)
     assert wait(mode, uuid, first_try)["accepted"] == 1
     assert looks
+
+
+def test_a_rescheduled_wait_gives_its_slot_back(arm_sandbox, client, first_try):
+    """In reschedule mode a pending batch frees the worker, and a later process, which remembers nothing, finishes."""
+    arm_sandbox.behave(batch_delay=60)
+    uuid = submit(client, GOOD)
+    with pytest.raises(AirflowRescheduleException):
+        wait("reschedule", uuid, first_try)
+    arm_sandbox.advance(61)
+    assert wait("reschedule", uuid, first_try)["accepted"] == 1
+
+
+def test_a_rescheduled_wait_fails_as_the_others_do(client, first_try):
+    """In reschedule mode a batch with refused records is red too."""
+    with pytest.raises(ArmBatchFailedException, match="refused 1 of 2 records"):
+        wait("reschedule", submit(client, GOOD, BAD), first_try)
 
 
 @pytest.mark.parametrize("mode", MODES)
