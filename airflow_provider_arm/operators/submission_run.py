@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
-from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
+from airflow_provider_arm.client.errors import ArmError
+from airflow_provider_arm.client.operations import OPERATIONS, Operation
 from airflow_provider_arm.operators.rejects import check_rejects_path, open_source, write_rejects
-from airflow_provider_arm.submission.errors import BlockedError
-from airflow_provider_arm.submission.file_journal import FileJournal
+from airflow_provider_arm.operators.unknown import may_resend, refuse_blind_try
 from airflow_provider_arm.submission.outcome import add_up, count_sentence, find_rejects
 from airflow_provider_arm.submission.plan import Plan, make_plan, read_chunks
 from airflow_provider_arm.submission.policy import Colour, RejectPolicy
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from airflow_provider_arm.submission.source import Source
 
 log = logging.getLogger(__name__)
-
-_FAIL, _RESEND = "fail", "resend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +115,10 @@ class SubmissionRun:
         :param journal: of this task instance, open for this try.
         :raises ArmError: see :meth:`Sender.send_all`; also where this try cannot know what an earlier one sent.
         """
-        if on_unknown_outcome not in (_FAIL, _RESEND):
-            msg = f'on_unknown_outcome must be "{_FAIL}" or "{_RESEND}", not {on_unknown_outcome!r}'
-            raise ArmConfigurationError(msg)
         ti = context["ti"]
-        resend = on_unknown_outcome == _RESEND
-        missing = _missing_journal(journal)
-        if missing and ti.try_number > 1 and self._operation.replay is not Replay.SAFE and not resend:
-            msg = (
-                f"an earlier try of this task may have sent these documents and {missing}: look in ARM, then run it "
-                'again as a new DAG run or with on_unknown_outcome="resend"'
-            )
-            raise BlockedError(msg)
+        resend = may_resend(on_unknown_outcome)
+        if not resend:
+            refuse_blind_try(ti, journal, self._operation.replay, "these documents")
         plan = self.plan
         sender = Sender(
             operation=self._operation,
@@ -137,7 +126,7 @@ class SubmissionRun:
             # A retry keeps max_tries, a clear raises it: so a clear is told from a retry.
             generation=ti.max_tries or 0,
             submit=self._submit,
-            is_finished=lambda uuid: self._client.get_batch(uuid).state.finished,
+            look=lambda uuid: self._client.get_batch(uuid).state,
             resend_unknown=resend,
         )
         batch_uuids = sender.send_all(plan, read_chunks(self._source, self._operation, plan))
@@ -182,19 +171,6 @@ class SubmissionRun:
             rejected=totals.rejected,
             rejects_uri=uri,
         )
-
-
-def _missing_journal(journal: Journal) -> str | None:
-    """Say why *journal* cannot know what an earlier try did, if that is so."""
-    if not journal.durable:
-        return "kept no journal (durable=False, or Airflow before 3.3 without journal_path)"
-    if isinstance(journal, FileJournal) and journal.is_local and journal.first_try > 1 and journal.read_plan() is None:
-        # An object store is one for all workers. A local disk that knows nothing may be another worker's.
-        return (
-            "journal_path has no trace of it on this machine (it ended before it began, or ran elsewhere: use a path "
-            "that all workers share)"
-        )
-    return None
 
 
 def wait_for_batches(

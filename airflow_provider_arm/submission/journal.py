@@ -149,8 +149,10 @@ class NextStep(StrEnum):
     FOLLOW = "follow"
     #: A person has to look.
     BLOCK = "block"
-    #: A new wish, and the old batch is known: send if that batch is finished, else follow it.
+    #: A cleared task, and a repeat changes nothing: send if the old batch is finished, else follow it.
     SEND_IF_FINISHED = "send if finished"
+    #: A cleared task, and a repeat would book twice: send if ARM took nothing of the old batch, else follow it.
+    SEND_IF_UNTAKEN = "send if untaken"
 
 
 def next_step(entry: Entry | None, replay: Replay, generation: int, *, resend_unknown: bool) -> NextStep:
@@ -163,6 +165,8 @@ def next_step(entry: Entry | None, replay: Replay, generation: int, *, resend_un
     if entry is None or entry.state in (ChunkState.PLANNED, ChunkState.REFUSED):
         return NextStep.SEND
     if entry.state is ChunkState.ACCEPTED:
-        return NextStep.FOLLOW if entry.generation == generation else NextStep.SEND_IF_FINISHED
+        if entry.generation == generation:
+            return NextStep.FOLLOW
+        return NextStep.SEND_IF_FINISHED if replay is Replay.SAFE else NextStep.SEND_IF_UNTAKEN
     # SENDING or UNKNOWN: a repeat that changes nothing is the proof that none was needed.
     return NextStep.SEND if replay is Replay.SAFE or resend_unknown else NextStep.BLOCK

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_arm.client.batch_state import BatchState
 from airflow_provider_arm.client.errors import ArmError, ArmUnknownOutcomeError, ArmUnreadableAnswerError, Phase
 from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.submission.errors import BlockedError, PlanChangedError, SentAgainError
@@ -27,14 +28,14 @@ class Sender:
     """How chunks reach ARM, and by which rules.
 
     :param submit: sends records, gives the batchUuid; raises :class:`ArmError`.
-    :param is_finished: whether a batch of an earlier wish is finished; raises :class:`ArmError`.
+    :param look: what a batch of an earlier wish is; raises :class:`ArmError`.
     """
 
     operation: Operation
     journal: Journal
     generation: int
     submit: Callable[[list[dict[str, Any]]], str]
-    is_finished: Callable[[str], bool]
+    look: Callable[[str], BatchState]
     resend_unknown: bool = False
 
     def send_all(self, plan: Plan, chunks: Iterable[tuple[ChunkPlan, list[dict[str, Any]]]]) -> list[str]:
@@ -66,7 +67,7 @@ class Sender:
                 continue
             if index < len(plan.chunks) and entry.sha256 == plan.chunks[index].sha256:
                 continue  # the same records: decided when it is their turn
-            if step is NextStep.BLOCK or not (entry.batch_uuid and self.is_finished(entry.batch_uuid)):
+            if not (entry.batch_uuid and self._leaves_room(step, self.look(entry.batch_uuid))):
                 raise PlanChangedError(_changed("the records"))
         if old != new:
             self.journal.write_plan(new)
@@ -77,28 +78,32 @@ class Sender:
         if entry is None or step is NextStep.SEND:
             return self._submit(chunk, records)
         changed = entry.sha256 != chunk.sha256
-        if step is not NextStep.SEND_IF_FINISHED and changed:
+        if step in (NextStep.FOLLOW, NextStep.BLOCK) and changed:
             raise PlanChangedError(_changed(_rows(chunk)))
         if step is NextStep.BLOCK or not entry.batch_uuid:
             raise BlockedError(_blocked(chunk, entry))
         if step is NextStep.FOLLOW:
             log.info("Chunk %d: already with ARM as batch %s, not sent again", chunk.index + 1, entry.batch_uuid)
             return entry.batch_uuid
-        if self.is_finished(entry.batch_uuid):
-            log.info("Chunk %d: the task was cleared and the batch is finished; sent anew", chunk.index + 1)
+        state = self.look(entry.batch_uuid)
+        if self._leaves_room(step, state):
+            log.info(
+                "Chunk %d: the task was cleared and batch %s is done with; sent anew", chunk.index + 1, entry.batch_uuid
+            )
             return self._submit(chunk, records)
         if changed:
             raise PlanChangedError(_changed(_rows(chunk)))
-        return self._take_over(chunk, entry, entry.batch_uuid)
-
-    def _take_over(self, chunk: ChunkPlan, entry: Entry, batch_uuid: str) -> str:
-        log.info(
-            "Chunk %d: the task was cleared, but batch %s is still in work; it is followed, not sent again",
-            chunk.index + 1,
-            batch_uuid,
-        )
+        why = "ARM has taken it, and a repeat would book twice" if state.finished else "it is still in work"
+        log.info("Chunk %d: the task was cleared, but batch %s is followed: %s", chunk.index + 1, entry.batch_uuid, why)
         self.journal.write(entry.to(ChunkState.ACCEPTED, generation=self.generation))
-        return batch_uuid
+        return entry.batch_uuid
+
+    @staticmethod
+    def _leaves_room(step: NextStep, state: BatchState) -> bool:
+        """Whether a cleared task may send in the place of a batch: it is finished, and a repeat books nothing twice."""
+        if step is NextStep.SEND_IF_FINISHED:
+            return state.finished
+        return step is NextStep.SEND_IF_UNTAKEN and state is BatchState.REJECTED
 
     def _submit(self, chunk: ChunkPlan, records: list[dict[str, Any]]) -> str:
         entry = Entry(chunk.index, chunk.sha256, ChunkState.SENDING, self.generation)

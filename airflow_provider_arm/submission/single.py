@@ -78,8 +78,9 @@ class SingleWrite:
             return self._send()
         if entry.sha256 != self.sha256:
             raise PlanChangedError(self._changed(entry))
-        if step is not NextStep.FOLLOW:
+        if step is NextStep.BLOCK:
             raise BlockedError(self._blocked(entry))
+        # Also after a clear: what ARM answered at once it has taken, and a repeat would book twice.
         log.info("%s: ARM has taken it already, not sent again", self.what)
         return _answer(entry)
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_arm.client.batch_state import BatchState
 from airflow_provider_arm.client.errors import (
     ArmAuthenticationError,
     ArmConfigurationError,
@@ -58,6 +59,8 @@ class Batch:
     keys: frozenset[str]
     generation: int
     finished: bool = False
+    #: ARM took nothing of it: no record had an effect.
+    rejected: bool = False
 
 
 @dataclass(slots=True)
@@ -84,18 +87,21 @@ class FakeArm:
             raise error
         return uuid
 
-    def is_finished(self, uuid: str) -> bool:
+    def look(self, uuid: str) -> BatchState:
         """Look at a batch."""
         self.events.append(("look", uuid))
         if self.down:
             raise ArmUnavailableError("down", phase=Phase.NOT_SENT)
-        return self.batches[uuid].finished
+        batch = self.batches[uuid]
+        if not batch.finished:
+            return BatchState.PENDING
+        return BatchState.REJECTED if batch.rejected else BatchState.SUCCEEDED
 
     def effects(self) -> dict[str, int]:
         """Count how often each document took effect."""
         counted: dict[str, int] = {}
         for batch in self.batches.values():
-            for key in batch.keys:
+            for key in () if batch.rejected else batch.keys:
                 counted[key] = counted.get(key, 0) + 1
         return counted
 
@@ -178,7 +184,7 @@ def send(
     source = ListSource(records)
     plan = make_plan(source, operation, size, "documentNo")
     arm.generation = generation
-    sender = Sender(operation, journal, generation, arm.submit, arm.is_finished, resend)
+    sender = Sender(operation, journal, generation, arm.submit, arm.look, resend)
     return sender.send_all(plan, read_chunks(source, operation, plan))
 
 

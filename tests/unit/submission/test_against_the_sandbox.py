@@ -23,6 +23,7 @@ from .fake_arm import DiskJournal, FakeArm
 from .records import MODELS
 
 if TYPE_CHECKING:
+    from airflow_provider_arm.client.batch_state import BatchState
     from collections.abc import Iterator
 
 PLANNED, _, ACCEPTED, REFUSED, UNKNOWN = ChunkState
@@ -52,10 +53,10 @@ class Task:
         def submit(records: list[dict[str, Any]]) -> str:
             return str(self.client.submit_batch(self.operation.name, records).batch_uuid)
 
-        def finished(uuid: str) -> bool:
-            return self.client.get_batch(uuid).state.finished
+        def look(uuid: str) -> BatchState:
+            return self.client.get_batch(uuid).state
 
-        sender = Sender(self.operation, self.journal, generation, submit, finished, resend)
+        sender = Sender(self.operation, self.journal, generation, submit, look, resend)
         return sender.send_all(plan, read_chunks(self.source, self.operation, plan))
 
     def submits(self) -> list[int]:
@@ -222,3 +223,14 @@ def test_a_cleared_task_waits_for_the_batch_in_work(box):
     [second] = task.attempt(generation=3)
     assert second != first
     assert task.submits() == [2]
+
+
+def test_a_cleared_task_never_posts_its_invoices_again(box):
+    """On the real codes of ARM: followed while it is 202, and once it is 200 because ARM has taken it."""
+    box.behave(batch_delay=60)
+    task = Task(box, "documents", ListSource(documents(2)))
+    [first] = task.attempt()
+    assert task.attempt(generation=1) == [first]
+    box.advance(61)
+    assert task.attempt(generation=2) == [first]
+    assert task.submits() == [1]

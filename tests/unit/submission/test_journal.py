@@ -14,7 +14,7 @@ from airflow_provider_arm.submission.journal import ChunkState, Entry, MemoryJou
 
 SAFE, BY_KEY, NEVER = Replay
 PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN = ChunkState
-SEND, FOLLOW, BLOCK, SEND_IF_FINISHED = NextStep
+SEND, FOLLOW, BLOCK, SEND_IF_FINISHED, SEND_IF_UNTAKEN = NextStep
 
 GENERATION = 3
 SAME, OTHER = GENERATION, GENERATION - 1
@@ -34,7 +34,7 @@ STEPS: dict[tuple[ChunkState | None, int], NextStep | None] = {
     (REFUSED, SAME): SEND,
     (REFUSED, OTHER): SEND,
     (ACCEPTED, SAME): FOLLOW,
-    (ACCEPTED, OTHER): SEND_IF_FINISHED,
+    (ACCEPTED, OTHER): None,
     (SENDING, SAME): None,
     (SENDING, OTHER): None,
     (UNKNOWN, SAME): None,
@@ -50,6 +50,10 @@ OF_UNKNOWN = {
 }
 
 
+#: What follows for a batch that a cleared task finds, by replay class.
+OF_CLEARED = {SAFE: SEND_IF_FINISHED, BY_KEY: SEND_IF_UNTAKEN, NEVER: SEND_IF_UNTAKEN}
+
+
 @pytest.mark.parametrize(
     ("state", "generation", "replay", "resend"),
     list(itertools.product([None, *ChunkState], [SAME, OTHER], Replay, [False, True])),
@@ -57,7 +61,9 @@ OF_UNKNOWN = {
 def test_the_next_step_is_decided_for_every_line(state, generation, replay, resend):
     """Each state, of this wish or an earlier one, for each class of operation, with and without the author's leave."""
     line = None if state is None else entry(state, generation)
-    expected = STEPS[state, generation] or OF_UNKNOWN[replay, resend]
+    expected = STEPS[state, generation]
+    if expected is None:
+        expected = OF_CLEARED[replay] if state is ACCEPTED else OF_UNKNOWN[replay, resend]
     assert next_step(line, replay, GENERATION, resend_unknown=resend) is expected
 
 

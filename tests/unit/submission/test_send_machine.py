@@ -94,6 +94,14 @@ class Submissions(RuleBasedStateMachine):
         for batch in self.arm.batches.values():
             batch.finished = True
 
+    @rule(data=st.data())
+    @precondition(lambda self: any(not batch.finished for batch in self.arm.batches.values()))
+    def arm_rejects_a_batch(self, data: st.DataObject) -> None:
+        """ARM has processed a batch and took nothing of it."""
+        waiting = [batch for batch in self.arm.batches.values() if not batch.finished]
+        batch = data.draw(st.sampled_from(waiting))
+        batch.finished = batch.rejected = True
+
     @rule()
     def clear(self) -> None:
         """A person clears the task: a new wish."""
@@ -119,7 +127,7 @@ class Submissions(RuleBasedStateMachine):
 
     @invariant()
     def no_document_is_doubled(self) -> None:
-        """At most one effect per document and wish, and none while an earlier one is in work or unknown."""
+        """A document goes again only after ARM was seen to have taken nothing of its batch, for a new wish."""
         batches = list(self.arm.batches.values())
         for later in batches[self.checked :]:
             for earlier in batches[: batches.index(later)]:
@@ -129,6 +137,7 @@ class Submissions(RuleBasedStateMachine):
                     assert ("look", earlier.uuid) in self.arm.events, "sent again without a look"
                     assert earlier.uuid in self.journal.uuids, "sent again although nobody knew what became of it"
                     assert earlier.finished, "sent again while in work"
+                    assert earlier.rejected, "sent again although ARM has taken it"
         self.checked = len(batches)
 
     @invariant()
@@ -145,7 +154,7 @@ class Submissions(RuleBasedStateMachine):
 
 Submissions.TestCase.settings = settings(max_examples=300, stateful_step_count=25, deadline=None)
 TestSubmissions = Submissions.TestCase
-TestSubmissions.__doc__ = "In any order of events no document takes effect twice for one wish, or while it is open."
+TestSubmissions.__doc__ = "In any order of events no document takes effect twice."
 
 
 def test_the_machine_can_tell(monkeypatch):
