@@ -309,3 +309,15 @@ def test_resend_is_left_to_the_next_try(arm_sandbox, arm_connection, store, make
         operator.execute(make_context(store, try_number=1, max_tries=1))
     assert len(operator.execute(make_context(store, try_number=2, max_tries=1))["batch_uuids"]) == 1
     assert set(effects(arm_sandbox, "documents").values()) == {1}
+
+
+def test_a_clear_never_posts_invoices_again(arm_sandbox, arm_connection, store, make_context):
+    """A finished submission of documents that somebody clears gives its batches, and ARM hears nothing new."""
+    operator = submit(resource="documents", records=documents(20), chunk_size=10, wait_for_completion=True)
+    first = operator.execute(make_context(store, try_number=1, max_tries=0))
+    assert first["accepted"] == 20
+    for clears in (1, 2):
+        again = operator.execute(make_context(store, try_number=1 + clears, max_tries=clears))
+        assert again == first
+    assert len(sent(arm_sandbox)) == 2
+    assert set(effects(arm_sandbox, "documents").values()) == {1}
