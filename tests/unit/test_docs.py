@@ -59,3 +59,14 @@ def test_every_option_of_the_command_is_on_the_page():
 
     options = [name for action in _parser()._actions for name in action.option_strings if name.startswith("--")]
     assert [name for name in options if name not in SANDBOX and name != "--help"] == []
+
+
+def test_every_test_that_the_failure_model_names_exists():
+    """Each promise on the page of the failure model is held by a test of that name."""
+    page = (DOCS / "failure-model.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+|Test\w+)`", page))
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in DOCS.parent.joinpath("tests").rglob("test_*.py"))
+    assert len(named) > 15
+    assert [
+        name for name in sorted(named) if not re.search(rf"(def|class) {name}\b|^{name}\b", tests, re.MULTILINE)
+    ] == []
