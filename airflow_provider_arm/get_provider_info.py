@@ -21,16 +21,7 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             }
         ],
-        "operators": [
-            {
-                "integration-name": "ARM",
-                "python-modules": [
-                    "airflow_provider_arm.operators.ar_item",
-                    "airflow_provider_arm.operators.batch",
-                    "airflow_provider_arm.operators.customer",
-                ],
-            }
-        ],
+        "operators": [{"integration-name": "ARM", "python-modules": OPERATOR_MODULES}],
         "sensors": [{"integration-name": "ARM", "python-modules": ["airflow_provider_arm.sensors.batch"]}],
         "hooks": [{"integration-name": "ARM", "python-modules": ["airflow_provider_arm.hooks.arm"]}],
         "triggers": [{"integration-name": "ARM", "python-modules": ["airflow_provider_arm.triggers.batch"]}],
@@ -45,6 +36,15 @@ def get_provider_info() -> dict[str, Any]:
         ],
     }
 
+
+OPERATOR_MODULES = [
+    "airflow_provider_arm.operators.ar_item",
+    "airflow_provider_arm.operators.batch",
+    "airflow_provider_arm.operators.customer",
+    "airflow_provider_arm.operators.document",
+    "airflow_provider_arm.operators.payment",
+    "airflow_provider_arm.operators.posting",
+]
 
 FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": ["schema"],

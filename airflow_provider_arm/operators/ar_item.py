@@ -1,13 +1,15 @@
-"""Export AR items: complete and exact, or failed."""
+"""AR items: exported complete and exact, or changed once."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import airflow_errors
-from airflow_provider_arm.operators.base import ArmBaseOperator
+from airflow_provider_arm.operators.base import ArmBaseOperator, shown
+from airflow_provider_arm.operators.customer import read_record
+from airflow_provider_arm.operators.write import ArmWriteOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,3 +112,36 @@ class ArItemExportOperator(ArmBaseOperator):
             if name in (self.filters or {}):
                 msg = f"filters must not hold {name}: the export decides how it pages"
                 raise ArmConfigurationError(msg)
+
+
+class ArItemUpdateOperator(ArmWriteOperator):
+    """Change details of one AR item, or credit it (``PUT /clients/{clientno}/aritems``).
+
+    The call can create a credit note, and a second call a second one, so none is sent unless ARM certainly did not
+    take the first; see ``ArmWriteOperator``.
+
+    :param changes: the item's ``arItemId`` (its place in the body is assumed) and what is to change, by ARM's field
+        names, as a mapping, as JSON text, or as the address of a ``.json`` file. Templated; its rendered value is not
+        shown. Amounts are ``Decimal`` or whole numbers: their keys are not published, so text would be sent as text.
+    :return: ``{"ar_item_id", "account_no", "status", "result", "warnings"}``; ``status`` and ``result`` are ARM's
+        words, ``warnings`` a list of ``{"field", "message"}`` with personal data masked.
+    :raises ArmFailException: the changes do not fit (nothing was sent), ARM refused them, or nobody knows whether ARM
+        took them.
+    :raises ArmTransientException: ARM certainly did not take them; a retry may help.
+    """
+
+    template_fields: Sequence[str] = (*ArmWriteOperator.template_fields, "changes")
+    personal_fields: ClassVar[Sequence[str]] = ("changes",)
+
+    def __init__(self, *, changes: Mapping[str, Any] | str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.changes = changes
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Change the item."""
+        with self._journalled(context) as journal:
+            record = read_record(shown(self.changes), "changes")
+            wire, answer = self._write_record(
+                context, journal, operation="update_ar_item", record=record, key="arItemId", what="change of AR item"
+            )
+        return {"ar_item_id": wire["arItemId"], **answer}

@@ -114,14 +114,18 @@ def read_record(value: Any, what: str) -> Mapping[str, Any]:
 
 def written(answer: WriteAnswer, record: Mapping[str, Any]) -> dict[str, Any]:
     """Give what an operator returns of a write answer."""
-    from airflow_provider_arm.client.redaction import mask
-
     return {
         "customer_no": answer.customer_no or record.get("customerNo"),
         "account_no": answer.account_no,
         "result": answer.result,
-        "warnings": [
-            {"field": warning.field, "message": mask(warning.message or "", record)}
-            for warning in answer.warnings or []
-        ],
+        "warnings": masked_warnings(answer, record),
     }
+
+
+def masked_warnings(answer: WriteAnswer, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give ARM's remarks on a record that it took, with personal data masked."""
+    from airflow_provider_arm.client.redaction import mask
+
+    return [
+        {"field": warning.field, "message": mask(warning.message or "", record)} for warning in answer.warnings or []
+    ]

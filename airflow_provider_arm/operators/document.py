@@ -1,0 +1,47 @@
+"""Operator for one document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_arm.operators.base import shown
+from airflow_provider_arm.operators.customer import read_record
+from airflow_provider_arm.operators.write import ArmWriteOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.providers.common.compat.sdk import Context
+
+
+class DocumentCreateOperator(ArmWriteOperator):
+    """Create one document, an invoice or credit note (``POST /clients/{clientno}/documents``; the path is assumed).
+
+    ARM processes it at once. What becomes of a second document with the same ``documentNo`` is not documented, so it
+    is never sent again unless ARM certainly did not take it; see ``ArmWriteOperator``.
+
+    :param document: the document by ARM's field names (``documentNo``, ``customerNo``, ...), as a mapping, as JSON
+        text, or as the address of a ``.json`` file that holds one. Templated; its rendered value is not shown. Amounts
+        are ``Decimal``, whole numbers or text, never floats.
+    :return: ``{"document_no", "customer_no", "account_no", "status", "result", "warnings"}``; ``status`` and
+        ``result`` are ARM's words, ``warnings`` a list of ``{"field", "message"}`` with personal data masked.
+    :raises ArmFailException: the document does not fit (nothing was sent), ARM refused it, or nobody knows whether
+        ARM took it.
+    :raises ArmTransientException: ARM certainly did not take it; a retry may help.
+    """
+
+    template_fields: Sequence[str] = (*ArmWriteOperator.template_fields, "document")
+    personal_fields: ClassVar[Sequence[str]] = ("document",)
+
+    def __init__(self, *, document: Mapping[str, Any] | str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.document = document
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Create the document."""
+        with self._journalled(context) as journal:
+            record = read_record(shown(self.document), "document")
+            wire, answer = self._write_record(
+                context, journal, operation="create_document", record=record, key="documentNo", what="document"
+            )
+        return {"document_no": wire["documentNo"], "customer_no": wire["customerNo"], **answer}

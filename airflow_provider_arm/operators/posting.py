@@ -1,0 +1,162 @@
+"""Operator for auto postings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_arm.client.errors import ArmConfigurationError, ArmValidationError
+from airflow_provider_arm.operators.base import NOT_JSON, shown
+from airflow_provider_arm.operators.write import ArmWriteOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_arm.client.models import AutoPostingsAnswer
+    from airflow_provider_arm.submission.source import Source
+
+log = logging.getLogger(__name__)
+
+_OPERATION = "create_auto_postings"
+#: Warnings that the result holds; the log has them all.
+SHOWN_WARNINGS = 20
+
+
+class AutoPostingOperator(ArmWriteOperator):
+    """Post a set of auto postings, all or nothing (``POST /clients/{clientno}/autopostings/{autopostingmethod}``).
+
+    A second call would post a second time, so none is sent unless ARM certainly did not take the first; see
+    ``ArmWriteOperator``. A set that ARM refuses has posted nothing: the task fails, and its log names every posting
+    that is wrong by its place in the set.
+
+    :param method: ARM's name of what is to be posted: the last part of the path. Templated.
+    :param postings: the postings by ARM's field names, as a list or JSON text. Templated; the rendered value is not
+        shown. Amounts are ``Decimal`` or whole numbers: their keys are not published, so text would be sent as text.
+    :param source: address of a ``.jsonl`` or ``.json`` file (local, ``s3://``, ``gs://``, ...). Either this or
+        *postings*. Templated.
+    :param validate_only: let ARM check the set and post nothing; default ``False``. A set of which any posting has
+        ARM's option ``validateOnly`` is a check too. A check is not journalled: it may be repeated.
+    :return: ``{"method", "postings", "validate_only", "status", "result_types", "warnings"}``: how many postings,
+        whether it was a check, ARM's word for the set, how often each ``resultType`` stands in its answer, and the
+        first 20 warnings as ``{"record", "field", "message"}`` with personal data masked.
+    :raises ArmFailException: a posting does not fit (nothing was sent), ARM refused the set, or nobody knows whether
+        ARM took it.
+    :raises ArmTransientException: ARM certainly did not take it; a retry may help.
+    """
+
+    template_fields: Sequence[str] = (*ArmWriteOperator.template_fields, "method", "postings", "source")
+    personal_fields: ClassVar[Sequence[str]] = ("postings",)
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        postings: Sequence[Mapping[str, Any]] | str | None = None,
+        source: str | None = None,
+        validate_only: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.method = method
+        self.postings = postings
+        self.source = source
+        self.validate_only = validate_only
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Post the set, or have it checked."""
+        from airflow_provider_arm.client.booking import only_checks
+        from airflow_provider_arm.client.operations import OPERATIONS
+        from airflow_provider_arm.submission.postings import read_set
+
+        with self._journalled(context) as journal:
+            postings = read_set(open_set(shown(self.postings), self.source), OPERATIONS[_OPERATION])
+            is_check = self.validate_only or only_checks(postings)
+            if is_check:
+                answer = self._send(postings)
+                log.warning("ARM has checked the %d postings; nothing was posted (validateOnly)", len(postings))
+            else:
+                answer = self._write_once(
+                    context,
+                    journal,
+                    operation=_OPERATION,
+                    path={"autopostingmethod": self.method},
+                    record=postings,
+                    what=f"the set of {len(postings)} auto postings ({self.method})",
+                    send=lambda: self._send(postings),
+                )
+        known = {"method": self.method, "postings": len(postings), "validate_only": is_check}
+        return {**known, "status": None, "result_types": {}, "warnings": [], **answer}
+
+    def _send(self, postings: list[dict[str, Any]]) -> dict[str, Any]:
+        try:
+            answer = self.hook.client.create_auto_postings(self.method, postings, validate_only=self.validate_only)
+        except ArmValidationError as error:
+            for issue in error.errors:
+                log.error("Refused: %s", issue)  # noqa: TRY400 - not our traceback but ARM's reasons
+            raise
+        warnings = list_warnings(answer, postings)
+        for warning in warnings:
+            log.warning("Posting %(record)s, %(field)s: %(message)s", warning)
+        return {
+            "status": answer.status,
+            "result_types": count_results(answer),
+            "warnings": warnings[:SHOWN_WARNINGS],
+        }
+
+
+def open_set(postings: Any, source: str | None) -> Source:
+    """Give the postings as a source.
+
+    :raises ArmConfigurationError: both or neither of *postings* and *source*, or one of them cannot be.
+    """
+    from airflow_provider_arm.client import money
+    from airflow_provider_arm.client.models import AutoPosting
+    from airflow_provider_arm.submission.source import FileSource, ListSource
+
+    if (postings is None) == (source is None):
+        msg = "give either postings or source"
+        raise ArmConfigurationError(msg)
+    if source is not None:
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        if source.lower().endswith(".csv"):
+            msg = (
+                "source must end in .jsonl or .json: ARM publishes no fields of a posting by which the columns of a "
+                ".csv could be read"
+            )
+            raise ArmConfigurationError(msg)
+        return FileSource(ObjectStoragePath(source), source, AutoPosting, "autoPostings")
+    if isinstance(postings, str):
+        try:
+            postings = money.decode(postings)
+        except ValueError:
+            msg = f"postings {NOT_JSON}"
+            raise ArmConfigurationError(msg) from None
+    if not isinstance(postings, Sequence) or not all(isinstance(posting, Mapping) for posting in postings):
+        msg = "postings must be a list of mappings of ARM's field names to values"
+        raise ArmConfigurationError(msg)
+    found = ListSource(postings)
+    found.name = "postings"
+    return found
+
+
+def count_results(answer: AutoPostingsAnswer) -> dict[str, int]:
+    """Count ARM's words for the single postings."""
+    from collections import Counter
+
+    from airflow_provider_arm.client.redaction import mask
+
+    return dict(Counter(mask(posting.result_type or posting.status or "") for posting in answer.postings()))
+
+
+def list_warnings(answer: AutoPostingsAnswer, postings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Give ARM's remarks on postings that it took, each with its posting's place from 1."""
+    from airflow_provider_arm.operators.customer import masked_warnings
+
+    return [
+        {"record": place, **warning}
+        for place, posting in enumerate(answer.postings(), 1)
+        # It may quote any of the postings.
+        for warning in masked_warnings(posting, {"postings": postings})
+    ]
