@@ -24,7 +24,7 @@ from airflow_provider_arm.client.errors import (
 from airflow_provider_arm.client.models.base import only_list
 from airflow_provider_arm.client.models.posting import BATCH_REJECTED
 from airflow_provider_arm.client.operations import Replay
-from airflow_provider_arm.client.redaction import mask
+from airflow_provider_arm.client.redaction import Mask, mask
 from airflow_provider_arm.client.retry import parse_retry_after
 
 if TYPE_CHECKING:
@@ -183,14 +183,13 @@ def field_issues(body: Mapping[str, Any], record: Any = None) -> list[FieldIssue
 
     Those of a record carry its place: ``record 2, ArItemId``.
     """
-    issues = [FieldIssue(field, mask(message, record)) for field, message in _errors(body)]
+    masked = Mask(record)
+    issues = [FieldIssue(field, masked(message)) for field, message in _errors(body)]
     for place, member in _members(body):
         own = _errors(member)
         if not own and str(member.get("status")).upper() == _FAILED and not _only_with_the_set(member):
             own = [("", str(member.get("message") or "ARM gave no reason"))]
-        issues += [
-            FieldIssue(f"record {place}, {field}".removesuffix(", "), mask(message, record)) for field, message in own
-        ]
+        issues += [FieldIssue(f"record {place}, {field}".removesuffix(", "), masked(message)) for field, message in own]
     return issues
 
 

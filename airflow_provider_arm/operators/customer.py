@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_arm.client.models import WriteAnswer
+    from airflow_provider_arm.client.redaction import Mask
 
 
 class CustomerUpsertOperator(ArmBaseOperator):
@@ -114,18 +115,16 @@ def read_record(value: Any, what: str) -> Mapping[str, Any]:
 
 def written(answer: WriteAnswer, record: Mapping[str, Any]) -> dict[str, Any]:
     """Give what an operator returns of a write answer."""
+    from airflow_provider_arm.client.redaction import Mask
+
     return {
         "customer_no": answer.customer_no or record.get("customerNo"),
         "account_no": answer.account_no,
         "result": answer.result,
-        "warnings": masked_warnings(answer, record),
+        "warnings": masked_warnings(answer, Mask(record)),
     }
 
 
-def masked_warnings(answer: WriteAnswer, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def masked_warnings(answer: WriteAnswer, mask: Mask) -> list[dict[str, Any]]:
     """Give ARM's remarks on a record that it took, with personal data masked."""
-    from airflow_provider_arm.client.redaction import mask
-
-    return [
-        {"field": warning.field, "message": mask(warning.message or "", record)} for warning in answer.warnings or []
-    ]
+    return [{"field": warning.field, "message": mask(warning.message or "")} for warning in answer.warnings or []]

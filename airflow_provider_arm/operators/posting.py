@@ -152,11 +152,12 @@ def count_results(answer: AutoPostingsAnswer) -> dict[str, int]:
 
 def list_warnings(answer: AutoPostingsAnswer, postings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Give ARM's remarks on postings that it took, each with its posting's place from 1."""
+    from airflow_provider_arm.client.redaction import Mask
     from airflow_provider_arm.operators.customer import masked_warnings
 
+    mask = Mask(postings)  # a remark may quote any of the postings
     return [
         {"record": place, **warning}
         for place, posting in enumerate(answer.postings(), 1)
-        # It may quote any of the postings.
-        for warning in masked_warnings(posting, {"postings": postings})
+        for warning in masked_warnings(posting, mask)
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.operations import OPERATIONS
+from airflow_provider_arm.client.redaction import Mask
 from airflow_provider_arm.operators.customer import masked_warnings
 from airflow_provider_arm.operators.unknown import may_resend, refuse_blind_try
 from airflow_provider_arm.submission.single import SingleWrite, fingerprint
@@ -59,5 +60,5 @@ def in_short(answer: WriteAnswer | None, record: Mapping[str, Any]) -> dict[str,
         "account_no": answer.account_no,
         "status": answer.status,
         "result": answer.result,
-        "warnings": masked_warnings(answer, record),
+        "warnings": masked_warnings(answer, Mask(record)),
     }
