@@ -1,0 +1,67 @@
+"""SIGKILL at every named point and at random moments: nothing lost, nothing doubled, by the sandbox's ledger."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_arm.sandbox import ArmSandbox
+from tests.crash.points import DEFERRED_ONLY, POINTS
+from tests.crash.trials import RANDOM, Trial, Zygote, run_trial
+
+
+@pytest.fixture(scope="module")
+def box():
+    """Give a sandbox that outlives the processes that are killed."""
+    with ArmSandbox(ar_items=1) as box:
+        yield box
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    """Give the process that forks those that are killed."""
+    with Zygote() as zygote:
+        yield zygote
+
+
+def check(trial, verdict):
+    """Hold a trial to the promise."""
+    assert verdict.wrong == []
+    assert (verdict.lost, verdict.doubled) == (0, 0)
+    assert verdict.repeated <= len(trial.died_at)
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+@pytest.mark.parametrize("resource", ["customers", "documents"])
+def test_undisturbed_every_record_takes_effect_once(box, zygote, tmp_path, resource, deferred):
+    """Without a kill the harness itself finds nothing lost, doubled, repeated or blocked."""
+    trial = Trial(resource, deferred, [], seed=0)
+    verdict = run_trial(trial, zygote, box, tmp_path / "trial")
+    check(trial, verdict)
+    assert (verdict.repeated, verdict.blocked) == (0, None)
+
+
+def test_the_ledger_shows_what_a_blind_resend_would_do(box, zygote, tmp_path):
+    """The judge is not blind: where the author lets documents be sent again, the second booking is counted."""
+    kills = ["ARM took it, answer not read"]
+    trial = Trial("documents", deferred=False, kills=kills, seed=0, on_unknown_outcome="resend")
+    assert run_trial(trial, zygote, box, tmp_path / "trial").doubled > 0
+
+
+@pytest.mark.parametrize(("seed", "point"), list(enumerate(POINTS)))
+def test_a_kill_at_a_named_point_loses_and_doubles_nothing(box, zygote, tmp_path, seed, point):
+    """The process dies there, and its successor at a random moment; customers always come through."""
+    for resource in ("customers", "documents"):
+        deferred = point in DEFERRED_ONLY or seed % 2 == 1
+        trial = Trial(resource, deferred, [point, RANDOM], seed=seed)
+        verdict = run_trial(trial, zygote, box, tmp_path / resource)
+        assert trial.died_at[:1] == [point]
+        check(trial, verdict)
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+@pytest.mark.parametrize("resource", ["customers", "documents"])
+def test_kills_at_random_moments_lose_and_double_nothing(box, zygote, tmp_path, resource, deferred):
+    """Three processes in a row die at any moment."""
+    for seed in (1, 2):
+        trial = Trial(resource, deferred, [RANDOM] * 3, seed=seed)
+        check(trial, run_trial(trial, zygote, box, tmp_path / str(seed)))
