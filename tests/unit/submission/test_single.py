@@ -213,6 +213,15 @@ def test_a_clear_never_books_again_what_arm_has_taken(arm, journal, operation, c
     assert arm.effects() == {"1": 1}
 
 
+def test_a_clear_sends_anew_what_may_be_repeated(arm, journal, caplog):
+    """Where a repeat changes nothing, a clear is a wish for a new run."""
+    caplog.set_level(logging.INFO, "airflow_provider_arm")
+    for generation in (0, 1, 1):
+        assert write(arm, journal, operation=SAFE, generation=generation) == ANSWER
+    assert "the task was cleared and ARM has taken it before; sent anew" in caplog.text
+    assert len(arm.submits()) == 2
+
+
 @pytest.mark.parametrize("ending", [None, "answer lost", "killed before"])
 @pytest.mark.parametrize("resend", [False, True])
 @pytest.mark.parametrize("generation", [0, 1])
