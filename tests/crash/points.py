@@ -1,4 +1,4 @@
-"""The named points at which a process is killed, and how each is reached in a process that runs our own code."""
+"""The named points at which a process is killed or stopped, and how each is reached in a process that runs our code."""
 
 from __future__ import annotations
 
@@ -43,10 +43,14 @@ _LINES = {"plan": "plan's line", "sending": "SENDING line", "accepted": "ACCEPTE
 
 
 class Killer:
-    """Kills its own process when a point is passed for the *nth* time."""
+    """Kills its own process when a point is passed for the *nth* time.
 
-    def __init__(self, point: str | None, nth: int, ledger_url: str) -> None:
+    :param signal_name: ``SIGKILL``, or ``SIGSTOP`` for a process that stands still and then goes on.
+    """
+
+    def __init__(self, point: str | None, nth: int, ledger_url: str, signal_name: str = "SIGKILL") -> None:
         self._point, self._nth, self._ledger_url = point, nth, ledger_url
+        self._signal = signal.Signals[signal_name]
         self._writing: str | None = None
 
     def aims_at(self, point: str) -> bool:
@@ -59,7 +63,11 @@ class Killer:
     def passes(self, point: str) -> None:
         """Die here, if this is the one."""
         if self.aims_at(point):
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.strike()
+
+    def strike(self) -> None:
+        """Die, or stand still until somebody lets the process go on."""
+        os.kill(os.getpid(), self._signal)
 
     def arm(self) -> None:
         """Put the points around our own functions and those of the standard library's HTTP client."""
@@ -102,8 +110,9 @@ class Killer:
         def torn(descriptor: int) -> None:
             state = os.fstat(descriptor)
             if stat.S_ISREG(state.st_mode) and self.aims_at(f"{self._writing} half written"):
-                os.ftruncate(descriptor, state.st_size // 2)
-                os.kill(os.getpid(), signal.SIGKILL)
+                if self._signal == signal.SIGKILL:
+                    os.ftruncate(descriptor, state.st_size // 2)
+                self.strike()
             sync(descriptor)
 
         JournalFolder.put, os.fsync = put_line, torn
@@ -135,7 +144,7 @@ class Killer:
                 if self.aims_at("ARM took it, answer not read"):
                     while self._taken() == self_.taken_before:
                         pass
-                    os.kill(os.getpid(), signal.SIGKILL)
+                    self.strike()
             return response(self_)
 
         connection.putrequest, connection.endheaders, connection.getresponse = put_request, end_headers, get_response

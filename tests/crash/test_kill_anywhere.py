@@ -1,12 +1,12 @@
-"""SIGKILL at every named point and at random moments: nothing lost, nothing doubled, by the sandbox's ledger."""
+"""SIGKILL or SIGSTOP at every named point, SIGKILL at random moments: the ledger shows nothing lost or doubled."""
 
 from __future__ import annotations
 
 import pytest
 
 from airflow_provider_arm.sandbox import ArmSandbox
-from tests.crash.points import DEFERRED_ONLY, POINTS
-from tests.crash.trials import RANDOM, Trial, Zygote, run_trial
+from tests.crash.points import DEFERRED_ONLY, EVERYWHERE, POINTS
+from tests.crash.trials import RANDOM, Trial, Zygote, run_past, run_trial
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +19,13 @@ def box():
 @pytest.fixture(scope="module")
 def zygote():
     """Give the process that forks those that are killed."""
+    with Zygote() as zygote:
+        yield zygote
+
+
+@pytest.fixture(scope="module")
+def other():
+    """Give another such process, for a runner beside the first."""
     with Zygote() as zygote:
         yield zygote
 
@@ -65,3 +72,20 @@ def test_kills_at_random_moments_lose_and_double_nothing(box, zygote, tmp_path, 
     for seed in (1, 2):
         trial = Trial(resource, deferred, [RANDOM] * 3, seed=seed)
         check(trial, run_trial(trial, zygote, box, tmp_path / str(seed)))
+
+
+#: Where a process that stands still has not yet decided that it may send.
+UNDECIDED = EVERYWHERE[1:8]
+
+
+@pytest.mark.parametrize(("seed", "point"), list(enumerate(EVERYWHERE[: EVERYWHERE.index("while waiting")])))
+def test_a_try_that_airflow_takes_for_dead_sends_nothing_once_it_is_passed(box, zygote, other, tmp_path, seed, point):
+    """The first try stands still, the second runs past it, the first goes on: each chunk reaches ARM once."""
+    for resource in ("customers", "documents"):
+        trial = Trial(resource, deferred=False, kills=[point], seed=seed)
+        verdict, first = run_past(trial, (zygote, other), box, tmp_path / resource)
+        check(trial, verdict)
+        if point in UNDECIDED:
+            assert first["end"] == "failed"
+            assert "in use by another runner" in first["message"]
+            assert verdict.repeated == 0

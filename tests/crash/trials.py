@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 from tests.crash.points import PER_CHUNK
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_arm.sandbox import ArmSandbox
 
 ROOT = Path(__file__).parents[2]
@@ -53,16 +55,23 @@ class Zygote:
         self._process.wait(30)
         self._answers.close()
 
-    def run(self, job: dict[str, Any], dice: random.Random | None) -> dict[str, Any] | None:
+    def run(
+        self, job: dict[str, Any], dice: random.Random | None = None, meanwhile: Callable[[], Any] | None = None
+    ) -> dict[str, Any] | None:
         """Run a job in a child; ``None`` if it was killed.
 
         :param dice: kill it at a moment that these choose.
+        :param meanwhile: done while the child stands still, if it does; then the child goes on.
         """
         span = self._longest.get(job["part"], 0.3)
         result = Path(job["result"])
         result.unlink(missing_ok=True)
         self._process.stdin.write(json.dumps({**job, "delay": dice.uniform(0, span) if dice else None}) + "\n")
         answer = json.loads(self._answers.readline())
+        if "stopped" in answer:
+            meanwhile()
+            os.kill(answer["stopped"], signal.SIGCONT)
+            answer = json.loads(self._answers.readline())
         if answer["signal"] == signal.SIGKILL:
             return None
         if job["point"] is None and dice is None:
@@ -131,34 +140,62 @@ class Verdict:
 
 def run_trial(trial: Trial, zygote: Zygote, box: ArmSandbox, folder: Path) -> Verdict:
     """Start the task again after each kill until it is done or blocked; then ask the ledger."""
-    box.reset()
-    box.behave(batch_delay=0.02)
-    folder.mkdir()
-    source = folder / f"{trial.resource}.jsonl"
-    source.write_text("".join(json.dumps(record) + "\n" for record in trial.records()), encoding="utf-8")
-    end = _until_it_ends(trial, zygote, box, folder, source)
+    _prepare(trial, box, folder)
+    end = _until_it_ends(trial, zygote, box, folder)
     box.advance(3600)
     return _judge(trial, end, box, folder)
 
 
-def _until_it_ends(trial: Trial, zygote: Zygote, box: ArmSandbox, folder: Path, source: Path) -> dict[str, Any]:
+def run_past(trial: Trial, zygotes: tuple[Zygote, Zygote], box: ArmSandbox, folder: Path) -> tuple[Verdict, Any]:
+    """Let the first try stand still at the trial's first point while the second runs to its end; then both go on.
+
+    A third try follows, as when a person clears what was blocked; gives what the ledger says, and how the first ended.
+    """
+    _prepare(trial, box, folder)
+    (point,) = trial.kills
+    trial.kills, trial.died_at = [], [point]
+    job = _job(trial, box, folder, point, random.Random(trial.seed), try_number=1)
+    first = zygotes[0].run(
+        {**job, "signal": "SIGSTOP", "result": str(folder / "first.json")},
+        meanwhile=lambda: _until_it_ends(trial, zygotes[1], box, folder, try_number=2),
+    )
+    end = _until_it_ends(trial, zygotes[1], box, folder, try_number=3)
+    box.advance(3600)
+    return _judge(trial, end, box, folder), first
+
+
+def _prepare(trial: Trial, box: ArmSandbox, folder: Path) -> None:
+    box.reset()
+    box.behave(batch_delay=0.02)
+    folder.mkdir()
+    lines = "".join(json.dumps(record) + "\n" for record in trial.records())
+    (folder / "source.jsonl").write_text(lines, encoding="utf-8")
+
+
+def _job(
+    trial: Trial, box: ArmSandbox, folder: Path, kill: str | None, dice: random.Random, try_number: int
+) -> dict[str, Any]:
+    return {
+        "part": "execute",
+        "point": None if kill == RANDOM else kill,
+        "nth": dice.choice([1, (trial.chunks + 1) // 2, trial.chunks]) if kill in PER_CHUNK else 1,
+        "signal": "SIGKILL",
+        "connection": box.connection(),
+        "ledger_url": f"{box.url}/__sandbox__/ledger",
+        "operator": _operator(trial, folder),
+        "ti": _task_instance(try_number),
+        "log": str(folder / "log.txt"),
+        "result": str(folder / "result.json"),
+    }
+
+
+def _until_it_ends(trial: Trial, zygote: Zygote, box: ArmSandbox, folder: Path, try_number: int = 1) -> dict[str, Any]:
     dice = random.Random(trial.seed)
     kills = list(trial.kills)
-    part, more, try_number = "execute", {}, 1
+    part, more = "execute", {}
     while try_number <= MAX_TRIES:
         kill = kills[0] if kills else None
-        job = {
-            "part": part,
-            **more,
-            "point": None if kill == RANDOM else kill,
-            "nth": dice.choice([1, (trial.chunks + 1) // 2, trial.chunks]) if kill in PER_CHUNK else 1,
-            "connection": box.connection(),
-            "ledger_url": f"{box.url}/__sandbox__/ledger",
-            "operator": _operator(trial, folder, source),
-            "ti": _task_instance(try_number),
-            "log": str(folder / "log.txt"),
-            "result": str(folder / "result.json"),
-        }
+        job = {**_job(trial, box, folder, kill, dice, try_number), "part": part, **more}
         end = zygote.run(job, dice if kill == RANDOM else None)
         if end is None:
             trial.died_at.append(kills.pop(0))
@@ -175,10 +212,10 @@ def _until_it_ends(trial: Trial, zygote: Zygote, box: ArmSandbox, folder: Path, 
     return {"end": "out of tries", "message": str(end)}
 
 
-def _operator(trial: Trial, folder: Path, source: Path) -> dict[str, Any]:
+def _operator(trial: Trial, folder: Path) -> dict[str, Any]:
     return {
         "resource": trial.resource,
-        "source": str(source),
+        "source": str(folder / "source.jsonl"),
         "chunk_size": trial.size,
         "wait_for_completion": True,
         "deferrable": trial.deferred,

@@ -1,7 +1,7 @@
 """A process that has imported everything and forks one child per attempt, which may be killed at any moment.
 
 It reads a job per line from its input. Its argument is a descriptor, to which it writes a line for each: the signal
-that ended the child, and how long it ran.
+that ended the child, and how long it ran. A line before that tells of a child that stands still.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class TaskInstance(SimpleNamespace):
 def attempt(job: dict[str, Any]) -> dict[str, Any]:
     """Run one process's part of a task: ``execute``, the trigger, or ``execute_complete``."""
     os.environ["AIRFLOW_CONN_ARM_DEFAULT"] = json.dumps(job["connection"])
-    killer = Killer(job["point"], job["nth"], job["ledger_url"])
+    killer = Killer(job["point"], job["nth"], job["ledger_url"], job["signal"])
     killer.arm()
     ti = TaskInstance(killer=killer, **job["ti"])
     try:
@@ -95,7 +95,8 @@ def main() -> None:
                 os._exit(0)
         if job["delay"] is not None and signal.sigtimedwait({signal.SIGCHLD}, job["delay"]) is None:
             os.kill(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)
+        while os.WIFSTOPPED(status := os.waitpid(pid, os.WUNTRACED)[1]):
+            answers.write(json.dumps({"stopped": pid}) + "\n")
         signal.sigtimedwait({signal.SIGCHLD}, 0)  # taken, so that the next wait does not meet it
         ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         answers.write(json.dumps({"signal": ended_by, "seconds": time.monotonic() - began}) + "\n")
