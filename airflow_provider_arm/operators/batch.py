@@ -144,8 +144,11 @@ class BatchSubmitOperator(ArmBaseOperator):
         with airflow_errors():
             check_event(event)
             run = self._run()
-            # dag.test() drops the arguments of a deferral and keeps only the event.
-            uuids = as_batch_uuids(batch_uuids or context["ti"].xcom_pull(task_ids=self.task_id, key="batch_uuids"))
+            if batch_uuids is None:
+                # dag.test() drops the arguments of a deferral and keeps only the event.
+                ti = context["ti"]
+                batch_uuids = ti.xcom_pull(task_ids=self.task_id, key="batch_uuids", map_indexes=ti.map_index)
+            uuids = as_batch_uuids(batch_uuids)
             records = run.plan.records if submitted is None else submitted
             return self._finish(run, uuids, run.look(uuids), records)
 
@@ -213,8 +216,8 @@ def as_batch_uuids(value: Any) -> list[str]:
         value = value.get("batch_uuids")
     if isinstance(value, str):
         value = [value]
-    uuids = list(dict.fromkeys(value)) if isinstance(value, list | tuple) else []
+    uuids = list(value) if isinstance(value, list | tuple) else []
     if not uuids or not all(isinstance(uuid, str) and uuid.strip() for uuid in uuids):
         msg = "batch_uuid must be a batchUuid, a list of them, or what BatchSubmitOperator returned"
         raise ArmConfigurationError(msg)
-    return uuids
+    return list(dict.fromkeys(uuids))

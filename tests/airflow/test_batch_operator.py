@@ -292,7 +292,7 @@ def test_batch_uuids_are_read_from_every_form(value):
     assert as_batch_uuids(value) == ["u1"]
 
 
-@pytest.mark.parametrize("value", [None, "", [], {}, [1], {"batch_uuids": []}, " "])
+@pytest.mark.parametrize("value", [None, "", [], {}, [1], [["u1"]], {"batch_uuids": []}, " "])
 def test_no_batch_uuid_is_told(value):
     """Nothing to wait for is an error, not an endless or empty wait."""
     from airflow_provider_arm.client import ArmConfigurationError
