@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
+from airflow.sdk import DAG
 
 from airflow_provider_arm.exceptions import ArmFailException
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
@@ -225,3 +227,30 @@ def test_the_files_hold_no_record(arm_sandbox, arm_connection, a_try, tmp_path):
 def test_journal_path_is_a_template():
     """A DAG may take it from a variable."""
     assert "journal_path" in BatchSubmitOperator.template_fields
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_mapped_task_and_its_retry_in_a_real_airflow(
+    run_dag, arm_sandbox, arm_connection, tmp_path, monkeypatch, deferrable
+):
+    """Airflow's own task instances find their journals, one per map index, by a templated path, on any version."""
+    from airflow_provider_arm.client import retry
+
+    monkeypatch.setattr(retry.SystemClock, "sleep", lambda *_: None)
+    arm_sandbox.fault({"match": POSTS, "do": "status", "status": 429, "nth": 2, "times": 5})
+    with DAG(f"arm_journal_path_{deferrable}".lower(), schedule=None) as dag:
+        BatchSubmitOperator.partial(
+            task_id="submit",
+            resource="documents",
+            chunk_size=1,
+            wait_for_completion=True,
+            deferrable=deferrable,
+            poll_interval=0.1,
+            journal_path=f"{tmp_path}/{{{{ ds_nodash | default('manual') }}}}",
+            retries=1,
+            retry_delay=timedelta(0),
+        ).expand(records=[documents(4)[:2], documents(4)[2:]])
+    assert str(run_dag(dag).state) == "success"
+    assert effects(arm_sandbox) == [1] * 4
+    assert len(posts(arm_sandbox)) == 4 + 5
+    assert sorted(path.parent.name for path in tmp_path.rglob("runners")) == ["0", "1"]
