@@ -23,8 +23,9 @@ from .fake_arm import DiskJournal, FakeArm
 from .records import MODELS
 
 if TYPE_CHECKING:
-    from airflow_provider_arm.client.batch_state import BatchState
     from collections.abc import Iterator
+
+    from airflow_provider_arm.client.batch_state import BatchState
 
 PLANNED, _, ACCEPTED, REFUSED, UNKNOWN = ChunkState
 BATCHES = {"method": "POST", "path": "*/batches"}
