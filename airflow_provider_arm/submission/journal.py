@@ -155,6 +155,14 @@ class NextStep(StrEnum):
     SEND_IF_UNTAKEN = "send if untaken"
 
 
+def may_be_booked(entry: Entry, replay: Replay) -> bool:
+    """Whether the line's content may stand in ARM without anybody knowing, where a repeat would book it twice.
+
+    Leave to send that again (``on_unknown_outcome="resend"``) is no leave to send something else in its place.
+    """
+    return entry.state in (ChunkState.SENDING, ChunkState.UNKNOWN) and replay is not Replay.SAFE
+
+
 def next_step(entry: Entry | None, replay: Replay, generation: int, *, resend_unknown: bool) -> NextStep:
     """Decide what to do with a chunk.
 

@@ -10,7 +10,15 @@ from airflow_provider_arm.client.batch_state import BatchState
 from airflow_provider_arm.client.errors import ArmError, ArmUnknownOutcomeError, ArmUnreadableAnswerError, Phase
 from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.submission.errors import BlockedError, PlanChangedError, SentAgainError
-from airflow_provider_arm.submission.journal import ChunkState, Entry, Journal, NextStep, PlanEntry, next_step
+from airflow_provider_arm.submission.journal import (
+    ChunkState,
+    Entry,
+    Journal,
+    NextStep,
+    PlanEntry,
+    may_be_booked,
+    next_step,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,7 +71,7 @@ class Sender:
         for index in range(old.chunks if old is not None and old.sha256 != plan.sha256 else 0):
             entry = self.journal.read(index)
             step = next_step(entry, self.operation.replay, self.generation, resend_unknown=self.resend_unknown)
-            if entry is None or step is NextStep.SEND:
+            if entry is None or (step is NextStep.SEND and not may_be_booked(entry, self.operation.replay)):
                 continue
             if index < len(plan.chunks) and entry.sha256 == plan.chunks[index].sha256:
                 continue  # the same records: decided when it is their turn
@@ -75,10 +83,10 @@ class Sender:
     def _send_one(self, chunk: ChunkPlan, records: list[dict[str, Any]]) -> str:
         entry = self.journal.read(chunk.index)
         step = next_step(entry, self.operation.replay, self.generation, resend_unknown=self.resend_unknown)
-        if entry is None or step is NextStep.SEND:
+        changed = entry is not None and entry.sha256 != chunk.sha256
+        if entry is None or (step is NextStep.SEND and not (changed and may_be_booked(entry, self.operation.replay))):
             return self._submit(chunk, records)
-        changed = entry.sha256 != chunk.sha256
-        if step in (NextStep.FOLLOW, NextStep.BLOCK) and changed:
+        if step in (NextStep.SEND, NextStep.FOLLOW, NextStep.BLOCK) and changed:
             raise PlanChangedError(_changed(_rows(chunk)))
         if step is NextStep.BLOCK or not entry.batch_uuid:
             raise BlockedError(_blocked(chunk, entry))

@@ -17,7 +17,15 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmError, FieldIssue, InvalidRecordError
 from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.submission.errors import BlockedError, PlanChangedError, SentAgainError
-from airflow_provider_arm.submission.journal import ChunkState, Entry, Journal, NextStep, PlanEntry, next_step
+from airflow_provider_arm.submission.journal import (
+    ChunkState,
+    Entry,
+    Journal,
+    NextStep,
+    PlanEntry,
+    may_be_booked,
+    next_step,
+)
 from airflow_provider_arm.submission.send import state_after
 
 if TYPE_CHECKING:
@@ -71,25 +79,19 @@ class SingleWrite:
         """
         entry = self.journal.read(_INDEX)
         step = self._step(entry)
-        if entry is None or (step is NextStep.SEND and not self._opens_other_content(entry)):
+        changed = entry is not None and entry.sha256 != self.sha256
+        if entry is None or (step is NextStep.SEND and not (changed and may_be_booked(entry, self.operation.replay))):
             return self._send()
         if step is NextStep.SEND_IF_FINISHED:
             log.info("%s: the task was cleared and ARM has taken it before; sent anew", self.what)
             return self._send()
-        if entry.sha256 != self.sha256:
+        if changed:
             raise PlanChangedError(self._changed(entry))
         if step is NextStep.BLOCK:
             raise BlockedError(self._blocked(entry))
         # Also after a clear: what ARM answered at once it has taken, and a repeat would book twice.
         log.info("%s: ARM has taken it already, not sent again", self.what)
         return _answer(entry)
-
-    def _opens_other_content(self, entry: Entry) -> bool:
-        """Whether the earlier content may have been booked too: leave to send that again is no leave for this."""
-        open_still = (
-            entry.state in (ChunkState.SENDING, ChunkState.UNKNOWN) and self.operation.replay is not Replay.SAFE
-        )
-        return open_still and entry.sha256 != self.sha256
 
     def _step(self, entry: Entry | None) -> NextStep:
         return next_step(entry, self.operation.replay, self.generation, resend_unknown=self.resend_unknown)

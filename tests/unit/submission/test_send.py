@@ -356,6 +356,19 @@ def test_a_clear_with_moved_records_doubles_none_that_is_open(arm, journal, reco
     assert isinstance(result, BlockedError | PlanChangedError)
 
 
+@pytest.mark.parametrize("ending", ["answer lost", "killed after"])
+@pytest.mark.parametrize("records", [THREE[1:], [THREE[1], THREE[0], THREE[2]], [document(9), *THREE]])
+def test_leave_to_send_again_is_no_leave_for_something_else(arm, journal, records, ending):
+    """With the author's leave an unknown chunk goes again as it was; moved into another chunk it does not."""
+    arm.endings = [None, ending]
+    attempt(arm, journal, THREE)
+    for batch in arm.batches.values():
+        batch.finished = batch.rejected = "2" not in batch.keys
+    assert isinstance(attempt(arm, journal, records, generation=1, resend=True), PlanChangedError)
+    assert arm.effects() == {"2": 1}
+    assert len(send(arm, journal, THREE, generation=1, resend=True)) == 3
+
+
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_a_clear_with_another_chunk_size_doubles_none_that_is_open(arm, journal, size):
     """Cut otherwise, the same records are still in flight."""
