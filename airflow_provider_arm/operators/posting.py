@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmValidationError
-from airflow_provider_arm.operators.base import NOT_JSON, shown
+from airflow_provider_arm.operators.base import shown
 from airflow_provider_arm.operators.write import ArmWriteOperator
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_arm.client.models import AutoPostingsAnswer
@@ -110,9 +111,9 @@ def open_set(postings: Any, source: str | None) -> Source:
 
     :raises ArmConfigurationError: both or neither of *postings* and *source*, or one of them cannot be.
     """
-    from airflow_provider_arm.client import money
     from airflow_provider_arm.client.models import AutoPosting
-    from airflow_provider_arm.submission.source import FileSource, ListSource
+    from airflow_provider_arm.operators.rejects import open_list
+    from airflow_provider_arm.submission.source import FileSource
 
     if (postings is None) == (source is None):
         msg = "give either postings or source"
@@ -127,18 +128,7 @@ def open_set(postings: Any, source: str | None) -> Source:
             )
             raise ArmConfigurationError(msg)
         return FileSource(ObjectStoragePath(source), source, AutoPosting, "autoPostings")
-    if isinstance(postings, str):
-        try:
-            postings = money.decode(postings)
-        except ValueError:
-            msg = f"postings {NOT_JSON}"
-            raise ArmConfigurationError(msg) from None
-    if not isinstance(postings, Sequence) or not all(isinstance(posting, Mapping) for posting in postings):
-        msg = "postings must be a list of mappings of ARM's field names to values"
-        raise ArmConfigurationError(msg)
-    found = ListSource(postings)
-    found.name = "postings"
-    return found
+    return open_list(postings, "postings")
 
 
 def count_results(answer: AutoPostingsAnswer) -> dict[str, int]:

@@ -13,7 +13,6 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import OPERATIONS, Operation
 from airflow_provider_arm.files import whole_file
 from airflow_provider_arm.operators.base import NOT_JSON
-from airflow_provider_arm.submission.errors import SourceError
 from airflow_provider_arm.submission.outcome import Batches, Reject, find_rejects, name_rejects
 from airflow_provider_arm.submission.resources import find_operation
 from airflow_provider_arm.submission.source import FileSource, ListSource, Source
@@ -75,16 +74,25 @@ def open_source(records: Any, source: str | None, operation: Operation, key: str
             msg = f"{operation.name} has no model"
             raise ArmConfigurationError(msg)
         return FileSource(ObjectStoragePath(source), source, operation.record, key)
-    if isinstance(records, str):
+    return open_list(records, "records")
+
+
+def open_list(value: Any, what: str) -> Source:
+    """Give the records of an operator's argument, a list or JSON text of one, as a source.
+
+    :param what: the argument's name.
+    :raises ArmConfigurationError: it is neither.
+    """
+    if isinstance(value, str):
         try:
-            records = money.decode(records)
+            value = money.decode(value)
         except ValueError:
-            msg = f"records {NOT_JSON}"
+            msg = f"{what} {NOT_JSON}"
             raise ArmConfigurationError(msg) from None
-    if not isinstance(records, Sequence) or not all(isinstance(record, Mapping) for record in records):
-        msg = "records must be a list of mappings"
-        raise SourceError(msg)
-    return ListSource(records)
+    if not isinstance(value, Sequence) or not all(isinstance(record, Mapping) for record in value):
+        msg = f"{what} must be a list of mappings of ARM's field names to values"
+        raise ArmConfigurationError(msg)
+    return ListSource(value, what)
 
 
 def find_again(submitted: Any, batches: Batches) -> Iterable[Reject]:

@@ -49,8 +49,8 @@ class Readable(Protocol):
 class ListSource:
     """Records that are already in memory."""
 
-    def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
-        self.name = "records"
+    def __init__(self, records: Sequence[Mapping[str, Any]], name: str = "records") -> None:
+        self.name = name
         self._records = records
 
     def rows(self) -> Iterator[Row]:
