@@ -112,6 +112,15 @@ class ArmClient(ClientCore, Booking):
         request = self._endpoints.write_request(operation, to_wire_list(operation.record, records))
         return self._call(request, receipt_reader(request.record))
 
+    def submit_encoded(self, name: str, records: bytes) -> BatchReceipt:
+        """Submit a batch of records that were checked before and are JSON text already.
+
+        :param records: a JSON list, as :func:`money.encode` gives it of wire records. Sent as it is.
+        :raises ArmError: as :meth:`submit_batch`, but for records that do not fit, which are ARM's to refuse.
+        """
+        request = self._endpoints.encoded_request(self._endpoints.operation(name), records)
+        return self._call(request, receipt_reader(request.record))
+
     def get_batch(self, batch_uuid: str) -> BatchStatus:
         """GET one batch and decide what it is.
 

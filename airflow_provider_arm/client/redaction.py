@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from airflow_provider_arm.client import money
+
 #: Keys whose values may stand in a message: numbers by which finance people find a record, and plain codes.
 SHOWN_KEYS = frozenset(
     {
@@ -61,7 +63,8 @@ class HideQueries(logging.Filter):
 def mask(text: str, record: Any = None) -> str:
     """Mask what may be personal in a message of ARM and cut it to :data:`LONGEST_MESSAGE`.
 
-    :param record: what was sent; every value of it that the message quotes is replaced by its field's name.
+    :param record: what was sent, or its JSON text; every value of it that the message quotes is replaced by its field's
+        name.
     """
     return Mask(record)(text)
 
@@ -95,5 +98,7 @@ def _values(record: Any, field: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(record, list | tuple):
         for value in record:
             yield from _values(value, field)
+    elif isinstance(record, bytes):
+        yield from _values(money.decode(record), field)
     elif isinstance(record, str):
         yield field, " ".join(record.split())

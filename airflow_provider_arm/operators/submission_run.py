@@ -134,8 +134,8 @@ class SubmissionRun:
         log.info("%d records are with ARM in %d batches", plan.records, len(batch_uuids))
         return batch_uuids
 
-    def _submit(self, records: list[dict[str, Any]]) -> str:
-        receipt = self._client.submit_batch(self._operation.name, records)
+    def _submit(self, records: bytes) -> str:
+        receipt = self._client.submit_encoded(self._operation.name, records)
         return str(receipt.batch_uuid)  # the client has seen to it that there is one
 
     def wait(

@@ -76,8 +76,8 @@ def make_plan(source: Source, operation: Operation, chunk_size: int, key: str) -
     return Plan(operation.name, chunk_size, tuple(chunks))
 
 
-def read_chunks(source: Source, operation: Operation, plan: Plan) -> Iterator[tuple[ChunkPlan, list[dict[str, Any]]]]:
-    """Read the source again and give each planned chunk with its records as they go on the wire.
+def read_chunks(source: Source, operation: Operation, plan: Plan) -> Iterator[tuple[ChunkPlan, bytes]]:
+    """Read the source again and give each planned chunk with its records as they go on the wire: a JSON list.
 
     :raises PlanChangedError: the source gives other records than were planned.
     """
@@ -96,7 +96,7 @@ def read_chunks(source: Source, operation: Operation, plan: Plan) -> Iterator[tu
                 "nothing more is sent. Restore the source, or clear the task for a new plan"
             )
             raise PlanChangedError(msg)
-        yield planned, wires
+        yield planned, money.encode(wires)
 
 
 def _chunk(index: int, rows: Sequence[Row], wires: list[dict[str, Any]]) -> ChunkPlan:

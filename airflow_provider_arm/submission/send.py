@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_arm.client.batch_state import BatchState
 from airflow_provider_arm.client.errors import ArmError, ArmUnknownOutcomeError, ArmUnreadableAnswerError, Phase
@@ -35,18 +35,18 @@ _TOO_MANY = 429
 class Sender:
     """How chunks reach ARM, and by which rules.
 
-    :param submit: sends records, gives the batchUuid; raises :class:`ArmError`.
+    :param submit: sends a JSON list of records, gives the batchUuid; raises :class:`ArmError`.
     :param look: what a batch of an earlier wish is; raises :class:`ArmError`.
     """
 
     operation: Operation
     journal: Journal
     generation: int
-    submit: Callable[[list[dict[str, Any]]], str]
+    submit: Callable[[bytes], str]
     look: Callable[[str], BatchState]
     resend_unknown: bool = False
 
-    def send_all(self, plan: Plan, chunks: Iterable[tuple[ChunkPlan, list[dict[str, Any]]]]) -> list[str]:
+    def send_all(self, plan: Plan, chunks: Iterable[tuple[ChunkPlan, bytes]]) -> list[str]:
         """Bring every chunk to ARM, or find that it is there; gives the batchUuids in order.
 
         A chunk that cannot be decided stops it: those after it wait for the person who looks.
@@ -80,7 +80,7 @@ class Sender:
         if old != new:
             self.journal.write_plan(new)
 
-    def _send_one(self, chunk: ChunkPlan, records: list[dict[str, Any]]) -> str:
+    def _send_one(self, chunk: ChunkPlan, records: bytes) -> str:
         entry = self.journal.read(chunk.index)
         step = next_step(entry, self.operation.replay, self.generation, resend_unknown=self.resend_unknown)
         changed = entry is not None and entry.sha256 != chunk.sha256
@@ -113,7 +113,7 @@ class Sender:
             return state.finished
         return step is NextStep.SEND_IF_UNTAKEN and state is BatchState.REJECTED
 
-    def _submit(self, chunk: ChunkPlan, records: list[dict[str, Any]]) -> str:
+    def _submit(self, chunk: ChunkPlan, records: bytes) -> str:
         entry = Entry(chunk.index, chunk.sha256, ChunkState.SENDING, self.generation)
         self.journal.write(entry)
         try:

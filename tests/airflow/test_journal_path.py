@@ -131,9 +131,9 @@ def test_an_earlier_try_that_lives_on_sends_nothing_more(arm_sandbox, arm_connec
     """A try that Airflow takes for dead goes on after the next one has begun: one effect each."""
     from airflow_provider_arm.client import ArmClient
 
-    send, results = ArmClient.submit_batch, []
+    send, results = ArmClient.submit_encoded, []
 
-    def submit_batch(*arguments):
+    def submit_encoded(*arguments):
         receipt = send(*arguments)
         if not results:  # between the first chunk's answer and its line, the next try runs
             results.append(None)
@@ -141,7 +141,7 @@ def test_an_earlier_try_that_lives_on_sends_nothing_more(arm_sandbox, arm_connec
                 submit(tmp_path).execute(a_try(2))
         return receipt
 
-    monkeypatch.setattr(ArmClient, "submit_batch", submit_batch)
+    monkeypatch.setattr(ArmClient, "submit_encoded", submit_encoded)
     with pytest.raises(ArmFailException, match=r"in use by another runner .* try 2"):
         submit(tmp_path).execute(a_try(1))
     assert len(posts(arm_sandbox)) == 1

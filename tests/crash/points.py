@@ -120,7 +120,7 @@ class Killer:
     def _arm_client(self) -> None:
         from airflow_provider_arm.client import ArmClient, AsyncArmClient
 
-        self._around(ArmClient, "submit_batch", None, "answer read, not journalled")
+        self._around(ArmClient, "submit_encoded", None, "answer read, not journalled")
         self._around(ArmClient, "get_batch", "while waiting")
         self._around(AsyncArmClient, "get_batch", "in the trigger")
 

@@ -9,7 +9,7 @@ import pytest
 import requests
 import urllib3
 
-from airflow_provider_arm.client import ArmClient, StaticToken
+from airflow_provider_arm.client import ArmClient, StaticToken, money
 from airflow_provider_arm.client.arm_client import classify
 from airflow_provider_arm.client.errors import (
     ArmConfigurationError,
@@ -175,6 +175,24 @@ def test_the_documented_batch_of_documents_goes_out_unchanged(talk, example_text
     assert json.loads(server.requests[0].body, **as_text) == json.loads(
         example_text("documents_batch_post_request"), **as_text
     )
+
+
+def test_encoded_records_are_the_same_bytes(talk) -> None:
+    """Records that were encoded before make the same body, with the user and without."""
+    record = {"customerNo": "1", "limitAmount": Decimal("5.50")}
+    for user in ({}, {"user_id": "u"}):
+        server, client = talk(Say({"batchUuid": "b"}, 202), Say({"batchUuid": "b"}, 202), **user)
+        client.submit_batch("create_customer_batch", [record])
+        client.submit_encoded("create_customer_batch", money.encode([record]))
+        assert server.requests[0].body == server.requests[1].body
+        assert server.requests[0].headers == server.requests[1].headers
+
+
+def test_an_encoded_record_that_an_answer_quotes_is_masked(talk) -> None:
+    """The text of the records is looked through as the records would be."""
+    _server, client = talk(Say({"message": "Ola Nordmann is no name"}, 422))
+    with pytest.raises(ArmValidationError, match=r"\[name\] is no name"):
+        client.submit_encoded("create_customer_batch", b'[{"customerNo":"1","name":"Ola Nordmann"}]')
 
 
 def test_an_empty_batch_is_refused(talk) -> None:

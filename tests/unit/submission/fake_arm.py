@@ -74,9 +74,9 @@ class FakeArm:
     generation: int = 0
     down: bool = False
 
-    def submit(self, records: list[dict[str, Any]]) -> str:
+    def submit(self, records: bytes) -> str:
         """Take a batch, or end as told."""
-        keys = frozenset(record["documentNo"] for record in records)
+        keys = frozenset(record["documentNo"] for record in json.loads(records))
         self.events.append(("submit", keys))
         ending = self.endings.pop(0) if self.endings else None
         error, taken, _ = ENDINGS[ending] if ending else (None, True, None)

@@ -51,8 +51,8 @@ class Task:
         """Run once."""
         plan = make_plan(self.source, self.operation, 2, self.key)
 
-        def submit(records: list[dict[str, Any]]) -> str:
-            return str(self.client.submit_batch(self.operation.name, records).batch_uuid)
+        def submit(records: bytes) -> str:
+            return str(self.client.submit_encoded(self.operation.name, records).batch_uuid)
 
         def look(uuid: str) -> BatchState:
             return self.client.get_batch(uuid).state

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.submission.errors import PlanChangedError, SourceError
 from airflow_provider_arm.submission.plan import MAX_CHUNK_SIZE, SHOWN_ROWS, Plan, make_plan, read_chunks
@@ -24,7 +25,7 @@ def plan_of(records: list[dict[str, Any]], size: int = 2, operation: Any = CUSTO
 
 def sent(records: list[dict[str, Any]], plan: Plan, operation: Any = CUSTOMERS) -> list[list[dict[str, Any]]]:
     """Give what would be sent, chunk by chunk."""
-    return [chunk for _, chunk in read_chunks(ListSource(records), operation, plan)]
+    return [money.decode(chunk) for _, chunk in read_chunks(ListSource(records), operation, plan)]
 
 
 # ---- boundaries and hashes
@@ -226,7 +227,7 @@ def test_a_source_that_changed_gives_no_chunk_that_was_not_planned(data, count, 
             changed.append(document(99))
     given_chunks = []
     with pytest.raises(PlanChangedError, match="changed since they were planned"):
-        given_chunks.extend(chunk for _, chunk in read_chunks(ListSource(changed), DOCUMENTS, plan))
+        given_chunks.extend(money.decode(chunk) for _, chunk in read_chunks(ListSource(changed), DOCUMENTS, plan))
     flat = [record for chunk in given_chunks for record in chunk]
     assert flat == records[: len(flat)]
     assert len(flat) <= at
@@ -238,6 +239,6 @@ def test_the_message_names_the_rows(tmp_path):
     plan = make_plan(source, CUSTOMERS, 2, "customerNo")
     file_source(tmp_path / "a.csv", "customerNo\n1\n2\n4\n")
     chunks = read_chunks(source, CUSTOMERS, plan)
-    assert next(chunks)[1] == [{"customerNo": "1"}, {"customerNo": "2"}]
+    assert next(chunks)[1] == b'[{"customerNo":"1"},{"customerNo":"2"}]'
     with pytest.raises(PlanChangedError, match=r"^a.csv: rows 3 to 3 have changed .* nothing more is sent"):
         next(chunks)

@@ -44,7 +44,7 @@ def write(arm, journal, content="1", *, operation=BY_KEY, generation=0, resend=F
     """Run one attempt of the task."""
 
     def send() -> dict[str, Any]:
-        arm.submit([{"documentNo": content}])
+        arm.submit(json.dumps([{"documentNo": content}]).encode())
         return ANSWER | {"document_no": content}
 
     sha256 = fingerprint(operation, {}, {"documentNo": content, "ledgerNote": CANARY})
