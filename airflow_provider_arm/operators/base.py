@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -40,6 +41,11 @@ class Unshown:
 def shown(value: Any) -> Any:
     """Give the value of an argument, whether it was wrapped or not."""
     return value.value if isinstance(value, Unshown) else value
+
+
+def as_seconds(value: timedelta | float | None) -> float | None:
+    """Give a duration in seconds; ``None`` stays."""
+    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 class ArmBaseOperator(BaseOperator):

@@ -11,14 +11,14 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import ArmBatchFailedException, airflow_errors
-from airflow_provider_arm.operators.base import ArmBaseOperator, shown
+from airflow_provider_arm.operators.base import ArmBaseOperator, as_seconds, shown
 from airflow_provider_arm.operators.journal_path import open_journal
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_arm.client.batch_state import BatchStatus
-    from airflow_provider_arm.operators.submission_run import Judgement, SubmissionRun
+    from airflow_provider_arm.operators.submission_run import Judgement, Rules, SubmissionRun, Submitted
 
 #: Seconds between two looks at a batch.
 DEFAULT_POLL_INTERVAL = 30.0
@@ -57,11 +57,22 @@ class BatchSubmitOperator(ArmBaseOperator):
         that ends with its worker. Absolute; default ``None``: the task state store. Templated.
     :param durable: without *journal_path*: keep the journal in the task state store; default ``True``.
     :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send a chunk again of which nobody knows
-        whether ARM took it. Customers are sent again in any case: a repeat changes nothing.
+        whether ARM took it. Customers are sent again in any case: a repeat changes nothing. Documents are looked for in
+        ARM first (``GET /clients/{clientno}/documents/{documentno}``): a chunk whose documents are there was taken.
+    :param settle_after: seconds (or ``timedelta``) after which documents that ARM does not have count as not taken, and
+        are sent: your word on how long ARM may work on a batch. Counted from the first try that looks for them and does
+        not find them; a later try decides. Default ``None``: their absence proves nothing.
+    :param resolutions: what somebody has found out about chunks of which nobody knew: a list of ``{"case", "verdict",
+        "by", "why"}`` and perhaps ``"batch_uuid"``; ``verdict`` is ``"accepted"`` or ``"absent"``. The case stands in
+        the message that stopped the task, and in its XCom ``open_cases``. Journalled with the chunk. A case that is not
+        this task's is passed over. Templated.
+    :param max_in_flight: how many batches may be on their way to ARM at once; default 1. More are faster where ARM is
+        far away; a broken connection then leaves as many of which nobody knows.
     :param dry_run: read and check everything, send nothing; gives the plan. Default ``False``.
     :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri"}`` and, for a ``BatchSensor``,
-        ``"resource", "source", "chunk_size"``; ``accepted`` and ``rejected`` are ``None`` while unknown. With *dry_run*
-        ``{"dry_run", "chunks", "records", "plan_sha256"}``.
+        ``"resource", "source", "chunk_size"`` and ``"found"``: chunks that ARM has and whose batchUuid is lost, each
+        ``{"chunk", "records", "missing"}`` with the places of the records that ARM does not have. ``accepted`` and
+        ``rejected`` are ``None`` while unknown. With *dry_run* ``{"dry_run", "chunks", "records", "plan_sha256"}``.
     :raises ArmFailException: bad input (nothing was sent), a refusal, too many rejects, or an unknown outcome.
     :raises ArmTransientException: ARM could not answer; a retry goes on where this try stopped.
     """
@@ -75,6 +86,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         "rejects_path",
         "max_rejected",
         "journal_path",
+        "resolutions",
     )
     personal_fields: ClassVar[Sequence[str]] = ("records",)
 
@@ -96,6 +108,9 @@ class BatchSubmitOperator(ArmBaseOperator):
         journal_path: str | None = None,
         durable: bool = True,
         on_unknown_outcome: str = "fail",
+        settle_after: timedelta | float | None = None,
+        resolutions: Sequence[Mapping[str, Any]] | str | None = None,
+        max_in_flight: int = 1,
         dry_run: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -115,28 +130,36 @@ class BatchSubmitOperator(ArmBaseOperator):
         self.journal_path = journal_path
         self.durable = durable
         self.on_unknown_outcome = on_unknown_outcome
+        self.settle_after = as_seconds(settle_after)
+        self.resolutions = resolutions
+        self.max_in_flight = max_in_flight
         self.submit_nothing = dry_run
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what is not yet with ARM; then wait, defer, or return."""
         with airflow_errors():
+            rules = self._rules()
             if self.submit_nothing:
                 return self._run().describe()
             # First of all, so that a try which ends early has left its trace: where none is, nothing was sent.
             with open_journal(context, self.journal_path, durable=self.durable) as journal:
                 run = self._run()
-                batch_uuids = run.send(context, journal, on_unknown_outcome=self.on_unknown_outcome)
-            submitted = run.plan.records
+                submitted = run.send(context, journal, rules)
             if not self.wait_for_completion:
-                return self._result(batch_uuids, submitted)
+                return self._result(submitted)
             started = time.time()
-            if self.deferrable:
-                self._defer(batch_uuids, submitted, started)
-            statuses = run.wait(batch_uuids, started, self.timeout, self.poll_interval)
-            return self._finish(run, batch_uuids, statuses, submitted)
+            if self.deferrable and submitted.batch_uuids:
+                self._defer(submitted, started)
+            statuses = run.wait(submitted.batch_uuids, started, self.timeout, self.poll_interval)
+            return self._finish(run, submitted, statuses)
 
     def execute_complete(
-        self, context: Context, event: Any, batch_uuids: list[str] | None = None, submitted: int | None = None
+        self,
+        context: Context,
+        event: Any,
+        batch_uuids: list[str] | None = None,
+        submitted: int | None = None,
+        found: list[dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
         """Go on after the trigger: look at each batch once more and judge it, as the waiting worker does."""
         from airflow_provider_arm.triggers.events import check_event
@@ -146,11 +169,23 @@ class BatchSubmitOperator(ArmBaseOperator):
             run = self._run()
             if batch_uuids is None:
                 # dag.test() drops the arguments of a deferral and keeps only the event.
-                ti = context["ti"]
-                batch_uuids = ti.xcom_pull(task_ids=self.task_id, key="batch_uuids", map_indexes=ti.map_index)
-            uuids = as_batch_uuids(batch_uuids)
-            records = run.plan.records if submitted is None else submitted
-            return self._finish(run, uuids, run.look(uuids), records)
+                batch_uuids, found = (self._pull(context, key) for key in ("batch_uuids", "found"))
+            with_arm = run.read_submitted(as_batch_uuids(batch_uuids), found, submitted)
+            return self._finish(run, with_arm, run.look(with_arm.batch_uuids))
+
+    def _pull(self, context: Context, key: str) -> Any:
+        ti = context["ti"]
+        return ti.xcom_pull(task_ids=self.task_id, key=key, map_indexes=ti.map_index)
+
+    def _rules(self) -> Rules:
+        from airflow_provider_arm.operators.submission_run import Rules
+
+        return Rules(
+            on_unknown_outcome=self.on_unknown_outcome,
+            settle_after=self.settle_after,
+            max_in_flight=self.max_in_flight,
+            resolutions=self.resolutions,
+        )
 
     def _run(self) -> SubmissionRun:
         """Check the arguments; nothing is read yet."""
@@ -167,12 +202,12 @@ class BatchSubmitOperator(ArmBaseOperator):
             rejects_path=self.rejects_path,
         )
 
-    def _defer(self, batch_uuids: list[str], submitted: int, started: float) -> None:
+    def _defer(self, submitted: Submitted, started: float) -> None:
         from airflow_provider_arm.triggers.batch import DEFER_MARGIN, BatchTrigger
 
         self.defer(
             trigger=BatchTrigger(
-                batch_uuids=batch_uuids,
+                batch_uuids=submitted.batch_uuids,
                 arm_conn_id=self.arm_conn_id,
                 client_no=self.hook.client.client_no,
                 poll_interval=self.poll_interval,
@@ -180,23 +215,25 @@ class BatchSubmitOperator(ArmBaseOperator):
                 deadline=started + self.timeout,
             ),
             method_name="execute_complete",
-            kwargs={"batch_uuids": batch_uuids, "submitted": submitted},
+            kwargs={
+                "batch_uuids": submitted.batch_uuids,
+                "submitted": submitted.records,
+                "found": [each.as_json() for each in submitted.found],
+            },
             timeout=timedelta(seconds=self.timeout) + DEFER_MARGIN,
         )
 
-    def _finish(
-        self, run: SubmissionRun, batch_uuids: list[str], statuses: Sequence[BatchStatus], submitted: int
-    ) -> dict[str, Any]:
-        outcome = run.judge(batch_uuids, statuses, submitted)
+    def _finish(self, run: SubmissionRun, submitted: Submitted, statuses: Sequence[BatchStatus]) -> dict[str, Any]:
+        outcome = run.judge(submitted, statuses)
         if outcome.failed:
             raise ArmBatchFailedException(outcome.message)
         self.log.log(outcome.level, outcome.message)
-        return self._result(batch_uuids, submitted, outcome)
+        return self._result(submitted, outcome)
 
-    def _result(self, batch_uuids: list[str], submitted: int, outcome: Judgement | None = None) -> dict[str, Any]:
+    def _result(self, submitted: Submitted, outcome: Judgement | None = None) -> dict[str, Any]:
         return {
-            "batch_uuids": batch_uuids,
-            "submitted": submitted,
+            "batch_uuids": submitted.batch_uuids,
+            "submitted": submitted.records,
             "accepted": outcome.accepted if outcome else None,
             "rejected": outcome.rejected if outcome else None,
             "rejects_uri": outcome.rejects_uri if outcome else None,
@@ -204,6 +241,7 @@ class BatchSubmitOperator(ArmBaseOperator):
             "resource": self.resource,
             "source": self.source,
             "chunk_size": self.chunk_size,
+            "found": [each.as_json() for each in submitted.found],
         }
 
 
@@ -213,6 +251,8 @@ def as_batch_uuids(value: Any) -> list[str]:
     :raises ArmConfigurationError: there is none, or a member is no text.
     """
     if isinstance(value, Mapping):
+        if value.get("found") and not value.get("batch_uuids"):
+            return []  # ARM has all of it, and there is no batch to ask for
         value = value.get("batch_uuids")
     if isinstance(value, str):
         value = [value]

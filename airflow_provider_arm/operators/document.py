@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_arm.operators.base import shown
+from airflow_provider_arm.operators.base import as_seconds, shown
 from airflow_provider_arm.operators.customer import read_record
 from airflow_provider_arm.operators.write import ArmWriteOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import timedelta
 
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_arm.submission.reconcile import LookUp
 
 
 class DocumentCreateOperator(ArmWriteOperator):
     """Create one document, an invoice or credit note (``POST /clients/{clientno}/documents``; the path is assumed).
 
     ARM processes it at once. What becomes of a second document with the same ``documentNo`` is not documented, so it
-    is never sent again unless ARM certainly did not take it; see ``ArmWriteOperator``.
+    is never sent again unless ARM certainly did not take it; see ``ArmWriteOperator``. Where nobody knows, it is looked
+    for (``GET /clients/{clientno}/documents/{documentno}``): if it stands there as it was sent, ARM took it.
 
     :param document: the document by ARM's field names (``documentNo``, ``customerNo``, ...), as a mapping, as JSON
         text, or as the address of a ``.json`` file that holds one. Templated; its rendered value is not shown. Amounts
         are ``Decimal``, whole numbers or text, never floats.
+    :param settle_after: seconds (or ``timedelta``) after which a document that ARM does not have counts as not taken,
+        and is sent. Counted from the first try that looks for it and does not find it; a later try decides. Default
+        ``None``: its absence proves nothing.
     :return: ``{"document_no", "customer_no", "account_no", "status", "result", "warnings"}``; ``status`` and
         ``result`` are ARM's words, ``warnings`` a list of ``{"field", "message"}`` with personal data masked.
     :raises ArmFailException: the document does not fit (nothing was sent), ARM refused it, or nobody knows whether
@@ -33,15 +40,34 @@ class DocumentCreateOperator(ArmWriteOperator):
     template_fields: Sequence[str] = (*ArmWriteOperator.template_fields, "document")
     personal_fields: ClassVar[Sequence[str]] = ("document",)
 
-    def __init__(self, *, document: Mapping[str, Any] | str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        document: Mapping[str, Any] | str,
+        settle_after: timedelta | float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.document = document
+        self.settle_after = as_seconds(settle_after)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the document."""
         with self._journalled(context) as journal:
             record = read_record(shown(self.document), "document")
             wire, answer = self._write_record(
-                context, journal, operation="create_document", record=record, key="documentNo", what="document"
+                context,
+                journal,
+                operation="create_document",
+                record=record,
+                key="documentNo",
+                what="document",
+                look_up=self._look_up,
+                settle_after=self.settle_after,
             )
         return {"document_no": wire["documentNo"], "customer_no": wire["customerNo"], **answer}
+
+    def _look_up(self, wire: Mapping[str, Any]) -> LookUp:
+        from airflow_provider_arm.submission.reconcile import find_documents, look_up
+
+        return look_up([wire], "documentNo", find_documents(self.hook.client))

@@ -13,6 +13,7 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import OPERATIONS, Operation
 from airflow_provider_arm.files import whole_file
 from airflow_provider_arm.operators.base import NOT_JSON
+from airflow_provider_arm.submission.found import Found, read_found
 from airflow_provider_arm.submission.outcome import Batches, Reject, find_rejects, name_rejects
 from airflow_provider_arm.submission.resources import find_operation
 from airflow_provider_arm.submission.source import FileSource, ListSource, Source
@@ -93,6 +94,14 @@ def open_list(value: Any, what: str) -> Source:
         msg = f"{what} must be a list of mappings of ARM's field names to values"
         raise ArmConfigurationError(msg)
     return ListSource(value, what)
+
+
+def found_in(submitted: Any) -> list[Found]:
+    """Give the chunks without a batchUuid of what another task submitted.
+
+    :param submitted: what ``BatchSubmitOperator`` returned, or bare batchUuids.
+    """
+    return read_found(submitted.get("found")) if isinstance(submitted, Mapping) else []
 
 
 def find_again(submitted: Any, batches: Batches) -> Iterable[Reject]:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.redaction import Mask
 from airflow_provider_arm.operators.customer import masked_warnings
-from airflow_provider_arm.operators.unknown import may_resend, refuse_blind_try
+from airflow_provider_arm.operators.unknown import (
+    may_resend,
+    open_cases_shown,
+    read_resolutions,
+    refuse_blind_try,
+    release_all,
+)
 from airflow_provider_arm.submission.single import SingleWrite, fingerprint
 
 if TYPE_CHECKING:
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.client.models import WriteAnswer
     from airflow_provider_arm.submission.journal import Journal
+    from airflow_provider_arm.submission.reconcile import LookUp
 
 
 def run_single(
@@ -29,6 +36,9 @@ def run_single(
     what: str,
     send: Callable[[], dict[str, Any]],
     on_unknown_outcome: str,
+    resolutions: Any,
+    look_up: Callable[[], LookUp] | None,
+    settle_after: float | None,
 ) -> dict[str, Any]:
     """Bring *record* to ARM, or find that it is there; gives ARM's answer, empty where the journal has not kept it.
 
@@ -37,6 +47,7 @@ def run_single(
     """
     ti, row = context["ti"], OPERATIONS[operation]
     resend = may_resend(on_unknown_outcome)
+    release_all(journal, read_resolutions(resolutions))
     if not resend:
         refuse_blind_try(ti, journal, row.replay, what)
     write = SingleWrite(
@@ -48,8 +59,11 @@ def run_single(
         sha256=fingerprint(row, path, record),
         send=send,
         resend_unknown=resend,
+        look_up=look_up,
+        settle_after=settle_after,
     )
-    return write.run() or {}
+    with open_cases_shown(ti):
+        return write.run() or {}
 
 
 def in_short(answer: WriteAnswer | None, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.client.errors import ArmError
+from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
 from airflow_provider_arm.client.operations import OPERATIONS, Operation
 from airflow_provider_arm.operators.rejects import check_rejects_path, open_source, write_rejects
-from airflow_provider_arm.operators.unknown import may_resend, refuse_blind_try
+from airflow_provider_arm.operators.unknown import (
+    may_resend,
+    open_cases_shown,
+    read_resolutions,
+    refuse_blind_try,
+    release_all,
+)
+from airflow_provider_arm.submission.found import Found, in_order, read_found
 from airflow_provider_arm.submission.outcome import add_up, count_sentence, find_rejects
 from airflow_provider_arm.submission.plan import Plan, make_plan, read_chunks
 from airflow_provider_arm.submission.policy import Colour, RejectPolicy
+from airflow_provider_arm.submission.reconcile import find_documents, look_up
 from airflow_provider_arm.submission.resources import Resource, find_operation
 from airflow_provider_arm.submission.send import Sender
 from airflow_provider_arm.submission.waiting import BatchWait
@@ -28,9 +36,54 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client.batch_state import BatchStatus
     from airflow_provider_arm.hooks.arm import ArmHook
     from airflow_provider_arm.submission.journal import Journal
+    from airflow_provider_arm.submission.outcome import Batches
+    from airflow_provider_arm.submission.reconcile import LookUp
     from airflow_provider_arm.submission.source import Source
 
 log = logging.getLogger(__name__)
+
+#: Connections that one task opens to ARM at most: what a browser would, several times over.
+MOST_IN_FLIGHT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What of a submission is with ARM.
+
+    :param found: chunks whose batchUuid is lost.
+    :param records: in all chunks.
+    """
+
+    batch_uuids: list[str]
+    found: list[Found]
+    records: int
+
+    def in_order(self, statuses: Sequence[BatchStatus]) -> Batches:
+        """Give batches and found chunks with their states, in the order of the chunks."""
+        return in_order(list(zip(self.batch_uuids, statuses, strict=True)), self.found)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a submission is sent: arguments of the operator of the same names."""
+
+    on_unknown_outcome: str = "fail"
+    settle_after: float | None = None
+    max_in_flight: int = 1
+    resolutions: Any = None
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        :raises ArmConfigurationError: one cannot be.
+        """
+        may_resend(self.on_unknown_outcome)
+        if self.settle_after is not None and self.settle_after < 0:
+            msg = f"settle_after must be a number of seconds or a timedelta, not {self.settle_after!r}"
+            raise ArmConfigurationError(msg)
+        if not 1 <= self.max_in_flight <= MOST_IN_FLIGHT:
+            msg = f"max_in_flight must be from 1 to {MOST_IN_FLIGHT}, not {self.max_in_flight!r}"
+            raise ArmConfigurationError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +162,15 @@ class SubmissionRun:
         log.info("Dry run: %d records in %d batches, nothing sent", plan.records, len(plan.chunks))
         return {"dry_run": True, "chunks": len(plan.chunks), "records": plan.records, "plan_sha256": plan.sha256}
 
-    def send(self, context: Context, journal: Journal, *, on_unknown_outcome: str) -> list[str]:
+    def send(self, context: Context, journal: Journal, rules: Rules) -> Submitted:
         """Bring every chunk to ARM, or find that it is there.
 
         :param journal: of this task instance, open for this try.
         :raises ArmError: see :meth:`Sender.send_all`; also where this try cannot know what an earlier one sent.
         """
         ti = context["ti"]
-        resend = may_resend(on_unknown_outcome)
+        resend = may_resend(rules.on_unknown_outcome)
+        release_all(journal, read_resolutions(rules.resolutions))
         if not resend:
             refuse_blind_try(ti, journal, self._operation.replay, "these documents")
         plan = self.plan
@@ -128,11 +182,23 @@ class SubmissionRun:
             submit=self._submit,
             look=lambda uuid: self._client.get_batch(uuid).state,
             resend_unknown=resend,
+            look_up=self._look_up if self._resource.name == "documents" else None,
+            key=self._resource.key,
+            max_in_flight=rules.max_in_flight,
+            settle_after=rules.settle_after,
         )
-        batch_uuids = sender.send_all(plan, read_chunks(self._source, self._operation, plan))
+        with open_cases_shown(ti):
+            sent = sender.send_all(plan, read_chunks(self._source, self._operation, plan))
+        batch_uuids = [each.batch_uuid for each in sent if each.batch_uuid]
+        found = [Found(each.index + 1, each.records, each.missing) for each in sent if not each.batch_uuid]
+        # A deferral's own arguments are lost in dag.test().
         ti.xcom_push(key="batch_uuids", value=batch_uuids)
-        log.info("%d records are with ARM in %d batches", plan.records, len(batch_uuids))
-        return batch_uuids
+        ti.xcom_push(key="found", value=[each.as_json() for each in found])
+        log.info("%d records are with ARM in %d batches", plan.records, len(sent))
+        return Submitted(batch_uuids, found, plan.records)
+
+    def _look_up(self, records: list[dict[str, Any]]) -> LookUp:
+        return look_up(records, self._resource.key, find_documents(self._client))
 
     def _submit(self, records: bytes) -> str:
         receipt = self._client.submit_encoded(self._operation.name, records)
@@ -147,18 +213,25 @@ class SubmissionRun:
         """
         return wait_for_batches(self._client, batch_uuids, started, started + timeout, poll_interval)
 
+    def read_submitted(self, batch_uuids: list[str], found: Any, records: int | None) -> Submitted:
+        """Read what :meth:`send` gave, from what a deferral has kept of it.
+
+        :param records: ``None`` where it is to be counted in the source.
+        """
+        return Submitted(batch_uuids, read_found(found), self.plan.records if records is None else records)
+
     def look(self, batch_uuids: Sequence[str]) -> list[BatchStatus]:
         """Look at each batch once."""
         return [self._client.get_batch(uuid) for uuid in batch_uuids]
 
-    def judge(self, batch_uuids: Sequence[str], statuses: Sequence[BatchStatus], submitted: int) -> Judgement:
+    def judge(self, submitted: Submitted, statuses: Sequence[BatchStatus]) -> Judgement:
         """Count, write the rejects file, and say what it means."""
-        totals = add_up(statuses, submitted)
+        batches = submitted.in_order(statuses)
+        totals = add_up([status for _, status in batches], submitted.records)
         colour = self._policy.colour(totals.submitted, totals.rejected)
         message = count_sentence(self._resource.name, totals.submitted, totals.rejected)
         uri = None
         if colour is not Colour.GREEN:
-            batches = list(zip(batch_uuids, statuses, strict=True))
             rejects = find_rejects(self._source, self._chunk_size, batches, self._resource.key)
             uri, where = write_rejects(rejects, self._rejects_path, totals.rejected)
             message += f"; {where}"

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import Replay
-from airflow_provider_arm.submission.errors import BlockedError
+from airflow_provider_arm.operators.base import NOT_JSON
+from airflow_provider_arm.submission.errors import BlockedError, OpenCaseError
 from airflow_provider_arm.submission.file_journal import FileJournal
+from airflow_provider_arm.submission.journal import Resolution
+from airflow_provider_arm.submission.resolution import release
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from airflow_provider_arm.submission.journal import Journal
+
+log = logging.getLogger(__name__)
 
 _FAIL, _RESEND = "fail", "resend"
 
@@ -24,6 +38,60 @@ def may_resend(on_unknown_outcome: str) -> bool:
         msg = f'on_unknown_outcome must be "{_FAIL}" or "{_RESEND}", not {on_unknown_outcome!r}'
         raise ArmConfigurationError(msg)
     return on_unknown_outcome == _RESEND
+
+
+def read_resolutions(value: Any) -> list[Resolution]:
+    """Read the argument ``resolutions``: a list of mappings, one of them, or JSON text of either; nothing is none.
+
+    :raises ArmConfigurationError: it is nothing such; the message says what a member must have.
+    """
+    if isinstance(value, str):
+        value = value.strip()
+        try:
+            value = msgspec.json.decode(value) if value and value != "None" else None
+        except msgspec.DecodeError:
+            msg = f"resolutions {NOT_JSON}"
+            raise ArmConfigurationError(msg) from None
+    members = [value] if isinstance(value, Mapping) else list(value or ())
+    try:
+        return [replace(msgspec.convert(member, Resolution), at=time.time()) for member in members]
+    except msgspec.ValidationError as error:
+        msg = (
+            'each of resolutions must have "case", "verdict" ("accepted" or "absent"), "by", "why" and may have '
+            f'"batch_uuid", all text ({error})'
+        )
+        raise ArmConfigurationError(msg) from None
+
+
+def release_all(journal: Journal, resolutions: Iterable[Resolution]) -> None:
+    """Note what people have found out. A case of another journal is passed over: one list may serve many tasks.
+
+    :raises ArmConfigurationError: a word contradicts itself or the journal.
+    """
+    for resolution in resolutions:
+        line = release(journal, resolution)
+        if line is None:
+            log.info("Case %s is not one of this task's", resolution.case)
+        else:
+            log.warning(
+                "Case %s, chunk %d: %s says it is %s (%s); its state is %s",
+                resolution.case,
+                line.index + 1,
+                resolution.by,
+                resolution.verdict,
+                resolution.why,
+                line.state,
+            )
+
+
+@contextmanager
+def open_cases_shown(ti: Any) -> Iterator[None]:
+    """Push what a person is asked about as XCom ``open_cases``: a failing task's XComs stay."""
+    try:
+        yield
+    except OpenCaseError as error:
+        ti.xcom_push(key="open_cases", value=error.cases)
+        raise
 
 
 def refuse_blind_try(ti: Any, journal: Journal, replay: Replay, what: str) -> None:

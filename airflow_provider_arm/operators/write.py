@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.client.models import WriteAnswer
     from airflow_provider_arm.submission.journal import Journal
+    from airflow_provider_arm.submission.reconcile import LookUp
 
 
 class ArmWriteOperator(ArmBaseOperator):
@@ -29,9 +30,12 @@ class ArmWriteOperator(ArmBaseOperator):
         files; the same place for every try. Absolute; default ``None``: the task state store. Templated.
     :param durable: without *journal_path*: keep the journal in the task state store; default ``True``.
     :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send again what may or may not have reached ARM.
+    :param resolutions: what somebody has found out about a call of which nobody knew: a list of ``{"case", "verdict",
+        "by", "why"}``; ``verdict`` is ``"accepted"`` or ``"absent"``. The case stands in the message that stopped the
+        task, and in its XCom ``open_cases``. Journalled. A case that is not this task's is passed over. Templated.
     """
 
-    template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "journal_path")
+    template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "journal_path", "resolutions")
 
     def __init__(
         self,
@@ -39,12 +43,14 @@ class ArmWriteOperator(ArmBaseOperator):
         journal_path: str | None = None,
         durable: bool = True,
         on_unknown_outcome: str = "fail",
+        resolutions: Sequence[Mapping[str, Any]] | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.journal_path = journal_path
         self.durable = durable
         self.on_unknown_outcome = on_unknown_outcome
+        self.resolutions = resolutions
 
     @contextmanager
     def _journalled(self, context: Context) -> Iterator[Journal]:
@@ -65,13 +71,15 @@ class ArmWriteOperator(ArmBaseOperator):
         what: str,
         send: Callable[[], dict[str, Any]],
         path: Mapping[str, Any] | None = None,
+        look_up: Callable[[], LookUp] | None = None,
+        settle_after: float | None = None,
     ) -> dict[str, Any]:
         """Bring *record* to ARM, or find that it is there; gives ARM's answer, empty where the journal has not kept it.
 
         :param operation: name of the row in the operations table.
         :param record: as it goes on the wire.
         :param what: names it in log and errors.
-        :param send: see ``SingleWrite``.
+        :param send: see ``SingleWrite``, as *look_up* and *settle_after*.
         """
         from airflow_provider_arm.operators.single_run import run_single
 
@@ -85,15 +93,28 @@ class ArmWriteOperator(ArmBaseOperator):
             what=what,
             send=send,
             on_unknown_outcome=self.on_unknown_outcome,
+            resolutions=self.resolutions,
+            look_up=look_up,
+            settle_after=settle_after,
         )
 
     def _write_record(
-        self, context: Context, journal: Journal, *, operation: str, record: Mapping[str, Any], key: str, what: str
+        self,
+        context: Context,
+        journal: Journal,
+        *,
+        operation: str,
+        record: Mapping[str, Any],
+        key: str,
+        what: str,
+        look_up: Callable[[Mapping[str, Any]], LookUp] | None = None,
+        settle_after: float | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Write one record; gives it as it goes on the wire, and ARM's answer in short.
 
         :param operation: name of the row, and of the client's method.
         :param key: wire name of the natural key.
+        :param look_up: looks for the wire record in ARM, where that can be; see ``SingleWrite``, as *settle_after*.
         :raises ArmError: it does not fit, ARM refused it, or nobody knows what became of it.
         """
         from airflow_provider_arm.client.endpoints import to_wire
@@ -109,6 +130,8 @@ class ArmWriteOperator(ArmBaseOperator):
             record=wire,
             what=f"{what} {wire[key]}",
             send=lambda: in_short(write(wire), wire),
+            look_up=None if look_up is None else lambda: look_up(wire),
+            settle_after=settle_after,
         )
         self.log.info("%s %s: %s", what.capitalize(), wire[key], answer.get("result"))
         return wire, in_short(None, wire) | answer

@@ -153,17 +153,19 @@ class BatchSensor(BaseSensorOperator):
         return RejectPolicy(self.on_rejected, self.max_rejected)
 
     def _judge(self, uuids: list[str], statuses: Sequence[BatchStatus]) -> dict[str, Any]:
-        from airflow_provider_arm.operators.rejects import find_again, write_rejects
+        from airflow_provider_arm.operators.rejects import find_again, found_in, write_rejects
+        from airflow_provider_arm.submission.found import in_order
         from airflow_provider_arm.submission.outcome import add_up, count_sentence
         from airflow_provider_arm.submission.policy import Colour
 
-        totals = add_up(statuses)
+        batches = in_order(list(zip(uuids, statuses, strict=True)), found_in(self.batch_uuid))
+        totals = add_up([status for _, status in batches])
         colour = self._policy().colour(totals.submitted, totals.rejected)
-        for uuid, status in zip(uuids, statuses, strict=True):
-            self.log.log(logging.INFO if status.failed == 0 else logging.WARNING, "Batch %s: %s", uuid, status.reason)
+        for uuid, status in batches:
+            level = logging.INFO if status.failed == 0 else logging.WARNING
+            self.log.log(level, "Batch %s: %s", uuid or "without its batchUuid", status.reason)
         uri = None
         if colour is not Colour.GREEN:
-            batches = list(zip(uuids, statuses, strict=True))
             uri, where = write_rejects(find_again(self.batch_uuid, batches), self.rejects_path, totals.rejected)
             message = f"{count_sentence('records', totals.submitted, totals.rejected)}; {where}"
             if colour is Colour.RED:

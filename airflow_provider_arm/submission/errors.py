@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from airflow_provider_arm.client.errors import ArmError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class SourceError(ArmError):
@@ -25,5 +30,22 @@ class SentAgainError(ArmError):
     permanent = False
 
 
-class BlockedError(ArmError):
+class OpenCaseError(ArmError):
+    """Chunks may or may not have reached ARM.
+
+    :param cases: each as small JSON values: ``{"case", "what", "keys", "reason"}``, no personal data.
+    """
+
+    def __init__(self, message: str, cases: Sequence[dict[str, Any]] = ()) -> None:
+        super().__init__(message)
+        self.cases = list(cases)
+
+
+class UnsettledError(OpenCaseError):
+    """A chunk may or may not have reached ARM, and its records are not there yet: a later try looks again."""
+
+    permanent = False
+
+
+class BlockedError(OpenCaseError):
     """A chunk may or may not have reached ARM and must not be sent again blindly: a person has to look."""

@@ -29,6 +29,33 @@ class ChunkState(StrEnum):
     REFUSED = "refused"
     #: It may or may not have reached ARM.
     UNKNOWN = "unknown"
+    #: Its records are with ARM; the answer that held their batchUuid is lost.
+    FOUND = "found"
+
+
+class Verdict(StrEnum):
+    """What a person has found out about a chunk of which nobody knew."""
+
+    #: ARM has taken it.
+    ACCEPTED = "accepted"
+    #: ARM has not taken it and will not: it may be sent.
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A person's word on one case, kept with the chunk for good."""
+
+    #: The case it is about: that of the sending whose outcome nobody knew.
+    case: str
+    verdict: Verdict
+    #: Who says so, and on what ground.
+    by: str
+    why: str
+    #: Where the person knows it, from the task's log or from Amili.
+    batch_uuid: str | None = None
+    #: Unix seconds.
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +70,24 @@ class Entry:
     batch_uuid: str | None = None
     #: Why, where that is not plain.
     reason: str | None = None
+    #: Names one sending of the chunk, so that a person's word on an earlier one releases nothing.
+    case: str | None = None
+    #: Unix seconds of the first look that did not find all of its records in ARM, when nobody was sending them.
+    missed_since: float | None = None
+    #: Of a chunk that was found: the places, from 1, of the records that ARM does not have; ``None`` before a look.
+    missing: tuple[int, ...] | None = None
+    #: ARM's answer to a single write.
+    answer: dict[str, Any] | None = None
+    resolutions: tuple[Resolution, ...] = ()
 
     def to(self, state: ChunkState, **changes: Any) -> Entry:
         """Give the line after a step."""
         return replace(self, state=state, **changes)
 
     def as_json(self) -> dict[str, Any]:
-        """Give plain JSON values."""
-        return {**asdict(self), "state": str(self.state)}
+        """Give plain JSON values; what is not set is left out."""
+        values: dict[str, Any] = msgspec.to_builtins(self)
+        return {name: _as_list(value) for name, value in values.items() if value not in (None, ())}
 
     @classmethod
     def from_json(cls, data: Any) -> Entry:
@@ -80,6 +117,10 @@ class PlanEntry:
         :raises JournalError: it is no such line.
         """
         return _read(data, cls)
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _read(data: Any, kind: type[T]) -> T:
@@ -147,34 +188,27 @@ class NextStep(StrEnum):
     SEND = "send"
     #: It is with ARM under a batchUuid.
     FOLLOW = "follow"
-    #: A person has to look.
-    BLOCK = "block"
+    #: Nobody knows whether ARM took it: look for its records there; what that does not decide is for a person.
+    RECONCILE = "reconcile"
     #: A cleared task, and a repeat changes nothing: send if the old batch is finished, else follow it.
     SEND_IF_FINISHED = "send if finished"
     #: A cleared task, and a repeat would book twice: send if ARM took nothing of the old batch, else follow it.
     SEND_IF_UNTAKEN = "send if untaken"
 
 
-def may_be_booked(entry: Entry, replay: Replay) -> bool:
-    """Whether the line's content may stand in ARM without anybody knowing, where a repeat would book it twice.
-
-    Leave to send that again (``on_unknown_outcome="resend"``) is no leave to send something else in its place.
-    """
-    return entry.state in (ChunkState.SENDING, ChunkState.UNKNOWN) and replay is not Replay.SAFE
-
-
-def next_step(entry: Entry | None, replay: Replay, generation: int, *, resend_unknown: bool) -> NextStep:
+def next_step(entry: Entry | None, replay: Replay, generation: int) -> NextStep:
     """Decide what to do with a chunk.
 
     :param entry: its line in the journal, of this attempt or an earlier one.
     :param generation: of this attempt.
-    :param resend_unknown: the author has chosen to send again what may have arrived (``on_unknown_outcome="resend"``).
     """
     if entry is None or entry.state in (ChunkState.PLANNED, ChunkState.REFUSED):
         return NextStep.SEND
+    if entry.state is ChunkState.FOUND:
+        return NextStep.FOLLOW
     if entry.state is ChunkState.ACCEPTED:
         if entry.generation == generation:
             return NextStep.FOLLOW
         return NextStep.SEND_IF_FINISHED if replay is Replay.SAFE else NextStep.SEND_IF_UNTAKEN
     # SENDING or UNKNOWN: a repeat that changes nothing is the proof that none was needed.
-    return NextStep.SEND if replay is Replay.SAFE or resend_unknown else NextStep.BLOCK
+    return NextStep.SEND if replay is Replay.SAFE else NextStep.RECONCILE

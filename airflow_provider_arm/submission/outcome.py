@@ -68,7 +68,8 @@ class Reject:
     row: int
     key: str
     reasons: tuple[str, ...]
-    batch_uuid: str
+    #: ``None`` where the answer that held it is lost.
+    batch_uuid: str | None
     record: Mapping[str, Any] = field(repr=False)
 
     def line(self) -> bytes:
@@ -77,8 +78,8 @@ class Reject:
         return money.encode(remarks | dict(self.record)) + b"\n"
 
 
-#: The batches of a submission in the order of its chunks, each with its uuid.
-Batches = Sequence[tuple[str, BatchStatus]]
+#: The batches of a submission in the order of its chunks, each with its uuid; ``None`` where that is lost.
+Batches = Sequence[tuple[str | None, BatchStatus]]
 
 
 def find_rejects(source: Source, chunk_size: int, batches: Batches, key: str) -> Iterator[Reject]:

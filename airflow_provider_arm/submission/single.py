@@ -8,30 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmError, FieldIssue, InvalidRecordError
-from airflow_provider_arm.client.operations import Replay
-from airflow_provider_arm.submission.errors import BlockedError, PlanChangedError, SentAgainError
-from airflow_provider_arm.submission.journal import (
-    ChunkState,
-    Entry,
-    Journal,
-    NextStep,
-    PlanEntry,
-    may_be_booked,
-    next_step,
-)
-from airflow_provider_arm.submission.send import state_after
+from airflow_provider_arm.submission.errors import PlanChangedError
+from airflow_provider_arm.submission.journal import ChunkState, Entry, Journal, NextStep, PlanEntry
+from airflow_provider_arm.submission.open_case import OpenCase
+from airflow_provider_arm.submission.step import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_provider_arm.client.operations import Operation
+    from airflow_provider_arm.submission.reconcile import LookUp
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +52,8 @@ class SingleWrite:
     :param sha256: of its content (:func:`fingerprint`).
     :param send: sends it and gives ARM's answer, small, of plain JSON values and without personal data, because the
         journal keeps it; raises :class:`ArmError`.
+    :param look_up: looks for it in ARM by its natural key; ``None`` where ARM has no way to. Raises :class:`ArmError`.
+    :param resend_unknown: see ``Steps``, as *settle_after* and *now*.
     """
 
     operation: Operation
@@ -69,74 +63,73 @@ class SingleWrite:
     sha256: str
     send: Callable[[], dict[str, Any]] = field(repr=False)
     resend_unknown: bool = False
+    look_up: Callable[[], LookUp] | None = None
+    settle_after: float | None = None
+    now: Callable[[], float] = time.time
 
     def run(self) -> dict[str, Any] | None:
-        """Bring it to ARM, or find that it is there; gives ARM's answer, ``None`` where the journal has not kept it.
+        """Bring it to ARM, or find that it is there; gives ARM's answer, ``None`` where that is lost.
 
-        :raises BlockedError: it may or may not have reached ARM.
+        :raises BlockedError: it may or may not have reached ARM, and only a person can tell.
+        :raises UnsettledError: it may or may not have reached ARM, and a later look may tell.
         :raises PlanChangedError: other content of this task has reached ARM, or may have.
         :raises ArmError: ARM refused it, or cannot be reached.
         """
         entry = self.journal.read(_INDEX)
-        step = self._step(entry)
-        changed = entry is not None and entry.sha256 != self.sha256
-        if entry is None or (step is NextStep.SEND and not (changed and may_be_booked(entry, self.operation.replay))):
-            return self._send()
+        step = self._steps.next(entry)
+        if entry is None or step is NextStep.SEND:
+            return self._send(entry)
         if step is NextStep.SEND_IF_FINISHED:
             log.info("%s: the task was cleared and ARM has taken it before; sent anew", self.what)
-            return self._send()
-        if changed:
+            return self._send(entry)
+        if entry.sha256 != self.sha256:
             raise PlanChangedError(self._changed(entry))
-        if step is NextStep.BLOCK:
-            raise BlockedError(self._blocked(entry))
+        if step is NextStep.RECONCILE:
+            case = self._steps.reconcile(entry, self.look_up, self.what)
+            if self._steps.may_send_again(case):
+                log.warning("%s: not in ARM; sent again, as the author has chosen", self.what)
+                return self._send(case.line)
+            if case.line.state is not ChunkState.FOUND:
+                raise case.error()
+            entry = case.line
         # Also after a clear: what ARM answered at once it has taken, and a repeat would book twice.
         log.info("%s: ARM has taken it already, not sent again", self.what)
-        return _answer(entry)
+        return entry.answer
 
-    def _step(self, entry: Entry | None) -> NextStep:
-        return next_step(entry, self.operation.replay, self.generation, resend_unknown=self.resend_unknown)
+    @property
+    def _steps(self) -> Steps:
+        return Steps(self.operation, self.journal, self.generation, self.resend_unknown, self.settle_after, self.now)
 
-    def _send(self) -> dict[str, Any]:
+    def _send(self, entry: Entry | None) -> dict[str, Any] | None:
         plan = PlanEntry(self.sha256, 1, self.generation)
         if self.journal.read_plan() != plan:
             self.journal.write_plan(plan)
-        entry = Entry(_INDEX, self.sha256, ChunkState.SENDING, self.generation)
-        self.journal.write(entry)
+        line = self._steps.begin(entry, _INDEX, self.sha256)
         try:
             answer = self.send()
         except ArmError as error:
-            after = entry.to(state_after(error), reason=str(error))
-            self.journal.write(after)
-            if self._step(after) is NextStep.BLOCK:
-                raise BlockedError(self._blocked(after)) from None
-            if after.state is ChunkState.UNKNOWN and self.operation.replay is not Replay.SAFE:
-                msg = f'{error}. The next try sends it again, as on_unknown_outcome="resend" says'
-                raise SentAgainError(msg, phase=error.phase) from None
-            raise
+            self._failed(line, error)
+            return None
         # First the log: should the journal not keep the answer, this is what the person finds who looks.
         log.info("%s: ARM has taken it (%s)", self.what, answer)
-        # The one field of a line that may hold words; every journal keeps it in the same write as the state.
-        self.journal.write(entry.to(ChunkState.ACCEPTED, reason=msgspec.json.encode(answer).decode()))
+        self._steps.taken(line, answer=answer)
         return answer
 
+    def _failed(self, line: Entry, error: ArmError) -> None:
+        """Note the failure and raise what it means, unless ARM has it all the same."""
+        after = self._steps.failed(line, error)
+        case = OpenCase(after, self.what)
+        if self._steps.next(after) is NextStep.RECONCILE:
+            case = self._steps.reconcile(after, self.look_up, self.what)
+            if case.line.state is ChunkState.FOUND:
+                log.warning("%s: %s; ARM has it all the same, not sent again", self.what, error)
+                return
+        self._steps.raise_failed(case.line, error, case)
+
     def _changed(self, entry: Entry) -> str:
-        reached = "has reached ARM" if entry.state is ChunkState.ACCEPTED else "may or may not have reached ARM"
+        taken = entry.state in (ChunkState.ACCEPTED, ChunkState.FOUND)
+        reached = "has reached ARM" if taken else "may or may not have reached ARM"
         return (
             f"{self.what} differs from what this task has sent before, which {reached}: nothing more is sent. "
             "Restore the content, or trigger a new run for the new content"
         )
-
-    def _blocked(self, entry: Entry) -> str:
-        why = entry.reason or "the task ended while it was being sent"
-        return (
-            f"{self.what} may or may not have reached ARM ({why}). It is not sent again. "
-            'Look in ARM whether it is there; if it is not, on_unknown_outcome="resend" sends it'
-        )
-
-
-def _answer(entry: Entry) -> dict[str, Any] | None:
-    """Give the answer that an accepted line keeps; ``None`` where it has words of another kind, or none."""
-    try:
-        return msgspec.json.decode(entry.reason or "", type=dict[str, Any])
-    except msgspec.DecodeError:
-        return None

@@ -27,7 +27,7 @@ from airflow_provider_arm.submission.source import ListSource
 
 from .records import DOCUMENTS
 
-PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN = ChunkState
+PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
 
 #: What a submit may come to: the error, whether ARM has taken the records, and what is known of the chunk afterwards.
 ENDINGS: dict[str, tuple[BaseException, bool, ChunkState]] = {
@@ -185,7 +185,7 @@ def send(
     plan = make_plan(source, operation, size, "documentNo")
     arm.generation = generation
     sender = Sender(operation, journal, generation, arm.submit, arm.look, resend)
-    return sender.send_all(plan, read_chunks(source, operation, plan))
+    return [each.batch_uuid for each in sender.send_all(plan, read_chunks(source, operation, plan))]
 
 
 def attempt(*args: Any, **more: Any) -> list[str] | BaseException:

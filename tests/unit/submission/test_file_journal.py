@@ -21,7 +21,7 @@ from airflow_provider_arm.submission.errors import JournalError
 from airflow_provider_arm.submission.file_journal import RENEW_EVERY, TAKE_OVER_AFTER, FileJournal, Runner
 from airflow_provider_arm.submission.journal import ChunkState, Entry, PlanEntry
 
-PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN = ChunkState
+PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
 PLAN = PlanEntry("f" * 64, 3, 0)
 LINE = Entry(1, "e" * 64, SENDING, 0)
 KEPT = LINE.to(ACCEPTED, batch_uuid="Ab-cd")

@@ -10,11 +10,20 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.submission.errors import JournalError
-from airflow_provider_arm.submission.journal import ChunkState, Entry, MemoryJournal, NextStep, PlanEntry, next_step
+from airflow_provider_arm.submission.journal import (
+    ChunkState,
+    Entry,
+    MemoryJournal,
+    NextStep,
+    PlanEntry,
+    Resolution,
+    Verdict,
+    next_step,
+)
 
 SAFE, BY_KEY, NEVER = Replay
-PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN = ChunkState
-SEND, FOLLOW, BLOCK, SEND_IF_FINISHED, SEND_IF_UNTAKEN = NextStep
+PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
+SEND, FOLLOW, RECONCILE, SEND_IF_FINISHED, SEND_IF_UNTAKEN = NextStep
 
 GENERATION = 3
 SAME, OTHER = GENERATION, GENERATION - 1
@@ -25,7 +34,7 @@ def entry(state: ChunkState = SENDING, generation: int = SAME) -> Entry:
     return Entry(4, "f" * 64, state, generation, "Ab-cd" if state is ACCEPTED else None)
 
 
-#: What follows by state and generation; where it depends on more, by (replay class, resend flag).
+#: What follows by state and generation; where it depends on more, by replay class.
 STEPS: dict[tuple[ChunkState | None, int], NextStep | None] = {
     (None, SAME): SEND,
     (None, OTHER): SEND,
@@ -39,42 +48,44 @@ STEPS: dict[tuple[ChunkState | None, int], NextStep | None] = {
     (SENDING, OTHER): None,
     (UNKNOWN, SAME): None,
     (UNKNOWN, OTHER): None,
+    (FOUND, SAME): FOLLOW,
+    (FOUND, OTHER): FOLLOW,
 }
-OF_UNKNOWN = {
-    (SAFE, False): SEND,
-    (SAFE, True): SEND,
-    (BY_KEY, False): BLOCK,
-    (BY_KEY, True): SEND,
-    (NEVER, False): BLOCK,
-    (NEVER, True): SEND,
-}
-
+OF_UNKNOWN = {SAFE: SEND, BY_KEY: RECONCILE, NEVER: RECONCILE}
 
 #: What follows for a batch that a cleared task finds, by replay class.
 OF_CLEARED = {SAFE: SEND_IF_FINISHED, BY_KEY: SEND_IF_UNTAKEN, NEVER: SEND_IF_UNTAKEN}
 
 
 @pytest.mark.parametrize(
-    ("state", "generation", "replay", "resend"),
-    list(itertools.product([None, *ChunkState], [SAME, OTHER], Replay, [False, True])),
+    ("state", "generation", "replay"), list(itertools.product([None, *ChunkState], [SAME, OTHER], Replay))
 )
-def test_the_next_step_is_decided_for_every_line(state, generation, replay, resend):
-    """Each state, of this wish or an earlier one, for each class of operation, with and without the author's leave."""
+def test_the_next_step_is_decided_for_every_line(state, generation, replay):
+    """Each state, of this wish or an earlier one, for each class of operation."""
     line = None if state is None else entry(state, generation)
     expected = STEPS[state, generation]
     if expected is None:
-        expected = OF_CLEARED[replay] if state is ACCEPTED else OF_UNKNOWN[replay, resend]
-    assert next_step(line, replay, GENERATION, resend_unknown=resend) is expected
+        expected = OF_CLEARED[replay] if state is ACCEPTED else OF_UNKNOWN[replay]
+    assert next_step(line, replay, GENERATION) is expected
 
 
 @given(state=st.sampled_from([SENDING, UNKNOWN]), generation=st.integers(0, 9), replay=st.sampled_from([BY_KEY, NEVER]))
 def test_what_may_have_arrived_is_never_sent_again_unasked(state, generation, replay):
     """No generation turns an unknown outcome into a send: a clear is a wish, not a proof."""
-    assert next_step(entry(state, generation), replay, GENERATION, resend_unknown=False) is BLOCK
+    assert next_step(entry(state, generation), replay, GENERATION) is RECONCILE
 
 
 # ---- as JSON
 
+resolutions = st.builds(
+    Resolution,
+    case=st.text(max_size=8),
+    verdict=st.sampled_from(Verdict),
+    by=st.text(max_size=9),
+    why=st.text(max_size=9),
+    batch_uuid=st.none() | st.text(max_size=36),
+    at=st.none() | st.floats(0, 2e9),
+)
 entries = st.builds(
     Entry,
     index=st.integers(0, 10**6),
@@ -83,6 +94,11 @@ entries = st.builds(
     generation=st.integers(0, 100),
     batch_uuid=st.none() | st.text(max_size=36),
     reason=st.none() | st.text(),
+    case=st.none() | st.text(max_size=8),
+    missed_since=st.none() | st.floats(0, 2e9),
+    missing=st.none() | st.lists(st.integers(1, 1000), min_size=1).map(tuple),
+    answer=st.none() | st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.none())),
+    resolutions=st.lists(resolutions, max_size=3).map(tuple),
 )
 plans = st.builds(PlanEntry, sha256=st.text(max_size=64), chunks=st.integers(0, 10**6), generation=st.integers(0, 100))
 
@@ -107,7 +123,6 @@ def test_lines_hold_plain_values_and_no_record():
         "state": "accepted",
         "generation": 3,
         "batch_uuid": "Ab-cd",
-        "reason": None,
     }
     assert PlanEntry("f", 2, 0).as_json() == {"sha256": "f", "chunks": 2, "generation": 0}
 

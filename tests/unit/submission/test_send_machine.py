@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 )
 
 from airflow_provider_arm.client.errors import ArmError
-from airflow_provider_arm.submission import send
+from airflow_provider_arm.submission import step
 from airflow_provider_arm.submission.journal import ChunkState, NextStep
 
 from .fake_arm import ENDINGS, JOURNAL_FAILURES, DiskJournal, FakeArm, attempt, check_order
@@ -159,7 +159,7 @@ TestSubmissions.__doc__ = "In any order of events no document takes effect twice
 
 def test_the_machine_can_tell(monkeypatch):
     """A sender that forgot what an unknown chunk means is caught: the oracle is not blind."""
-    monkeypatch.setattr(send, "next_step", lambda *_, **__: NextStep.SEND)
+    monkeypatch.setattr(step, "next_step", lambda *_: NextStep.SEND)
     few = settings(max_examples=200, deadline=None, database=None, report_multiple_bugs=False, phases=[Phase.generate])
     with pytest.raises(AssertionError, match=r"twice for one wish|sent again|forgotten"):
         run_state_machine_as_test(Submissions, settings=few)

@@ -1,0 +1,114 @@
+"""Of a chunk whose answer was lost: what its records' natural keys tell. Pure, but for the looks that are passed in.
+
+A document that stands in ARM as it was sent proves that its chunk was taken. One that does not stand there proves
+nothing while its batch may be in work: only the author can say how long that may last (``settle_after``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_arm.client.errors import ArmNotFoundError
+
+if TYPE_CHECKING:
+    from airflow_provider_arm.client import ArmClient
+
+#: By these a document in ARM is known as the one that was sent, where both have them. ARM may complete or rewrite
+#: others (a KID, a due date by terms), and what it gives back for them is not documented.
+IDENTIFYING = ("documentType", "documentDate", "currency")
+#: Without these two in common, equality proves nothing: who owes, and how much.
+OWNER, AMOUNTS, AMOUNT = "customerNo", "currencyAmounts", "inclVat"
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """What ARM has of a chunk's records, by their places from 1."""
+
+    #: Stands in ARM as it was sent.
+    same: tuple[int, ...] = ()
+    absent: tuple[int, ...] = ()
+    #: Another record stands under its key.
+    other: tuple[int, ...] = ()
+
+
+class Finding(StrEnum):
+    """What a look decides."""
+
+    #: ARM has the chunk; what is absent of it was refused.
+    TAKEN = "taken"
+    #: ARM does not have it and will not: it may be sent.
+    NOT_TAKEN = "not taken"
+    #: It may still be in work, in whole or in part.
+    UNDECIDED = "undecided"
+    #: Something else stands under its keys: a person has to compare.
+    CONFLICT = "conflict"
+
+
+def decide(seen: LookUp, *, settled: bool) -> Finding:
+    """Decide.
+
+    :param settled: an earlier look has missed records too, and the author's time for ARM to work has passed since.
+    """
+    if seen.other:
+        return Finding.CONFLICT
+    if seen.same and (settled or not seen.absent):
+        return Finding.TAKEN
+    return Finding.NOT_TAKEN if settled else Finding.UNDECIDED
+
+
+def look_up(records: Sequence[Mapping[str, Any]], key: str, find: Callable[[str], Mapping[str, Any] | None]) -> LookUp:
+    """Look for each record.
+
+    :param key: wire name of the natural key.
+    :param find: gives ARM's record of a key, or ``None``; what it raises is passed on.
+    """
+    places: dict[bool | None, list[int]] = {True: [], False: [], None: []}
+    for place, record in enumerate(records, 1):
+        found = find(str(record[key]))
+        places[None if found is None else is_same(record, found)].append(place)
+    return LookUp(tuple(places[True]), tuple(places[None]), tuple(places[False]))
+
+
+def find_documents(client: ArmClient) -> Callable[[str], Mapping[str, Any] | None]:
+    """Make the *find* of :func:`look_up` for documents (``GET /clients/{clientno}/documents/{documentno}``)."""
+
+    def find(document_no: str) -> Mapping[str, Any] | None:
+        try:
+            return client.get_document(document_no).to_wire()
+        except ArmNotFoundError:
+            return None
+
+    return find
+
+
+def is_same(sent: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Whether the document that ARM has is the one that was sent."""
+    amounts = [_amount(each.get(AMOUNTS)) for each in (sent, found)]
+    if amounts[0] != amounts[1] or amounts[0] is None:
+        return False
+    if _plain(sent.get(OWNER)) != _plain(found.get(OWNER)):
+        return False
+    return all(
+        _plain(sent[name]) == _plain(found[name])
+        for name in IDENTIFYING
+        if sent.get(name) is not None and found.get(name) is not None
+    )
+
+
+def _amount(amounts: Any) -> Decimal | None:
+    value = amounts.get(AMOUNT) if isinstance(amounts, Mapping) else None
+    try:
+        return None if value is None else Decimal(str(value))
+    except InvalidOperation:
+        return None
+
+
+def _plain(value: Any) -> str:
+    # ARM tells no capital letters apart (documented); a time after a date is midnight.
+    text = value.isoformat() if isinstance(value, date) else str(value)
+    return text.partition("T")[0].casefold() if text[:4].isdigit() and text[4:5] == "-" else text.casefold()
