@@ -29,7 +29,15 @@ from airflow_provider_arm.client.endpoints import (
 from airflow_provider_arm.client.errors import ArmConfigurationError, Phase
 from airflow_provider_arm.client.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
 from airflow_provider_arm.client.models import ArItem, ArmModel, BatchReceipt, Customer, Document, WriteAnswer
-from airflow_provider_arm.client.paging import LARGEST_PAGE, Cursor, Page, PageRequest, PageWalk, read_page
+from airflow_provider_arm.client.paging import (
+    LARGEST_PAGE,
+    Cursor,
+    Page,
+    PageRequest,
+    PageSource,
+    PageWalk,
+    read_page,
+)
 from airflow_provider_arm.client.redaction import HideQueries
 from airflow_provider_arm.client.transport import proxies_for
 from airflow_provider_arm.client.wire import Answer, Lost, Request
@@ -46,6 +54,13 @@ logging.getLogger("urllib3.connectionpool").addFilter(HideQueries())
 T = TypeVar("T")
 M = TypeVar("M", bound=ArmModel)
 Filters = Mapping[str, Any]
+#: How an answer ends that has begun: in the words of who reads its body.
+_BROKEN_OFF = (
+    http.client.IncompleteRead,
+    urllib3.exceptions.DecodeError,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
 
 
 class ArmClient(ClientCore, Booking):
@@ -206,6 +221,18 @@ class ArmClient(ClientCore, Booking):
 
         return Cursor(start, fetch, self._rules.assumptions)
 
+    def page_source(self, operation: str | Operation, *, page_size: int = LARGEST_PAGE) -> PageSource:
+        """Give a list page by page as ARM's own answers, from as many threads as the caller has.
+
+        :param operation: its name in the table, or a row of the caller's own.
+        """
+        row = self._endpoints.operation(operation) if isinstance(operation, str) else operation
+
+        def get(due: PageRequest, read: Callable[[Answer], T]) -> T:
+            return self._call(self._endpoints.page_request(row, due.params, due.url), read)
+
+        return PageSource(row, self._endpoints.base, page_size, self._rules.assumptions, get)
+
     def check(self) -> None:
         """Make one cheap read: host, credentials, client number and permission are good if it returns."""
         bounded = {"maximumcount": 1}
@@ -280,18 +307,20 @@ class ArmClient(ClientCore, Booking):
                 allow_redirects=False,
                 timeout=(self._transport.connect_timeout, self._transport.timeout),
                 proxies=proxies_for(request.url),
+                stream=True,
             )
+            body = _whole_body(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             return classify(error)
         log.debug(
             "%s -> %d, %d bytes, %.0f ms",
             request.operation.label,
             response.status_code,
-            len(response.content),
+            len(body),
             (self._rules.clock.monotonic() - started) * 1000,
         )
         lower = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, lower, response.content)
+        return Answer(response.status_code, lower, body)
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
@@ -303,6 +332,16 @@ class ArmClient(ClientCore, Booking):
             self._local.session = session
             self._sessions.append(session)
         return session
+
+
+def _whole_body(response: requests.Response) -> bytes:
+    """Read the body in one piece: ``.content`` reads 10 KiB at a time and keeps other threads from running."""
+    try:
+        body: bytes = response.raw.read(decode_content=True)
+    except BaseException:
+        response.close()  # the rest of it must not be taken for the next answer
+        raise
+    return body
 
 
 def classify(error: Exception) -> Lost:
@@ -323,6 +362,9 @@ def classify(error: Exception) -> Lost:
         return Lost(Phase.NOT_SENT, "the proxy did not connect")
     if isinstance(error, requests.Timeout):
         return Lost(Phase.MAYBE_SENT, "no answer in time")
-    if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
+    if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
+        return Lost(Phase.MAYBE_SENT, "no answer in time")
+    # urllib3 wraps what broke as the last argument of its own error.
+    if any(isinstance(one, _BROKEN_OFF) for one in (error, *error.args[-1:])):
         return Lost(Phase.MAYBE_SENT, "the answer broke off")
     return Lost(Phase.MAYBE_SENT, "the connection was lost")

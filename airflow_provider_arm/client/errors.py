@@ -122,6 +122,13 @@ class ArmIncompleteListError(ArmError):
 
 
 class ArmCapReachedError(ArmIncompleteListError):
-    """More records match than one query may return; ARM would cut the rest away silently."""
+    """More records match than one query may return; ARM would cut the rest away silently.
+
+    :param counted: how many ARM says that match, as far as it counts.
+    """
 
     permanent = True
+
+    def __init__(self, message: str, *, operation: str | None = None, counted: int = 0) -> None:
+        super().__init__(message, operation=operation)
+        self.counted = counted

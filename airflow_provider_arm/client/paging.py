@@ -5,6 +5,7 @@ A list comes whole or raises. Decisions are in :class:`PageWalk`, without I/O; :
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -22,10 +23,11 @@ from airflow_provider_arm.client.models import ArmModel, PageSummary
 from airflow_provider_arm.client.wire import Answer, UnusableAnswerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow_provider_arm.client.addresses import BaseUrl
     from airflow_provider_arm.client.assumptions import Assumptions
+    from airflow_provider_arm.client.operations import Operation
 
 #: Largest page that ARM gives (documented); a list needs the fewest round trips with it.
 LARGEST_PAGE = 1000
@@ -36,6 +38,9 @@ _NO_CONTENT = 204
 _SUMMARY = "summary"
 
 M = TypeVar("M", bound=ArmModel)
+T = TypeVar("T")
+#: Makes one call for a page and reads its answer in the calling thread.
+PageCall = Callable[["PageRequest", Callable[[Answer], Any]], Any]
 
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -59,14 +64,14 @@ class Page(Generic[M]):
         return [self.model.from_wire(money.decode(text)) for text in self.texts]
 
 
-def read_page(answer: Answer, key: str | None, model: type[M]) -> Page[M]:
-    """Split a page's body into its records without changing a byte of them.
+def split_page(answer: Answer, key: str | None) -> tuple[PageSummary, bytes]:
+    """Split a page's body into its summary and the text of its list of records, not a byte of which is changed.
 
     :param key: the plural under which the records should stand; any other name is taken if it is the only list (Q8).
     :raises ValueError: the body is no page.
     """
     if answer.status == _NO_CONTENT:
-        return Page(PageSummary(total_count=0, total_pages=0), [], model)
+        return PageSummary(total_count=0, total_pages=0), b"[]"
     try:
         body = _object_decoder.decode(answer.body)
     except RecursionError:
@@ -81,7 +86,21 @@ def read_page(answer: Answer, key: str | None, model: type[M]) -> Page[M]:
     if raw is None:
         msg = "JSON that has not one list of records beside its summary"
         raise UnusableAnswerError(msg)
-    return Page(summary, [bytes(record) for record in _list_decoder.decode(raw)], model)
+    return summary, bytes(raw)
+
+
+def split_list(text: bytes) -> list[msgspec.Raw]:
+    """Split the text of a list into its records' own texts.
+
+    :raises ValueError: it is no list.
+    """
+    return _list_decoder.decode(text)
+
+
+def read_page(answer: Answer, key: str | None, model: type[M]) -> Page[M]:
+    """Read a page into its records' own texts. Arguments and errors are those of :func:`split_page`."""
+    summary, text = split_page(answer, key)
+    return Page(summary, [bytes(record) for record in split_list(text)], model)
 
 
 def key_reader(name: str) -> Callable[[bytes], str | int | None]:
@@ -137,14 +156,30 @@ class PageWalk:
         """Say what to ask for, or ``None`` when the list is whole."""
         return self._next
 
-    def accept(self, page: Page[Any]) -> None:
-        """Take the page that was asked for.
+    def ahead(self) -> list[PageRequest]:
+        """Name every page that follows page 1, where the server keeps the query and says how many there are.
 
+        They can be asked for in any order, also at the same time; they are taken in order. Elsewhere the list is
+        empty, and :meth:`next_request` names one page after the other.
+        """
+        first = self._first or PageSummary()
+        if not first.query_id or first.total_pages is None:
+            return []
+        return [self._by_query(first.query_id, number) for number in range(2, first.total_pages + 1)]
+
+    def accept(self, page: Page[Any]) -> None:
+        """Take the page that was asked for. Raises as :meth:`take`."""
+        self.take(page.summary, len(page.texts), page.texts)
+
+    def take(self, summary: PageSummary, rows: int, texts: Sequence[bytes] = ()) -> None:
+        """Take the page that was asked for, of which this is the summary and so many records came.
+
+        :param texts: the records, to see whether one came before; left out by a caller who looks himself.
         :raises ArmIncompleteListError: it is not the page that was due, or it was the last and rows are missing.
         :raises ArmCapReachedError: more records match than ARM gives.
         :raises ArmConfigurationError: the next page is on another host; the token is not sent there.
         """
-        due, summary = self._next, page.summary
+        due = self._next
         if due is None:  # pragma: no cover - a caller's programming error
             msg = "no page was due"
             raise RuntimeError(msg)
@@ -155,10 +190,10 @@ class PageWalk:
             self._check_cap(summary)
         elif summary.total_count is not None and summary.total_count != self._first.total_count is not None:
             self._fail(f"ARM counted {self._first.total_count} records on page 1 and {summary.total_count} now")
-        self._check_keys(page.texts)
+        self._check_keys(texts)
         self.pages += 1
-        self.rows += len(page.texts)
-        self._next = self._following(due, page)
+        self.rows += rows
+        self._next = self._following(due, summary, rows)
         if self._next is None:
             self._check_whole()
 
@@ -177,18 +212,22 @@ class PageWalk:
             return None
         return error
 
-    def _following(self, due: PageRequest, page: Page[Any]) -> PageRequest | None:
+    @staticmethod
+    def _by_query(query_id: str, number: int) -> PageRequest:
+        return PageRequest(number, params={"query": query_id, "pageno": number})
+
+    def _following(self, due: PageRequest, summary: PageSummary, rows: int) -> PageRequest | None:
         total = self._first.total_pages if self._first else None
         query_id = self._first.query_id if self._first else None
-        url = page.summary.next_page
+        url = summary.next_page
         if total is not None:
             if due.number >= total:
                 return None
-        elif not url or url == self._last_url or not page.texts:
+        elif not url or url == self._last_url or not rows:
             return None
         self._last_url = url
         if query_id:
-            return PageRequest(due.number + 1, params={"query": query_id, "pageno": due.number + 1})
+            return self._by_query(query_id, due.number + 1)
         if not url:
             self._fail(f"page {due.number} of {total} names neither a query nor a next page")
         elif not self._base.owns(url):
@@ -199,7 +238,7 @@ class PageWalk:
             raise ArmConfigurationError(msg, operation=self._label)
         return PageRequest(due.number + 1, url=url)
 
-    def _check_keys(self, texts: list[bytes]) -> None:
+    def _check_keys(self, texts: Sequence[bytes]) -> None:
         """Refuse a record that came before: rows have shifted between pages, so another one is missing."""
         if self._key_of is None:
             return
@@ -211,13 +250,14 @@ class PageWalk:
 
     def _check_cap(self, summary: PageSummary) -> None:
         total, most = summary.total_count, summary.maximum_count or LARGEST_QUERY
-        if self._asked is not None or total is None or total < most:
+        # Exactly the documented cap is the cap, whatever the summary calls it: the server counts no further.
+        if self._asked is not None or total is None or (total < most and total != LARGEST_QUERY):
             return
         msg = (
             f"{total} records match and ARM gives at most {most} per query ({self._label}): "
             "narrow the filters or split the period, because the rest would be missing"
         )
-        raise ArmCapReachedError(msg, operation=self._label)
+        raise ArmCapReachedError(msg, operation=self._label, counted=total)
 
     def _check_whole(self) -> None:
         first = self._first or PageSummary()
@@ -234,6 +274,36 @@ class PageWalk:
     def _fail(self, what: str) -> None:
         msg = f"the list did not come whole: {what} ({self._label}); ask again from the start"
         raise ArmIncompleteListError(msg, operation=self._label)
+
+
+class PageSource:
+    """A list as its pages' answers, for a caller who reads them himself. Safe to share between threads.
+
+    :param call: makes one call and reads its answer.
+    """
+
+    def __init__(
+        self, operation: Operation, base: BaseUrl, page_size: int, assumptions: Assumptions, call: PageCall
+    ) -> None:
+        self.operation = operation
+        self.page_size = page_size
+        self.assumptions = assumptions
+        self.base_url = base.url
+        self._base = base
+        self._call = call
+
+    def walk(self, filters: Mapping[str, Any]) -> PageWalk:
+        """Begin a list with these filters; nothing is asked yet, and no key of a record is looked at."""
+        return PageWalk(filters, self.page_size, self._base, self.operation.label)
+
+    def get(self, due: PageRequest, read: Callable[[Answer], T]) -> T:
+        """Get one page, with the client's retries.
+
+        :param read: turns the answer into the result, in the caller's thread; raises ``ValueError`` where it cannot.
+        :raises ArmError: as its subclasses say.
+        """
+        result: T = self._call(due, read)
+        return result
 
 
 class Cursor(Generic[M]):

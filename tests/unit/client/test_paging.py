@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -19,7 +20,16 @@ from airflow_provider_arm.client.errors import (
     InvalidRecordError,
 )
 from airflow_provider_arm.client.models import ArItem, ArmModel, Customer, PageSummary
-from airflow_provider_arm.client.paging import LARGEST_PAGE, LARGEST_QUERY, Cursor, Page, PageWalk, read_page
+from airflow_provider_arm.client.paging import (
+    LARGEST_PAGE,
+    LARGEST_QUERY,
+    Cursor,
+    Page,
+    PageWalk,
+    read_page,
+    split_list,
+    split_page,
+)
 from airflow_provider_arm.client.wire import Answer
 
 from .scripted_server import EMPTY, HALF_BODY, HTML, Say, ScriptedServer, Seen
@@ -419,3 +429,42 @@ def test_a_walk_is_whole_or_raises(total: int, size: int, lost: int, named: str)
         assert lost * total > 0
     else:
         assert given == [b"%d" % row for row in range(total)]
+
+
+# ---- pages as answers, from many threads
+
+
+def test_every_page_after_the_first_is_named_at_once(lists, arm) -> None:
+    """With a query and a count of pages, all that follow can be asked for in any order; they are the same pages."""
+    server = lists(5, 2)
+    source = arm(server.base).page_source("list_customers", page_size=2)
+    pages = source.walk({"name": "x"})
+    assert pages.ahead() == []
+    summary, text = source.get(pages.next_request(), lambda answer: split_page(answer, "customers"))
+    pages.take(summary, len(split_list(text)))
+    later = {due.number: due for due in pages.ahead()}
+    assert sorted(later) == [2, 3]
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda due: source.get(due, lambda a: split_page(a, "customers")), later.values()))
+    for summary, text in found:
+        assert pages.next_request() == later[summary.page_no]
+        pages.take(summary, len(split_list(text)))
+    assert (pages.next_request(), pages.rows) == (None, 5)
+
+
+def test_without_a_query_no_page_is_named_ahead(lists, arm) -> None:
+    """A list that only names its next page is followed one page after the other."""
+    source = arm(lists(5, 2, summaries={0: BARE}).base).page_source("list_customers", page_size=2)
+    pages = source.walk({})
+    summary, _ = source.get(pages.next_request(), lambda answer: split_page(answer, "customers"))
+    pages.take(summary, 2)
+    assert pages.ahead() == []
+    assert pages.next_request().url.endswith("pageno=2")
+
+
+def test_exactly_the_documented_cap_is_the_cap_whatever_it_is_called() -> None:
+    """A summary that promises more than 10,000 and counts exactly 10,000 is not believed."""
+    pages = PageWalk({}, 1000, BaseUrl.parse("https://arm.example/v1"), "GET /x")
+    with pytest.raises(ArmCapReachedError) as caught:
+        pages.take(PageSummary(total_count=LARGEST_QUERY, total_pages=10, maximum_count=20_000, query_id="q"), 1000)
+    assert caught.value.counted == LARGEST_QUERY
