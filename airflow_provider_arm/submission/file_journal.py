@@ -155,6 +155,16 @@ class FileJournal:
         if entry.index != index:
             msg = f"the journal {self._name} has another chunk's line for chunk {index + 1}: nothing is sent"
             raise JournalError(msg)
+        return self._word_of_the_sender(entry)
+
+    def _word_of_the_sender(self, entry: Entry) -> Entry:
+        """Give what the runner that sent it has noted since another one, which took it for dead, began to wonder."""
+        if entry.state is not ChunkState.UNKNOWN or entry.case is None:
+            return entry
+        for rank in self._earlier.get(_chunk(entry.index), ()):
+            earlier = Entry.from_json(self._lines.get(f"{_chunk(entry.index)}.{rank}.json"))
+            if earlier.case == entry.case and earlier.state is ChunkState.ACCEPTED:
+                return earlier
         return entry
 
     def write(self, entry: Entry) -> None:
@@ -191,13 +201,15 @@ class FileJournal:
         self._lines.put(f"{what}.{self._rank}.json", content)
 
     def _newest_lines(self) -> dict[str, _Rank]:
-        """Find which runner wrote the last line of the plan and of each chunk."""
-        newest: dict[str, _Rank] = {}
+        """Find which runner wrote the last line of the plan and of each chunk, and remember who did before."""
+        written: dict[str, list[_Rank]] = {}
         for name in self._lines.names():
             if found := _LINE_NAME.fullmatch(name):
-                what, rank = found["what"], _Rank(int(found["number"]), found["token"])
-                newest[what] = max(newest.get(what, rank), rank)
-        return newest
+                written.setdefault(found["what"], []).append(_Rank(int(found["number"]), found["token"]))
+        for ranks in written.values():
+            ranks.sort()
+        self._earlier = {what: ranks[:-1] for what, ranks in written.items() if len(ranks) > 1}
+        return {what: ranks[-1] for what, ranks in written.items()}
 
     # ---- runners
 
