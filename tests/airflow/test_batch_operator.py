@@ -169,7 +169,7 @@ def test_what_arm_refused_of_a_lost_batch_is_in_the_rejects(arm_sandbox, arm_con
     rejects = tmp_path / "rejects.jsonl"
     operator = submit(
         resource="documents", records=records, chunk_size=2, wait_for_completion=True,
-        rejects_path=str(rejects), max_rejected=1, settle_after=0.01,
+        rejects_path=str(rejects), max_rejected=1, settle_after=0,
     )  # fmt: skip
     with pytest.raises(ArmTransientException, match="chunk 2"):
         operator.execute(make_context(store, try_number=1, max_tries=2))
