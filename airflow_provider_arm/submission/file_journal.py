@@ -34,13 +34,14 @@ import socket
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from airflow_provider_arm.submission.errors import JournalError
 from airflow_provider_arm.submission.journal import ChunkState, Entry, PlanEntry
 from airflow_provider_arm.submission.journal_folder import JournalFolder, JournalPath
+from airflow_provider_arm.submission.journal_lines import JournalLines, Rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +55,6 @@ TAKE_OVER_AFTER = 3600.0
 RENEW_EVERY = 60.0
 
 _RUNNER_NAME = re.compile(r"(?P<number>\d{6,})-(?P<token>[0-9a-f]{16})\.json")
-_LINE_NAME = re.compile(r"(?P<what>plan|chunk-\d{6,})\.(?P<number>\d{6,})-(?P<token>[0-9a-f]{16})\.json")
-_PLAN = "plan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +81,6 @@ class _Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     released: bool
 
 
-class _Rank(NamedTuple):
-    """Of two runners the greater one works."""
-
-    number: int
-    token: str
-
-    def __str__(self) -> str:
-        return f"{self.number:06d}-{self.token}"
-
-
 class _TakenOverError(JournalError):
     """A runner of a higher rank works on the journal."""
 
@@ -116,19 +105,19 @@ class FileJournal:
         self._now = now
         self._name = str(path)
         self._runners = JournalFolder(path / "runners")
-        self._lines = JournalFolder(path / "lines")
-        self.is_local = self._lines.is_local
-        for folder in (self._runners, self._lines):
-            folder.make()
-        self._rank = _Rank(self._next_number(), secrets.token_hex(8))
+        self._lines = JournalLines(path)
+        self.is_local = self._runners.is_local
+        self._runners.make()
+        self._lines.make()
+        self._rank = Rank(self._next_number(), secrets.token_hex(8))
         self._renew()
         self._check_held()
         # After the announcement: what an earlier runner has not written by now, it will not act on.
-        self._files = self._newest_lines()
+        self._lines.refresh()
         first = min(self._ranks())
         #: The try that began it. What tries before that one did is not known here.
         self.first_try = self._claim(first).runner.try_number
-        if first == self._rank and self._files:
+        if first == self._rank and not self._lines.is_empty:
             msg = (
                 f"the journal {self._name} has lines but no file of who wrote them: parts of it are gone, so what was "
                 "sent before is not known: nothing is sent. Restore it, or look in ARM and remove the folder"
@@ -137,48 +126,30 @@ class FileJournal:
 
     def read_plan(self) -> PlanEntry | None:
         """Give the plan's line, or ``None``."""
-        data = self._read(_PLAN)
-        return None if data is None else PlanEntry.from_json(data)
+        return self._lines.read_plan()
 
     def write_plan(self, entry: PlanEntry) -> None:
         """Keep the plan's line. Raises as :meth:`write`."""
-        self._write(_PLAN, entry.as_json())
+        self._lines.write_plan(entry, self._rank)
         self._check_held()
         self._renew_if_due()
 
     def read(self, index: int) -> Entry | None:
         """Give the chunk's line, or ``None``."""
-        data = self._read(_chunk(index))
-        if data is None:
-            return None
-        entry = Entry.from_json(data)
-        if entry.index != index:
-            msg = f"the journal {self._name} has another chunk's line for chunk {index + 1}: nothing is sent"
-            raise JournalError(msg)
-        return self._word_of_the_sender(entry)
-
-    def _word_of_the_sender(self, entry: Entry) -> Entry:
-        """Give what the runner that sent it has noted since another one, which took it for dead, began to wonder."""
-        if entry.state is not ChunkState.UNKNOWN or entry.case is None:
-            return entry
-        for rank in self._earlier.get(_chunk(entry.index), ()):
-            earlier = Entry.from_json(self._lines.get(f"{_chunk(entry.index)}.{rank}.json"))
-            if earlier.case == entry.case and earlier.state is ChunkState.ACCEPTED:
-                return earlier
-        return entry
+        return self._lines.read(index)
 
     def write(self, entry: Entry) -> None:
         """Keep the chunk's line.
 
         :raises JournalError: it could not be kept; or another runner has taken over, and nothing may be sent.
         """
-        self._write(_chunk(entry.index), entry.as_json())
+        self._lines.write(entry, self._rank)
         try:
             self._check_held()
         except _TakenOverError as error:
             if entry.state is ChunkState.SENDING:
                 # It is certainly not sent, which nobody should have to wonder about.
-                self._write(_chunk(entry.index), entry.to(ChunkState.PLANNED, reason=str(error)).as_json())
+                self._lines.write(entry.to(ChunkState.PLANNED, reason=str(error)), self._rank)
             raise
         self._renew_if_due()
 
@@ -189,34 +160,12 @@ class FileJournal:
         except JournalError as error:
             log.warning("The next runner may have to wait for %.0f minutes: %s", TAKE_OVER_AFTER / 60, error)
 
-    # ---- lines
-
-    def _read(self, what: str) -> dict[str, Any] | None:
-        rank = self._files.get(what)
-        return None if rank is None else self._lines.get(f"{what}.{rank}.json")
-
-    def _write(self, what: str, content: dict[str, Any]) -> None:
-        # First remembered: a write that fails may have arrived.
-        self._files[what] = self._rank
-        self._lines.put(f"{what}.{self._rank}.json", content)
-
-    def _newest_lines(self) -> dict[str, _Rank]:
-        """Find which runner wrote the last line of the plan and of each chunk, and remember who did before."""
-        written: dict[str, list[_Rank]] = {}
-        for name in self._lines.names():
-            if found := _LINE_NAME.fullmatch(name):
-                written.setdefault(found["what"], []).append(_Rank(int(found["number"]), found["token"]))
-        for ranks in written.values():
-            ranks.sort()
-        self._earlier = {what: ranks[:-1] for what, ranks in written.items() if len(ranks) > 1}
-        return {what: ranks[-1] for what, ranks in written.items()}
-
     # ---- runners
 
-    def _ranks(self) -> list[_Rank]:
+    def _ranks(self) -> list[Rank]:
         """List all runners there ever were."""
         found = (_RUNNER_NAME.fullmatch(name) for name in self._runners.names())
-        return [_Rank(int(each["number"]), each["token"]) for each in found if each]
+        return [Rank(int(each["number"]), each["token"]) for each in found if each]
 
     def _next_number(self) -> int:
         """Give the number after the one that works on it now, if it is right to take over."""
@@ -242,7 +191,7 @@ class FileJournal:
         if (holder := max(ranks)) != self._rank:
             raise _TakenOverError(self._in_use(self._claim(holder)))
 
-    def _claim(self, rank: _Rank) -> _Claim:
+    def _claim(self, rank: Rank) -> _Claim:
         try:
             return msgspec.convert(self._runners.get(f"{rank}.json"), _Claim)
         except msgspec.ValidationError:
@@ -267,7 +216,3 @@ class FileJournal:
             f"that one end; if it is dead, a later try of that task may follow at once, others "
             f"{TAKE_OVER_AFTER / 60:.0f} minutes after it was last heard of"
         )
-
-
-def _chunk(index: int) -> str:
-    return f"chunk-{index:06d}"
