@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
@@ -20,8 +19,8 @@ from airflow_provider_arm.operators.unknown import (
 )
 from airflow_provider_arm.submission.found import Found, in_order, read_found
 from airflow_provider_arm.submission.outcome import add_up, count_sentence, find_rejects
-from airflow_provider_arm.submission.plan import Plan, make_plan, read_chunks
 from airflow_provider_arm.submission.policy import Colour, RejectPolicy
+from airflow_provider_arm.submission.prepare import Prepared, prepare
 from airflow_provider_arm.submission.reconcile import find_documents, look_up
 from airflow_provider_arm.submission.resources import Resource, find_operation
 from airflow_provider_arm.submission.send import Sender
@@ -71,6 +70,8 @@ class Rules:
     settle_after: float | None = None
     max_in_flight: int = 1
     resolutions: Any = None
+    #: The journal is another task's.
+    continues: bool = False
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -151,14 +152,14 @@ class SubmissionRun:
             rejects_path=rejects_path,
         )
 
-    @cached_property
-    def plan(self) -> Plan:
-        """The plan; the source is read and every record checked when it is first asked for."""
-        return make_plan(self._source, self._operation, self._chunk_size, self._resource.key)
+    def _prepare_records(self) -> Prepared:
+        """Read the source, check every record and plan the batches."""
+        return prepare(self._source, self._operation, self._chunk_size, self._resource.key)
 
     def describe(self) -> dict[str, Any]:
         """Give the plan for a dry run."""
-        plan = self.plan
+        with self._prepare_records() as prepared:
+            plan = prepared.plan
         log.info("Dry run: %d records in %d batches, nothing sent", plan.records, len(plan.chunks))
         return {"dry_run": True, "chunks": len(plan.chunks), "records": plan.records, "plan_sha256": plan.sha256}
 
@@ -173,12 +174,10 @@ class SubmissionRun:
         release_all(journal, read_resolutions(rules.resolutions))
         if not resend:
             refuse_blind_try(ti, journal, self._operation.replay, "these documents")
-        plan = self.plan
         sender = Sender(
             operation=self._operation,
             journal=journal,
-            # A retry keeps max_tries, a clear raises it: so a clear is told from a retry.
-            generation=ti.max_tries or 0,
+            generation=_generation(ti, journal, rules),
             submit=self._submit,
             look=lambda uuid: self._client.get_batch(uuid).state,
             resend_unknown=resend,
@@ -187,15 +186,15 @@ class SubmissionRun:
             max_in_flight=rules.max_in_flight,
             settle_after=rules.settle_after,
         )
-        with open_cases_shown(ti):
-            sent = sender.send_all(plan, read_chunks(self._source, self._operation, plan))
+        with self._prepare_records() as prepared, open_cases_shown(ti):
+            sent = sender.send_all(prepared.plan, prepared.chunks())
         batch_uuids = [each.batch_uuid for each in sent if each.batch_uuid]
         found = [Found(each.index + 1, each.records, each.missing) for each in sent if not each.batch_uuid]
         # A deferral's own arguments are lost in dag.test().
         ti.xcom_push(key="batch_uuids", value=batch_uuids)
         ti.xcom_push(key="found", value=[each.as_json() for each in found])
-        log.info("%d records are with ARM in %d batches", plan.records, len(sent))
-        return Submitted(batch_uuids, found, plan.records)
+        log.info("%d records are with ARM in %d batches", prepared.plan.records, len(sent))
+        return Submitted(batch_uuids, found, prepared.plan.records)
 
     def _look_up(self, records: list[dict[str, Any]]) -> LookUp:
         return look_up(records, self._resource.key, find_documents(self._client))
@@ -218,7 +217,10 @@ class SubmissionRun:
 
         :param records: ``None`` where it is to be counted in the source.
         """
-        return Submitted(batch_uuids, read_found(found), self.plan.records if records is None else records)
+        if records is None:
+            with self._prepare_records() as prepared:
+                records = prepared.plan.records
+        return Submitted(batch_uuids, read_found(found), records)
 
     def look(self, batch_uuids: Sequence[str]) -> list[BatchStatus]:
         """Look at each batch once."""
@@ -244,6 +246,12 @@ class SubmissionRun:
             rejected=totals.rejected,
             rejects_uri=uri,
         )
+
+
+def _generation(ti: Any, journal: Journal, rules: Rules) -> int:
+    """Say which wish of a person this try belongs to: a retry keeps max_tries, a clear raises it."""
+    plan = journal.read_plan() if rules.continues else None
+    return int(ti.max_tries or 0) if plan is None else plan.generation
 
 
 def wait_for_batches(

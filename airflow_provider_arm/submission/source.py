@@ -1,29 +1,26 @@
-"""Where records come from: a list, or a .jsonl, .json or .csv file. Read as often as needed, row by row."""
+"""Where records come from: a list, or a .jsonl, .json or .csv file. Read row by row, as often as needed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_arm.client import money
+import msgspec
+
+from airflow_provider_arm.client.errors import FieldIssue, InvalidRecordError
 from airflow_provider_arm.submission.csv_rows import read_csv
 from airflow_provider_arm.submission.errors import SourceError
+from airflow_provider_arm.submission.rows import Content, Misread, Row, chunked, place, read_content
 
 if TYPE_CHECKING:
     from airflow_provider_arm.client.models import ArmModel
 
-#: Keys that begin so are remarks beside the record, as in a rejects file; they are never sent.
-REMARK_PREFIX = "_"
+__all__ = ["FileSource", "ListSource", "Readable", "Row", "Source", "chunked"]
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One record as the source has it."""
-
-    #: From 1: the line of a .jsonl file, the place in a list, the record after the header of a .csv file.
-    number: int
-    record: dict[str, Any] = field(repr=False)
+#: The records of a .json file as their own text: each is decoded, checked and named by itself.
+_RECORDS = msgspec.json.Decoder(list[msgspec.Raw] | dict[str, msgspec.Raw])
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Source(Protocol):
@@ -32,11 +29,26 @@ class Source(Protocol):
     #: How a message names the source.
     name: str
 
+    @abstractmethod
+    def contents(self) -> Iterator[tuple[int, Content]]:
+        """Read the rows from the start, each with its number; one that is no record does not end the reading.
+
+        :raises SourceError: the source cannot be read on.
+        """
+
     def rows(self) -> Iterator[Row]:
         """Read the records from the start.
 
-        :raises SourceError: the source cannot be read, naming row and column.
+        :raises SourceError: the source cannot be read, or a row is no record: naming row and column.
         """
+        for number, content in self.contents():
+            try:
+                record = read_content(content)
+            except InvalidRecordError as error:
+                [issue] = error.errors
+                msg = f"{self.name}, {place(number, issue)}: {issue.message}"
+                raise SourceError(msg) from None
+            yield Row(number, record)
 
 
 class Readable(Protocol):
@@ -46,20 +58,24 @@ class Readable(Protocol):
         """Open for reading."""
 
 
-class ListSource:
+class ListSource(Source):
     """Records that are already in memory."""
 
     def __init__(self, records: Sequence[Mapping[str, Any]], name: str = "records") -> None:
         self.name = name
-        self._records = records
+        # An author's list may hold anything.
+        self._records: Sequence[Any] = records
 
-    def rows(self) -> Iterator[Row]:
+    def contents(self) -> Iterator[tuple[int, Content]]:
         """Give the records in order."""
         for number, record in enumerate(self._records, 1):
-            yield Row(number, _checked(record, self.name, number))
+            if isinstance(record, Mapping):
+                yield number, record
+            else:
+                yield number, Misread(FieldIssue("", "must be an object with the record's fields"), "")
 
 
-class FileSource:
+class FileSource(Source):
     """Records in a file; the format is told by the name's ending.
 
     :param path: something with ``open(mode)``.
@@ -79,11 +95,10 @@ class FileSource:
             raise SourceError(msg)
         self._reader = readers[ending]
 
-    def rows(self) -> Iterator[Row]:
+    def contents(self) -> Iterator[tuple[int, Content]]:
         """Read the file from its start."""
         try:
-            for number, record in self._reader():
-                yield Row(number, _checked(record, self.name, number))
+            yield from self._reader()
         except FileNotFoundError:
             msg = f"{self.name}: there is no such file: check source"
             raise SourceError(msg) from None
@@ -91,51 +106,28 @@ class FileSource:
             msg = f"{self.name}: cannot be read ({type(error).__name__}; text files must be UTF-8)"
             raise SourceError(msg) from None
 
-    def _jsonl(self) -> Iterator[tuple[int, Any]]:
+    def _jsonl(self) -> Iterator[tuple[int, bytes]]:
         with self._path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, _decode(line, f"{self.name}, row {number}")
+                if not line.isspace():
+                    yield number, line
 
-    def _json(self) -> Iterator[tuple[int, Any]]:
+    def _json(self) -> Iterator[tuple[int, bytes]]:
         with self._path.open("rb") as file:
-            content = _decode(file.read(), self.name)
-        if isinstance(content, Mapping):
-            content = content.get(self._key)
-        if not isinstance(content, list):
+            data = file.read()
+        try:
+            content = _RECORDS.decode(data)
+            if isinstance(content, dict):
+                content = _LIST.decode(content.get(self._key, b"null"))
+        except msgspec.ValidationError:
             msg = f'{self.name}: must hold a list of records, or an object with the list under "{self._key}"'
-            raise SourceError(msg)
-        yield from enumerate(content, 1)
+            raise SourceError(msg) from None
+        except (ValueError, RecursionError):
+            msg = f"{self.name}: is not valid JSON"
+            raise SourceError(msg) from None
+        for number, record in enumerate(content, 1):
+            yield number, bytes(record)
 
-    def _csv(self) -> Iterator[tuple[int, Any]]:
+    def _csv(self) -> Iterator[tuple[int, Content]]:
         with self._path.open("rb") as file:
             yield from read_csv(file, self._model, self.name)
-
-
-def _decode(data: bytes, where: str) -> Any:
-    try:
-        return money.decode(data)
-    except ValueError as error:
-        # The decoder wraps what its hook for numbers raises.
-        why = error.__cause__ if isinstance(error.__cause__, money.InexactNumberError) else "is not valid JSON"
-        msg = f"{where}: {why}"
-        raise SourceError(msg) from None
-
-
-def _checked(record: Any, name: str, number: int) -> dict[str, Any]:
-    if not isinstance(record, Mapping):
-        msg = f"{name}, row {number}: must be an object with the record's fields"
-        raise SourceError(msg)
-    return {key: value for key, value in record.items() if not str(key).startswith(REMARK_PREFIX)}
-
-
-def chunked(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    """Cut into lists of *size* rows; the last may be shorter."""
-    chunk: list[Row] = []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

@@ -21,7 +21,7 @@ from airflow_provider_arm.client.errors import (
 )
 from airflow_provider_arm.submission.errors import JournalError
 from airflow_provider_arm.submission.journal import ChunkState, Entry, PlanEntry
-from airflow_provider_arm.submission.plan import make_plan, read_chunks
+from airflow_provider_arm.submission.prepare import prepare
 from airflow_provider_arm.submission.send import Sender
 from airflow_provider_arm.submission.source import ListSource
 
@@ -181,11 +181,10 @@ def send(
     resend: bool = False,
 ) -> list[str]:
     """Run one attempt of the task."""
-    source = ListSource(records)
-    plan = make_plan(source, operation, size, "documentNo")
     arm.generation = generation
     sender = Sender(operation, journal, generation, arm.submit, arm.look, resend)
-    return [each.batch_uuid for each in sender.send_all(plan, read_chunks(source, operation, plan))]
+    with prepare(ListSource(records), operation, size, "documentNo") as prepared:
+        return [each.batch_uuid for each in sender.send_all(prepared.plan, prepared.chunks())]
 
 
 def attempt(*args: Any, **more: Any) -> list[str] | BaseException:

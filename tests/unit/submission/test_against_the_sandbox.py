@@ -15,7 +15,7 @@ from airflow_provider_arm.sandbox import ArmSandbox
 from airflow_provider_arm.submission.errors import BlockedError
 from airflow_provider_arm.submission.journal import ChunkState
 from airflow_provider_arm.submission.outcome import add_up, find_rejects
-from airflow_provider_arm.submission.plan import make_plan, read_chunks
+from airflow_provider_arm.submission.prepare import prepare
 from airflow_provider_arm.submission.send import Sender
 from airflow_provider_arm.submission.source import FileSource, ListSource
 
@@ -49,7 +49,6 @@ class Task:
 
     def attempt(self, generation: int = 0, *, resend: bool = False) -> list[str]:
         """Run once."""
-        plan = make_plan(self.source, self.operation, 2, self.key)
 
         def submit(records: bytes) -> str:
             return str(self.client.submit_encoded(self.operation.name, records).batch_uuid)
@@ -58,7 +57,8 @@ class Task:
             return self.client.get_batch(uuid).state
 
         sender = Sender(self.operation, self.journal, generation, submit, look, resend)
-        return [each.batch_uuid for each in sender.send_all(plan, read_chunks(self.source, self.operation, plan))]
+        with prepare(self.source, self.operation, 2, self.key) as prepared:
+            return [each.batch_uuid for each in sender.send_all(prepared.plan, prepared.chunks())]
 
     def submits(self) -> list[int]:
         """How often ARM took each content."""

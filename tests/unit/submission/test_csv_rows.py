@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client.models import CustomerWrite, Document, wire_names
 from airflow_provider_arm.submission.csv_rows import LONGEST_CELL, read_csv
 from airflow_provider_arm.submission.errors import SourceError
+from airflow_provider_arm.submission.source import FileSource
 
 from .records import CANARY, MODELS, file_source
 
@@ -23,10 +24,20 @@ ADDRESS = [
 ]
 
 
+class InMemory:
+    """A path whose file is in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def open(self, mode: str = "r") -> io.BytesIO:
+        return io.BytesIO(self.data)
+
+
 def read(content: str | bytes, model: Any = CustomerWrite) -> list[tuple[int, dict[str, Any]]]:
     """Read all records of a file."""
     data = content.encode() if isinstance(content, str) else content
-    return list(read_csv(io.BytesIO(data), model, "a.csv"))
+    return [(row.number, row.record) for row in FileSource(InMemory(data), "a.csv", model, "customers").rows()]
 
 
 def records(content: str | bytes, model: Any = CustomerWrite) -> list[dict[str, Any]]:
@@ -167,7 +178,7 @@ MALFORMED = [
     (
         "too many cells",
         "customerNo,name\n1,{},22\n",
-        "a.csv, row 1, after the last column: the row has 3 cells",
+        "a.csv, row 1: the row has 3 cells and the header 2",
     ),
     ("unclosed quote", 'customerNo,name\n1,a\n2,"{}\n3,b\n', "a.csv, row 2: the quotes do not close"),
     ("text after a quote", 'customerNo,name\n1,"a" {}\n', "a.csv, row 1: the quotes do not close"),
@@ -261,5 +272,5 @@ def test_the_row_that_is_wrong_is_the_row_that_is_named(good, bad, filler):
     content = "customerNo,name\n" + f"{filler},{filler}\n" * good + ",".join(bad) + "\n"
     seen = []
     with pytest.raises(SourceError, match=rf"^a.csv, row {good + 1}\b") as caught:
-        seen.extend(read_csv(io.BytesIO(content.encode()), CustomerWrite, "a.csv"))
+        seen.extend(read(content))
     assert CANARY not in str(caught.value)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from decimal import Decimal
 from typing import Any
 
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.submission.errors import PlanChangedError, SourceError
-from airflow_provider_arm.submission.plan import MAX_CHUNK_SIZE, SHOWN_ROWS, Plan, make_plan, read_chunks
+from airflow_provider_arm.submission.check import SHOWN_ROWS
+from airflow_provider_arm.submission.errors import SourceError
+from airflow_provider_arm.submission.plan import MAX_CHUNK_SIZE, Plan
+from airflow_provider_arm.submission.prepare import prepare
 from airflow_provider_arm.submission.source import ListSource
 
 from .records import CANARY, CUSTOMERS, DOCUMENTS, customer, document, file_source
@@ -20,12 +23,8 @@ from .records import CANARY, CUSTOMERS, DOCUMENTS, customer, document, file_sour
 def plan_of(records: list[dict[str, Any]], size: int = 2, operation: Any = CUSTOMERS) -> Plan:
     """Plan records."""
     key = "documentNo" if operation is DOCUMENTS else "customerNo"
-    return make_plan(ListSource(records), operation, size, key)
-
-
-def sent(records: list[dict[str, Any]], plan: Plan, operation: Any = CUSTOMERS) -> list[list[dict[str, Any]]]:
-    """Give what would be sent, chunk by chunk."""
-    return [money.decode(chunk) for _, chunk in read_chunks(ListSource(records), operation, plan)]
+    with prepare(ListSource(records), operation, size, key) as prepared:
+        return prepared.plan
 
 
 # ---- boundaries and hashes
@@ -36,8 +35,9 @@ def sent(records: list[dict[str, Any]], plan: Plan, operation: Any = CUSTOMERS) 
 def test_the_chunks_are_the_rows_in_order(count, size):
     """For any number of rows and any size: the chunks put together are the rows, and the plan counts them right."""
     records = [document(number) for number in range(count)]
-    plan = plan_of(records, size, DOCUMENTS)
-    chunks = sent(records, plan, DOCUMENTS)
+    with prepare(ListSource(records), DOCUMENTS, size, "documentNo") as prepared:
+        plan = prepared.plan
+        chunks = [money.decode(chunk) for _, chunk in prepared.chunks()]
     assert [record for chunk in chunks for record in chunk] == records
     assert [len(chunk) for chunk in chunks] == [chunk.records for chunk in plan.chunks]
     assert [(chunk.first_row, chunk.last_row) for chunk in plan.chunks] == [
@@ -102,7 +102,10 @@ def test_the_same_records_give_the_same_plan_from_every_format(tmp_path):
         "a.json": '[{"customerNo":"1", "limitAmount": 1.10}, {"customerNo":"2", "limitAmount": 2}]',
         "a.csv": "limitAmount;customerNo\n1.10;1\n2;2\n",
     }
-    plans = {make_plan(file_source(tmp_path / n, t), CUSTOMERS, 5, "customerNo").sha256 for n, t in texts.items()}
+    plans = set()
+    for name, text in texts.items():
+        with prepare(file_source(tmp_path / name, text), CUSTOMERS, 5, "customerNo") as prepared:
+            plans.add(prepared.plan.sha256)
     assert len(plans) == 1
 
 
@@ -197,48 +200,16 @@ def test_both_spellings_of_a_field_are_the_same_record():
         plan_of([wire, python], 1, DOCUMENTS)
 
 
-# ---- read again
+# ---- read once
 
 
-@settings(max_examples=100, deadline=None)
-@given(data=st.data(), count=st.integers(1, 12), size=st.integers(1, 5))
-def test_a_source_that_changed_gives_no_chunk_that_was_not_planned(data, count, size):
-    """Whatever has changed, only planned chunks come out, and the change is an error before the chunk is given."""
-    records = [document(number) for number in range(count)]
-    plan = plan_of(records, size, DOCUMENTS)
-    at = data.draw(st.integers(0, count - 1))
-    changed = copy.deepcopy(records)
-    change = data.draw(st.sampled_from(["value", "wrong", "float", "drop", "cut", "insert", "append"]))
-    match change:
-        case "value":
-            changed[at]["ledgerNote"] = "x"
-        case "wrong":
-            changed[at] = {"documentNo": "1"}
-        case "float":
-            changed[at]["other"] = 0.5
-        case "drop":
-            del changed[at]
-        case "cut":
-            del changed[at:]
-        case "insert":
-            changed.insert(at, document(99))
-        case "append":
-            at = count
-            changed.append(document(99))
-    given_chunks = []
-    with pytest.raises(PlanChangedError, match="changed since they were planned"):
-        given_chunks.extend(money.decode(chunk) for _, chunk in read_chunks(ListSource(changed), DOCUMENTS, plan))
-    flat = [record for chunk in given_chunks for record in chunk]
-    assert flat == records[: len(flat)]
-    assert len(flat) <= at
-
-
-def test_the_message_names_the_rows(tmp_path):
-    """A person sees where to look, and that nothing more is sent."""
+def test_a_source_that_changes_after_the_plan_changes_nothing(tmp_path):
+    """What is sent is what was planned and hashed, as often as it is asked for, whatever becomes of the file."""
     source = file_source(tmp_path / "a.csv", "customerNo\n1\n2\n3\n")
-    plan = make_plan(source, CUSTOMERS, 2, "customerNo")
-    file_source(tmp_path / "a.csv", "customerNo\n1\n2\n4\n")
-    chunks = read_chunks(source, CUSTOMERS, plan)
-    assert next(chunks)[1] == b'[{"customerNo":"1"},{"customerNo":"2"}]'
-    with pytest.raises(PlanChangedError, match=r"^a.csv: rows 3 to 3 have changed .* nothing more is sent"):
-        next(chunks)
+    with prepare(source, CUSTOMERS, 2, "customerNo") as prepared:
+        (tmp_path / "a.csv").unlink()
+        for _ in range(2):
+            chunks = list(prepared.chunks())
+            assert [text for _, text in chunks] == [b'[{"customerNo":"1"},{"customerNo":"2"}]', b'[{"customerNo":"3"}]']
+            assert [hashlib.sha256(text).hexdigest() for _, text in chunks] == [one.sha256 for one, _ in chunks]
+            assert [one for one, _ in chunks] == list(prepared.plan.chunks)

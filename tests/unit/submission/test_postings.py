@@ -33,7 +33,7 @@ def test_all_wrong_rows_are_counted_and_the_first_are_named(count):
     with pytest.raises(SourceError) as caught:
         read_set(ListSource(rows), POSTINGS)
     message = str(caught.value)
-    assert f"{count} rows do not fit and nothing was sent: row 2, options: must be a list" in message
+    assert f"{count} rows do not fit and nothing was sent: row 2, column options: must be a list" in message
     assert (f"and {count - 20} more rows" in message) == (count > 20)
     assert len(caught.value.errors) == min(count, 20)
     assert CANARY not in message

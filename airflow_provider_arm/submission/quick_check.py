@@ -1,0 +1,180 @@
+"""A fast check of records: a typed struct for each model, derived from it, so that fields are still named only there.
+
+The struct is narrower than the model, never wider: a record that it takes is one that the model takes, and it is
+written with the same bytes. Everything else it leaves to the model, which decides and finds the words: names in snake
+case, fields that the model does not know, remarks, numbers written as text for a whole number. So the bytes of a
+record, and the hash of a plan, do not depend on which of the two has looked at it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from functools import cache
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+
+import msgspec
+from annotated_types import MinLen
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.client.models import Amount, ArmModel, CustomerWrite, Day, PostalAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_arm.submission.rows import Content
+
+#: Rules in code that models have beside their fields, and that the structs keep too: fields that can only be read are
+#: unknown to the struct, and its address is a whole one. A model with another rule has no fast check.
+_KEPT_RULES: dict[type[ArmModel], set[str]] = {
+    CustomerWrite: {"_refuse_read_only", "_refuse_partial_address"},
+}
+#: Groups that must be given whole (``_refuse_partial_address``).
+_WHOLE_GROUPS = (PostalAddress,)
+
+_SAME_IN_BOTH = (str, int, bool)
+_PLAIN = frozenset({int, bool, NoneType, Decimal, dt.date})
+
+
+class _NoCounterpartError(Exception):
+    """A field or rule of a model has no exact counterpart in a struct."""
+
+
+class QuickCheck:
+    """The fast check of one model's records."""
+
+    def __init__(self, model: type[ArmModel]) -> None:
+        self._struct = _struct(model, whole=False)
+        self._is_sane = _sanity(model)
+        self._decode = msgspec.json.Decoder(self._struct, float_hook=money.exact).decode
+
+    def __call__(self, content: Content) -> msgspec.Struct | None:
+        """Give a record as a struct with the wire's names; ``None`` leaves it to the model."""
+        try:
+            if type(content) is bytes:
+                record = self._decode(content)
+            elif type(content) is dict and _is_plain(content):
+                record = msgspec.convert(content, self._struct)
+            else:
+                return None
+        except (ValueError, RecursionError):
+            return None
+        return record if self._is_sane(record) else None
+
+
+@cache
+def quick_check(model: type[ArmModel] | None) -> QuickCheck | None:
+    """Derive the fast check of a model; ``None`` where the model says something that a struct cannot say as well."""
+    try:
+        return None if model is None else QuickCheck(model)
+    except _NoCounterpartError:
+        return None
+
+
+def _struct(model: type[ArmModel], *, whole: bool) -> type[msgspec.Struct]:
+    _refuse_other_rules(model)
+    fields: list[Any] = []
+    for name, field in model.model_fields.items():
+        kind: Any = _kind(field.annotation)
+        for rule in field.metadata:
+            if not isinstance(rule, MinLen):
+                raise _NoCounterpartError
+            kind = Annotated[kind, msgspec.Meta(min_length=rule.min_length)]
+        if whole:
+            fields.append((field.alias or name, _without_none(kind)))
+        elif field.is_required():
+            fields.append((field.alias or name, kind))
+        else:
+            fields.append((field.alias or name, kind | msgspec.UnsetType, msgspec.UNSET))
+    return msgspec.defstruct(model.__name__, fields, kw_only=True, forbid_unknown_fields=True, gc=False)
+
+
+def _refuse_other_rules(model: type[ArmModel]) -> None:
+    found = model.__pydantic_decorators__
+    kinds = (name for name in found.__slots__ if name != "model_validators")
+    if any(getattr(found, kind) for kind in kinds) or set(found.model_validators) != _KEPT_RULES.get(model, set()):
+        raise _NoCounterpartError
+
+
+def _kind(annotation: Any) -> Any:
+    """Give the struct's type for a field's."""
+    if annotation == Amount:
+        return Decimal
+    if annotation == Day:
+        return dt.date
+    if annotation is object:
+        return Any
+    if annotation is NoneType or annotation in _SAME_IN_BOTH:
+        return annotation
+    if isinstance(annotation, type) and issubclass(annotation, ArmModel):
+        return _struct(annotation, whole=annotation in _WHOLE_GROUPS)
+    arguments = get_args(annotation)
+    if get_origin(annotation) is list:
+        return list[_kind(arguments[0])]  # type: ignore[misc]
+    if NoneType in arguments:
+        kinds = [_kind(one) for one in arguments]
+        united = kinds[0]
+        for one in kinds[1:]:
+            united |= one
+        return united
+    raise _NoCounterpartError
+
+
+def _without_none(kind: Any) -> Any:
+    arguments = get_args(kind)
+    if NoneType not in arguments:
+        return kind
+    left = [one for one in arguments if one is not NoneType]
+    if len(left) != 1:
+        raise _NoCounterpartError
+    return left[0]
+
+
+def _sanity(model: type[ArmModel]) -> Callable[[Any], bool]:
+    """Make what a struct's types cannot say: the amounts, at any depth, are finite and of a sane size."""
+    amounts: list[str] = []
+    groups: list[tuple[str, Callable[[Any], bool]]] = []
+    for name, field in model.model_fields.items():
+        kind = _without_none(field.annotation)
+        is_list = get_origin(kind) is list
+        inner = get_args(kind)[0] if is_list else kind
+        if inner == Amount:
+            if is_list:
+                raise _NoCounterpartError
+            amounts.append(field.alias or name)
+        elif isinstance(inner, type) and issubclass(inner, ArmModel):
+            groups.append((field.alias or name, _all(_sanity(inner)) if is_list else _sanity(inner)))
+
+    def is_sane(record: Any) -> bool:
+        for name in amounts:
+            amount = getattr(record, name)
+            if amount is not msgspec.UNSET and amount is not None and not _is_sane_amount(amount):
+                return False
+        for name, holds in groups:  # noqa: SIM110 - twice as fast as all() of a generator
+            if (group := getattr(record, name)) and not holds(group):
+                return False
+        return True
+
+    return is_sane
+
+
+def _all(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda members: all(map(holds, members))
+
+
+def _is_sane_amount(amount: Decimal) -> bool:
+    # Zero too: 0e-999999999 is as dear to write out as any other number.
+    return amount.is_finite() and -money.MAX_EXPONENT <= amount.adjusted() <= money.MAX_EXPONENT
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value in memory is made only of types that mean the same to model, struct and encoder. No float is."""
+    kind = type(value)
+    if kind is str:
+        return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+    if kind is dict:
+        return all(type(key) is str and _is_plain(item) for key, item in value.items())
+    if kind is list:
+        return all(map(_is_plain, value))
+    return kind in _PLAIN
