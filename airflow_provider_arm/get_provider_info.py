@@ -44,6 +44,7 @@ OPERATOR_MODULES = [
     "airflow_provider_arm.operators.document",
     "airflow_provider_arm.operators.payment",
     "airflow_provider_arm.operators.posting",
+    "airflow_provider_arm.operators.resolution",
 ]
 
 FIELD_BEHAVIOUR: dict[str, Any] = {

@@ -55,6 +55,8 @@ class BatchSubmitOperator(ArmBaseOperator):
     :param journal_path: folder (local, ``s3://``, ``gs://``, ``abfs://``, ...) under which the journal is kept in
         files, in a folder of its own per DAG, run, task and map index. It must be the same place for every try: no disk
         that ends with its worker. Absolute; default ``None``: the task state store. Templated.
+    :param continues: id of a task of this DAG run whose submission this one continues, with the same records and
+        *journal_path*: it goes on where that one stopped. Default ``None``: a submission of its own.
     :param durable: without *journal_path*: keep the journal in the task state store; default ``True``.
     :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send a chunk again of which nobody knows
         whether ARM took it. Customers are sent again in any case: a repeat changes nothing. Documents are looked for in
@@ -106,6 +108,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         max_rejected: int | str = 0,
         rejects_path: str | None = None,
         journal_path: str | None = None,
+        continues: str | None = None,
         durable: bool = True,
         on_unknown_outcome: str = "fail",
         settle_after: timedelta | float | None = None,
@@ -128,6 +131,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         self.max_rejected = max_rejected
         self.rejects_path = rejects_path
         self.journal_path = journal_path
+        self.continues = continues
         self.durable = durable
         self.on_unknown_outcome = on_unknown_outcome
         self.settle_after = as_seconds(settle_after)
@@ -142,7 +146,7 @@ class BatchSubmitOperator(ArmBaseOperator):
             if self.submit_nothing:
                 return self._run().describe()
             # First of all, so that a try which ends early has left its trace: where none is, nothing was sent.
-            with open_journal(context, self.journal_path, durable=self.durable) as journal:
+            with open_journal(context, self.journal_path, durable=self.durable, continues=self.continues) as journal:
                 run = self._run()
                 submitted = run.send(context, journal, rules)
             if not self.wait_for_completion:
@@ -185,6 +189,7 @@ class BatchSubmitOperator(ArmBaseOperator):
             settle_after=self.settle_after,
             max_in_flight=self.max_in_flight,
             resolutions=self.resolutions,
+            continues=self.continues is not None,
         )
 
     def _run(self) -> SubmissionRun:

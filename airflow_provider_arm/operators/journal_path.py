@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
@@ -20,22 +20,44 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 200
 
 
+class JournalOf(NamedTuple):
+    """The task instance that a journal belongs to."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+    @classmethod
+    def own(cls, ti: Any) -> JournalOf:
+        """Name the task instance's own."""
+        return cls(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+
+    def __str__(self) -> str:
+        mapped = f", map index {self.map_index}" if self.map_index >= 0 else ""
+        return f"DAG {self.dag_id}, run {self.run_id}, task {self.task_id}{mapped}"
+
+
 @contextmanager
-def open_journal(context: Context, journal_path: str | None, *, durable: bool) -> Iterator[Journal]:
+def open_journal(
+    context: Context, journal_path: str | None, *, durable: bool, continues: str | None = None
+) -> Iterator[Journal]:
     """Open the journal of the task instance in *context*, for this try.
 
     :param journal_path: where file journals are kept; ``None`` for none.
     :param durable: without *journal_path*: use Airflow's task state store where there is one.
-    :raises ArmConfigurationError: *journal_path* cannot be.
+    :param continues: the task of this DAG run whose journal is continued; default the task's own.
+    :raises ArmConfigurationError: *journal_path* cannot be, or is missing where *continues* needs it.
     :raises JournalError: the file journal is in use by another runner, or cannot be read or written.
     """
     if journal_path is not None:
-        journal = _file_journal(context["ti"], journal_path)
-        try:
+        owner = JournalOf.own(context["ti"])
+        with open_files(journal_path, owner._replace(task_id=continues or owner.task_id), context["ti"]) as journal:
             yield journal
-        finally:
-            journal.release()
         return
+    if continues:
+        msg = "continues needs journal_path: Airflow's task state store gives no task the journal of another"
+        raise ArmConfigurationError(msg)
     from airflow_provider_arm.operators.journal import TaskStateJournal
     from airflow_provider_arm.submission.journal import MemoryJournal
 
@@ -43,7 +65,20 @@ def open_journal(context: Context, journal_path: str | None, *, durable: bool) -
     yield MemoryJournal() if store is None else TaskStateJournal(store)
 
 
-def task_folder(journal_path: str, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
+@contextmanager
+def open_files(journal_path: str, owner: JournalOf, ti: Any) -> Iterator[FileJournal]:
+    """Open the file journal of *owner* for the task instance *ti*. Raises as :func:`open_journal`."""
+    from airflow_provider_arm.submission.file_journal import FileJournal, Runner
+
+    path = task_folder(journal_path, owner)
+    journal = FileJournal(path, Runner(str(JournalOf.own(ti)), ti.try_number))
+    try:
+        yield journal
+    finally:
+        journal.release()
+
+
+def task_folder(journal_path: str, owner: JournalOf) -> Any:
     """Give the folder of one task instance's journal, an ``ObjectStoragePath``.
 
     :raises ArmConfigurationError: *journal_path* is empty, or on a local disk and not absolute.
@@ -57,8 +92,8 @@ def task_folder(journal_path: str, dag_id: str, run_id: str, task_id: str, map_i
     if "://" not in journal_path and not journal_path.startswith("/"):
         msg = f"journal_path must be absolute, not {journal_path!r}: each try may start in another folder"
         raise ArmConfigurationError(msg)
-    for part in (dag_id, run_id, task_id, str(map_index)):
-        path /= _folder_name(part)
+    for part in owner:
+        path /= _folder_name(str(part))
     return path
 
 
@@ -69,14 +104,3 @@ def _folder_name(name: str) -> str:
     import hashlib
 
     return f"{quoted[: _LONGEST_NAME - 65]}-{hashlib.sha256(name.encode()).hexdigest()}"
-
-
-def _file_journal(ti: Any, journal_path: str) -> FileJournal:
-    from airflow_provider_arm.submission.file_journal import FileJournal, Runner
-
-    map_index = -1 if ti.map_index is None else ti.map_index
-    words = f"DAG {ti.dag_id}, run {ti.run_id}, task {ti.task_id}" + (
-        f", map index {map_index}" if map_index >= 0 else ""
-    )
-    path = task_folder(journal_path, ti.dag_id, ti.run_id, ti.task_id, map_index)
-    return FileJournal(path, Runner(words, ti.try_number))

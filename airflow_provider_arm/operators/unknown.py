@@ -84,6 +84,23 @@ def release_all(journal: Journal, resolutions: Iterable[Resolution]) -> None:
             )
 
 
+def release_named(journal: Journal, resolution: Resolution) -> dict[str, Any]:
+    """Note what somebody has found out about a case of this very journal; gives what became of its chunk.
+
+    :raises ArmConfigurationError: the journal knows no such case, or the word contradicts itself.
+    """
+    line = release(journal, resolution)
+    if line is None:
+        msg = f"no chunk of that journal is about case {resolution.case}; the task's XCom open_cases has its cases"
+        raise ArmConfigurationError(msg)
+    return {
+        "case": resolution.case,
+        "chunk": line.index + 1,
+        "verdict": str(resolution.verdict),
+        "state": str(line.state),
+    }
+
+
 @contextmanager
 def open_cases_shown(ti: Any) -> Iterator[None]:
     """Push what a person is asked about as XCom ``open_cases``: a failing task's XComs stay."""

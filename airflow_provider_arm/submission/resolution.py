@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.submission.journal import ChunkState, Entry, Journal, Resolution, Verdict
+from airflow_provider_arm.submission.journal import ChunkState, Entry, Journal, PlanEntry, Resolution, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 _OPEN = (ChunkState.SENDING, ChunkState.UNKNOWN)
 
 
-def entries(journal: Journal) -> Iterator[Entry]:
+class Readable(Protocol):
+    """Whatever a journal can be read from."""
+
+    def read_plan(self) -> PlanEntry | None:
+        """Give the plan's line, or ``None``."""
+
+    def read(self, index: int) -> Entry | None:
+        """Give the chunk's line, or ``None``."""
+
+
+def entries(journal: Readable) -> Iterator[Entry]:
     """Give every line of the journal's plan that was written."""
     plan = journal.read_plan()
     for index in range(plan.chunks if plan is not None else 0):

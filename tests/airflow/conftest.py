@@ -63,6 +63,19 @@ def make_context():
     return context
 
 
+@pytest.fixture
+def a_try(make_context):
+    """Give a function that makes the context of a try, without a task state store."""
+
+    def make(try_number=1, max_tries=2, **names):
+        context = make_context(None, try_number=try_number, max_tries=max_tries)
+        for name, value in {"dag_id": "d", "run_id": "r", "task_id": "submit", "map_index": -1, **names}.items():
+            setattr(context["ti"], name, value)
+        return context
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def airflow_db() -> None:
     """Make Airflow's database once."""

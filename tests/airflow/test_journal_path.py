@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 
 from airflow_provider_arm.exceptions import ArmFailException, ArmTransientException
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
-from airflow_provider_arm.operators.journal_path import open_journal, task_folder
+from airflow_provider_arm.operators.journal_path import JournalOf, open_journal, task_folder
 
 POSTS = {"method": "POST", "path": "*/batches"}
 
@@ -42,19 +42,6 @@ def submit(path, count=20, **arguments):
         journal_path=str(path),
         **arguments,
     )
-
-
-@pytest.fixture
-def a_try(make_context):
-    """Give a function that makes the context of a try, without a task state store."""
-
-    def make(try_number=1, max_tries=2, **names):
-        context = make_context(None, try_number=try_number, max_tries=max_tries)
-        for name, value in {"dag_id": "d", "run_id": "r", "task_id": "submit", "map_index": -1, **names}.items():
-            setattr(context["ti"], name, value)
-        return context
-
-    return make
 
 
 def effects(box):
@@ -111,11 +98,11 @@ def test_each_task_instance_has_a_journal_of_its_own(arm_sandbox, arm_connection
 @pytest.mark.parametrize("names", [("..", "."), ("a/b", "../../c"), ("x" * 250, "å" * 250), ("x" * 249 + "y", "...")])
 def test_no_id_leads_out_of_the_folder_or_to_a_name_too_long(tmp_path, names):
     """Each id is one folder's name, whatever is in it, and two ids are two names."""
-    folder = task_folder(str(tmp_path), *names, "t", -1)
+    folder = task_folder(str(tmp_path), JournalOf(*names, "t"))
     parts = str(folder).removeprefix(f"{tmp_path}/").split("/")
     assert len(parts) == 4
     assert all(part.strip(".") and len(part.encode()) <= 200 for part in parts)
-    assert str(folder) != str(task_folder(str(tmp_path), names[0] + "z", names[1], "t", -1))
+    assert str(folder) != str(task_folder(str(tmp_path), JournalOf(names[0] + "z", names[1], "t")))
 
 
 def test_a_second_runner_of_the_same_try_sends_nothing(arm_sandbox, arm_connection, a_try, tmp_path):

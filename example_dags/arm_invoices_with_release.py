@@ -1,0 +1,90 @@
+"""Post invoices, and ask a person where nobody can know whether ARM took a batch.
+
+``submit`` looks for a batch whose answer was lost, on each of its tries. If the invoices do not turn up, ``ask`` puts
+the question to a person (Required Actions in Airflow's UI), ``release`` writes the answer into the journal with who and
+why, and ``submit_rest`` goes on where ``submit`` stopped. Needs the connection ``arm_default``.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import DAG, Param, task
+
+from airflow_provider_arm.operators.batch import BatchSubmitOperator
+from airflow_provider_arm.operators.resolution import SubmissionReleaseOperator
+
+DATA = Path(__file__).parent / "data"
+#: A folder that all workers share.
+JOURNAL = "{{ params.output }}/journal"
+
+#: What both submitting tasks share: the second goes on with the first one's journal.
+INVOICES: dict[str, Any] = {
+    "resource": "documents",
+    "source": str(DATA / "invoices.jsonl"),
+    "chunk_size": 10,
+    "journal_path": JOURNAL,
+    "wait_for_completion": True,
+    "deferrable": True,
+    "poll_interval": 2,
+    "max_rejected": "2%",
+    "rejects_path": "{{ params.output }}/invoices.rejects.jsonl",
+}
+
+with DAG(
+    dag_id="arm_invoices_with_release",
+    description="Post invoices; where nobody knows whether ARM took a batch, ask a person and go on",
+    schedule=None,
+    catchup=False,
+    tags=["arm", "example"],
+    params={"output": Param(os.environ.get("ARM_OUTPUT", str(Path.home() / "arm")), type="string")},
+    render_template_as_native_obj=True,
+    doc_md=__doc__,
+) as dag:
+    submit = BatchSubmitOperator(task_id="submit", retries=2, retry_delay=timedelta(seconds=5), **INVOICES)
+
+    @task(trigger_rule="all_failed")
+    def open_cases(ti: Any = None) -> list[dict[str, Any]]:
+        """Give what a person has to be asked; a submission that failed for another reason stays failed."""
+        cases = ti.xcom_pull(task_ids="submit", key="open_cases")
+        if not cases:
+            message = "submit failed for a reason that nobody has to be asked about: see its log"
+            raise AirflowFailException(message)
+        return list(cases)
+
+    ask = HITLOperator(
+        task_id="ask",
+        subject="Did ARM take these invoices?",
+        body="{{ ti.xcom_pull('open_cases') }}",
+        options=["accepted", "absent"],
+        params={"why": Param("", type="string", minLength=1, description="What you looked at, for whoever asks later")},
+        response_timeout=timedelta(days=2),
+    )
+
+    @task
+    def answer(cases: list[dict[str, Any]], answered: dict[str, Any]) -> list[dict[str, Any]]:
+        """Make one word of each case."""
+        person = answered.get("responded_by_user") or {}
+        word = {
+            "verdict": answered["chosen_options"][0],
+            "by": person.get("name") or person.get("id") or "unknown",
+            "why": answered["params_input"]["why"],
+        }
+        return [{"case": case["case"], **word} for case in cases]
+
+    release = SubmissionReleaseOperator(
+        task_id="release",
+        journal_path=JOURNAL,
+        submit_task_id="submit",
+        resolutions=answer(open_cases(), ask.output),
+    )
+
+    submit_rest = BatchSubmitOperator(task_id="submit_rest", continues="submit", **INVOICES)
+
+    submit >> dag.get_task("open_cases") >> ask
+    release >> submit_rest
