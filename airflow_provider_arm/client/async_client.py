@@ -12,8 +12,9 @@ import yarl
 
 from airflow_provider_arm.client.core import ClientCore
 from airflow_provider_arm.client.endpoints import batch_reader, read_json
-from airflow_provider_arm.client.errors import Phase
+from airflow_provider_arm.client.errors import ArmThrottledError, Phase
 from airflow_provider_arm.client.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
+from airflow_provider_arm.client.retry import Rest, parse_retry_after
 from airflow_provider_arm.client.transport import proxies_for
 from airflow_provider_arm.client.wire import Answer, Lost, Request
 
@@ -27,6 +28,11 @@ log = logging.getLogger(__name__)
 
 #: Connections that one client opens at most: a thousand polls a second need about forty at 20 ms.
 MAX_CONNECTIONS = 64
+#: Time limits without a byte after which a call is given up altogether, a wait for a free connection included: bytes
+#: that come one by one must not hold a poll for ever.
+TIMEOUTS_PER_CALL = 4
+#: Answers whose ``Retry-After`` holds back every call of the client.
+_ASKS_FOR_REST = frozenset({429, 503})
 
 T = TypeVar("T")
 
@@ -34,12 +40,18 @@ T = TypeVar("T")
 class AsyncArmClient(ClientCore):
     """Talks to ARM from one event loop.
 
+    Where ARM asks one call for a rest (``Retry-After``), all others are held back too: until it is over, each raises
+    :class:`~airflow_provider_arm.client.errors.ArmThrottledError` with the seconds left, and nothing is sent.
+
     Its arguments are those of :class:`~airflow_provider_arm.client.core.ClientCore`.
     """
 
     def _prepare(self) -> None:
         self._token_lock = asyncio.Lock()
+        self._rest = Rest()
+        self._http_lock = asyncio.Lock()
         self._http: aiohttp.ClientSession | None = None
+        self._proxies: dict[yarl.URL, str | None] = {}
 
     async def get_batch(self, batch_uuid: str, *, client_no: int | None = None) -> BatchStatus:
         """GET one batch and decide what it is.
@@ -95,46 +107,76 @@ class AsyncArmClient(ClientCore):
                 await self._rules.clock.asleep(step.seconds)
                 return None
             case NeedToken():
+                if token := self._keeper.current(self._rules.clock.monotonic(), step.rejected):
+                    return token
                 async with self._token_lock:
                     return await self._run(authorize(self._credentials, self._keeper, step.rejected, self._rules))
 
     async def _send(self, step: Send) -> Answer | Lost:
         request = step.request
+        self._hold_back(request)
         headers = dict(request.headers)
         if step.token is not None:
             headers["Authorization"] = f"Bearer {step.token}"
         url = yarl.URL(request.url, encoded=True)
-        proxies = proxies_for(request.url)
+        session = await self._session()
         try:
-            async with self._session().request(
+            async with session.request(
                 request.operation.method,
                 url,
                 data=request.body,
                 headers=headers,
                 allow_redirects=False,
-                proxy=proxies.get(url.scheme) or proxies.get("all"),
+                proxy=self._proxy_for(url),
             ) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return classify(error)
         lower = {name.lower(): value for name, value in response.headers.items()}
+        if request.needs_token and response.status in _ASKS_FOR_REST:
+            seconds = parse_retry_after(lower.get("retry-after"), self._rules.clock.time())
+            self._rest.asked_for(seconds or 0.0, self._rules.clock.monotonic())
         return Answer(response.status, lower, body)
 
-    def _session(self) -> aiohttp.ClientSession:
-        if self._http is None or self._http.closed:
-            context = ssl.create_default_context(cafile=self._transport.ca_file())
-            self._http = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=context),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=self._transport.connect_timeout, sock_read=self._transport.timeout
-                ),
-                trust_env=False,
-            )
-            # aiohttp sends a GET, PUT or DELETE whose connection is lost a second time without a word: whether a call
-            # may be repeated is decided in one place, and not by its verb. There is no public switch.
-            self._http._retry_connection = False  # noqa: SLF001
+    def _proxy_for(self, url: yarl.URL) -> str | None:
+        # Once per host: reading the environment takes as long as the rest of a poll.
+        origin = url.origin()
+        if origin not in self._proxies:
+            proxies = proxies_for(str(origin))
+            self._proxies[origin] = proxies.get(url.scheme) or proxies.get("all")
+        return self._proxies[origin]
+
+    def _hold_back(self, request: Request) -> None:
+        left = self._rest.left(self._rules.clock.monotonic()) if request.needs_token else 0.0
+        if left > 0:
+            msg = f"{request.operation.label}: not asked, because ARM wants {left:.0f} seconds of rest"
+            raise ArmThrottledError(msg, operation=request.operation.label, phase=Phase.NOT_SENT, retry_after=left)
+
+    async def _session(self) -> aiohttp.ClientSession:
+        if self._http is not None and not self._http.closed:
+            return self._http
+        async with self._http_lock:
+            if self._http is None or self._http.closed:
+                # Off the loop: reading the world's certificates takes as long as twenty polls.
+                context = await asyncio.to_thread(ssl.create_default_context, cafile=self._transport.ca_file())
+                self._http = self._open(context)
         return self._http
+
+    def _open(self, context: ssl.SSLContext) -> aiohttp.ClientSession:
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=context),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                total=self._transport.timeout * TIMEOUTS_PER_CALL,
+                sock_connect=self._transport.connect_timeout,
+                sock_read=self._transport.timeout,
+            ),
+            trust_env=False,
+        )
+        # aiohttp sends a GET, PUT or DELETE whose connection is lost a second time without a word: whether a call
+        # may be repeated is decided in one place, and not by its verb. There is no public switch.
+        session._retry_connection = False  # noqa: SLF001
+        return session
 
 
 def classify(error: Exception) -> Lost:

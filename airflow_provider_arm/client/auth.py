@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.errors import ArmAuthenticationError, ArmConfigurationError, Phase
+from airflow_provider_arm.client.errors import ArmAuthenticationError, ArmConfigurationError, ArmError, Phase
 from airflow_provider_arm.client.models import Token
 from airflow_provider_arm.client.operations import Operation, Replay
 from airflow_provider_arm.client.wire import Answer, Request, UnusableAnswerError
@@ -23,6 +23,10 @@ TYPICAL_LIFE = 3600.0
 #: After the token service refused the credentials, seconds before they are tried again: a storm of tasks with a
 #: wrong secret must not lock the account.
 REFUSAL_REST = 60.0
+
+#: After the token service could not answer, with all its retries, seconds in which nobody tries again: a thousand
+#: coroutines that wait for the one call would else each make it anew, one after the other.
+OUTAGE_REST = 5.0
 
 TOKEN_CALL = Operation("get_token", "POST", "{auth_url}", Replay.SAFE)
 
@@ -90,21 +94,26 @@ class TokenKeeper:
         self._on_token = on_token
         self._token: str | None = None
         self._renew_at = 0.0
-        self._refusal: tuple[float, ArmAuthenticationError] | None = None
+        self._failure: tuple[float, ArmError] | None = None
 
     def current(self, now: float, rejected: str | None = None) -> str | None:
         """Give a token that is good at monotonic time *now* and is not *rejected*, else ``None``.
 
         :raises ArmAuthenticationError: the credentials were refused moments ago.
+        :raises ArmError: the token service could not answer moments ago.
         """
         if self._token is not None and self._token != rejected and now < self._renew_at:
             return self._token
-        if self._refusal is not None:
-            until, error = self._refusal
+        if self._failure is not None:
+            until, error = self._failure
             if now < until:
                 # A new object: one exception raised in many threads would pile up their tracebacks.
-                raise ArmAuthenticationError(
-                    str(error), operation=error.operation, status_code=error.status_code, phase=Phase.NOT_SENT
+                raise type(error)(
+                    str(error),
+                    operation=error.operation,
+                    status_code=error.status_code,
+                    phase=Phase.NOT_SENT,
+                    retry_after=error.retry_after,
                 )
         return None
 
@@ -115,13 +124,17 @@ class TokenKeeper:
         life = _life(token, wall)
         self._token = token.access_token
         self._renew_at = now + life - min(LEAD_SECONDS, life / 2)
-        self._refusal = None
+        self._failure = None
         return token.access_token
 
     def refused(self, error: ArmAuthenticationError, now: float) -> None:
         """Remember that the credentials were refused."""
         self._token = None
-        self._refusal = (now + REFUSAL_REST, error)
+        self._failure = (now + REFUSAL_REST, error)
+
+    def failed(self, error: ArmError, now: float) -> None:
+        """Remember that the token service could not answer."""
+        self._failure = (now + OUTAGE_REST, error)
 
 
 def _life(token: Token, wall: float) -> float:

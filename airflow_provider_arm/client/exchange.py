@@ -174,6 +174,7 @@ def authorize(
         # However far the token call got: the call that needs the token was not sent.
         error.phase = Phase.NOT_SENT
         if refusal is None:
+            keeper.failed(error, rules.clock.monotonic())
             raise
         keeper.refused(refusal, rules.clock.monotonic())
         raise refusal from None

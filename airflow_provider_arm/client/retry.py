@@ -26,6 +26,8 @@ MAX_TOTAL_SECONDS = 60.0
 BASE_DELAY = 0.5
 #: Ceiling of any pause of our own choice, in seconds.
 MAX_DELAY = 20.0
+#: Seconds for which polls obey a ``Retry-After`` at most: a server that asks for a day is asked again all the same.
+MAX_REST = 900.0
 #: Digits of a ``Retry-After`` that are read; a longer number is for ever (a billion seconds are 31 years).
 LONGEST_NUMBER = 9
 #: Credit that all calls of a client share for retries: enough for a bad minute, not for an outage.
@@ -91,6 +93,21 @@ class RetryBudget:
         """Give back what one success earns."""
         with self._lock:
             self._credit = min(self._capacity, self._credit + BUDGET_GAIN)
+
+
+class Rest:
+    """Until when ARM does not want to be asked; shared by all calls of a client, whoever was told. Monotonic time."""
+
+    def __init__(self) -> None:
+        self._until = -math.inf
+
+    def asked_for(self, seconds: float, now: float) -> None:
+        """Rest for *seconds* from *now* on, at most :data:`MAX_REST`; a longer rest under way stays."""
+        self._until = max(self._until, now + min(seconds, MAX_REST))
+
+    def left(self, now: float) -> float:
+        """Seconds that the rest still lasts; 0 if there is none."""
+        return max(0.0, self._until - now)
 
 
 def _uniform() -> float:

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_arm.triggers import events
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from airflow_provider_arm.client import AsyncArmClient
-    from airflow_provider_arm.client.batch_state import BatchStatus
-    from airflow_provider_arm.client.errors import ArmError
-    from airflow_provider_arm.client.retry import Clock
-    from airflow_provider_arm.submission.waiting import BatchWait
 
 #: By how much a task's own defer timeout is longer than the trigger's deadline, so that the trigger's clear message
 #: arrives first and Airflow's backstop is only met when the triggerer is down.
@@ -31,10 +24,13 @@ class BatchTrigger(BaseTrigger):
     no secret: the connection is looked up by its id where it runs.
 
     :param batch_uuids: the batches.
+    :param arm_conn_id: connection of type ``arm``.
     :param client_no: the ARM client; ``None`` for the connection's.
-    :param poll_interval: seconds between two looks at a batch.
+    :param poll_interval: seconds between two looks at a young batch.
     :param started: unix seconds of the submission.
     :param deadline: unix seconds after which the wait is over: wall-clock, so that it survives a triggerer's restart.
+    :param max_poll_interval: seconds between two looks at an old batch; default five minutes, or *poll_interval* where
+        that is longer. A batch's end is noticed at most a twentieth of its age later than it came.
     """
 
     def __init__(
@@ -46,6 +42,7 @@ class BatchTrigger(BaseTrigger):
         poll_interval: float,
         started: float,
         deadline: float,
+        max_poll_interval: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.batch_uuids = batch_uuids
@@ -54,6 +51,7 @@ class BatchTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.started = started
         self.deadline = deadline
+        self.max_poll_interval = max_poll_interval
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give class path and arguments, plain JSON."""
@@ -66,50 +64,23 @@ class BatchTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "started": self.started,
                 "deadline": self.deadline,
+                "max_poll_interval": self.max_poll_interval,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait; then send exactly one event."""
-        yield TriggerEvent(await self._wait())
+        """Wait; then send exactly one event. A wait that is cancelled sends none."""
+        # In a thread: HTTP library and models take a quarter of a second to load, and every trigger of the process
+        # would stand still for it.
+        waiting = await asyncio.to_thread(import_module, "airflow_provider_arm.triggers.waiting")
+        yield TriggerEvent(await waiting.wait_for_end(self))
 
-    async def _wait(self) -> dict[str, Any]:
-        from airflow_provider_arm.client.errors import ArmError
-        from airflow_provider_arm.client.retry import SystemClock
-        from airflow_provider_arm.hooks.shared import shared_client
-        from airflow_provider_arm.submission.waiting import BatchWait, WaitTimeoutError
+    async def on_kill(self) -> None:
+        """Say that the batches go on: ARM has no call that stops one. The journal of the submission stays as it is.
 
-        try:
-            async with shared_client(self.arm_conn_id) as client:
-                wait = BatchWait(
-                    self.batch_uuids,
-                    self.started,
-                    self.deadline,
-                    self.poll_interval,
-                    client.assumptions.batch_unknown_grace,
-                )
-                await self._until_finished(client, wait, SystemClock())
-        except WaitTimeoutError as error:
-            return events.timed_out(str(error))
-        except ArmError as error:
-            return events.failed(str(error), permanent=error.permanent)
-        return events.finished()
-
-    async def _until_finished(self, client: AsyncArmClient, wait: BatchWait, clock: Clock) -> None:
-        while True:
-            pending = list(wait.pending)
-            seen = await asyncio.gather(*(self._look(client, uuid) for uuid in pending))
-            for batch_uuid, status in zip(pending, seen, strict=True):
-                wait.saw(batch_uuid, status, clock.time())
-            if not wait.pending:
-                return
-            await clock.asleep(wait.pause(clock.time()))
-
-    async def _look(self, client: AsyncArmClient, batch_uuid: str) -> BatchStatus | ArmError:
-        from airflow_provider_arm.client.errors import ArmError
-
-        try:
-            return await client.get_batch(batch_uuid, client_no=self.client_no)
-        except ArmError as error:
-            self.log.warning("Batch %s: %s", batch_uuid, error)
-            return error
+        Airflow 3.3 and later call this when somebody clears the waiting task or sets its state.
+        """
+        self.log.warning(
+            "The wait was ended by hand. ARM cannot cancel a batch: these go on there, and nothing was undone: %s",
+            ", ".join(self.batch_uuids),
+        )
