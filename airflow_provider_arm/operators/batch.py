@@ -57,6 +57,10 @@ class BatchSubmitOperator(ArmBaseOperator):
         that ends with its worker. Absolute; default ``None``: the task state store. Templated.
     :param continues: id of a task of this DAG run whose submission this one continues, with the same records and
         *journal_path*: it goes on where that one stopped. Default ``None``: a submission of its own.
+    :param ledger_path: folder, shared by all runs that may submit the same documents, in which each notes the keys that
+        it submits. A run whose documents another one has submitted sends nothing: where they are the very same it gives
+        that run's batches, else it fails and names them. What ARM refused may go again. Absolute; default ``None``:
+        runs know nothing of each other. Documents only. Templated.
     :param durable: without *journal_path*: keep the journal in the task state store; default ``True``.
     :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send a chunk again of which nobody knows
         whether ARM took it. Customers are sent again in any case: a repeat changes nothing. Documents are looked for in
@@ -88,6 +92,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         "rejects_path",
         "max_rejected",
         "journal_path",
+        "ledger_path",
         "resolutions",
     )
     personal_fields: ClassVar[Sequence[str]] = ("records",)
@@ -109,6 +114,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         rejects_path: str | None = None,
         journal_path: str | None = None,
         continues: str | None = None,
+        ledger_path: str | None = None,
         durable: bool = True,
         on_unknown_outcome: str = "fail",
         settle_after: timedelta | float | None = None,
@@ -132,6 +138,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         self.rejects_path = rejects_path
         self.journal_path = journal_path
         self.continues = continues
+        self.ledger_path = ledger_path
         self.durable = durable
         self.on_unknown_outcome = on_unknown_outcome
         self.settle_after = as_seconds(settle_after)
@@ -189,7 +196,8 @@ class BatchSubmitOperator(ArmBaseOperator):
             settle_after=self.settle_after,
             max_in_flight=self.max_in_flight,
             resolutions=self.resolutions,
-            continues=self.continues is not None,
+            continues=self.continues,
+            ledger_path=self.ledger_path,
         )
 
     def _run(self) -> SubmissionRun:

@@ -29,9 +29,10 @@ class JournalOf(NamedTuple):
     map_index: int = -1
 
     @classmethod
-    def own(cls, ti: Any) -> JournalOf:
-        """Name the task instance's own."""
-        return cls(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+    def own(cls, ti: Any, continues: str | None = None) -> JournalOf:
+        """Name the task instance's own, or that of the task which it continues."""
+        map_index = -1 if ti.map_index is None else ti.map_index
+        return cls(ti.dag_id, ti.run_id, continues or ti.task_id, map_index)
 
     def __str__(self) -> str:
         mapped = f", map index {self.map_index}" if self.map_index >= 0 else ""
@@ -51,8 +52,7 @@ def open_journal(
     :raises JournalError: the file journal is in use by another runner, or cannot be read or written.
     """
     if journal_path is not None:
-        owner = JournalOf.own(context["ti"])
-        with open_files(journal_path, owner._replace(task_id=continues or owner.task_id), context["ti"]) as journal:
+        with open_files(journal_path, JournalOf.own(context["ti"], continues), context["ti"]) as journal:
             yield journal
         return
     if continues:
@@ -83,17 +83,27 @@ def task_folder(journal_path: str, owner: JournalOf) -> Any:
 
     :raises ArmConfigurationError: *journal_path* is empty, or on a local disk and not absolute.
     """
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-    if not isinstance(journal_path, str) or not journal_path.strip():
-        msg = "journal_path is empty: give a folder, or leave it out"
-        raise ArmConfigurationError(msg)
-    path = ObjectStoragePath(journal_path)
-    if "://" not in journal_path and not journal_path.startswith("/"):
-        msg = f"journal_path must be absolute, not {journal_path!r}: each try may start in another folder"
-        raise ArmConfigurationError(msg)
+    path = folder_at(journal_path, "journal_path")
     for part in owner:
         path /= _folder_name(str(part))
+    return path
+
+
+def folder_at(address: str, argument: str) -> Any:
+    """Give a folder that every try finds in the same place, an ``ObjectStoragePath``.
+
+    :param argument: names it in messages.
+    :raises ArmConfigurationError: it is empty, or on a local disk and not absolute.
+    """
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    if not isinstance(address, str) or not address.strip():
+        msg = f"{argument} is empty: give a folder, or leave it out"
+        raise ArmConfigurationError(msg)
+    path = ObjectStoragePath(address)
+    if "://" not in address and not address.startswith("/"):
+        msg = f"{argument} must be absolute, not {address!r}: each try may start in another folder"
+        raise ArmConfigurationError(msg)
     return path
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
-from airflow_provider_arm.client.operations import OPERATIONS, Operation
+from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
+from airflow_provider_arm.operators.journal_path import JournalOf, folder_at
 from airflow_provider_arm.operators.rejects import check_rejects_path, open_source, write_rejects
 from airflow_provider_arm.operators.unknown import (
     may_resend,
@@ -18,6 +19,7 @@ from airflow_provider_arm.operators.unknown import (
     release_all,
 )
 from airflow_provider_arm.submission.found import Found, in_order, read_found
+from airflow_provider_arm.submission.ledger import Ledger, noted
 from airflow_provider_arm.submission.outcome import add_up, count_sentence, find_rejects
 from airflow_provider_arm.submission.policy import Colour, RejectPolicy
 from airflow_provider_arm.submission.prepare import Prepared, prepare
@@ -70,8 +72,8 @@ class Rules:
     settle_after: float | None = None
     max_in_flight: int = 1
     resolutions: Any = None
-    #: The journal is another task's.
-    continues: bool = False
+    continues: str | None = None
+    ledger_path: str | None = None
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -186,15 +188,41 @@ class SubmissionRun:
             max_in_flight=rules.max_in_flight,
             settle_after=rules.settle_after,
         )
+        ledger = self._ledger(ti, rules)
         with self._prepare_records() as prepared, open_cases_shown(ti):
-            sent = sender.send_all(prepared.plan, prepared.chunks())
+            earlier = ledger.claim(prepared.plan, prepared.chunks()) if ledger is not None else None
+            if earlier is not None:
+                log.warning(
+                    "%s has submitted the very same records: nothing is sent, its batches are given", earlier.owner
+                )
+                return self._submitted(ti, earlier.batch_uuids, earlier.found, prepared.plan.records)
+            with noted(ledger, prepared.plan, journal):
+                sent = sender.send_all(prepared.plan, prepared.chunks())
         batch_uuids = [each.batch_uuid for each in sent if each.batch_uuid]
         found = [Found(each.index + 1, each.records, each.missing) for each in sent if not each.batch_uuid]
+        log.info("%d records are with ARM in %d batches", prepared.plan.records, len(sent))
+        return self._submitted(ti, batch_uuids, found, prepared.plan.records)
+
+    @staticmethod
+    def _submitted(ti: Any, batch_uuids: list[str], found: list[Found], records: int) -> Submitted:
         # A deferral's own arguments are lost in dag.test().
         ti.xcom_push(key="batch_uuids", value=batch_uuids)
         ti.xcom_push(key="found", value=[each.as_json() for each in found])
-        log.info("%d records are with ARM in %d batches", prepared.plan.records, len(sent))
-        return Submitted(batch_uuids, found, prepared.plan.records)
+        return Submitted(batch_uuids, found, records)
+
+    def _ledger(self, ti: Any, rules: Rules) -> Ledger | None:
+        if rules.ledger_path is None:
+            return None
+        if self._operation.replay is not Replay.BY_KEY:
+            msg = f"ledger_path is for documents: {self._resource.name} may be submitted any number of times"
+            raise ArmConfigurationError(msg)
+        return Ledger(
+            folder_at(rules.ledger_path, "ledger_path"),
+            owner=str(JournalOf.own(ti, rules.continues)),
+            books=f"{self._client.base_url} {self._client.client_no}",
+            key=self._resource.key,
+            look=self._client.get_batch,
+        )
 
     def _look_up(self, records: list[dict[str, Any]]) -> LookUp:
         return look_up(records, self._resource.key, find_documents(self._client))

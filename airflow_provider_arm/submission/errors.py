@@ -24,6 +24,16 @@ class JournalError(ArmError):
     permanent = True
 
 
+class AlreadySubmittedError(ArmError):
+    """Another run has submitted some of these records, as the ledger that both share tells; nothing was sent."""
+
+
+class InWorkElsewhereError(ArmError):
+    """Another run is submitting some of these records, or ARM has not finished them; nothing was sent."""
+
+    permanent = False
+
+
 class SentAgainError(ArmError):
     """A chunk may or may not have reached ARM, and the author has chosen that the next try sends it again."""
 

@@ -125,6 +125,11 @@ def name_rejects(batches: Batches) -> Iterator[Reject]:
             yield Reject(number, " ".join(key.values()), _reasons(answer, {}), batch_uuid, key)
 
 
+def refused_places(status: BatchStatus) -> frozenset[int]:
+    """Give the places, from 1, of the records that ARM names as refused."""
+    return frozenset(number for number, _ in _refused(status))
+
+
 def _refused(status: BatchStatus) -> Iterator[tuple[int, WriteAnswer]]:
     for place, answer in enumerate(status.records, 1):
         if (answer.status or "").upper() in DEFAULT_ASSUMPTIONS.failure_words:
