@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import msgspec
 from annotated_types import MinLen
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.models import Amount, ArmModel, CustomerWrite, Day, PostalAddress
+from airflow_provider_arm.submission.annotations import as_model, list_member, without_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +35,10 @@ _KEPT_RULES: dict[type[ArmModel], set[str]] = {
 _WHOLE_GROUPS = (PostalAddress,)
 
 _SAME_IN_BOTH = (str, int, bool)
-_PLAIN = frozenset({int, bool, NoneType, Decimal, dt.date})
+_PLAIN = frozenset({int, bool, NoneType, dt.date})
 
 
-class _NoCounterpartError(Exception):
+class _NoCounterpartError(LookupError):
     """A field or rule of a model has no exact counterpart in a struct."""
 
 
@@ -68,7 +69,7 @@ def quick_check(model: type[ArmModel] | None) -> QuickCheck | None:
     """Derive the fast check of a model; ``None`` where the model says something that a struct cannot say as well."""
     try:
         return None if model is None else QuickCheck(model)
-    except _NoCounterpartError:
+    except LookupError:
         return None
 
 
@@ -82,7 +83,7 @@ def _struct(model: type[ArmModel], *, whole: bool) -> type[msgspec.Struct]:
                 raise _NoCounterpartError
             kind = Annotated[kind, msgspec.Meta(min_length=rule.min_length)]
         if whole:
-            fields.append((field.alias or name, _without_none(kind)))
+            fields.append((field.alias or name, without_none(kind)))
         elif field.is_required():
             fields.append((field.alias or name, kind))
         else:
@@ -105,30 +106,16 @@ def _kind(annotation: Any) -> Any:
         return dt.date
     if annotation is object:
         return Any
-    if annotation is NoneType or annotation in _SAME_IN_BOTH:
+    if annotation in _SAME_IN_BOTH:
         return annotation
-    if isinstance(annotation, type) and issubclass(annotation, ArmModel):
-        return _struct(annotation, whole=annotation in _WHOLE_GROUPS)
-    arguments = get_args(annotation)
-    if get_origin(annotation) is list:
-        return list[_kind(arguments[0])]  # type: ignore[misc]
-    if NoneType in arguments:
-        kinds = [_kind(one) for one in arguments]
-        united = kinds[0]
-        for one in kinds[1:]:
-            united |= one
-        return united
+    if (group := as_model(annotation)) is not None:
+        return _struct(group, whole=group in _WHOLE_GROUPS)
+    member = list_member(annotation)
+    if member is not None and member != Amount:
+        return list[_kind(member)]  # type: ignore[misc]
+    if NoneType in get_args(annotation):
+        return _kind(without_none(annotation)) | None
     raise _NoCounterpartError
-
-
-def _without_none(kind: Any) -> Any:
-    arguments = get_args(kind)
-    if NoneType not in arguments:
-        return kind
-    left = [one for one in arguments if one is not NoneType]
-    if len(left) != 1:
-        raise _NoCounterpartError
-    return left[0]
 
 
 def _sanity(model: type[ArmModel]) -> Callable[[Any], bool]:
@@ -136,27 +123,25 @@ def _sanity(model: type[ArmModel]) -> Callable[[Any], bool]:
     amounts: list[str] = []
     groups: list[tuple[str, Callable[[Any], bool]]] = []
     for name, field in model.model_fields.items():
-        kind = _without_none(field.annotation)
-        is_list = get_origin(kind) is list
-        inner = get_args(kind)[0] if is_list else kind
-        if inner == Amount:
-            if is_list:
-                raise _NoCounterpartError
+        kind = without_none(field.annotation)
+        if kind == Amount:
             amounts.append(field.alias or name)
-        elif isinstance(inner, type) and issubclass(inner, ArmModel):
-            groups.append((field.alias or name, _all(_sanity(inner)) if is_list else _sanity(inner)))
+        elif (group := as_model(kind)) is not None:
+            groups.append((field.alias or name, _sanity(group)))
+        elif (group := as_model(list_member(kind))) is not None:
+            groups.append((field.alias or name, _all(_sanity(group))))
+    return partial(_is_sane, amounts, groups)
 
-    def is_sane(record: Any) -> bool:
-        for name in amounts:
-            amount = getattr(record, name)
-            if amount is not msgspec.UNSET and amount is not None and not _is_sane_amount(amount):
-                return False
-        for name, holds in groups:  # noqa: SIM110 - twice as fast as all() of a generator
-            if (group := getattr(record, name)) and not holds(group):
-                return False
-        return True
 
-    return is_sane
+def _is_sane(amounts: list[str], groups: list[tuple[str, Callable[[Any], bool]]], record: Any) -> bool:
+    for name in amounts:
+        amount = getattr(record, name)
+        if amount is not msgspec.UNSET and amount is not None and not _is_sane_amount(amount):
+            return False
+    for name, holds in groups:  # noqa: SIM110 - twice as fast as all() of a generator
+        if (group := getattr(record, name)) and not holds(group):
+            return False
+    return True
 
 
 def _all(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -177,4 +162,6 @@ def _is_plain(value: Any) -> bool:
         return all(type(key) is str and _is_plain(item) for key, item in value.items())
     if kind is list:
         return all(map(_is_plain, value))
+    if kind is Decimal:
+        return bool(value.is_finite())
     return kind in _PLAIN

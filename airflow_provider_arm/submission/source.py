@@ -1,4 +1,4 @@
-"""Where records come from: a list, or a .jsonl, .json or .csv file. Read row by row, as often as needed."""
+"""Where records come from: a list, or a .jsonl, .json, .csv or .parquet file. Read row by row, as often as needed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from airflow_provider_arm.client.errors import FieldIssue, InvalidRecordError
 from airflow_provider_arm.submission.csv_rows import read_csv
 from airflow_provider_arm.submission.errors import SourceError
+from airflow_provider_arm.submission.parquet_rows import read_parquet
 from airflow_provider_arm.submission.rows import Content, Misread, Row, chunked, place, read_content
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class FileSource(Source):
     """Records in a file; the format is told by the name's ending.
 
     :param path: something with ``open(mode)``.
-    :param model: types the columns of a .csv file.
+    :param model: types the columns of a .csv or .parquet file.
     :param key: the key under which a .json file may hold its list (``customers``).
     """
 
@@ -88,7 +89,7 @@ class FileSource(Source):
         self._path = path
         self._model = model
         self._key = key
-        readers = {"jsonl": self._jsonl, "json": self._json, "csv": self._csv}
+        readers = {"jsonl": self._jsonl, "json": self._json, "csv": self._csv, "parquet": self._parquet}
         ending = name.rsplit(".", 1)[-1].lower()
         if ending not in readers:
             msg = f"{self.name}: the source must end in .{', .'.join(readers)}"
@@ -131,3 +132,7 @@ class FileSource(Source):
     def _csv(self) -> Iterator[tuple[int, Content]]:
         with self._path.open("rb") as file:
             yield from read_csv(file, self._model, self.name)
+
+    def _parquet(self) -> Iterator[tuple[int, Content]]:
+        with self._path.open("rb") as file:
+            yield from read_parquet(file, self._model, self.name)

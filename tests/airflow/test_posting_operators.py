@@ -387,7 +387,7 @@ WRONG = [
     (post, {"postings": {"a": 1}}, ["postings", "list of mappings"]),
     (post, {"postings": []}, ["postings", "no records"]),
     (post, {"postings": [POSTING, POSTING | {"currencyAmount": 0.1}]}, ["row 2", "currencyAmount", "float"]),
-    (post, {"postings": [POSTING, POSTING | {"options": "validateOnly"}]}, ["row 2, options", "list"]),
+    (post, {"postings": [POSTING, POSTING | {"options": "validateOnly"}]}, ["row 2, column options", "list"]),
     (post, {"postings": [POSTING | {"options": 1}] * 25}, ["25 rows do not fit", "row 20,", "and 5 more rows"]),
     (post, {"source": "/no/such.jsonl"}, ["such.jsonl", "no such file"]),
     (post, {"source": "/no/such.csv"}, [".jsonl or .json", "ARM publishes no fields"]),

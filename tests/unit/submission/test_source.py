@@ -149,7 +149,7 @@ def test_a_folder_is_no_file(tmp_path):
 @pytest.mark.parametrize("name", ["customers.xlsx", "customers", "customers.jsonl.gz", "s3://b/x.orc", ".CSVX"])
 def test_an_unknown_ending_is_refused_before_anything_is_read(name):
     """The message lists the endings that there are."""
-    with pytest.raises(SourceError, match=r"must end in \.jsonl, \.json, \.csv"):
+    with pytest.raises(SourceError, match=r"must end in \.jsonl, \.json, \.csv, \.parquet"):
         FileSource(Path("never-opened"), name, MODELS["customers"], "customers")
 
 
