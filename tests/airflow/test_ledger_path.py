@@ -54,7 +54,7 @@ def submit(arm_sandbox, arm_connection, a_try, tmp_path):
 
 
 def test_a_second_run_with_the_same_file_follows_the_first(arm_sandbox, submit, caplog):
-    """The same documents in another run, whatever started it: nothing is sent, the result is the same, the log says why."""
+    """The same documents in another run: nothing is sent, the result is the same, and the log says why."""
     caplog.set_level(logging.INFO)
     first = submit(documents(1, 2, 3), wait_for_completion=True)
     for run_id in ("again", "backfill"):
