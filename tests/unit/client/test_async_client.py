@@ -1,17 +1,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import aiohttp
 import pytest
 
-from airflow_provider_arm.client import AsyncArmClient, StaticToken
+from airflow_provider_arm.client import AsyncArmClient, ClientCredentials, StaticToken, Transport, async_client
 from airflow_provider_arm.client.async_client import classify
-from airflow_provider_arm.client.errors import ArmConfigurationError, ArmNotFoundError, Phase
+from airflow_provider_arm.client.errors import (
+    ArmConfigurationError,
+    ArmNotFoundError,
+    ArmThrottledError,
+    ArmUnavailableError,
+    Phase,
+)
 
 from .driving import PATIENT, ManualClock, quick
-from .scripted_server import Close, Say
+from .scripted_server import Close, Reply, Say, Seen
 
 FINISHED = Say({"status": "PROCESSED", "totalCount": 1, "failedCount": 0})
 
@@ -84,6 +91,118 @@ def test_a_kept_connection_that_dies_costs_one_attempt(serve) -> None:
 
     assert within(server.url, work) == [{}, {"late": 1}]
     assert len(server.requests) == 6
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_rest_that_one_call_is_asked_for_holds_back_all(serve, status) -> None:
+    """After a ``Retry-After`` nothing is sent for any batch until it is over; then everything is."""
+    clock = ManualClock()
+    answers = iter([Say({}, status, headers={"Retry-After": "120"})])
+    server = serve(lambda _: next(answers, FINISHED))
+
+    async def work(client: AsyncArmClient) -> tuple[list[Any], list[Any]]:
+        with pytest.raises((ArmThrottledError, ArmUnavailableError)):
+            await client.get_batch("first")
+        clock.advance(119)
+        held = await asyncio.gather(*(client.get_batch(f"{n}") for n in range(50)), return_exceptions=True)
+        clock.advance(1)
+        return held, await asyncio.gather(*(client.get_batch(f"{n}") for n in range(50)))
+
+    held, seen = within(server.url, work, clock=clock)
+    assert {(type(error), error.phase, error.retry_after) for error in held} == {(ArmThrottledError, Phase.NOT_SENT, 1)}
+    assert "wants 1 seconds of rest" in str(held[0])
+    assert len(seen) == 50
+    assert len(server.requests) == 51
+
+
+def test_a_rest_is_arms_own(serve) -> None:
+    """The token service's wish for a rest holds back no call to ARM, nor the other way round."""
+    tokens = iter([Say({}, 503, headers={"Retry-After": "5"})])
+    service = serve(lambda _: next(tokens, Say({"access_token": "t", "expires_in": 3600})))
+    server = serve([FINISHED])
+    credentials = ClientCredentials(f"{service.url}/token", "id", "secret")
+
+    async def run() -> Any:
+        settings = {"client_no": 2218, "transport": PATIENT, "clock": ManualClock(), "retry": quick()}
+        async with AsyncArmClient(server.url, credentials, **settings) as client:
+            return (await client.get_batch("a")).state
+
+    assert asyncio.run(run()) == "succeeded"
+    assert (service.tries, server.tries) == (2, 1)
+
+
+class Drip(Reply):
+    """Sends a byte now and then, for ever: never too late for the next, and never done."""
+
+    def act(self, connection: Any) -> None:
+        """Send until the client has gone."""
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        connection.settimeout(0.02)
+        try:
+            while True:
+                connection.sendall(b" ")
+                with contextlib.suppress(TimeoutError):
+                    if not connection.recv(1):
+                        return
+        except OSError:
+            return
+
+
+def test_an_answer_that_comes_byte_by_byte_is_given_up(serve) -> None:
+    """A poll ends although no single byte is late: it must not outlive the deadline of its wait."""
+    server = serve([Drip()])
+
+    async def work(client: AsyncArmClient) -> None:
+        with pytest.raises(ArmUnavailableError, match="no answer in time"):
+            await client.get_batch("a")
+
+    within(server.url, work, transport=Transport(timeout=0.1), retry=quick(max_attempts=1))
+
+
+def test_a_thousand_polls_read_the_machines_proxies_once(serve, monkeypatch) -> None:
+    """The environment is read once per host, and what it says is obeyed."""
+    proxy, asked = serve([FINISHED]), []
+    monkeypatch.setattr(async_client, "proxies_for", lambda url: asked.append(url) or {"http": proxy.url})
+
+    async def work(client: AsyncArmClient) -> None:
+        for _ in range(20):
+            await client.get_batch("a")
+
+    within("http://127.0.0.1:9/arm/v1", work)
+    assert asked == ["http://127.0.0.1:9"]
+    assert len(proxy.requests) == 20
+
+
+def test_a_token_that_ends_is_renewed_once_for_a_thousand_polls(serve) -> None:
+    """Whether it runs out or ARM refuses it in the middle: one call to the token service serves all who wait."""
+    clock, made = ManualClock(), []
+
+    def token(_: Seen) -> Say:
+        made.append(f"token-{len(made) + 1}")
+        return Say({"access_token": made[-1], "expires_in": 3600})
+
+    refused = {"token-2"}
+
+    def answer(seen: Seen) -> Say:
+        good = seen.headers["authorization"].removeprefix("Bearer ") not in refused
+        return Say(FINISHED.body, keeps=True) if good else Say({}, 401, keeps=True)
+
+    service, server = serve(token), serve(answer)
+    credentials = ClientCredentials(f"{service.url}/token", "id", "secret")
+
+    async def run() -> list[int]:
+        settings = {"client_no": 2218, "transport": PATIENT, "clock": clock, "retry": quick()}
+        calls = []
+        async with AsyncArmClient(server.url, credentials, **settings) as client:
+            for _ in range(2):
+                await asyncio.gather(*(client.get_batch(str(number)) for number in range(1000)))
+                calls.append(len(made))
+                clock.advance(3600)
+        return calls
+
+    # The first thousand share a token; the second find it expired, get another, and have that one refused.
+    assert asyncio.run(run()) == [1, 3]
+    assert server.connections <= async_client.MAX_CONNECTIONS
 
 
 def test_a_client_says_what_it_assumes(serve) -> None:

@@ -15,6 +15,7 @@ from airflow_provider_arm.client.addresses import BaseUrl
 from airflow_provider_arm.client.assumptions import Assumptions
 from airflow_provider_arm.client.auth import (
     LEAD_SECONDS,
+    OUTAGE_REST,
     REFUSAL_REST,
     TYPICAL_LIFE,
     ClientCredentials,
@@ -34,6 +35,7 @@ from airflow_provider_arm.client.errors import (
 from airflow_provider_arm.client.exchange import NeedToken, Send
 from airflow_provider_arm.client.models import Token
 from airflow_provider_arm.client.operations import OPERATIONS
+from airflow_provider_arm.client.retry import MAX_ATTEMPTS
 from airflow_provider_arm.client.wire import Answer
 
 from .driving import IMPATIENT, TOKEN, ManualClock
@@ -175,6 +177,22 @@ def test_an_expired_token_is_renewed_once_for_all(serve, connect, service) -> No
     driver = connect(arm.url, service.credentials())
     assert driver.together(20, CALL[0], path=CALL[1]) == [{"token": "canary-token-2"}] * 20
     assert service.calls == 2
+
+
+def test_an_outage_of_the_token_service_is_met_once_for_all(serve, connect, clock) -> None:
+    """A hundred callers share the attempts of one; a moment later the service is asked anew."""
+    answers = iter([Say(b"", 503)] * MAX_ATTEMPTS)
+    service = serve(lambda _: next(answers, Say({"access_token": "canary-token-1", "expires_in": 3600})))
+    arm = arm_server(serve)
+    driver = connect(arm.url, ClientCredentials(f"{service.url}/token", "id", SECRETS[0]))
+    errors = driver.together(100, CALL[0], path=CALL[1])
+    assert {type(error) for error in errors} == {ArmUnavailableError}
+    assert {(error.phase, error.permanent, error.status_code) for error in errors} == {(Phase.NOT_SENT, False, 503)}
+    assert len(service.requests) == MAX_ATTEMPTS
+    assert len({id(error) for error in errors}) == 100
+    clock.advance(OUTAGE_REST)
+    assert call(driver) == ["canary-token-1"]
+    assert len(arm.requests) == 1
 
 
 def test_a_second_401_is_the_end(serve, connect, service) -> None:

@@ -68,6 +68,18 @@ DECISIONS = [
     ("206 no word", 206, body(None, [OK, BAD]), PARTIAL),
     ("206 every record failed", 206, body("PARTIAL", [BAD, BAD], **counts(2, 0, 2)), REJECTED),
     ("206 no errors in the failed record", 206, body("PARTIAL", [OK, {"status": "FAILED"}]), PARTIAL),
+    (
+        "206 several errors in the failed record",
+        206,
+        body("PARTIAL", [OK, {**BAD, "errors": 3 * BAD["errors"]}]),
+        PARTIAL,
+    ),
+    (
+        "206 a failed record without number or key",
+        206,
+        body("PARTIAL", [OK, {"status": "FAILED", "errors": []}]),
+        PARTIAL,
+    ),
     # Q3 variant: 206 while still in progress
     ("206 processing", 206, body("PROCESSING", [OK, WAITING], **counts(2, 1, 0)), PENDING),
     ("206 a record without a last word", 206, body("PARTIAL", [OK, WAITING], **counts(2, 1, 0)), PENDING),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client import retry
-from airflow_provider_arm.client.retry import RetryBudget, RetryPolicy, SystemClock, parse_retry_after
+from airflow_provider_arm.client.retry import MAX_REST, Rest, RetryBudget, RetryPolicy, SystemClock, parse_retry_after
 
 NOW = dt.datetime(2025, 2, 27, 12, tzinfo=dt.UTC).timestamp()
 
@@ -138,3 +138,16 @@ def test_the_system_clock_is_the_machines() -> None:
     clock.sleep(0)
     asyncio.run(clock.asleep(0))
     assert before <= clock.monotonic() <= time.monotonic()
+
+
+@given(st.lists(st.tuples(st.floats(0, 10**9), st.floats(0, 500)), max_size=20))
+def test_a_rest_lasts_as_long_as_the_longest_that_was_asked_for(told: list[tuple[float, float]]) -> None:
+    """Each wish counts from its own moment, capped; a shorter one never cuts a longer one short."""
+    rest, now, until = Rest(), 0.0, 0.0
+    assert rest.left(now) == 0
+    for seconds, passed in told:
+        rest.asked_for(seconds, now)
+        until = max(until, now + min(seconds, MAX_REST))
+        assert rest.left(now) == pytest.approx(until - now)
+        now += passed
+        assert rest.left(now) == pytest.approx(max(0.0, until - now))

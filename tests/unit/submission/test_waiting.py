@@ -15,8 +15,11 @@ from airflow_provider_arm.client.errors import (
     ArmUnavailableError,
     ArmUnreadableAnswerError,
     ArmValidationError,
+    Phase,
 )
+from airflow_provider_arm.client.retry import MAX_REST
 from airflow_provider_arm.submission.waiting import (
+    AGE_SHARE,
     JITTER,
     MAX_FAILURES,
     MIN_OUTAGE_SECONDS,
@@ -25,6 +28,8 @@ from airflow_provider_arm.submission.waiting import (
 )
 
 START = 1_700_000_000.0
+#: Unix seconds of today tell no smaller steps apart.
+CLOCK_STEP = 1e-6
 PENDING, SUCCEEDED, PARTIAL, REJECTED, UNREADABLE = (BatchStatus(state, str(state)) for state in BatchState)
 TRANSIENT = [ArmUnavailableError("down"), ArmThrottledError("429"), ArmUnreadableAnswerError("html"), UNREADABLE]
 PERMANENT = [ArmAuthenticationError, ArmPermissionError, ArmNotFoundError, ArmValidationError, ArmConfigurationError]
@@ -157,8 +162,8 @@ def test_a_deadline_in_unix_time_survives_a_restart():
     timeout=st.floats(0.001, 10**6),
     share=st.floats(0, 1, exclude_max=True),
 )
-def test_a_pause_is_the_interval_give_or_take_the_jitter(poll, jitter, timeout, share):
-    """For any numbers: within the spread, never negative, and never past the deadline."""
+def test_a_pause_is_the_interval_or_a_little_less(poll, jitter, timeout, share):
+    """For any numbers: within the spread, never longer than promised, never negative, and never past the deadline."""
     wait = wait_for("A", timeout=timeout, poll=poll, uniform=lambda: jitter)
     now = START + timeout * share
     if now >= wait.deadline:
@@ -167,7 +172,7 @@ def test_a_pause_is_the_interval_give_or_take_the_jitter(poll, jitter, timeout, 
         return
     pause, left = wait.pause(now), wait.deadline - now
     assert 0 <= pause <= left
-    assert pause <= poll * (1 + JITTER)
+    assert pause <= poll
     assert pause >= min(left, poll * (1 - JITTER)) * (1 - 1e-9)
 
 
@@ -175,6 +180,72 @@ def test_pauses_are_spread_by_default():
     """A hundred tasks do not ask in the same moment."""
     wait = BatchWait(["A"], START, START + 86_400, 30.0)
     assert len({wait.pause(START) for _ in range(50)}) > 10
+
+
+@given(
+    poll=st.floats(0.01, 3600),
+    ceiling=st.none() | st.floats(0, 7200),
+    age=st.floats(0, 10**6),
+    more=st.floats(0, 10**6),
+    jitter=st.floats(0, 1, exclude_max=True),
+)
+def test_looks_at_an_old_batch_are_further_apart(poll, ceiling, age, more, jitter):
+    """A pause grows with the age from the interval to its ceiling, and never beyond a share of the age but by it."""
+    wait = wait_for("A", timeout=10**8, poll=poll, max_poll_interval=ceiling, uniform=lambda: jitter)
+    young, old = wait.pause(START + age), wait.pause(START + age + more)
+    assert young <= old * (1 + 1e-9)
+    for pause, seconds in ((young, age), (old, age + more)):
+        assert poll * (1 - JITTER) * (1 - 1e-9) <= pause <= max(poll, ceiling or 0.0)
+        assert pause <= max(poll, AGE_SHARE * seconds) * (1 + 1e-9)
+
+
+def test_an_hour_and_a_day_of_waiting_by_default():
+    """Half a minute apart at first, three minutes after an hour, and five at most."""
+    wait = wait_for("A", poll=30, max_poll_interval=300.0, timeout=10**6, uniform=lambda: 0.0)
+    assert [wait.pause(START + age) for age in (0, 600, 3600, 86_400)] == [30, 30, 180, 300]
+
+
+@given(poll=st.floats(0, 3600), left=st.floats(-(10**6), 10**6), share=st.floats(0, 1, exclude_max=True))
+def test_the_first_look_of_a_process_comes_within_an_interval(poll, left, share):
+    """Spread over the interval, never after the deadline; one that is past the deadline looks at once, and may."""
+    pause = wait_for("A", timeout=0, poll=poll, uniform=lambda: share).first_pause(START - left)
+    assert pause == pytest.approx(max(0.0, min(poll * share, left)), abs=CLOCK_STEP)
+
+
+def test_a_thousand_waits_that_start_together_are_spread():
+    """In each tenth of the interval there are looks after a restart."""
+    waits = [BatchWait(["A"], START, START + 86_400, 30.0) for _ in range(1000)]
+    assert {int(wait.first_pause(START) / 3) for wait in waits} == set(range(10))
+
+
+@given(
+    asked=st.floats(0, 10**9) | st.just(float("inf")),
+    passed=st.floats(0, 2 * MAX_REST),
+    share=st.floats(0, 1, exclude_max=True),
+    timeout=st.floats(1, 10**5),
+)
+def test_what_arm_asks_for_is_kept(asked, passed, share, timeout):
+    """No look before the ``Retry-After`` is over, up to a quarter of an hour, and none past the deadline."""
+    wait = wait_for("A", timeout=timeout, poll=30, uniform=lambda: share)
+    wait.saw("A", ArmThrottledError("429", retry_after=asked, phase=Phase.ANSWERED), START)
+    now = START + passed
+    if now >= wait.deadline:
+        return
+    rest = min(asked, MAX_REST) - passed
+    if rest > CLOCK_STEP:
+        wanted = min(rest + 30 * share, wait.deadline - now)
+        assert wait.pause(now) == pytest.approx(wanted, abs=CLOCK_STEP)
+    elif rest < -CLOCK_STEP:
+        assert wait.pause(now) <= 30
+
+
+def test_being_held_back_is_no_failed_look():
+    """While ARM wants a rest nobody looks, so however long it lasts, it is no outage of this batch."""
+    wait = wait_for("A", timeout=10**6)
+    for minute in range(MAX_FAILURES * 30):
+        held = ArmThrottledError("not asked", phase=Phase.NOT_SENT, retry_after=50.0)
+        wait.saw("A", held, START + 60 * minute)
+    assert wait.pending == ["A"]
 
 
 looks = st.sampled_from([PENDING, SUCCEEDED, PARTIAL, REJECTED, *TRANSIENT, ArmNotFoundError("404")])
