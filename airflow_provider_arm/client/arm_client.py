@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -306,7 +307,7 @@ class ArmClient(ClientCore, Booking):
                 headers=headers,
                 allow_redirects=False,
                 timeout=(self._transport.connect_timeout, self._transport.timeout),
-                proxies=proxies_for(request.url),
+                proxies=self._proxies(request.url),
                 stream=True,
             )
             body = _whole_body(response)
@@ -321,6 +322,15 @@ class ArmClient(ClientCore, Booking):
         )
         lower = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, lower, body)
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        """Look the machine's proxies up once per host and thread: it takes as long as the rest of a call."""
+        known: dict[str, dict[str, str]] = self._local.__dict__.setdefault("proxies", {})
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        if origin not in known:
+            known[origin] = proxies_for(origin)
+        return known[origin]
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
