@@ -6,7 +6,7 @@ import logging
 import time
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -48,8 +48,9 @@ class BatchSensor(BaseSensorOperator):
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``.
     :param arm_conn_id: connection of type ``arm``; default ``arm_default``. Templated.
     :param client_no: the ARM client; default the connection's. Templated.
-    :param poke_interval: seconds between two looks; default 30. ``timeout``, ``mode``, ``soft_fail`` and the others are
-        Airflow's.
+    :param poke_interval: seconds between two looks; default 30. Deferred, the looks at a batch that takes long get
+        further apart, up to Airflow's ``max_wait`` (default five minutes). ``timeout``, ``mode``, ``soft_fail`` and the
+        others are Airflow's.
     :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri"}``; counts are ``None`` where ARM did
         not say.
     :raises ArmBatchFailedException: more records were refused than the policy allows.
@@ -110,14 +111,21 @@ class BatchSensor(BaseSensorOperator):
             result = self._poke()
         return False if result is None else PokeReturnValue(is_done=True, xcom_value=result)
 
-    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        """Go on after the trigger: look at each batch once more and judge it, as a poke does."""
+    def execute_complete(self, context: Context, event: Any, deadline: float | None = None) -> dict[str, Any]:
+        """Go on after the trigger: look at each batch once more and judge it, as a poke does.
+
+        Where ARM cannot answer at this moment, or no longer says that a batch is finished, the wait goes on.
+
+        :param deadline: unix seconds at which the wait ends however often it was deferred; ``dag.test()`` drops it.
+        """
         from airflow_provider_arm.triggers.events import check_event
 
         with airflow_errors():
             check_event(event, timeout_error=AirflowSensorTimeout)
-            uuids = as_batch_uuids(self.batch_uuid)
-            return self._judge(uuids, [self.hook.client.get_batch(uuid) for uuid in uuids])
+            result = self._poke()
+        if result is None:
+            self._defer(deadline)
+        return result
 
     def _poke(self) -> dict[str, Any] | None:
         """Give the result, or ``None`` while a batch is pending."""
@@ -179,10 +187,11 @@ class BatchSensor(BaseSensorOperator):
             "rejects_uri": uri,
         }
 
-    def _defer(self) -> None:
+    def _defer(self, deadline: float | None = None) -> NoReturn:
         from airflow_provider_arm.triggers.batch import DEFER_MARGIN, BatchTrigger
 
         now = time.time()
+        deadline = now + self.timeout if deadline is None else deadline
         self.defer(
             trigger=BatchTrigger(
                 batch_uuids=as_batch_uuids(self.batch_uuid),
@@ -190,8 +199,10 @@ class BatchSensor(BaseSensorOperator):
                 client_no=self.hook.client.client_no,
                 poll_interval=self.poke_interval,
                 started=now,
-                deadline=now + self.timeout,
+                deadline=deadline,
+                max_poll_interval=self.max_wait.total_seconds() if self.max_wait else None,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout) + DEFER_MARGIN,
+            kwargs={"deadline": deadline},
+            timeout=timedelta(seconds=max(0.0, deadline - now)) + DEFER_MARGIN,
         )
