@@ -118,6 +118,7 @@ class FileJournal:
         #: The try that began it. What tries before that one did is not known here.
         self.first_try = self._claim(first).runner.try_number
         if first == self._rank and not self._lines.is_empty:
+            self._check_held()  # somebody who began since then may have written them
             msg = (
                 f"the journal {self._name} has lines but no file of who wrote them: parts of it are gone, so what was "
                 "sent before is not known: nothing is sent. Restore it, or look in ARM and remove the folder"

@@ -21,6 +21,8 @@ from airflow_provider_arm.submission.errors import JournalError
 from airflow_provider_arm.submission.file_journal import RENEW_EVERY, TAKE_OVER_AFTER, FileJournal, Runner
 from airflow_provider_arm.submission.journal import ChunkState, Entry, PlanEntry
 
+from .memory_disk import MemoryPath, Process
+
 PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
 PLAN = PlanEntry("f" * 64, 3, 0)
 LINE = Entry(1, "e" * 64, SENDING, 0)
@@ -465,6 +467,22 @@ def test_of_two_that_begin_at_the_same_moment_one_goes_on(local, monkeypatch, gr
         assert outer.read(1) == LINE
         with pytest.raises(JournalError, match="process 11"):
             meanwhile[1].write(replace(LINE, index=2))
+
+
+@pytest.mark.parametrize("moment", range(12))
+def test_a_runner_that_is_overtaken_while_it_opens_says_so(moment):
+    """Whenever the next try runs past one that is opening: it hears of that runner, and never of a torn journal."""
+    files: dict[str, bytes] = {}
+
+    def run_past() -> None:
+        follow(MemoryPath(files, Process())).write(LINE)
+
+    try:
+        journal = FileJournal(MemoryPath(files, Process(meanwhile_at=moment, meanwhile=run_past)), FIRST)
+        journal.write(replace(LINE, index=2))
+    except JournalError as error:
+        assert "in use by another runner" in str(error)
+    assert follow(MemoryPath(files, Process()), replace(RETRY, try_number=3)).read(1) == LINE
 
 
 def test_the_try_that_began_a_journal_is_known(folder):
