@@ -1,0 +1,323 @@
+"""Submitting 100,000 customers from a file, beside the least that any program must do: posting bodies that are ready.
+
+The floor posts ready bodies of 1,000 customers one after another over one `requests.Session`. The provider reads the
+file, checks every record against its model, plans, journals two lines for each batch on disk, and posts. The server is
+another process that counts bytes and answers 202. Runs are interleaved; a figure is the median.
+
+A second part says how much memory a million customers take beyond the imported program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from decimal import Decimal
+from itertools import count, islice, product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CUSTOMERS, LARGE = 100_000, 1_000_000
+CHUNK = 1000
+IN_FLIGHT = 8
+LATENCY = 0.050
+#: Runs of each contender without and with latency.
+RUNS, SLOW_RUNS = 5, 3
+MOST_MIB = 150
+
+
+class Sink(asyncio.Protocol):
+    """As little of an ARM as it takes: counts the bytes of a request and answers 202 with a batchUuid."""
+
+    latency: ClassVar[float] = 0.0
+    numbers: ClassVar[Iterator[int]] = count(1)
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin."""
+        self.transport, self.head, self.missing = transport, b"", 0
+
+    def data_received(self, data: bytes) -> None:
+        """Count; once a request is whole, answer."""
+        if self.missing:
+            self.missing -= len(data)
+        else:
+            self.head += data
+            head, end, body = self.head.partition(b"\r\n\r\n")
+            if not end:
+                return
+            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+            self.missing, self.head = length - len(body), b""
+        if not self.missing:
+            body = b'{"status":"ACCEPTED","batchUuid":"batch-%d"}' % next(self.numbers)
+            answer = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(
+                body
+            )
+            asyncio.get_running_loop().call_later(self.latency, self.transport.write, answer + body)
+
+
+async def serve(latency: float) -> None:
+    """Serve until killed; says its port."""
+    Sink.latency = latency
+    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+@contextmanager
+def sink(latency: float) -> Iterator[str]:
+    """Start the server; gives its address."""
+    process = subprocess.Popen([sys.executable, __file__, "--serve", str(latency)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+# ---- files
+
+
+def customer(number: int) -> dict[str, Any]:
+    """Make a customer of the usual size: 480 bytes of JSON."""
+    return {
+        "customerNo": str(1_000_000 + number),
+        "name": f"Kunde Østby {number} AS",
+        "customerCategory": "Company",
+        "phoneNo": "22334455",
+        "language": "NO",
+        "currency": "NOK",
+        "dueDays": 14,
+        "vatLiable": True,
+        "discountRate": Decimal("2.50"),
+        "limitAmount": Decimal("10000.50"),
+        "postalAddress": {
+            "addressLine1": f"Storgata {number}",
+            "addressLine2": "",
+            "addressLine3": "",
+            "postalCode": "0150",
+            "cityName": "Oslo",
+            "countryText": "Norge",
+            "countryCode": "NO",
+        },
+        "emailAddressDocument": [f"kunde{number}@example.no"],
+        "distribution": {"type": "EMAIL"},
+    }
+
+
+def write_jsonl(path: Path, size: int) -> None:
+    """Write customers as lines."""
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(size):
+            # The amounts are plain: the same digits as text without quotes.
+            text = json.dumps(customer(number), ensure_ascii=False, default=lambda amount: f"<{amount}>")
+            file.write(text.replace('"<', "").replace('>"', "") + "\n")
+
+
+def write_csv(path: Path, size: int) -> None:
+    """Write customers as a table."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for number in range(size):
+            cells: dict[str, Any] = {}
+            for name, value in customer(number).items():
+                if isinstance(value, dict):
+                    cells.update({f"{name}.{inner}": item for inner, item in value.items()})
+                elif isinstance(value, list):
+                    cells[name] = "|".join(value)
+                else:
+                    cells[name] = str(value).lower() if isinstance(value, bool) else value
+            if not number:
+                writer = csv.DictWriter(file, cells)
+                writer.writeheader()
+            writer.writerow(cells)
+
+
+def write_parquet(path: Path, size: int) -> None:
+    """Write customers as columns, in groups of 100,000."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    amounts = pa.decimal128(18, 2)
+    fields = {field.name: field.type for field in pa.Table.from_pylist([customer(0)]).schema}
+    schema = pa.schema(fields | {"discountRate": amounts, "limitAmount": amounts})
+    with pq.ParquetWriter(path, schema) as writer:
+        for first in range(0, size, CUSTOMERS):
+            rows = [customer(number) for number in range(first, min(size, first + CUSTOMERS))]
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+
+
+WRITERS = {"jsonl": write_jsonl, "csv": write_csv, "parquet": write_parquet}
+
+
+# ---- contenders
+
+
+def submit_file(address: str, path: Path, in_flight: int = 1) -> None:
+    """Submit a file as the provider does: check, plan, journal, send."""
+    from airflow_provider_arm.client import ArmClient, StaticToken
+    from airflow_provider_arm.client.batch_state import BatchState
+    from airflow_provider_arm.client.operations import OPERATIONS
+    from airflow_provider_arm.submission.file_journal import FileJournal, Runner
+    from airflow_provider_arm.submission.prepare import prepare
+    from airflow_provider_arm.submission.send import Sender
+    from airflow_provider_arm.submission.source import FileSource
+
+    operation = OPERATIONS["create_customer_batch"]
+    with tempfile.TemporaryDirectory() as folder, ArmClient(address, StaticToken("token"), client_no=1) as client:
+        sender = Sender(
+            operation=operation,
+            journal=FileJournal(Path(folder) / "journal", Runner("bench", 1)),
+            generation=0,
+            submit=lambda records: str(client.submit_encoded(operation.name, records).batch_uuid),
+            look=lambda _: BatchState.PENDING,
+            max_in_flight=in_flight,
+        )
+        source = FileSource(path, str(path), operation.record, "customers")
+        with prepare(source, operation, CHUNK, "customerNo") as prepared:
+            sender.send_all(prepared.plan, prepared.chunks())
+
+
+def post_ready(address: str, bodies: list[bytes]) -> None:
+    """Post bodies that are ready."""
+    import requests
+
+    with requests.Session() as session:
+        for body in bodies:
+            answer = session.post(
+                f"{address}/clients/1/customers/batches", data=body, headers={"Content-Type": "application/json"}
+            )
+            answer.raise_for_status()
+
+
+def post_by_hand(address: str, path: Path) -> None:
+    """Post as a task written by hand does: no check, no journal, amounts through floats."""
+    import requests
+
+    with requests.Session() as session, path.open(encoding="utf-8") as file:
+        while records := [json.loads(line) for line in islice(file, CHUNK)]:
+            answer = session.post(f"{address}/clients/1/customers/batches", json={"customers": records})
+            answer.raise_for_status()
+
+
+def ready_bodies(path: Path) -> list[bytes]:
+    """Make the bodies of a file's lines."""
+    lines = path.read_bytes().splitlines()
+    return [
+        b'{"customers":[' + b",".join(lines[first : first + CHUNK]) + b"]}" for first in range(0, len(lines), CHUNK)
+    ]
+
+
+def race(contenders: dict[str, Callable[[], None]], runs: int) -> dict[str, float]:
+    """Give the median seconds of each; the first run of each is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _, (name, run) in product(range(runs + 1), contenders.items()):
+        begun = time.perf_counter()
+        run()
+        seconds[name].append(time.perf_counter() - begun)
+    return {name: statistics.median(times[1:]) for name, times in seconds.items()}
+
+
+def speed(folder: Path) -> Iterator[tuple[str, str, str, str, bool]]:
+    """Give the rows of the table of speeds."""
+    files = {ending: folder / f"customers.{ending}" for ending in WRITERS}
+    for ending, path in files.items():
+        WRITERS[ending](path, CUSTOMERS)
+    bodies = ready_bodies(files["jsonl"])
+    floor = "floor: ready bodies, one after another"
+    with sink(0) as address:
+        at_once = race(
+            {
+                floor: lambda: post_ready(address, bodies),
+                "provider, .jsonl": lambda: submit_file(address, files["jsonl"]),
+                "provider, .csv": lambda: submit_file(address, files["csv"]),
+                "provider, .parquet": lambda: submit_file(address, files["parquet"]),
+                "by hand: json.loads, json=, no check": lambda: post_by_hand(address, files["jsonl"]),
+            },
+            RUNS,
+        )
+    for name, seconds in at_once.items():
+        ratio = seconds / at_once[floor]
+        bound, holds = ("at most 5 x", ratio <= 5) if name == "provider, .jsonl" else ("", True)
+        yield f"0 ms, {name}", f"{CUSTOMERS / seconds:,.0f} /s", f"{ratio:.2f} x", bound, holds
+    many = f"provider, .jsonl, {IN_FLIGHT} in flight"
+    with sink(LATENCY) as address:
+        late = race(
+            {
+                floor: lambda: post_ready(address, bodies),
+                "provider, .jsonl": lambda: submit_file(address, files["jsonl"]),
+                many: lambda: submit_file(address, files["jsonl"], IN_FLIGHT),
+            },
+            SLOW_RUNS,
+        )
+    for name, seconds in late.items():
+        ratio = seconds / late[floor]
+        bound, holds = ("at most 0.25 x", ratio <= 0.25) if name == many else ("", True)
+        yield f"{LATENCY * 1000:.0f} ms, {name}", f"{CUSTOMERS / seconds:,.0f} /s", f"{ratio:.2f} x", bound, holds
+
+
+# ---- memory
+
+
+def peak_mib() -> float:
+    """Give the most memory that this process has had."""
+    status = Path("/proc/self/status")
+    if status.exists():  # the figure of getrusage includes the parent's before the exec
+        return int(status.read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def print_growth(address: str, path: Path) -> None:
+    """Submit a file; say how much memory that took beyond the imported program."""
+    small = path.with_name(f"small{path.suffix}")
+    WRITERS[path.suffix[1:]](small, 1)
+    submit_file(address, small)  # imports all there is to import
+    before = peak_mib()
+    submit_file(address, path)
+    print(peak_mib() - before)
+
+
+def memory(folder: Path) -> Iterator[tuple[str, str, str, str, bool]]:
+    """Give the rows of the table of memory."""
+    with sink(0) as address:
+        for ending, write in WRITERS.items():
+            path = folder / f"large.{ending}"
+            write(path, LARGE)
+            begun = time.perf_counter()
+            command = [sys.executable, __file__, "--growth", address, str(path)]
+            growth = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            seconds = time.perf_counter() - begun
+            path.unlink()
+            name = f"{LARGE:,} customers, .{ending}, growth"
+            yield name, f"{growth:.0f} MiB", f"{seconds:.0f} s", f"under {MOST_MIB} MiB", growth < MOST_MIB
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--growth", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve is not None:
+        asyncio.run(serve(options.serve))
+    elif options.growth:
+        print_growth(options.growth[0], Path(options.growth[1]))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            for part in (speed, memory):
+                for what, figure, ratio, bound, holds in part(Path(folder)):
+                    print(f"  {what:<52} {figure:>12} {ratio:>8}   {bound:<15} {'' if holds else 'MISSED'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
