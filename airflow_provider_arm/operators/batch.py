@@ -50,8 +50,10 @@ class BatchSubmitOperator(ArmBaseOperator):
     :param timeout: seconds (or ``timedelta``) to wait at most; default one day. The batches go on in ARM after it.
     :param on_rejected: ``"fail"`` (default) or ``"warn"``: what more refused records than *max_rejected* mean.
     :param max_rejected: refused records that are no failure: a count (default 0) or a share such as ``"2%"``.
-    :param rejects_path: address of a ``.jsonl`` file for the refused records: each with its row number
+    :param rejects_path: address of a ``.jsonl`` or ``.csv`` file for the refused records: each with its row number
         (``_row``), ARM's reasons (``_reasons``) and the record itself. Corrected, it is a valid *source*. Templated.
+    :param on_invalid: ``"fail"`` (default): rows that do not fit are all reported at once and nothing is sent; or
+        ``"reject"``: they are left out, go to *rejects_path* with what is wrong with them, and count as refused.
     :param journal_path: folder (local, ``s3://``, ``gs://``, ``abfs://``, ...) under which the journal is kept in
         files, in a folder of its own per DAG, run, task and map index. It must be the same place for every try: no disk
         that ends with its worker. Absolute; default ``None``: the task state store. Templated.
@@ -75,10 +77,12 @@ class BatchSubmitOperator(ArmBaseOperator):
     :param max_in_flight: how many batches may be on their way to ARM at once; default 1. More are faster where ARM is
         far away; a broken connection then leaves as many of which nobody knows.
     :param dry_run: read and check everything, send nothing; gives the plan. Default ``False``.
-    :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri"}`` and, for a ``BatchSensor``,
-        ``"resource", "source", "chunk_size"`` and ``"found"``: chunks that ARM has and whose batchUuid is lost, each
-        ``{"chunk", "records", "missing"}`` with the places of the records that ARM does not have. ``accepted`` and
-        ``rejected`` are ``None`` while unknown. With *dry_run* ``{"dry_run", "chunks", "records", "plan_sha256"}``.
+    :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri", "invalid"}`` (``invalid``: rows that
+        were left out) and, for a ``BatchSensor``, ``"resource", "action", "source", "chunk_size", "on_invalid"`` and
+        ``"found"``: chunks that ARM has and whose batchUuid is lost, each ``{"chunk", "records", "missing"}`` with the
+        places of the records that ARM does not have. ``accepted`` and ``rejected`` are ``None`` while unknown. With
+        *dry_run* ``{"dry_run", "chunks", "records", "invalid", "totals", "plan_sha256"}``; ``totals`` of documents by
+        currency, exact, as text.
     :raises ArmFailException: bad input (nothing was sent), a refusal, too many rejects, or an unknown outcome.
     :raises ArmTransientException: ARM could not answer; a retry goes on where this try stopped.
     """
@@ -110,6 +114,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         poll_interval: float = DEFAULT_POLL_INTERVAL,
         timeout: timedelta | float = DEFAULT_TIMEOUT,
         on_rejected: str = "fail",
+        on_invalid: str = "fail",
         max_rejected: int | str = 0,
         rejects_path: str | None = None,
         journal_path: str | None = None,
@@ -134,6 +139,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         self.poll_interval = poll_interval
         self.timeout = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         self.on_rejected = on_rejected
+        self.on_invalid = on_invalid
         self.max_rejected = max_rejected
         self.rejects_path = rejects_path
         self.journal_path = journal_path
@@ -168,25 +174,21 @@ class BatchSubmitOperator(ArmBaseOperator):
         self,
         context: Context,
         event: Any,
-        batch_uuids: list[str] | None = None,
-        submitted: int | None = None,
-        found: list[dict[str, Any]] | None = None,
+        submitted: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Go on after the trigger: look at each batch once more and judge it, as the waiting worker does."""
+        from airflow_provider_arm.operators.submission_run import Submitted
         from airflow_provider_arm.triggers.events import check_event
 
         with airflow_errors():
             check_event(event)
             run = self._run()
-            if batch_uuids is None:
+            if submitted is None:
                 # dag.test() drops the arguments of a deferral and keeps only the event.
-                batch_uuids, found = (self._pull(context, key) for key in ("batch_uuids", "found"))
-            with_arm = run.read_submitted(as_batch_uuids(batch_uuids), found, submitted)
+                ti = context["ti"]
+                submitted = ti.xcom_pull(task_ids=self.task_id, key="submitted", map_indexes=ti.map_index)
+            with_arm = Submitted.from_json(submitted)
             return self._finish(run, with_arm, run.look(with_arm.batch_uuids))
-
-    def _pull(self, context: Context, key: str) -> Any:
-        ti = context["ti"]
-        return ti.xcom_pull(task_ids=self.task_id, key=key, map_indexes=ti.map_index)
 
     def _rules(self) -> Rules:
         from airflow_provider_arm.operators.submission_run import Rules
@@ -213,6 +215,7 @@ class BatchSubmitOperator(ArmBaseOperator):
             chunk_size=self.chunk_size,
             policy=(self.on_rejected, self.max_rejected),
             rejects_path=self.rejects_path,
+            on_invalid=self.on_invalid,
         )
 
     def _defer(self, submitted: Submitted, started: float) -> None:
@@ -228,11 +231,7 @@ class BatchSubmitOperator(ArmBaseOperator):
                 deadline=started + self.timeout,
             ),
             method_name="execute_complete",
-            kwargs={
-                "batch_uuids": submitted.batch_uuids,
-                "submitted": submitted.records,
-                "found": [each.as_json() for each in submitted.found],
-            },
+            kwargs={"submitted": submitted.as_json()},
             timeout=timedelta(seconds=self.timeout) + DEFER_MARGIN,
         )
 
@@ -252,8 +251,11 @@ class BatchSubmitOperator(ArmBaseOperator):
             "rejects_uri": outcome.rejects_uri if outcome else None,
             # By these a BatchSensor finds the refused records again.
             "resource": self.resource,
+            "action": self.action,
             "source": self.source,
             "chunk_size": self.chunk_size,
+            "on_invalid": self.on_invalid,
+            "invalid": submitted.invalid,
             "found": [each.as_json() for each in submitted.found],
         }
 

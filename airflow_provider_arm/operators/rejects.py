@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -15,10 +15,17 @@ from airflow_provider_arm.files import whole_file
 from airflow_provider_arm.operators.base import NOT_JSON
 from airflow_provider_arm.submission.found import Found, read_found
 from airflow_provider_arm.submission.outcome import Batches, Reject, find_rejects, name_rejects
+from airflow_provider_arm.submission.reject_file import check_name, reject_lines
 from airflow_provider_arm.submission.resources import find_operation
 from airflow_provider_arm.submission.source import FileSource, ListSource, Source
 
+if TYPE_CHECKING:
+    from airflow_provider_arm.client.models import ArmModel
+
 log = logging.getLogger(__name__)
+
+#: What ``on_invalid`` may be: rows that do not fit stop everything, or are left out and reported.
+FAIL, REJECT = "fail", "reject"
 
 #: Refused records that the log lists; the rejects file has them all.
 LOGGED_REJECTS = 10
@@ -27,17 +34,19 @@ LOGGED_REJECTS = 10
 def check_rejects_path(path: str | None) -> None:
     """Refuse what a rejects file cannot be, before anything is sent.
 
-    :raises ArmConfigurationError: it does not end in ``.jsonl``.
+    :raises ArmConfigurationError: it ends neither in ``.jsonl`` nor in ``.csv``.
     """
-    if path and not path.endswith(".jsonl"):
-        msg = "rejects_path must end in .jsonl"
-        raise ArmConfigurationError(msg)
+    if path:
+        check_name(path)
 
 
-def write_rejects(rejects: Iterable[Reject], path: str | None, expected: int | None) -> tuple[str | None, str]:
+def write_rejects(
+    rejects: Iterable[Reject], path: str | None, expected: int | None, model: type[ArmModel] | None
+) -> tuple[str | None, str]:
     """Log the first of the refused records and write all of them.
 
-    :param expected: how many ARM has counted; it may name fewer, or not say.
+    :param expected: how many there must be; ARM may name fewer than it counts, or not count.
+    :param model: of the records; ``None`` where only ARM's names of them are known.
     :return: the file's address if there is one, and where to find the records, in words.
     """
     if not path:
@@ -46,11 +55,16 @@ def write_rejects(rejects: Iterable[Reject], path: str | None, expected: int | N
         return None, "set rejects_path to get them with their reasons"
     target = ObjectStoragePath(path)
     named = 0
-    with whole_file(target) as file:
-        for number, reject in enumerate(rejects):
-            _log(number, reject)
-            file.write(reject.line())
+
+    def seen() -> Iterator[Reject]:
+        nonlocal named
+        for reject in rejects:
+            _log(named, reject)
             named += 1
+            yield reject
+
+    with whole_file(target) as file:
+        file.writelines(reject_lines(seen(), path, model))
     if named == expected:
         return str(target), f"they are in {target}"
     return str(target), f"ARM names {named} of them, which are in {target}"
@@ -104,13 +118,21 @@ def found_in(submitted: Any) -> list[Found]:
     return read_found(submitted.get("found")) if isinstance(submitted, Mapping) else []
 
 
-def find_again(submitted: Any, batches: Batches) -> Iterable[Reject]:
-    """Give the refused records of batches that another task submitted.
+def invalid_in(submitted: Any) -> int:
+    """Give how many rows another task left out of what it submitted."""
+    return int(submitted.get("invalid") or 0) if isinstance(submitted, Mapping) else 0
+
+
+def find_again(submitted: Any, batches: Batches) -> tuple[Iterable[Reject], type[ArmModel] | None]:
+    """Give the refused records of batches that another task submitted, and their model where it is known.
 
     :param submitted: what ``BatchSubmitOperator`` returned, or bare batchUuids.
     """
     if not (isinstance(submitted, Mapping) and submitted.get("source")):
-        return name_rejects(batches)
-    resource, name = find_operation(str(submitted.get("resource")), "create")
-    source = open_source(None, submitted["source"], OPERATIONS[name], resource.name)
-    return find_rejects(source, int(submitted["chunk_size"]), batches, resource.key)
+        return name_rejects(batches), None
+    resource, name = find_operation(str(submitted.get("resource")), submitted.get("action") or "create")
+    operation = OPERATIONS[name]
+    source = open_source(None, submitted["source"], operation, resource.name)
+    checked_by = operation if submitted.get("on_invalid") == REJECT else None
+    size = int(submitted["chunk_size"])
+    return find_rejects(source, size, batches, resource.key, checked_by), operation.record

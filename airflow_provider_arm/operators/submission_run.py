@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
 from airflow_provider_arm.operators.journal_path import JournalOf, folder_at
-from airflow_provider_arm.operators.rejects import check_rejects_path, open_source, write_rejects
+from airflow_provider_arm.operators.rejects import FAIL, REJECT, check_rejects_path, open_source, write_rejects
 from airflow_provider_arm.operators.unknown import (
     may_resend,
     open_cases_shown,
@@ -20,7 +20,7 @@ from airflow_provider_arm.operators.unknown import (
 )
 from airflow_provider_arm.submission.found import Found, in_order, read_found
 from airflow_provider_arm.submission.ledger import Ledger, noted
-from airflow_provider_arm.submission.outcome import add_up, count_sentence, find_rejects
+from airflow_provider_arm.submission.outcome import add_up, count_sentence, find_invalid, find_rejects
 from airflow_provider_arm.submission.policy import Colour, RejectPolicy
 from airflow_provider_arm.submission.prepare import Prepared, prepare
 from airflow_provider_arm.submission.reconcile import find_documents, look_up
@@ -53,11 +53,27 @@ class Submitted:
 
     :param found: chunks whose batchUuid is lost.
     :param records: in all chunks.
+    :param invalid: rows that were left out because they do not fit.
     """
 
     batch_uuids: list[str]
     found: list[Found]
     records: int
+    invalid: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Give plain JSON values, as a deferral keeps them."""
+        return {
+            "batch_uuids": self.batch_uuids,
+            "found": [each.as_json() for each in self.found],
+            "records": self.records,
+            "invalid": self.invalid,
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Submitted:
+        """Read :meth:`as_json` back."""
+        return cls(data["batch_uuids"], read_found(data["found"]), data["records"], data["invalid"])
 
     def in_order(self, statuses: Sequence[BatchStatus]) -> Batches:
         """Give batches and found chunks with their states, in the order of the chunks."""
@@ -115,6 +131,7 @@ class SubmissionRun:
         chunk_size: int,
         policy: RejectPolicy,
         rejects_path: str | None,
+        skip_invalid: bool,
     ) -> None:
         self._client = client
         self._resource = resource
@@ -123,6 +140,7 @@ class SubmissionRun:
         self._chunk_size = chunk_size
         self._policy = policy
         self._rejects_path = rejects_path
+        self._skip_invalid = skip_invalid
 
     @classmethod
     def prepare(
@@ -136,6 +154,7 @@ class SubmissionRun:
         chunk_size: int,
         policy: tuple[str, int | str],
         rejects_path: str | None,
+        on_invalid: str,
     ) -> SubmissionRun:
         """Check the arguments. Nothing is read and nothing sent.
 
@@ -144,6 +163,12 @@ class SubmissionRun:
         found, name = find_operation(resource, action)
         operation = OPERATIONS[name]
         check_rejects_path(rejects_path)
+        if on_invalid not in (FAIL, REJECT):
+            msg = f'on_invalid must be "{FAIL}" or "{REJECT}", not {on_invalid!r}'
+            raise ArmConfigurationError(msg)
+        if on_invalid == REJECT and not rejects_path:
+            msg = f'on_invalid="{REJECT}" needs rejects_path: the rows that are left out go there'
+            raise ArmConfigurationError(msg)
         return cls(
             client=hook.client,
             resource=found,
@@ -152,18 +177,35 @@ class SubmissionRun:
             chunk_size=chunk_size,
             policy=RejectPolicy(*policy),
             rejects_path=rejects_path,
+            skip_invalid=on_invalid == REJECT,
         )
 
     def _prepare_records(self) -> Prepared:
         """Read the source, check every record and plan the batches."""
-        return prepare(self._source, self._operation, self._chunk_size, self._resource.key)
+        key = self._resource.key
+        prepared = prepare(self._source, self._operation, self._chunk_size, key, skip_invalid=self._skip_invalid)
+        if prepared.invalid:
+            invalid = find_invalid(self._source, self._operation, key)
+            _, where = write_rejects(invalid, self._rejects_path, prepared.invalid, self._operation.record)
+            log.warning("%d rows do not fit and are left out; %s", prepared.invalid, where)
+        return prepared
 
     def describe(self) -> dict[str, Any]:
         """Give the plan for a dry run."""
         with self._prepare_records() as prepared:
             plan = prepared.plan
         log.info("Dry run: %d records in %d batches, nothing sent", plan.records, len(plan.chunks))
-        return {"dry_run": True, "chunks": len(plan.chunks), "records": plan.records, "plan_sha256": plan.sha256}
+        totals = {currency: total.as_json() for currency, total in sorted(prepared.totals.items())}
+        for currency, total in totals.items():
+            log.info("%s: %s", currency or "no currency", ", ".join(f"{name} {value}" for name, value in total.items()))
+        return {
+            "dry_run": True,
+            "chunks": len(plan.chunks),
+            "records": plan.records,
+            "invalid": prepared.invalid,
+            "totals": totals,
+            "plan_sha256": plan.sha256,
+        }
 
     def send(self, context: Context, journal: Journal, rules: Rules) -> Submitted:
         """Bring every chunk to ARM, or find that it is there.
@@ -195,20 +237,21 @@ class SubmissionRun:
                 log.warning(
                     "%s has submitted the very same records: nothing is sent, its batches are given", earlier.owner
                 )
-                return self._submitted(ti, earlier.batch_uuids, earlier.found, prepared.plan.records)
+                return self._submitted(ti, prepared, earlier.batch_uuids, earlier.found)
             with noted(ledger, prepared.plan, journal):
                 sent = sender.send_all(prepared.plan, prepared.chunks())
         batch_uuids = [each.batch_uuid for each in sent if each.batch_uuid]
         found = [Found(each.index + 1, each.records, each.missing) for each in sent if not each.batch_uuid]
         log.info("%d records are with ARM in %d batches", prepared.plan.records, len(sent))
-        return self._submitted(ti, batch_uuids, found, prepared.plan.records)
+        return self._submitted(ti, prepared, batch_uuids, found)
 
     @staticmethod
-    def _submitted(ti: Any, batch_uuids: list[str], found: list[Found], records: int) -> Submitted:
-        # A deferral's own arguments are lost in dag.test().
+    def _submitted(ti: Any, prepared: Prepared, batch_uuids: list[str], found: list[Found]) -> Submitted:
+        submitted = Submitted(batch_uuids, found, prepared.plan.records, prepared.invalid)
         ti.xcom_push(key="batch_uuids", value=batch_uuids)
-        ti.xcom_push(key="found", value=[each.as_json() for each in found])
-        return Submitted(batch_uuids, found, records)
+        # A deferral's own arguments are lost in dag.test().
+        ti.xcom_push(key="submitted", value=submitted.as_json())
+        return submitted
 
     def _ledger(self, ti: Any, rules: Rules) -> Ledger | None:
         if rules.ledger_path is None:
@@ -240,16 +283,6 @@ class SubmissionRun:
         """
         return wait_for_batches(self._client, batch_uuids, started, started + timeout, poll_interval)
 
-    def read_submitted(self, batch_uuids: list[str], found: Any, records: int | None) -> Submitted:
-        """Read what :meth:`send` gave, from what a deferral has kept of it.
-
-        :param records: ``None`` where it is to be counted in the source.
-        """
-        if records is None:
-            with self._prepare_records() as prepared:
-                records = prepared.plan.records
-        return Submitted(batch_uuids, read_found(found), records)
-
     def look(self, batch_uuids: Sequence[str]) -> list[BatchStatus]:
         """Look at each batch once."""
         return [self._client.get_batch(uuid) for uuid in batch_uuids]
@@ -258,12 +291,14 @@ class SubmissionRun:
         """Count, write the rejects file, and say what it means."""
         batches = submitted.in_order(statuses)
         totals = add_up([status for _, status in batches], submitted.records)
-        colour = self._policy.colour(totals.submitted, totals.rejected)
-        message = count_sentence(self._resource.name, totals.submitted, totals.rejected)
+        bad = None if totals.rejected is None else totals.rejected + submitted.invalid
+        colour = self._policy.colour(submitted.records + submitted.invalid, bad)
+        message = count_sentence(self._resource.name, totals.submitted, totals.rejected, submitted.invalid)
         uri = None
         if colour is not Colour.GREEN:
-            rejects = find_rejects(self._source, self._chunk_size, batches, self._resource.key)
-            uri, where = write_rejects(rejects, self._rejects_path, totals.rejected)
+            checked_by = self._operation if self._skip_invalid else None
+            rejects = find_rejects(self._source, self._chunk_size, batches, self._resource.key, checked_by)
+            uri, where = write_rejects(rejects, self._rejects_path, bad, self._operation.record)
             message += f"; {where}"
         return Judgement(
             failed=colour is Colour.RED,

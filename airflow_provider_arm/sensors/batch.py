@@ -42,7 +42,7 @@ class BatchSensor(BaseSensorOperator):
     :param on_rejected: ``"fail"`` (default) or ``"warn"``: what more refused records than *max_rejected* mean.
     :param max_rejected: refused records that are no failure: a count (default 0) or a share such as ``"2%"``.
         Templated.
-    :param rejects_path: address of a ``.jsonl`` file for the refused records with ARM's reasons. With what
+    :param rejects_path: address of a ``.jsonl`` or ``.csv`` file for the refused records with ARM's reasons. With what
         ``BatchSubmitOperator`` returned for a *source*, each line has the record itself and is a valid source once
         corrected; with bare uuids it has what ARM names. Templated.
     :param deferrable: wait in the triggerer; default ``[operators] default_deferrable``.
@@ -161,21 +161,25 @@ class BatchSensor(BaseSensorOperator):
         return RejectPolicy(self.on_rejected, self.max_rejected)
 
     def _judge(self, uuids: list[str], statuses: Sequence[BatchStatus]) -> dict[str, Any]:
-        from airflow_provider_arm.operators.rejects import find_again, found_in, write_rejects
+        from airflow_provider_arm.operators.rejects import find_again, found_in, invalid_in, write_rejects
         from airflow_provider_arm.submission.found import in_order
         from airflow_provider_arm.submission.outcome import add_up, count_sentence
         from airflow_provider_arm.submission.policy import Colour
 
         batches = in_order(list(zip(uuids, statuses, strict=True)), found_in(self.batch_uuid))
         totals = add_up([status for _, status in batches])
-        colour = self._policy().colour(totals.submitted, totals.rejected)
+        invalid = invalid_in(self.batch_uuid)
+        total = None if totals.submitted is None else totals.submitted + invalid
+        bad = None if totals.rejected is None else totals.rejected + invalid
+        colour = self._policy().colour(total, bad)
         for uuid, status in batches:
             level = logging.INFO if status.failed == 0 else logging.WARNING
             self.log.log(level, "Batch %s: %s", uuid or "without its batchUuid", status.reason)
         uri = None
         if colour is not Colour.GREEN:
-            uri, where = write_rejects(find_again(self.batch_uuid, batches), self.rejects_path, totals.rejected)
-            message = f"{count_sentence('records', totals.submitted, totals.rejected)}; {where}"
+            rejects, model = find_again(self.batch_uuid, batches)
+            uri, where = write_rejects(rejects, self.rejects_path, bad, model)
+            message = f"{count_sentence('records', totals.submitted, totals.rejected, invalid)}; {where}"
             if colour is Colour.RED:
                 raise ArmBatchFailedException(message)
             self.log.warning(message)

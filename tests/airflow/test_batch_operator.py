@@ -292,6 +292,58 @@ def test_a_changed_source_stops_a_retry(arm_sandbox, arm_connection, store, make
     assert len(sent(arm_sandbox)) == 1
 
 
+def test_rows_that_do_not_fit_may_be_left_out(arm_sandbox, arm_connection, store, make_context, tmp_path):
+    """on_invalid="reject": the sound rows go, the others count as refused and stand in the file with what is wrong."""
+    records = customers(9)
+    del records[2]["customerNo"]
+    records[7]["organizationNo"] = "312345678"  # ARM refuses it
+    source = tmp_path / "customers.jsonl"
+    source.write_text("".join(json.dumps(record) + "\n" for record in records) + "no json\n", encoding="utf-8")
+    arguments = {"source": str(source), "chunk_size": 3, "on_invalid": "reject"}
+    for name in ("one", "two"):
+        rejects = tmp_path / f"{name}.jsonl"
+        operator = submit(rejects_path=str(rejects), max_rejected=3, **arguments)
+        if name == "one":
+            operator.wait_for_completion = True
+            result = operator.execute(make_context(store))
+        else:
+            given = operator.execute(make_context(None))
+            assert (given["submitted"], given["invalid"]) == (8, 2)
+            assert len(rejects.read_text(encoding="utf-8").splitlines()) == 2
+            sensor = BatchSensor(task_id="wait", batch_uuid=given, max_rejected=3, rejects_path=str(rejects))
+            result = sensor.execute(make_context(None))
+        assert (result["submitted"], result["accepted"], result["rejected"]) == (8, 7, 1)
+        lines = [json.loads(line) for line in rejects.read_text(encoding="utf-8").splitlines()]
+        assert sorted(line["_row"] for line in lines) == [3, 8, 10]
+        assert {line["_row"]: line.get("_line") for line in lines}[10] == "no json"
+    assert len(effects(arm_sandbox, "customers")) == 7
+
+
+def test_rows_that_were_left_out_fail_the_task_unless_the_policy_allows_them(
+    arm_sandbox, arm_connection, first_try, tmp_path
+):
+    """They count as refused: with max_rejected=0 the task fails, after the sound rows were sent."""
+    records = [*customers(3), {"name": "without a number"}]
+    with pytest.raises(ArmBatchFailedException, match=r"ARM took all 3 customers; 1 more rows do not fit"):
+        submit(
+            records=records, on_invalid="reject", rejects_path=str(tmp_path / "r.csv"), wait_for_completion=True
+        ).execute(first_try)
+    assert "customerNo: is required" in (tmp_path / "r.csv").read_text(encoding="utf-8")
+    assert len(effects(arm_sandbox, "customers")) == 3
+
+
+def test_a_dry_run_gives_exact_totals(arm_sandbox, arm_connection, first_try):
+    """By currency, as text, for a person to compare before anything is sent."""
+    records = documents(3)
+    records[2] |= {"currency": "EUR", "currencyAmounts": {"exclVat": "0.10", "vat": "0.025", "inclVat": "0.125"}}
+    plan = submit(resource="documents", records=records, dry_run=True).execute(first_try)
+    assert plan["totals"] == {
+        "EUR": {"records": 1, "exclVat": "0.10", "vat": "0.025", "inclVat": "0.125"},
+        "NOK": {"records": 2, "exclVat": "200", "vat": "50", "inclVat": "250"},
+    }
+    assert [call for call in arm_sandbox.requests() if call["method"] != "GET"] == []
+
+
 def test_a_dry_run_changes_nothing(arm_sandbox, arm_connection, first_try):
     """A dry run gives the plan and sends no request at all."""
     plan = submit(records=customers(25), chunk_size=10, dry_run=True).execute(first_try)
@@ -309,6 +361,10 @@ def test_a_receipt_without_a_batch_uuid_is_no_success(arm_sandbox, arm_connectio
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        ({"records": [], "on_invalid": "skip"}, ["on_invalid", "fail", "reject"]),
+        ({"records": [], "on_invalid": "reject"}, ["on_invalid", "needs rejects_path"]),
+        ({"records": [], "max_in_flight": 0}, ["max_in_flight", "1 to 32"]),
+        ({"records": [], "settle_after": -1}, ["settle_after", "-1"]),
         ({"resource": "invoices", "records": []}, ["resource", "customers, documents", "invoices"]),
         ({"resource": "documents", "action": "update", "records": []}, ["action", "create", "update"]),
         ({"records": []}, ["no records"]),

@@ -183,7 +183,7 @@ def test_an_outage_ends_no_wait(arm_sandbox, client, first_try, monkeypatch, mod
     assert wait(mode, uuid, first_try)["accepted"] == 1
 
 
-@pytest.mark.parametrize("arguments", [{"max_rejected": "few"}, {"on_rejected": "x"}, {"rejects_path": "a.csv"}])
+@pytest.mark.parametrize("arguments", [{"max_rejected": "few"}, {"on_rejected": "x"}, {"rejects_path": "a.txt"}])
 def test_a_wrong_argument_is_told_at_the_first_look(client, first_try, arguments):
     """A policy that cannot be is told now, not after the wait."""
     with pytest.raises(ArmFailException):

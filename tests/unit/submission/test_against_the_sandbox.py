@@ -15,6 +15,7 @@ from airflow_provider_arm.sandbox import ArmSandbox
 from airflow_provider_arm.submission.errors import BlockedError
 from airflow_provider_arm.submission.journal import ChunkState
 from airflow_provider_arm.submission.outcome import add_up, find_rejects
+from airflow_provider_arm.submission.reject_file import reject_lines
 from airflow_provider_arm.submission.prepare import prepare
 from airflow_provider_arm.submission.send import Sender
 from airflow_provider_arm.submission.source import FileSource, ListSource
@@ -201,7 +202,7 @@ def test_a_rejects_file_mended_and_sent_again_completes_the_run(box, tmp_path):
     uuids = first.attempt()
     batches = [(uuid, first.client.get_batch(uuid)) for uuid in uuids]
     assert add_up([status for _, status in batches], 5).rejected == 2
-    lines = b"".join(reject.line() for reject in find_rejects(first.source, 2, batches, "customerNo"))
+    lines = b"".join(reject_lines(find_rejects(first.source, 2, batches, "customerNo"), "r.jsonl", None))
     assert lines.count(b"Currency: ") == 2
     path = tmp_path / "rejects.jsonl"
     path.write_bytes(lines.replace(b"KRONER", b"NOK"))

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_arm.client import money
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
 from airflow_provider_arm.submission.errors import PlanChangedError
 from airflow_provider_arm.submission.outcome import (
@@ -15,12 +13,13 @@ from airflow_provider_arm.submission.outcome import (
     Totals,
     add_up,
     count_sentence,
+    find_invalid,
     find_rejects,
     name_rejects,
 )
 from airflow_provider_arm.submission.source import ListSource
 
-from .records import CANARY, answer, customer, document, failed, file_source, partial
+from .records import CANARY, CUSTOMERS, answer, customer, document, failed, file_source, partial
 
 SUCCEEDED, PARTIAL, REJECTED = BatchState.SUCCEEDED, BatchState.PARTIAL, BatchState.REJECTED
 
@@ -243,31 +242,6 @@ def test_without_the_source_records_are_named_as_far_as_arm_names_them():
     ]
 
 
-# ---- the rejects file
-
-values = st.text(max_size=10) | st.integers() | st.decimals(min_value=-(10**15), max_value=10**15, places=4)
-plain = st.dictionaries(
-    st.sampled_from(["customerNo", "name", "limitAmount", "nyttFelt"]), values | st.lists(values, max_size=3)
-)
-
-
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.lists(plain, max_size=6))
-def test_a_rejects_file_is_a_source_again(tmp_path, records):
-    """Mended, it can be submitted as it stands: the same records come out, digit for digit, without the remarks."""
-    lines = b"".join(Reject(7, "1", ("no",), "U", record).line() for record in records)
-    source = file_source(tmp_path / "rejects.jsonl", lines)
-    assert [row.record for row in source.rows()] == records
-    assert lines.count(b"\n") == len(records)
-
-
-def test_a_line_has_its_remarks_first():
-    """Row and reasons stand where a person looks first, and amounts keep their digits."""
-    line = Reject(7, "1", ("Name: no",), "U", {"customerNo": "1", "limitAmount": Decimal("1.10")}).line()
-    assert line == b'{"_row":7,"_reasons":["Name: no"],"_batch_uuid":"U","customerNo":"1","limitAmount":1.10}\n'
-    assert money.decode(line)["_reasons"] == ["Name: no"]
-
-
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), count=st.integers(1, 20), size=st.integers(1, 7))
 def test_exactly_the_refused_records_are_found(data, count, size):
@@ -286,3 +260,35 @@ def test_exactly_the_refused_records_are_found(data, count, size):
                 partial(*(failed() if n in bad else answer(customerNo=str(n), recordNo=n - start + 1) for n in numbers))
             )
     assert [reject.record for reject in rejects_of(records, *batches, size=size)] == [records[n] for n in sorted(bad)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), count=st.integers(1, 20), size=st.integers(1, 7))
+def test_rows_that_were_left_out_are_given_beside_the_refused_ones(data, count, size):
+    """For any invalid rows and any refusals: exactly these, each once, by its row; chunks are of the sound rows."""
+    records = [customer(number) for number in range(count)]
+    invalid = data.draw(st.sets(st.integers(0, count - 1), max_size=count - 1))
+    for number in invalid:
+        del records[number]["customerNo"]
+    sound = [number for number in range(count) if number not in invalid]
+    bad = data.draw(st.sets(st.sampled_from(sound)))
+    batches = []
+    for index, start in enumerate(range(0, len(sound), size)):
+        chunk = sound[start : start + size]
+        answers = [failed(("Name", "no")) if n in bad else answer(customerNo=str(n)) for n in chunk]
+        batches.append((f"U{index}", partial(*answers)))
+    found = list(find_rejects(ListSource(records), size, batches, "customerNo", CUSTOMERS))
+    assert sorted(reject.row for reject in found) == sorted(number + 1 for number in invalid | bad)
+    for reject in found:
+        assert reject.record == records[reject.row - 1]
+        assert (reject.batch_uuid is None) == (reject.row - 1 in invalid)
+        assert reject.reasons == (("customerNo: is required",) if reject.row - 1 in invalid else ("Name: no",))
+    assert [reject.row - 1 for reject in find_invalid(ListSource(records), CUSTOMERS, "customerNo")] == sorted(invalid)
+
+
+def test_a_source_with_more_sound_rows_than_were_sent_is_another():
+    """Rows that were mended since cannot be told from those that were sent."""
+    with pytest.raises(PlanChangedError, match="more records than were sent"):
+        list(
+            find_rejects(ListSource([customer(1), customer(2)]), 1, [("U", partial(answer()))], "customerNo", CUSTOMERS)
+        )
