@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 #: By these a document in ARM is known as the one that was sent, where both have them. ARM may complete or rewrite
 #: others (a KID, a due date by terms), and what it gives back for them is not documented.
-IDENTIFYING = ("documentType", "documentDate", "currency")
+IDENTIFYING = ("documentType", "currency")
+DATE = "documentDate"
 #: Without these two in common, equality proves nothing: who owes, and how much.
 OWNER, AMOUNTS, AMOUNT = "customerNo", "currencyAmounts", "inclVat"
 
@@ -91,13 +92,11 @@ def is_same(sent: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     amounts = [_amount(each.get(AMOUNTS)) for each in (sent, found)]
     if amounts[0] != amounts[1] or amounts[0] is None:
         return False
-    if _plain(sent.get(OWNER)) != _plain(found.get(OWNER)):
+    if not sent.get(OWNER) or _plain(sent[OWNER]) != _plain(found.get(OWNER)):
         return False
-    return all(
-        _plain(sent[name]) == _plain(found[name])
-        for name in IDENTIFYING
-        if sent.get(name) is not None and found.get(name) is not None
-    )
+    pairs = [(_plain(sent.get(name)), _plain(found.get(name))) for name in IDENTIFYING]
+    pairs.append((_day(sent.get(DATE)), _day(found.get(DATE))))
+    return all(one == other for one, other in pairs if one is not None and other is not None)
 
 
 def _amount(amounts: Any) -> Decimal | None:
@@ -108,7 +107,12 @@ def _amount(amounts: Any) -> Decimal | None:
         return None
 
 
-def _plain(value: Any) -> str:
-    # ARM tells no capital letters apart (documented); a time after a date is midnight.
-    text = value.isoformat() if isinstance(value, date) else str(value)
-    return text.partition("T")[0].casefold() if text[:4].isdigit() and text[4:5] == "-" else text.casefold()
+def _plain(value: Any) -> str | None:
+    # ARM tells no capital letters apart (documented).
+    return None if value is None else str(value).casefold()
+
+
+def _day(value: Any) -> str | None:
+    # A time after a date is midnight.
+    text = value.isoformat() if isinstance(value, date) else value
+    return None if text is None else str(text).partition("T")[0]
