@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import islice
 from typing import TYPE_CHECKING, Self
 
-from airflow_provider_arm.client import money
-from airflow_provider_arm.client.errors import ArmConfigurationError, FieldIssue, InvalidRecordError
-from airflow_provider_arm.submission.check import RowCheck, Wire, WrongRows
+from airflow_provider_arm.client.errors import ArmConfigurationError, FieldIssue
+from airflow_provider_arm.submission.check import RowCheck, Wire, WrongRows, encode_checked
 from airflow_provider_arm.submission.errors import SourceError
 from airflow_provider_arm.submission.plan import MAX_CHUNK_SIZE, ChunkPlan, Plan
 from airflow_provider_arm.submission.spool import Spool
@@ -83,40 +83,33 @@ class _Reading:
         self.chunks: list[ChunkPlan] = []
         self.totals = Totals(operation.record)
         self.wrong = WrongRows(source.name)
-        self._check = RowCheck(operation, key).check
+        self._check = RowCheck(operation, key)
         self._chunk_size = chunk_size
         self._source = source
         self._spool = spool
 
     def read(self, *, skip_invalid: bool) -> None:
-        wires: list[Wire] = []
-        first = last = 0
-        for number, content in self._source.contents():
-            try:
-                wire = self._check(number, content)
-            except InvalidRecordError as error:
-                self.wrong.add(number, error.errors)
-                continue
+        rows = self._source.contents()
+        sound: list[tuple[int, Wire]] = []
+        while some := list(islice(rows, self._chunk_size - len(sound))):
+            sound += self._check.check_all(some, self.wrong)
             if self.wrong.count and not skip_invalid:
-                continue  # nothing will be sent: only what else is wrong is looked for
-            if not wires:
-                first = number
-            last = number
-            wires.append(wire)
-            self.totals.add(wire)
-            if len(wires) == self._chunk_size:
-                self._keep(first, last, wires)
-                wires = []
-        if wires:
-            self._keep(first, last, wires)
+                sound = []  # nothing will be sent: only what else is wrong is looked for
+            elif len(sound) == self._chunk_size:
+                self._keep(sound)
+                sound = []
+        if sound:
+            self._keep(sound)
         if self.wrong.count and (not skip_invalid or not self.chunks):
             raise self.wrong.error()
         if not self.chunks:
             msg = f"{self._source.name}: has no records, so there is nothing to submit"
             raise SourceError(msg)
 
-    def _keep(self, first: int, last: int, wires: list[Wire]) -> None:
-        records = money.encode(wires)
+    def _keep(self, sound: list[tuple[int, Wire]]) -> None:
+        wires = [wire for _, wire in sound]
+        self.totals.add(wires)
+        records = encode_checked(wires)
         self._spool.append(records)
         digest = hashlib.sha256(records).hexdigest()
-        self.chunks.append(ChunkPlan(len(self.chunks), first, last, len(wires), digest))
+        self.chunks.append(ChunkPlan(len(self.chunks), sound[0][0], sound[-1][0], len(wires), digest))

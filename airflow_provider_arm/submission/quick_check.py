@@ -22,7 +22,7 @@ from airflow_provider_arm.client.models import Amount, ArmModel, CustomerWrite, 
 from airflow_provider_arm.submission.annotations import as_model, list_member, without_none
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from airflow_provider_arm.submission.rows import Content
 
@@ -33,6 +33,9 @@ _KEPT_RULES: dict[type[ArmModel], set[str]] = {
 }
 #: Groups that must be given whole (``_refuse_partial_address``).
 _WHOLE_GROUPS = (PostalAddress,)
+
+#: Between two lines that hold an object each.
+_LINE_END = b"}\n{"
 
 _SAME_IN_BOTH = (str, int, bool)
 _PLAIN = frozenset({int, bool, NoneType, dt.date})
@@ -48,7 +51,8 @@ class QuickCheck:
     def __init__(self, model: type[ArmModel]) -> None:
         self._struct = _struct(model, whole=False)
         self._is_sane = _sanity(model)
-        self._decode = msgspec.json.Decoder(self._struct, float_hook=money.exact).decode
+        decoder = msgspec.json.Decoder(self._struct, float_hook=money.exact)
+        self._decode, self._decode_lines = decoder.decode, decoder.decode_lines
 
     def __call__(self, content: Content) -> msgspec.Struct | None:
         """Give a record as a struct with the wire's names; ``None`` leaves it to the model."""
@@ -62,6 +66,23 @@ class QuickCheck:
         except (ValueError, RecursionError):
             return None
         return record if self._is_sane(record) else None
+
+    def lines(self, contents: Sequence[Content]) -> list[msgspec.Struct] | None:
+        """Give the records of many lines at once, at half the price; ``None`` leaves them to be looked at one by one.
+
+        The decoder asks for no line break between two objects and minds none inside one. But it wants a comma inside
+        an object or list, and no text holds a line break: so where every line begins with ``{`` and ends with ``}``,
+        none goes on in the next, and as many objects as lines means one in each.
+        """
+        try:
+            text = b"".join(contents)  # type: ignore[arg-type]
+            whole = text.startswith(b"{") and text.rstrip().endswith(b"}")
+            if not whole or text.count(_LINE_END) != len(contents) - 1:
+                return None
+            records: list[msgspec.Struct] = self._decode_lines(text)
+        except (TypeError, ValueError, RecursionError):
+            return None
+        return records if len(records) == len(contents) and all(map(self._is_sane, records)) else None
 
 
 @cache
@@ -124,33 +145,37 @@ def _sanity(model: type[ArmModel]) -> Callable[[Any], bool]:
     groups: list[tuple[str, Callable[[Any], bool]]] = []
     for name, field in model.model_fields.items():
         kind = without_none(field.annotation)
+        group = as_model(kind) or as_model(list_member(kind))
         if kind == Amount:
             amounts.append(field.alias or name)
-        elif (group := as_model(kind)) is not None:
-            groups.append((field.alias or name, _sanity(group)))
-        elif (group := as_model(list_member(kind))) is not None:
-            groups.append((field.alias or name, _all(_sanity(group))))
+        elif group is not None and _holds_amounts(group):
+            inner = _sanity(group)
+            groups.append((field.alias or name, inner if as_model(kind) else _all(inner)))
     return partial(_is_sane, amounts, groups)
 
 
-def _is_sane(amounts: list[str], groups: list[tuple[str, Callable[[Any], bool]]], record: Any) -> bool:
-    for name in amounts:
-        amount = getattr(record, name)
-        if amount is not msgspec.UNSET and amount is not None and not _is_sane_amount(amount):
-            return False
-    for name, holds in groups:  # noqa: SIM110 - twice as fast as all() of a generator
-        if (group := getattr(record, name)) and not holds(group):
-            return False
-    return True
+def _holds_amounts(model: type[ArmModel]) -> bool:
+    kinds = [without_none(field.annotation) for field in model.model_fields.values()]
+    groups = [as_model(kind) or as_model(list_member(kind)) for kind in kinds]
+    return Amount in kinds or any(_holds_amounts(group) for group in groups if group is not None)
 
 
 def _all(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda members: all(map(holds, members))
 
 
-def _is_sane_amount(amount: Decimal) -> bool:
-    # Zero too: 0e-999999999 is as dear to write out as any other number.
-    return amount.is_finite() and -money.MAX_EXPONENT <= amount.adjusted() <= money.MAX_EXPONENT
+def _is_sane(amounts: list[str], groups: list[tuple[str, Callable[[Any], bool]]], record: Any) -> bool:
+    for name in amounts:
+        amount = getattr(record, name)
+        # Zero too: 0e-999999999 is as dear to write out as any other number.
+        if type(amount) is Decimal and not (
+            amount.is_finite() and -money.MAX_EXPONENT <= amount.adjusted() <= money.MAX_EXPONENT
+        ):
+            return False
+    for name, holds in groups:  # noqa: SIM110 - twice as fast as all() of a generator
+        if (group := getattr(record, name)) and not holds(group):
+            return False
+    return True
 
 
 def _is_plain(value: Any) -> bool:

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, Inexact
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from airflow_provider_arm.client.models import CurrencyAmounts, wire_names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow_provider_arm.client.models import ArmModel
     from airflow_provider_arm.submission.check import Wire
 
@@ -42,17 +46,17 @@ class Totals:
         self._counts = _AMOUNTS in fields and _CURRENCY in fields
         self._place = fields[_AMOUNTS].alias or _AMOUNTS if self._counts else ""
 
-    def add(self, record: Wire) -> None:
-        """Add one record as it goes on the wire."""
-        if not self._counts:
-            return
-        currency, amounts = _get(record, _CURRENCY), _get(record, self._place)
-        name = currency.upper() if currency else ""
-        total = self.by_currency.get(name)
-        if total is None:
-            total = self.by_currency[name] = Total()
-        total.records += 1
-        if amounts:
+    def add(self, records: Iterable[Wire]) -> None:
+        """Add records as they go on the wire."""
+        for record in records if self._counts else ():
+            currency, amounts = _get(record, _CURRENCY), _get(record, self._place)
+            name = currency.upper() if currency else ""
+            total = self.by_currency.get(name)
+            if total is None:
+                total = self.by_currency[name] = Total()
+            total.records += 1
+            if amounts is None:
+                continue
             for each, so_far in total.amounts.items():
                 amount = _get(amounts, each)
                 if amount is not None:
@@ -64,4 +68,4 @@ def _get(record: Any, name: str) -> Any:
     if type(record) is dict:
         return record.get(name)
     value = getattr(record, name)
-    return value or (None if not isinstance(value, Decimal) else value)
+    return None if value is UNSET else value

@@ -74,6 +74,50 @@ def test_plain_sound_records_take_the_fast_way(case):
         assert money.encode(check(content)) == wire
 
 
+lines = st.sampled_from(BATCHES).flatmap(
+    lambda operation: st.tuples(
+        st.just(operation),
+        st.lists(sound(operation.record, loose=True).map(as_json), min_size=1, max_size=4).map("\n".join),
+        st.lists(
+            st.tuples(st.integers(0, 400), st.sampled_from(["\n", "}\n{", "}\n", "\n{", "},{", "}{", " ", "", "\r\n"]))
+        ),
+        st.booleans(),
+    )
+)
+WHOLE = '{"customerNo":"1","documentNo":"2"}'
+
+
+@settings(max_examples=200, deadline=None)
+@given(lines)
+@example((DOCUMENTS, f"{WHOLE}\n{WHOLE}", [], False))
+@example((DOCUMENTS, f"{WHOLE}{WHOLE}\n{WHOLE[:-1]}\n}}", [], False))
+@example((DOCUMENTS, f'{WHOLE[:-1]},"attachmentFiles":[{{}}\n{{}}]}}\n{WHOLE}{WHOLE}', [], False))
+@example((DOCUMENTS, f'{WHOLE[:-1]},"attachmentFiles":[{{}}\n,{{}}]}}\n{WHOLE}{WHOLE}', [], False))
+@example((DOCUMENTS, f'{WHOLE[:-1]},"attachmentFiles":[{{}},\n{{}}]}}\n{WHOLE}{WHOLE}', [], False))
+@example((DOCUMENTS, f'{WHOLE[:-1]},"ledgerNote":"}}\n{{"}}\n{WHOLE}{WHOLE}', [], False))
+def test_many_lines_at_once_are_what_each_is_by_itself(case):
+    """Wherever line breaks and brackets have gone astray: all at once gives what one by one gives, or nothing."""
+    operation, text, changes, ends = case
+    for at, new in changes:
+        place = at % (len(text) + 1)
+        text = text[:place] + new + text[place + (at % 2) :]
+    contents = [line for line in _bytes(text + "\n" * ends).splitlines(keepends=True) if not line.isspace()]
+    check = quick_check(operation.record)
+    at_once = check.lines(contents)
+    if at_once is not None:
+        assert at_once == [check(content) for content in contents]
+    if not changes and "\n{" in text and all(check(content) for content in contents):
+        assert at_once is not None
+
+
+def test_insane_amounts_are_not_taken_among_many_lines():
+    """All at once the amounts are looked at, too."""
+    lines = [b'{"customerNo":"1","limitAmount":1}\n', b'{"customerNo":"2","limitAmount":1e99}\n']
+    assert quick_check(CUSTOMERS.record).lines(lines) is None
+    assert quick_check(CUSTOMERS.record).lines([lines[0], {"customerNo": "1"}]) is None
+    assert len(quick_check(CUSTOMERS.record).lines(lines[:1])) == 1
+
+
 @pytest.mark.parametrize("name", sorted(name for name, row in OPERATIONS.items() if row.record and "batch" in name))
 def test_every_batch_has_a_fast_check(name):
     """A rule that somebody adds to a model of a batch takes its fast check away, and this test says so."""
