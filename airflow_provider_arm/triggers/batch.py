@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+log = logging.getLogger(__name__)
 
 #: By how much a task's own defer timeout is longer than the trigger's deadline, so that the trigger's clear message
 #: arrives first and Airflow's backstop is only met when the triggerer is down.
@@ -80,7 +83,7 @@ class BatchTrigger(BaseTrigger):
 
         Airflow 3.3 and later call this when somebody clears the waiting task or sets its state.
         """
-        self.log.warning(
+        log.warning(
             "The wait was ended by hand. ARM cannot cancel a batch: these go on there, and nothing was undone: %s",
             ", ".join(self.batch_uuids),
         )
