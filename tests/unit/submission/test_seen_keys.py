@@ -34,3 +34,18 @@ def test_many_keys_take_few_bytes():
         assert seen.first_row(f"INV-{row}", row) == row
     size = sum(part.itemsize * len(part) for part in (seen._highs, seen._lows, seen._rows))
     assert size / 50_000 < 80
+
+
+def test_keys_that_fall_into_one_slot_are_told_apart(monkeypatch):
+    """Half of a digest says where a key goes; only the whole of it says that two are the same."""
+
+    class Half:
+        def __init__(self, data: bytes, digest_size: int) -> None:
+            self.data, self.size = data, digest_size
+
+        def digest(self) -> bytes:
+            return self.data.rjust(self.size - 8, b"\0") + bytes(8)
+
+    monkeypatch.setattr(seen_keys, "blake2b", Half)
+    seen = SeenKeys()
+    assert [seen.first_row(key, row) for row, key in enumerate("abcab", 1)] == [1, 2, 3, 1, 2]
