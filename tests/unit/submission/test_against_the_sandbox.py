@@ -3,67 +3,27 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_arm.client import ArmClient, ClientCredentials, Transport
 from airflow_provider_arm.client.errors import ArmError
-from airflow_provider_arm.client.operations import OPERATIONS
-from airflow_provider_arm.client.retry import RetryPolicy
 from airflow_provider_arm.sandbox import ArmSandbox
+from airflow_provider_arm.submission import step
 from airflow_provider_arm.submission.errors import BlockedError
 from airflow_provider_arm.submission.journal import ChunkState
 from airflow_provider_arm.submission.outcome import add_up, find_rejects
+from airflow_provider_arm.submission.reconcile import decide
 from airflow_provider_arm.submission.reject_file import reject_lines
-from airflow_provider_arm.submission.prepare import prepare
-from airflow_provider_arm.submission.send import Sender
 from airflow_provider_arm.submission.source import FileSource, ListSource
 
-from .fake_arm import DiskJournal, FakeArm
 from .records import MODELS
+from .sandbox_task import BATCHES, LOST, SIZE, Loss, Task, customers, documents, name, suffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_arm.client.batch_state import BatchState
-
 PLANNED, _, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
-BATCHES = {"method": "POST", "path": "*/batches"}
-
-
-class Task:
-    """One task of one DAG run: its journal outlives its attempts."""
-
-    def __init__(self, box: ArmSandbox, resource: str, source: Any) -> None:
-        self.box, self.source = box, source
-        self.operation = OPERATIONS[f"create_{resource.removesuffix('s')}_batch"]
-        self.key = {"customers": "customerNo", "documents": "documentNo"}[resource]
-        self.journal = DiskJournal(FakeArm())
-        self.client = ArmClient(
-            box.base_url,
-            ClientCredentials(box.auth_url, box.client_id, box.client_secret),
-            client_no=box.client_no,
-            transport=Transport(timeout=0.3),
-            retry=RetryPolicy(max_attempts=1),
-        )
-
-    def attempt(self, generation: int = 0, *, resend: bool = False) -> list[str]:
-        """Run once."""
-
-        def submit(records: bytes) -> str:
-            return str(self.client.submit_encoded(self.operation.name, records).batch_uuid)
-
-        def look(uuid: str) -> BatchState:
-            return self.client.get_batch(uuid).state
-
-        sender = Sender(self.operation, self.journal, generation, submit, look, resend)
-        with prepare(self.source, self.operation, 2, self.key) as prepared:
-            return [each.batch_uuid for each in sender.send_all(prepared.plan, prepared.chunks())]
-
-    def submits(self) -> list[int]:
-        """How often ARM took each content."""
-        return [batch["submits"] for batch in self.box.ledger()["batches"].values()]
 
 
 @pytest.fixture(scope="module")
@@ -80,27 +40,6 @@ def box(running: ArmSandbox) -> ArmSandbox:
     return running
 
 
-def documents(count: int) -> list[dict[str, Any]]:
-    """Make invoices that the sandbox takes."""
-    return [
-        {
-            "documentType": "IN",
-            "customerNo": "543210",
-            "documentNo": f"7700{number:04}",
-            "documentDate": "2025-11-03",
-            "dueDate": "2025-11-17",
-            "currency": "NOK",
-            "currencyAmounts": {"exclVat": "800.00", "vat": "200.00", "inclVat": "1000.00"},
-        }
-        for number in range(count)
-    ]
-
-
-def customers(count: int) -> list[dict[str, Any]]:
-    """Make customers that the sandbox takes."""
-    return [{"customerNo": f"8800{number:02}", "name": f"Kunde {number}", "currency": "NOK"} for number in range(count)]
-
-
 @pytest.fixture(params=["documents", "customers"])
 def task(request: pytest.FixtureRequest, box: ArmSandbox) -> Iterator[Task]:
     """A task with five records in three batches."""
@@ -110,20 +49,6 @@ def task(request: pytest.FixtureRequest, box: ArmSandbox) -> Iterator[Task]:
         yield made
 
 
-#: ARM has taken the batch, or may have, and nobody here can know.
-LOST = [
-    {"do": "close", "when": "after_accept"},
-    {"do": "reset", "when": "after_accept"},
-    {"do": "hang", "when": "after_accept"},
-    {"do": "half_header", "when": "after_accept"},
-    {"do": "half_body", "when": "after_accept"},
-    {"do": "html", "when": "after_accept"},
-    {"do": "empty", "when": "after_accept"},
-    {"do": "status", "status": 500, "when": "after_accept"},
-    {"do": "status", "status": 503, "when": "after_accept"},
-    {"do": "close"},
-    {"do": "status", "status": 502},
-]
 NOT_TAKEN = [
     {"do": "status", "status": 400},
     {"do": "status", "status": 403},
@@ -132,23 +57,21 @@ NOT_TAKEN = [
 ]
 
 
-def name(rule: dict[str, Any]) -> str:
-    """Name a fault."""
-    return " ".join(str(value) for value in rule.values())
-
-
 @pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize("looks", [True, False], ids=["looked for", "not looked for"])
 @pytest.mark.parametrize("rule", LOST, ids=name)
-def test_a_lost_answer_never_doubles_an_invoice(box, rule, nth):
-    """At any chunk, however the answer is lost: it waits for a person and no restart sends it again; the others go."""
-    box.fault({"match": BATCHES, "nth": nth, **rule})
-    task = Task(box, "documents", ListSource(documents(5)))
-    for _ in range(3):
-        with pytest.raises(BlockedError, match=f"^chunk {nth} "):
-            task.attempt()
-    assert task.journal.states() == [UNKNOWN if index == nth else ACCEPTED for index in (1, 2, 3)]
-    assert set(task.submits()) <= {1}
-    assert {entry["effects"] for entry in box.ledger()["documents"].values()} <= {1}
+def test_a_lost_answer_never_doubles_an_invoice(running, rule, looks, nth):
+    """At any chunk, however it is lost: found once ARM has worked, or a question for a person; the others go."""
+    # Every other time ARM is still at work when the next try looks.
+    loss = Loss(rule, nth, looks, delay=3600 * ((LOST.index(rule) + nth) % 2), max_in_flight=1 if nth == 2 else 3)
+    verdict = suffer(running, loss)
+    assert (verdict.doubled, verdict.wrong) == (0, [])
+
+
+def test_the_ledger_shows_what_a_hasty_resend_would_do(running, monkeypatch):
+    """The judge is not blind: a look that takes absent for not taken books twice, and is counted."""
+    monkeypatch.setattr(step, "decide", lambda seen, *, settled: decide(seen, settled=True))
+    assert suffer(running, Loss(LOST[0], 2, looks=True, delay=3600)).doubled == SIZE
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
