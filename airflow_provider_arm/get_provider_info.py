@@ -42,6 +42,7 @@ OPERATOR_MODULES = [
     "airflow_provider_arm.operators.batch",
     "airflow_provider_arm.operators.customer",
     "airflow_provider_arm.operators.document",
+    "airflow_provider_arm.operators.export",
     "airflow_provider_arm.operators.payment",
     "airflow_provider_arm.operators.posting",
     "airflow_provider_arm.operators.resolution",

@@ -167,6 +167,12 @@ class PageWalk:
             return []
         return [self._by_query(first.query_id, number) for number in range(2, first.total_pages + 1)]
 
+    def again(self) -> list[PageRequest]:
+        """Name every page, the first too, where the server keeps the query; elsewhere none can be read twice."""
+        later = self.ahead()
+        first = self._first
+        return [self._by_query(first.query_id, 1), *later] if first and first.query_id else []
+
     def accept(self, page: Page[Any]) -> None:
         """Take the page that was asked for. Raises as :meth:`take`."""
         self.take(page.summary, len(page.texts), page.texts)

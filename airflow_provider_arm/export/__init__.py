@@ -1,10 +1,27 @@
-"""Exporting lists: windows -> pages -> checks -> writers -> manifest. Knows the client, nothing of Airflow.
+"""Exporting lists: windows -> pages -> checks -> files -> manifest. Knows the client, nothing of Airflow.
 
 Importing this package loads nothing heavy.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from airflow_provider_arm.export.windows import DateWindow
 
-__all__ = ["DateWindow"]
+if TYPE_CHECKING:
+    from airflow_provider_arm.export.verify import ArmExportMismatchError, check_export
+
+__all__ = ["ArmExportMismatchError", "DateWindow", "check_export"]
+
+_LATER = ("ArmExportMismatchError", "check_export")
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs the models when it is asked for."""
+    if name in _LATER:
+        from airflow_provider_arm.export import verify
+
+        return getattr(verify, name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -1,120 +1,193 @@
-"""What is checked of every record on its way into a file: its key is new, its amounts are numbers; and the totals."""
+"""What an export knows of the records of one list: their key, their amounts, their dates. Names are the wire's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from decimal import Context, Decimal, Inexact
-from typing import TYPE_CHECKING, Any
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-import msgspec
-
-from airflow_provider_arm.client import money
-from airflow_provider_arm.client.errors import ArmIncompleteListError, ArmUnreadableAnswerError
-from airflow_provider_arm.client.models import ArItem, ArmModel, wire_names
+from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.client.models import ArItem, ArmModel, Customer, Document, GlItem, wire_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
-#: Adds without rounding, or raises; the usual context rounds to 28 digits without a word.
-_EXACT = Context(prec=100, traps=[Inexact])
+class Holds(StrEnum):
+    """What a column holds."""
+
+    TEXT = "text"
+    WHOLE = "whole number"
+    FLAG = "true or false"
+    AMOUNT = "amount"
+    DAY = "day"
+    MOMENT = "moment"
+    #: An object, a list, or a field that no model knows: carried as ARM's own JSON text.
+    OTHER = "other"
+
+
+_KINDS = {
+    str: Holds.TEXT,
+    int: Holds.WHOLE,
+    bool: Holds.FLAG,
+    Decimal: Holds.AMOUNT,
+    dt.date: Holds.DAY,
+    dt.datetime: Holds.MOMENT,
+}
+
+
+def _holds(annotation: Any) -> Holds:
+    """Read ``str | None`` and ``Annotated[Decimal, ...] | None`` alike: by the one plain type in them."""
+    if annotation in _KINDS:
+        return _KINDS[annotation]
+    if get_origin(annotation) in {list, dict}:
+        return Holds.OTHER
+    found = {_holds(part) for part in get_args(annotation) if isinstance(part, type) or get_args(part)} - {Holds.OTHER}
+    return found.pop() if len(found) == 1 else Holds.OTHER
+
+
+@dataclass(frozen=True)
+class RecordKind:
+    """How the records of one list are checked and added up."""
+
+    #: As a message calls them.
+    name: str
+    #: ``None`` for a list of which only the title is documented.
+    model: type[ArmModel] | None = None
+    #: The field that no two records share; without it nobody sees a record that came twice.
+    key: str | None = None
+    #: The field that holds the currency, and the amounts that are in it.
+    currency: str | None = None
+    amounts: tuple[str, ...] = ()
+    #: Amounts in the client's own currency, which no field names.
+    own_amounts: tuple[str, ...] = ()
+    #: Days and moments of which the manifest has the first and the last.
+    days: tuple[str, ...] = ()
+    moments: tuple[str, ...] = ()
+    #: Fields with few values: Parquet keeps each value once. Of others a dictionary would be as large as the column.
+    repeating: tuple[str, ...] = ()
+
+    @cached_property
+    def fields(self) -> dict[str, Holds]:
+        """The fields that the model knows, in its order."""
+        if self.model is None:
+            return {}
+        found = {}
+        for name, field in self.model.model_fields.items():
+            found[field.alias or name] = _holds(field.annotation)
+        return found
+
+    @property
+    def all_amounts(self) -> tuple[str, ...]:
+        """Amounts that are added up."""
+        return self.amounts + self.own_amounts
+
+
+def _names(model: type[ArmModel], *names: str) -> tuple[str, ...]:
+    return tuple(model.model_fields[name].alias or name for name in names)
+
+
+def _kind(
+    name: str, model: type[ArmModel], key: str, currency: str | None = None, **groups: Sequence[str]
+) -> RecordKind:
+    (key,) = _names(model, key)
+    if currency is not None:
+        (currency,) = _names(model, currency)
+    more: dict[str, Any] = {group: _names(model, *names) for group, names in groups.items()}
+    return RecordKind(name, model, key, currency, **more)
+
+
+_LEDGER = (
+    "client_no",
+    "voucher_date",
+    "currency",
+    "voucher_type",
+    "voucher_type_description",
+    "transaction_text",
+    "gl_year",
+    "gl_period",
+)
+
+AR_ITEMS = _kind(
+    "AR items",
+    ArItem,
+    "ar_item_id",
+    "currency",
+    amounts=("currency_amount", "currency_balance"),
+    own_amounts=("gl_amount", "gl_balance"),
+    days=("voucher_date", "due_date"),
+    moments=("created_time",),
+    repeating=(*_LEDGER, "reference_sequence_no", "due_date", "original_due_date", "gl_lot_no", "reserved_status"),
+)
+GL_ITEMS = _kind(
+    "GL items",
+    GlItem,
+    "gl_item_id",
+    "currency",
+    amounts=("currency_amount",),
+    own_amounts=("gl_amount",),
+    days=("voucher_date",),
+    moments=("created_time",),
+    repeating=(*_LEDGER, "gl_account_no", "gl_lot_no"),
+)
+CUSTOMERS = _kind(
+    "customers",
+    Customer,
+    "customer_no",
+    repeating=("client_no", "customer_category", "customer_group_code", "language", "using_language", "currency"),
+)
+DOCUMENTS = _kind(
+    "documents",
+    Document,
+    "document_no",
+    days=("document_date", "due_date"),
+    repeating=("document_type", "document_date", "due_date", "currency", "language"),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class RecordKind:
-    """How records of one list are checked and added up. Names are the wire's."""
+class Selection:
+    """Which fields of a record go into the file, and which of them without their value."""
 
-    name: str
-    model: type[ArmModel]
-    key: str
-    #: Field that holds the currency, and the amounts that are in it.
-    currency: str
-    amounts: tuple[str, ...]
+    #: Chosen columns, or ``None`` for all: of JSON lines all that ARM gives, else all that the model knows.
+    chosen: tuple[str, ...] | None = None
+    #: Fields whose value is never written; they are null in the file.
+    masked: frozenset[str] = frozenset()
 
-    def checker(self) -> msgspec.json.Decoder[Any]:
-        """Make a decoder that reads only key, currency and amounts, the numbers exactly."""
-        fields: list[tuple[str, Any, Any]] = [
-            ("key", str, msgspec.field(name=self.key)),
-            ("currency", str | None, msgspec.field(name=self.currency, default=None)),
-        ]
-        fields += [
-            # Not Decimal: that would take text too, and "NaN" with it.
-            (f"amount{number}", Any, msgspec.field(name=name, default=None))
-            for number, name in enumerate(self.amounts)
-        ]
-        return msgspec.json.Decoder(msgspec.defstruct("Checked", fields), float_hook=money.exact)
+    @property
+    def is_all(self) -> bool:
+        """Whether a record goes into a file of JSON lines exactly as it came."""
+        return self.chosen is None and not self.masked
 
+    def columns(self, kind: RecordKind) -> tuple[str, ...]:
+        """Name the columns of a table.
 
-def _ar_item() -> RecordKind:
-    fields = ArItem.model_fields
-    key, currency, amount, balance = (
-        fields[name].alias or name for name in ("ar_item_id", "currency", "currency_amount", "currency_balance")
-    )
-    return RecordKind("AR items", ArItem, key, currency, (amount, balance))
-
-
-#: ``glAmount`` and ``glBalance`` are in the client's own currency and so in no total per currency.
-AR_ITEMS = _ar_item()
-
-
-def columns_of(kind: RecordKind, columns: Iterable[str] | None) -> tuple[str, ...]:
-    """Choose columns; ``None`` for all that the model knows."""
-    known = wire_names(kind.model)
-    return known if columns is None else tuple(columns)
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counts and exact totals of an export; grows with the number of keys only."""
-
-    kind: RecordKind
-    rows: int = 0
-    #: By currency, by amount field.
-    totals: dict[str, dict[str, Decimal]] = field(default_factory=dict)
-    _seen: set[str] = field(default_factory=set)
-    _checker: Any = None
-
-    def __post_init__(self) -> None:
-        """Make the decoder once."""
-        self._checker = self.kind.checker()
-
-    def take(self, text: bytes) -> None:
-        """Check one record and add it.
-
-        :raises ArmIncompleteListError: its key came before: rows have shifted between pages, so others are missing.
-        :raises ArmUnreadableAnswerError: it has no key, or an amount is no number.
+        :raises ArmConfigurationError: the list has no model that would name them.
         """
-        try:
-            record = self._checker.decode(text)
-        except ValueError:
-            raise self._unreadable() from None
-        if record.key in self._seen:
-            msg = f"{self.kind.key} {record.key} came twice: the list changed while it was read; start again"
-            raise ArmIncompleteListError(msg)
-        totals = self.totals.setdefault(record.currency or "", dict.fromkeys(self.kind.amounts, Decimal(0)))
-        for number, name in enumerate(self.kind.amounts):
-            amount = getattr(record, f"amount{number}")
-            if amount is None:
-                continue
-            if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
-                raise self._unreadable()
-            try:
-                totals[name] = _EXACT.add(totals[name], amount)
-            except Inexact:
-                raise self._unreadable() from None
+        if self.chosen is not None:
+            return self.chosen
+        if kind.model is None:
+            msg = f"columns must be given: which fields {kind.name} have is not published (.jsonl needs none)"
+            raise ArmConfigurationError(msg)
+        return wire_names(kind.model)
 
-        self._seen.add(record.key)
-        self.rows += 1
 
-    def _unreadable(self) -> ArmUnreadableAnswerError:
-        return ArmUnreadableAnswerError(
-            f"record {self.rows + 1} of the {self.kind.name} has no {self.kind.key}, or an amount that is no number: "
-            "the export would not be exact"
-        )
+def select(kind: RecordKind, columns: Iterable[str] | None = None, mask: Iterable[str] = ()) -> Selection:
+    """Choose fields.
 
-    def totals_text(self) -> dict[str, dict[str, str]]:
-        """Give the totals as text, which JSON and XCom carry exactly."""
-        return {
-            currency: {name: str(amount) for name, amount in amounts.items()}
-            for currency, amounts in sorted(self.totals.items())
-        }
+    :raises ArmConfigurationError: a name comes twice, or a field to mask is not one of the list's: a slip of the pen
+        would show what it should hide.
+    """
+    chosen = None if columns is None else tuple(columns)
+    if chosen is not None and (not chosen or len(set(chosen)) != len(chosen)):
+        msg = "columns must name at least one field, and none twice"
+        raise ArmConfigurationError(msg)
+    masked = frozenset(mask)
+    unknown = sorted(masked - set(kind.fields)) if kind.model is not None else []
+    if unknown:
+        msg = f"mask: {kind.name} have no field {', '.join(unknown)} (names are case-sensitive)"
+        raise ArmConfigurationError(msg)
+    return Selection(chosen, masked)

@@ -1,170 +1,147 @@
-"""One export: every page of every window, checked, into one file with a manifest that proves it; or it raises."""
+"""One export: every page of every part, checked, into one file with a manifest that proves it; or it raises."""
 
 from __future__ import annotations
 
-import hashlib
+import decimal
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm import __version__
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.errors import ArmCapReachedError
-from airflow_provider_arm.export.records import RecordKind, Tally
-from airflow_provider_arm.export.writers import WRITERS
-from airflow_provider_arm.files import WritablePath, whole_file
+from airflow_provider_arm.client.errors import (
+    ArmCapReachedError,
+    ArmIncompleteListError,
+    ArmUnreadableAnswerError,
+)
+from airflow_provider_arm.export.facts import Facts
+from airflow_provider_arm.export.flow import Flow, Query
+from airflow_provider_arm.export.formats import ListShape, Piece, choose_format, guarded
+from airflow_provider_arm.export.keys import KeyLog
+from airflow_provider_arm.export.manifest import Account, Origin, make_manifest, manifest_path
+from airflow_provider_arm.export.parts import Part
+from airflow_provider_arm.export.sinks import CountedFile
+from airflow_provider_arm.export.windows import check_days
+from airflow_provider_arm.files import whole_file
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
 
-    from airflow_provider_arm.client.paging import Cursor, Page
-    from airflow_provider_arm.export.windows import Days
+    from airflow_provider_arm.client.paging import PageSource
+    from airflow_provider_arm.export.plan import ExportPlan
+    from airflow_provider_arm.export.records import RecordKind
+    from airflow_provider_arm.export.sinks import Sink
 
 log = logging.getLogger(__name__)
 
 #: Pages between two lines in the log.
 PAGES_PER_LOG_LINE = 50
-MANIFEST_SUFFIX = ".manifest.json"
+#: Stands for the key of a list of which no name is known: the one list beside the summary is taken.
+_ANY_KEY = "records"
 
 
-@dataclass(frozen=True, slots=True)
-class ExportPlan:
-    """What to export, and whereto."""
-
-    kind: RecordKind
-    path: WritablePath
-    format: str
-    columns: tuple[str, ...]
-    filters: Mapping[str, Any]
-    window: Days | None
-
-
-@dataclass(slots=True)
-class _Progress:
-    tally: Tally
-    pages: int = 0
-    windows: list[dict[str, Any]] = field(default_factory=list)
-
-
-class _HashedFile:
-    """Passes bytes on to a file and keeps their checksum and size."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: bytes) -> int:
-        self._hash.update(data)
-        self.size += len(data)
-        self._file.write(data)
-        return len(data)
-
-    def writelines(self, lines: Iterator[bytes]) -> None:
-        self.write(b"".join(lines))
-
-    @property
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
-
-
-def run_export(
-    plan: ExportPlan,
-    fetch: Callable[[Mapping[str, Any]], Cursor[Any]],
-    base_url: str,
-    now: Callable[[], dt.datetime],
-) -> dict[str, Any]:
+def run_export(plan: ExportPlan, source: PageSource, now: Callable[[], dt.datetime]) -> dict[str, Any]:
     """Export; gives the manifest. Neither file appears unless the export is whole, and the manifest comes last.
 
-    :param fetch: starts a list with these filters.
-    :raises ArmIncompleteListError: the list did not come whole.
-    :raises ArmCapReachedError: more records match than ARM gives and there is no window to split, or it is one day.
+    :raises ArmIncompleteListError: a list did not come whole, and not the second time either.
+    :raises ArmCapReachedError: more records match than ARM gives and there is nothing left to split by.
+    :raises ArmUnreadableAnswerError: a record cannot be exported exactly.
     """
     started = now()
-    progress = _Progress(Tally(plan.kind))
+    list_ = ListShape(plan.kind, source.operation.key or _ANY_KEY, plan.selection)
+    format_ = choose_format(list_, plan.shape, every_field=plan.every_field)
+    flow_of_pages: Flow[Piece[Any]] = Flow(
+        source,
+        plan.filters,
+        [Part(plan.window, left=plan.split_by)],
+        guarded(format_),
+        lambda part, piece: _inspect(plan.kind, part, piece),
+        print_of=lambda piece: hash(tuple(piece.facts.keys)),
+        workers=plan.workers,
+        look_twice=plan.look_twice,
+    )
     with ExitStack() as stack:
         # Entered last, left first: the data has its name before the manifest has.
         manifest_file = stack.enter_context(whole_file(manifest_path(plan.path)))
-        data_file = stack.enter_context(whole_file(plan.path))
-        hashed = _HashedFile(data_file)
-        writer = WRITERS[plan.format](hashed, plan.columns)  # type: ignore[arg-type]
-        for page in _pages(plan, fetch, progress):
-            for text in page.texts:
-                progress.tally.take(text)
-            writer.write(page.texts)
-            progress.pages += 1
-            if progress.pages % PAGES_PER_LOG_LINE == 0:
-                log.info("%d pages, %d rows", progress.pages, progress.tally.rows)
-        writer.finish()
-        manifest = _manifest(plan, progress, hashed, base_url, started=started, finished=now())
+        file = CountedFile(stack.enter_context(whole_file(plan.path)))
+        flow = stack.enter_context(flow_of_pages)
+        sink, keys = format_.sink(file), stack.enter_context(KeyLog())
+        account = _Run(plan.kind, flow, sink, keys).take_all()
+        sink.finish()
+        origin = Origin(source.base_url, started, now())
+        manifest = make_manifest(plan, account, file, origin)
         manifest_file.write(money.encode(manifest) + b"\n")
-    log.info("%d %s on %d pages, complete", progress.tally.rows, plan.kind.name, progress.pages)
+    log.info("%d %s on %d pages, complete", account.facts.rows, plan.kind.name, account.pages)
     return manifest
 
 
-def manifest_path(path: WritablePath) -> WritablePath:
-    """Give the manifest's place beside the data."""
-    return path.with_name(path.name + MANIFEST_SUFFIX)
+def _inspect(kind: RecordKind, part: Part, piece: Piece[Any]) -> None:
+    if part.days is not None:
+        check_days(part.days, kind, piece.facts)
 
 
-def _pages(
-    plan: ExportPlan, fetch: Callable[[Mapping[str, Any]], Cursor[Any]], progress: _Progress
-) -> Iterator[Page[Any]]:
-    """Walk the windows in order of their days, each split until ARM gives all of it."""
-    todo: list[Days | None] = [plan.window]
-    while todo:
-        days = todo.pop()
-        before, rows = progress.pages, progress.tally.rows
+class _Run:
+    """Takes the queries one after the other into the sink."""
+
+    def __init__(self, kind: RecordKind, flow: Flow[Piece[Any]], sink: Sink, keys: KeyLog) -> None:
+        self._kind = kind
+        self._flow = flow
+        self._sink = sink
+        self._keys = keys
+        self._account = Account()
+
+    def take_all(self) -> Account:
+        """Take every query; gives what came."""
+        for query in self._flow.queries():
+            facts, pages = self._take_or_again(query)
+            self._sink.keep()
+            self._account.close_window(query.part, facts, pages)
+            query.part.finished(facts.rows)
+        if not self._keys.all_new():
+            raise self._twice("two of the windows")
+        return self._account
+
+    def _take_or_again(self, query: Query[Piece[Any]]) -> tuple[Facts, int]:
         try:
-            # The cap shows on page 1, before any row of the window is taken.
-            yield from fetch({**plan.filters, **(days.filters if days else {})}).pages()
-        except ArmCapReachedError as error:
-            halves = days.halves() if days else None
-            if halves is None:
-                raise _too_much(error, days) from None
-            log.info("%s holds more than ARM gives for one query; split", days)
-            todo += reversed(halves)
-            continue
-        progress.windows.append(
-            {
-                "window": str(days) if days else None,
-                "pages": progress.pages - before,
-                "rows": progress.tally.rows - rows,
-            }
+            return self._take(query)
+        except ArmCapReachedError:
+            raise
+        except ArmIncompleteListError as error:
+            if not self._sink.take_back():
+                raise
+            log.warning("%s: %s; begun again, once", query.part, error)
+            # A query that expired is begun again as it was; where a list changes under its readers, look closer.
+            self._flow.look_twice |= error.status_code is None
+            self._keys.forget_query()
+            self._account.begun_again += 1
+            self._flow.begin_again(query)
+            return self._take(query)
+
+    def _take(self, query: Query[Piece[Any]]) -> tuple[Facts, int]:
+        facts, pages = Facts(), 0
+        for page in self._flow.pages(query):
+            piece = page.content
+            self._add(facts, piece.facts, query)
+            self._sink.write(piece.content)
+            pages += 1
+            if (self._account.pages + pages) % PAGES_PER_LOG_LINE == 0:
+                log.info("%d pages, %d rows", self._account.pages + pages, self._account.facts.rows + facts.rows)
+        if not self._keys.end_query():
+            raise self._twice(str(query.part))
+        return facts, pages
+
+    def _add(self, facts: Facts, more: Facts, query: Query[Piece[Any]]) -> None:
+        if not self._keys.add(more.keys):
+            raise self._twice(str(query.part))
+        try:
+            facts.add(more)
+        except decimal.Inexact:
+            msg = f"a total of the {self._kind.name} has more digits than can be added exactly"
+            raise ArmUnreadableAnswerError(msg) from None
+
+    def _twice(self, where: str) -> ArmIncompleteListError:
+        msg = (
+            f"{self._kind.name}: the same {self._kind.key} came twice in {where}, because the list changed while "
+            "it was read; ask again from the start"
         )
-
-
-def _too_much(error: ArmCapReachedError, days: Days | None) -> ArmCapReachedError:
-    way_out = (
-        f"one day cannot be split ({days}): add a filter" if days else "give the operator a window=DateWindow(...)"
-    )
-    return ArmCapReachedError(f"{error}; {way_out}", operation=error.operation)
-
-
-def _manifest(
-    plan: ExportPlan,
-    progress: _Progress,
-    file: _HashedFile,
-    base_url: str,
-    *,
-    started: dt.datetime,
-    finished: dt.datetime,
-) -> dict[str, Any]:
-    return {
-        "file": plan.path.name,
-        "format": plan.format,
-        "rows": progress.tally.rows,
-        "pages": progress.pages,
-        "totals": progress.tally.totals_text(),
-        "sha256": file.sha256,
-        "bytes": file.size,
-        "columns": list(plan.columns) if plan.format != "jsonl" else None,
-        "filters": dict(plan.filters),
-        "windows": progress.windows,
-        "api": base_url,
-        "package": f"airflow-provider-arm {__version__}",
-        "started": started.isoformat(timespec="milliseconds"),
-        "finished": finished.isoformat(timespec="milliseconds"),
-    }
+        return ArmIncompleteListError(msg)

@@ -12,6 +12,12 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_provider_arm.export.facts import Facts
+    from airflow_provider_arm.export.records import RecordKind
+
+#: Length of ``2025-02-27``, with which a moment's text begins.
+_DAY_LENGTH = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Days:
@@ -86,3 +92,23 @@ def _day(value: str | dt.date, what: str) -> dt.date:
     except ValueError:
         msg = f"window: {what} must be a day, YYYY-MM-DD"
         raise ArmConfigurationError(msg) from None
+
+
+def check_days(days: Days, kind: RecordKind, facts: Facts) -> None:
+    """Check that what came for a window lies in it: a server that does not know a filter may pass over it.
+
+    Moments may lie a day off, because the server's days begin when its own zone says.
+
+    :raises ArmConfigurationError: a record lies outside.
+    """
+    for name in (*kind.days, *kind.moments):
+        if name.lower() != days.by or name not in facts.ranges:
+            continue
+        slack = dt.timedelta(days=1 if name in kind.moments else 0)
+        first, last = (dt.date.fromisoformat(text[:_DAY_LENGTH]) for text in facts.ranges[name])
+        if first < days.first - slack or last > days.last + slack:
+            msg = (
+                f"ARM gave {kind.name} from outside of {days}: it does not go by the filters "
+                f"{' and '.join(days.filters)}; give other filters, or no window"
+            )
+            raise ArmConfigurationError(msg)

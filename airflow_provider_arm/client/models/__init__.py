@@ -28,6 +28,7 @@ from airflow_provider_arm.client.models.document import (
     DocumentRequest,
     EinvoiceAddress,
 )
+from airflow_provider_arm.client.models.gl_item import GlItem
 from airflow_provider_arm.client.models.page import PageSummary
 from airflow_provider_arm.client.models.posting import (
     AutoPosting,
@@ -63,6 +64,7 @@ __all__ = [
     "DocumentRequest",
     "EinvoiceAddress",
     "FieldMessage",
+    "GlItem",
     "Metadata",
     "PageSummary",
     "PaymentReservation",

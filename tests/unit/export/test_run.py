@@ -7,10 +7,12 @@ import io
 import itertools
 import json
 import logging
+import threading
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow.sdk.io import attach
@@ -30,8 +32,13 @@ from airflow_provider_arm.client.errors import (
 from airflow_provider_arm.client.models import ArItem, wire_names
 from airflow_provider_arm.client.retry import RetryPolicy
 from airflow_provider_arm.export import DateWindow
-from airflow_provider_arm.export.records import AR_ITEMS, columns_of
-from airflow_provider_arm.export.run import ExportPlan, manifest_path, run_export
+from airflow_provider_arm.export.manifest import manifest_path
+from airflow_provider_arm.export.parts import read_split_by
+from airflow_provider_arm.export.plan import ExportPlan
+from airflow_provider_arm.export.records import AR_ITEMS
+from airflow_provider_arm.export.run import run_export
+from airflow_provider_arm.export.shapes import Shape
+from airflow_provider_arm.export.verify import check_export
 from airflow_provider_arm.sandbox import ArmSandbox, lists
 
 if TYPE_CHECKING:
@@ -53,23 +60,42 @@ class Exporter:
             box.base_url, credentials, client_no=box.client_no, retry=RetryPolicy(max_attempts=1), clock=None
         )
         self.page_size = 25
+        self.workers = 4
+        self.split_by: Any = None
+        self.look_twice = False
         self.moments = iter(dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC) + dt.timedelta(seconds=n) for n in range(9))
-        #: Called with each query before it is made.
-        self.before_query: Any = lambda filters: None
-
-    def fetch(self, filters: Any) -> Any:
-        """Begin a list."""
-        self.before_query(filters)
-        return self.client.list_ar_items(filters, page_size=self.page_size)
+        #: Called with each page that is asked for, before it is.
+        self.before_page: Any = lambda due: None
 
     def texts(self, **filters: str) -> list[bytes]:
         """List records by the client alone."""
         return [text for page in self.client.list_ar_items(filters).pages() for text in page.texts]
 
+    def source(self) -> Any:
+        """Give the list, with an ear at each page."""
+        source = self.client.page_source("list_ar_items", page_size=self.page_size)
+        get = source.get
+
+        def listened(due: Any, read: Any) -> Any:
+            self.before_page(due)
+            return get(due, read)
+
+        source.get = listened
+        return source
+
     def __call__(self, path: Any, name: str = "jsonl", window: Any = EVERYTHING, **filters: str) -> dict[str, Any]:
         """Export; gives the manifest."""
-        plan = ExportPlan(AR_ITEMS, path, name, columns_of(AR_ITEMS, None), filters, window)
-        return run_export(plan, self.fetch, self.client.base_url, lambda: next(self.moments))
+        plan = ExportPlan(
+            AR_ITEMS,
+            path,
+            Shape(name),
+            filters=filters,
+            window=window,
+            split_by=read_split_by(self.split_by),
+            workers=self.workers,
+            look_twice=self.look_twice,
+        )
+        return run_export(plan, self.source(), lambda: next(self.moments))
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +139,8 @@ def names(folder: Any) -> list[str]:
 
 def records_of(content: bytes, name: str) -> list[dict[str, Any]]:
     """Read an export as a user would, amounts exactly."""
+    if name == "parquet":
+        return pq.read_table(io.BytesIO(content)).to_pylist()
     if name == "jsonl":
         return [money.decode(line) for line in content.splitlines()]
     return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
@@ -121,7 +149,7 @@ def records_of(content: bytes, name: str) -> list[dict[str, Any]]:
 # ---- a whole export
 
 
-@pytest.mark.parametrize("name", ["jsonl", "csv"])
+@pytest.mark.parametrize("name", ["jsonl", "csv", "parquet"])
 def test_every_record_is_there_and_the_manifest_is_true(export, target, name):
     """On disk and in an object store: each fact of the manifest is recomputed from the file."""
     manifest = export(target, name)
@@ -140,13 +168,18 @@ def test_every_record_is_there_and_the_manifest_is_true(export, target, name):
             sums[amount] += Decimal(record[amount])
     assert {c: {n: Decimal(a) for n, a in s.items()} for c, s in manifest["totals"].items()} == totals
     said = {key: manifest[key] for key in ("file", "format", "filters", "api", "package", "columns", "windows")}
+    assert manifest["dates"]["voucherDate"] == {
+        "first": min(str(record["voucherDate"]) for record in records),
+        "last": max(str(record["voucherDate"]) for record in records),
+    }
+    assert check_export(manifest_path(target)) == manifest
     assert said == {
         "file": "items.data",
         "format": name,
         "filters": {},
         "api": export.box.base_url,
         "package": f"airflow-provider-arm {__version__}",
-        "columns": list(wire_names(ArItem)) if name == "csv" else None,
+        "columns": None if name == "jsonl" else list(wire_names(ArItem)),
         "windows": [{"window": str(EVERYTHING), "pages": manifest["pages"], "rows": ITEMS}],
     }
     assert (manifest["started"], manifest["finished"]) == (
@@ -206,7 +239,7 @@ def test_an_empty_list_is_an_empty_file(export, target, name, content):
 def test_neither_file_has_its_name_while_the_export_runs(export, tmp_path):
     """Who sees the name sees the whole; the parts of both are hidden files."""
     seen: list[list[str]] = []
-    export.before_query = lambda _: seen.append(names(tmp_path))
+    export.before_page = lambda _: seen.append(names(tmp_path))
     export(tmp_path / "a")
     assert seen
     assert all(name.startswith(".") and name.endswith(".part") for found in seen for name in found)
@@ -272,8 +305,8 @@ def test_beyond_the_real_cap_the_export_is_whole(tmp_path):
     ("window", "says"),
     [
         (None, "give the operator a window=DateWindow"),
-        (DateWindow("2025-02-27", "2025-02-27").days(), r"one day cannot be split \(voucherdate 2025-02-27 to 2025-02"),
-        (EVERYTHING, "one day cannot be split"),
+        (DateWindow("2025-02-27", "2025-02-27").days(), "voucherdate 2025-02-27 to 2025-02-27 cannot be split further"),
+        (EVERYTHING, "cannot be split further: add a filter, or split_by="),
     ],
 )
 def test_what_cannot_be_split_fails_and_leaves_what_was_there(export, tmp_path, monkeypatch, window, says):
@@ -319,37 +352,107 @@ def test_a_failure_leaves_what_stood_there_before(export, target, fault, switche
     assert not existed or target.read_bytes() == manifest_path(target).read_bytes() == OLD
 
 
-def test_rows_that_shift_between_pages_are_an_error(export, tmp_path):
-    """A list that changes while it is read gives a record twice and hides another: that is no export."""
+class Meddler:
+    """Changes ARM's books between two pages, once or before every page."""
+
+    def __init__(self, export: Exporter, change: Any, *, times: int = 1) -> None:
+        self.change, self.left, self.pages, self.lock = change, times, 0, threading.Lock()
+        export.before_page = self
+        export.workers = 1
+
+    def __call__(self, due: Any) -> None:
+        """Let the first pages of a list pass, then change the books."""
+        with self.lock:
+            self.pages += 1
+            if due.number > 2 and self.left:
+                self.left -= 1
+                self.change(self.left)
+
+
+def keys(path: Path) -> list[str]:
+    """List the items of an export."""
+    return [record["arItemId"] for record in records_of(path.read_bytes(), "jsonl")]
+
+
+def stored(box: ArmSandbox) -> set[str]:
+    """List the living items of the books."""
+    with box.core._lock:
+        return {row[0] for row in box.core._store.rows("SELECT ar_item_id FROM ar_item WHERE live = 1")}
+
+
+def set_life(box: ArmSandbox, place: int, *, live: bool) -> None:
+    """Take an item out of the books, or bring it back: the newest is place 0, the oldest -1."""
+    order, offset = ("DESC", place) if place >= 0 else ("ASC", -place - 1)
+    sql = f"SELECT id FROM ar_item ORDER BY pos {order} LIMIT 1 OFFSET {offset}"  # noqa: S608 - our own numbers
+    with box.core._lock, box.core._store.transaction():
+        box.core._store.run(f"UPDATE ar_item SET live = ? WHERE id = ({sql})", (live,))  # noqa: S608
+
+
+@pytest.mark.parametrize("change", ["insert", "delete", "both"])
+def test_a_kept_query_is_what_it_was_whatever_changes(export, tmp_path, change):
+    """As documented: rows that come and go between pages change nothing of a query that ARM keeps."""
+    set_life(export.box, -1, live=False)
+    before = stored(export.box)
+    Meddler(export, changes(export, change))
+    manifest = export(tmp_path / "a", window=None)
+    found = keys(tmp_path / "a")
+    assert before != stored(export.box)
+    assert set(found) == before
+    assert len(found) == manifest["rows"] == len(before)
+
+
+@pytest.mark.parametrize("look_twice", [False, True])
+@pytest.mark.parametrize("change", ["insert", "delete"])
+def test_rows_that_shift_once_between_pages_are_read_again(export, tmp_path, change, look_twice):
+    """A live list whose count changes is begun again, and then every record that was there throughout is there once."""
     export.box.behave(q11_live_query=True)
-    pages = 0
+    before = stored(export.box)
+    Meddler(export, changes(export, change))
+    manifest = export(tmp_path / "a", window=None)
+    found = keys(tmp_path / "a")
+    assert manifest["begun_again"] == 1
+    assert len(found) == len(set(found)) == manifest["rows"]
+    assert set(found) == stored(export.box)
+    assert set(found) >= before & stored(export.box)
 
-    def shifted(filters: Any) -> Any:
-        cursor = export.client.list_ar_items(filters, page_size=25)
-        for page in cursor.pages():
-            nonlocal pages
-            pages += 1
-            yield page
-            if pages == 2:
-                post_document(export)
 
-    class Shifting:
-        def __init__(self, filters: Any) -> None:
-            self.pages = lambda: shifted(filters)
-
-    export.fetch = Shifting
+def test_a_list_that_never_stands_still_is_no_export(export, tmp_path):
+    """Changes in every reading: the task fails, and no file appears."""
+    export.box.behave(q11_live_query=True)
+    Meddler(export, changes(export, "insert"), times=100)
     with pytest.raises(ArmIncompleteListError):
-        export(tmp_path / "a")
-    assert pages == 2
+        export(tmp_path / "a", window=None)
     assert names(tmp_path) == []
 
 
-def post_document(export: Exporter) -> None:
+def test_a_loss_that_no_count_shows_is_seen_by_a_second_look(export, tmp_path):
+    """One item goes and one comes between two pages: the count stays, a third is lost, and reading again finds it."""
+    export.box.behave(q11_live_query=True)
+    set_life(export.box, -1, live=False)
+    before = stored(export.box)
+    export.look_twice = True
+    Meddler(export, changes(export, "both"))
+    manifest = export(tmp_path / "a", window=None)
+    assert manifest["begun_again"] == 1
+    assert len(before) == manifest["rows"]
+    assert set(keys(tmp_path / "a")) == stored(export.box) != before
+
+
+def changes(export: Exporter, name: str) -> Any:
+    """Give what happens between two pages."""
+    return {
+        "insert": lambda n: post_document(export, n),
+        "delete": lambda n: set_life(export.box, 10 + n, live=False),
+        "both": lambda n: (set_life(export.box, 10, live=False), set_life(export.box, -1, live=True)),
+    }[name]
+
+
+def post_document(export: Exporter, number: int = 0) -> None:
     """Book one more item, which the sandbox's live list shows first."""
     document = {
         "documentType": "IN",
         "customerNo": "543210",
-        "documentNo": "99000001",
+        "documentNo": str(99_000_001 + number),
         "documentDate": "2025-11-03",
         "dueDate": "2025-11-17",
         "currency": "NOK",
@@ -366,15 +469,16 @@ def test_a_killed_export_leaves_nothing(export, tmp_path, monkeypatch, name, err
     monkeypatch.setattr(lists, "MAXIMUM_COUNT", 60)
     parts: list[list[str]] = []
 
-    def kill(_: Any) -> None:
-        parts.append(names(tmp_path))
-        if len(parts) == 4:
-            raise error
+    def kill(due: Any) -> None:
+        if due.number == 1:
+            parts.append(names(tmp_path))
+            if len(parts) == 4:
+                raise error
 
-    export.before_query = kill
+    export.before_page = kill
     with pytest.raises(error):
         export(tmp_path / "a", name)
-    assert len(parts[-1]) == 2
+    assert len(parts[3]) == 2
     assert names(tmp_path) == []
 
 

@@ -1,0 +1,31 @@
+"""Items of the general ledger. The reference names their paths and not their fields: all of them are assumed."""
+
+from __future__ import annotations
+
+from airflow_provider_arm.client.models.base import Amount, ArmModel, Day, Timestamp
+
+
+class GlItem(ArmModel):
+    """One item of the general ledger; names as in the AR item that it comes from (assumed)."""
+
+    client_no: int | None = None
+    #: The item's key.
+    gl_item_id: str
+    gl_account_no: str | None = None
+    ar_item_id: str | None = None
+    customer_no: str | None = None
+    document_no: str | None = None
+    voucher_date: Day | None = None
+    currency: str | None = None
+    currency_amount: Amount | None = None
+    #: The same in the client's own currency.
+    gl_amount: Amount | None = None
+    voucher_type: int | None = None
+    voucher_type_description: str | None = None
+    voucher_no: int | None = None
+    transaction_text: str | None = None
+    gl_case_no: int | None = None
+    gl_lot_no: int | None = None
+    gl_year: int | None = None
+    gl_period: int | None = None
+    created_time: Timestamp | None = None

@@ -1,0 +1,101 @@
+"""Whether a record came twice, in memory that does not grow with the number of records."""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from bisect import bisect_left
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+#: Keys in one sorted run: more than one query gives (10,000), so that most queries are one run and seen at once.
+RUN = 16_384
+#: Slices of the range of hashes that are looked at one after the other: of ten million keys, 160,000 at a time.
+SLICES = 64
+#: Python's hashes of text are 64 bits under a key that each process draws anew: among a million keys two different
+#: ones meet once in forty million exports; such an export fails, and its retry draws another key.
+_BITS = 64
+_BYTES = 8
+
+
+class KeyLog:
+    """Remembers keys as 64-bit hashes, in sorted runs in a temporary file.
+
+    Keys are added query by query; those of a query that is begun again are forgotten. Use it in a ``with`` block.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        #: Of each run, where each of its slices begins, in keys from the start of the file.
+        self._runs: list[array[int]] = []
+        self._written = 0
+        self._fresh: array[int] = array("q")
+        self._query = (0, 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self._file.close()
+
+    def add(self, keys: Iterable[Any]) -> bool:
+        """Remember keys; ``False`` where one of them certainly came before. Not all such are seen here."""
+        self._fresh.extend(map(hash, keys))
+        return len(self._fresh) < RUN or self._flush()
+
+    def end_query(self) -> bool:
+        """Say that the query is whole; ``False`` where one of its keys came twice."""
+        if self._fresh and not self._flush():
+            return False
+        alone = self._all_new(self._query[0])
+        self._query = (len(self._runs), self._written)
+        return alone
+
+    def forget_query(self) -> None:
+        """Forget the keys since the last query that was whole."""
+        runs, self._written = self._query
+        del self._runs[runs:]
+        self._fresh = array("q")
+        self._file.seek(self._written * _BYTES)
+        self._file.truncate()
+
+    def all_new(self) -> bool:
+        """Whether no key came twice, of all queries."""
+        return self._all_new(0)
+
+    def _flush(self) -> bool:
+        run = array("q", sorted(self._fresh))
+        self._fresh = array("q")
+        step = 1 << (_BITS - (SLICES - 1).bit_length())
+        lowest = -(1 << (_BITS - 1))
+        starts = [bisect_left(run, lowest + number * step) for number in range(SLICES)]
+        self._runs.append(array("q", [self._written + start for start in (*starts, len(run))]))
+        self._written += len(run)
+        run.tofile(self._file)
+        return len(set(run)) == len(run)
+
+    def _all_new(self, first_run: int) -> bool:
+        runs = self._runs[first_run:]
+        if len(runs) < 2:  # noqa: PLR2004 - one run was looked at when it was written
+            return True
+        return all(self._slice_is_new(runs, number) for number in range(SLICES))
+
+    def _slice_is_new(self, runs: list[array[int]], number: int) -> bool:
+        seen: set[int] = set()
+        total = 0
+        for starts in runs:
+            start, count = starts[number], starts[number + 1] - starts[number]
+            self._file.seek(start * _BYTES)
+            keys = array("q")
+            keys.frombytes(self._file.read(count * _BYTES))
+            seen.update(keys)
+            total += count
+        self._file.seek(self._written * _BYTES)
+        return len(seen) == total

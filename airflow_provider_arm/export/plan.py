@@ -1,0 +1,51 @@
+"""What an export is to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.export.records import RecordKind, Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_arm.export.parts import SplitBy
+    from airflow_provider_arm.export.shapes import Shape
+    from airflow_provider_arm.export.windows import Days
+    from airflow_provider_arm.files import WritablePath
+
+#: Threads that fetch, unless told otherwise: at 50 ms per answer eight of them keep one core busy.
+DEFAULT_WORKERS = 8
+#: More connections at once to one service are rude, and faster for nobody.
+MOST_WORKERS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPlan:
+    """What to export, and whereto."""
+
+    kind: RecordKind
+    path: WritablePath
+    shape: Shape
+    selection: Selection = field(default_factory=Selection)
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    window: Days | None = None
+    #: Filters to split by where days cannot be split any more.
+    split_by: SplitBy = ()
+    workers: int = DEFAULT_WORKERS
+    #: Check the type of every known field of JSON lines, too.
+    every_field: bool = False
+    #: Read every page twice; see :class:`~airflow_provider_arm.export.flow.Flow`.
+    look_twice: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what contradicts itself."""
+        ours = {*(self.window.filters if self.window else ()), *(name for name, _ in self.split_by)}
+        for name in sorted(ours & set(self.filters)):
+            msg = f"filters must not hold {name}: window or split_by sets it"
+            raise ArmConfigurationError(msg)
+        if not 1 <= self.workers <= MOST_WORKERS:
+            msg = f"workers must be from 1 to {MOST_WORKERS}, not {self.workers}"
+            raise ArmConfigurationError(msg)

@@ -1,0 +1,159 @@
+"""Read an export and its manifest again: they agree, or it raises. Memory does not grow with the number of records."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from decimal import InvalidOperation
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.client.errors import ArmError
+from airflow_provider_arm.export.bodies import wrap
+from airflow_provider_arm.export.compression import need_pyarrow, open_compressed
+from airflow_provider_arm.export.facts import FactReader, Facts
+from airflow_provider_arm.export.keys import KeyLog
+from airflow_provider_arm.export.manifest import MANIFEST_SUFFIX, own_totals_text, ranges_text, totals_text
+from airflow_provider_arm.export.records import AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS, RecordKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_arm.files import WritablePath
+
+#: Bytes read at once, and records looked at together.
+_BLOCK = 2**20
+_RECORDS = 1000
+_KEY = "records"
+_KINDS = {kind.name: kind for kind in (AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS)}
+
+
+class ArmExportMismatchError(ArmError):
+    """An export's file and its manifest do not agree: one of them was changed, cut or replaced."""
+
+
+def check_export(manifest: WritablePath | str) -> dict[str, Any]:
+    """Read the file of an export again and compare it with its manifest; gives the manifest.
+
+    Size, checksum, rows, windows, keys, totals and dates are compared; of columns that are not in the file, what can
+    be.
+
+    :param manifest: the manifest, ``<file>.manifest.json``: a local path, or anything like ``ObjectStoragePath``.
+    :raises ArmExportMismatchError: naming what does not agree.
+    :raises OSError: one of the two cannot be read.
+    """
+    path: Any = Path(manifest) if isinstance(manifest, str) else manifest
+    if not path.name.endswith(MANIFEST_SUFFIX):
+        msg = f"{path.name} is no manifest: its name must end in {MANIFEST_SUFFIX}"
+        raise ArmExportMismatchError(msg)
+    with path.open("rb") as file:
+        said = _decode(file.read(), path.name)
+    data = path.with_name(path.name.removesuffix(MANIFEST_SUFFIX))
+    _compare(data.name, said, {"file": data.name, **_bytes_of(data)})
+    _compare(data.name, said, _found(data, said))
+    return said
+
+
+def _decode(text: bytes, name: str) -> dict[str, Any]:
+    try:
+        said = money.decode(text)
+        if isinstance(said, dict) and {"file", "format", "rows", "sha256", "windows"} <= set(said):
+            return said
+    except ValueError:
+        pass
+    msg = f"{name} cannot be read as a manifest"
+    raise ArmExportMismatchError(msg)
+
+
+def _compare(name: str, said: dict[str, Any], found: dict[str, Any]) -> None:
+    wrong = [fact for fact, value in found.items() if said.get(fact) != value]
+    if wrong:
+        msg = f"{name} and its manifest do not agree on {', '.join(wrong)}: export again"
+        raise ArmExportMismatchError(msg)
+
+
+def _bytes_of(data: Any) -> dict[str, Any]:
+    checksum, size = hashlib.sha256(), 0
+    with data.open("rb") as file:
+        while block := file.read(_BLOCK):
+            checksum.update(block)
+            size += len(block)
+    return {"bytes": size, "sha256": checksum.hexdigest()}
+
+
+def _found(data: Any, said: dict[str, Any]) -> dict[str, Any]:
+    """Find the facts of a file."""
+    kind = _kind_of(said)
+    there = set(_names(kind) if said["columns"] is None else said["columns"]) - set(said["masked"])
+    total, distinct = _read_all(data, said, kind, there)
+    if not distinct:
+        msg = f"{data.name} holds the same {kind.key} twice: export again"
+        raise ArmExportMismatchError(msg)
+    windows = said["windows"]
+    found: dict[str, Any] = {"rows": total.rows}
+    if sum(window["rows"] for window in windows) != said["rows"]:
+        found["windows"] = None
+    if kind.currency is not None and there.issuperset((kind.currency, *kind.amounts)):
+        found["totals"] = totals_text(total.totals)
+    if there.issuperset(kind.own_amounts):
+        found["own_currency_totals"] = own_totals_text(total.own_totals)
+    if there.issuperset((*kind.days, *kind.moments)):
+        found["dates"] = ranges_text(total)
+    return found
+
+
+def _kind_of(said: dict[str, Any]) -> RecordKind:
+    known = _KINDS.get(said["records"])
+    if known is not None:
+        return known
+    amounts = tuple(dict.fromkeys(name for totals in said["totals"].values() for name in totals))
+    own = tuple(said["own_currency_totals"])
+    return RecordKind(said["records"], None, said["key"], said["currency_field"], amounts, own)
+
+
+def _names(kind: RecordKind) -> list[str]:
+    names = (kind.key, kind.currency, *kind.all_amounts, *kind.days, *kind.moments)
+    return [name for name in names if name is not None]
+
+
+def _read_all(data: Any, said: dict[str, Any], kind: RecordKind, there: set[str]) -> tuple[Facts, bool]:
+    reader = FactReader(kind, _KEY, only=there)
+    read = {"jsonl": _lines, "csv": _rows, "parquet": _batches}[str(said["format"])]
+    total = Facts()
+    try:
+        with data.open("rb") as file, KeyLog() as keys:
+            for facts in read(file, said, reader):
+                total.add(facts)
+                if not keys.add(facts.keys):
+                    return total, False
+            return total, keys.end_query()
+    except (ValueError, InvalidOperation, EOFError):
+        # Also what zlib and Arrow raise; their words may quote values.
+        msg = f"{data.name} cannot be read as {said['format']}: export again"
+        raise ArmExportMismatchError(msg) from None
+
+
+def _lines(file: IO[bytes], said: dict[str, Any], reader: FactReader) -> Iterator[Facts]:
+    lines = iter(open_compressed(file, said["compression"]))
+    while some := list(islice(lines, _RECORDS)):
+        yield reader.read(wrap(_KEY, b"[%b]" % b",".join(some)))
+
+
+def _rows(file: IO[bytes], said: dict[str, Any], reader: FactReader) -> Iterator[Facts]:
+    rows = csv.reader(line.decode() for line in open_compressed(file, said["compression"]))
+    header = next(rows, [])
+    if header != said["columns"]:
+        raise ValueError
+    while some := list(islice(rows, _RECORDS)):
+        columns = dict(zip(header, zip(*some, strict=True), strict=True))
+        yield reader.of_columns(len(some), {name: reader.of_text(name, columns[name]) for name in reader.names})
+
+
+def _batches(file: IO[bytes], _: dict[str, Any], reader: FactReader) -> Iterator[Facts]:
+    need_pyarrow("Parquet")
+    import pyarrow.parquet
+
+    for batch in pyarrow.parquet.ParquetFile(file).iter_batches(_RECORDS, columns=reader.names):
+        yield reader.of_columns(batch.num_rows, {name: batch[name].to_pylist() for name in reader.names})

@@ -1,0 +1,116 @@
+"""Exports of every list beside the AR items: customers, documents, GL items, and those documented by title only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.operators.export_run import ArmExportOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_arm.client.operations import Operation
+    from airflow_provider_arm.export.records import RecordKind
+
+
+class CustomerExportOperator(ArmExportOperator):
+    """Export customers (``GET /clients/{clientno}/customers``).
+
+    The file holds people's data: ``mask=["ssn", "dateOfBirth"]`` keeps fields out of it. Arguments, result and errors
+    are those of ``ArmExportOperator``.
+    """
+
+    list_operation: ClassVar[str] = "list_customers"
+
+    def _kind(self) -> RecordKind:
+        from airflow_provider_arm.export.records import CUSTOMERS
+
+        return CUSTOMERS
+
+
+class DocumentExportOperator(ArmExportOperator):
+    """Export documents (``GET /clients/{clientno}/documents``: documented by title, the path is assumed).
+
+    Arguments, result and errors are those of ``ArmExportOperator``; ``window=DateWindow(..., by="documentdate")``.
+    """
+
+    list_operation: ClassVar[str] = "list_documents"
+
+    def _kind(self) -> RecordKind:
+        from airflow_provider_arm.export.records import DOCUMENTS
+
+        return DOCUMENTS
+
+
+class GlItemExportOperator(ArmExportOperator):
+    """Export items of the general ledger (``GET /clients/{clientno}/glitems``; the names of their fields are assumed).
+
+    Arguments, result and errors are those of ``ArmExportOperator``.
+    """
+
+    list_operation: ClassVar[str] = "list_gl_items"
+
+    def _kind(self) -> RecordKind:
+        from airflow_provider_arm.export.records import GL_ITEMS
+
+        return GL_ITEMS
+
+
+class ListExportOperator(ArmExportOperator):
+    """Export any list that pages as ARM's lists do: those that the reference documents by title only.
+
+    Nothing is known of its records but what the arguments say: in CSV and Parquet every column is text, and *columns*
+    must name them. Arguments, result and errors are otherwise those of ``ArmExportOperator``.
+
+    :param resource: the list's path under the base URL, such as ``"/clients/{clientno}/logitems"``; the connection's
+        client number takes the place of ``{clientno}``. Templated.
+    :param item_key: the field that no two records share. Without it nobody sees a record that came twice, and only
+        ARM's count speaks for the whole. Templated.
+    :param amounts: fields to add up; they must be numbers. Templated.
+    :param currency_field: the field that holds the amounts' currency; without it they are added up regardless.
+        Templated.
+    """
+
+    template_fields: Sequence[str] = (
+        *ArmExportOperator.template_fields,
+        "resource",
+        "item_key",
+        "amounts",
+        "currency_field",
+    )
+
+    def __init__(
+        self,
+        *,
+        resource: str,
+        item_key: str | None = None,
+        amounts: Sequence[str] = (),
+        currency_field: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.resource = resource
+        self.item_key = item_key
+        self.amounts = amounts
+        self.currency_field = currency_field
+
+    def _list(self) -> Operation:
+        from airflow_provider_arm.client.endpoints import free_operation
+
+        if not self.resource.startswith("/"):
+            msg = "resource must start with / (it is put under the base URL)"
+            raise ArmConfigurationError(msg)
+        return free_operation("GET", self.resource, None)
+
+    def _kind(self) -> RecordKind:
+        from airflow_provider_arm.export.records import RecordKind
+
+        amounts, own = (tuple(self.amounts), ()) if self.currency_field else ((), tuple(self.amounts))
+        return RecordKind(
+            f"records of {self.resource}",
+            key=self.item_key,
+            currency=self.currency_field,
+            amounts=amounts,
+            own_amounts=own,
+        )

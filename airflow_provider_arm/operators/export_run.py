@@ -1,0 +1,165 @@
+"""What the export operators share: the arguments, their checks, and the run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.exceptions import airflow_errors
+from airflow_provider_arm.operators.base import ArmBaseOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_arm.client.operations import Operation
+    from airflow_provider_arm.export import DateWindow
+    from airflow_provider_arm.export.plan import ExportPlan
+    from airflow_provider_arm.export.records import RecordKind
+
+#: Records per page: ARM's largest, for the fewest round trips.
+DEFAULT_PAGE_SIZE = 1000
+#: Pages fetched at the same time: at 50 ms per answer eight keep one core busy.
+DEFAULT_WORKERS = 8
+#: Query parameters that say how a list is paged: the export's own business.
+_PAGING = ("pageno", "query", "maximumcount", "pagesize")
+
+
+class ArmExportOperator(ArmBaseOperator):
+    """Base of the operators that export a list to a file with a manifest that proves it.
+
+    Pages are fetched at the same time and written in order. Every page is checked: page numbers, counts, no record
+    twice, amounts as exact numbers. File and manifest appear under their names only when the export is whole; else
+    the task fails and what stood there before stands there still. ARM gives at most 10,000 records per query:
+    *window* splits past that.
+
+    :param path: where the file goes (local, ``s3://``, ``gs://``, ...); the manifest is ``<path>.manifest.json``.
+        ``.gz`` or ``.zst`` after the format's ending compresses (``items.jsonl.gz``; in Parquet before it:
+        ``items.zst.parquet``). Templated.
+    :param format: ``"jsonl"`` (each record as ARM wrote it), ``"csv"`` or ``"parquet"`` (extra ``parquet``); default
+        by the path's ending. Templated.
+    :param filters: ARM's own filters, passed through. Templated.
+    :param window: the days to export; split in halves where ARM would cut. Templated.
+    :param split_by: filters and values to split by where a single day is too much, such as
+        ``{"customerno": ["1001", "1002"]}``. The values must be all that there are: ARM cannot say. Templated.
+    :param columns: fields by ARM's names, in order; default all that are known, in JSON lines all that ARM gives.
+        Templated.
+    :param mask: fields whose value never reaches the file; they are null there. Templated.
+    :param page_size: records per page, 1 to 1000; default 1000.
+    :param workers: pages fetched at the same time, 1 to 32; default 8.
+    :param check_every_field: check the type of every known field of JSON lines, too; default ``False``. Key, amounts
+        and dates are always checked, and of Parquet every column.
+    :param look_twice: read every page a second time and compare, default ``False``. ARM keeps a query as it was when it
+        was asked, as documented; where a list turns out to change while it is read, this is done from there on.
+    :return: ``{"uri", "manifest_uri", "rows", "pages", "totals", "dates", "sha256", "bytes"}``; ``totals`` by currency
+        and field, as text such as ``{"NOK": {"currencyBalance": "124.37"}}``.
+    :raises ArmFailException: bad arguments, a refusal, or more records than ARM gives.
+    :raises ArmTransientException: ARM could not answer, or the list changed while it was read, twice; a retry starts
+        clean.
+    """
+
+    template_fields: Sequence[str] = (
+        *ArmBaseOperator.template_fields,
+        "path",
+        "format",
+        "filters",
+        "window",
+        "split_by",
+        "columns",
+        "mask",
+    )
+    #: The list's row in the operations table.
+    list_operation: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        format: str | None = None,  # noqa: A002 - the name that exports have everywhere
+        filters: Mapping[str, Any] | None = None,
+        window: DateWindow | None = None,
+        split_by: Mapping[str, Sequence[Any]] | None = None,
+        columns: Sequence[str] | None = None,
+        mask: Sequence[str] = (),
+        page_size: int = DEFAULT_PAGE_SIZE,
+        workers: int = DEFAULT_WORKERS,
+        check_every_field: bool = False,
+        look_twice: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.path = path
+        self.format = format
+        self.filters = filters
+        self.window = window
+        self.split_by = split_by
+        self.columns = columns
+        self.mask = mask
+        self.page_size = page_size
+        self.workers = workers
+        self.check_every_field = check_every_field
+        self.look_twice = look_twice
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Export."""
+        from airflow_provider_arm.export.manifest import manifest_path
+        from airflow_provider_arm.export.run import run_export
+
+        with airflow_errors():
+            self._check()
+            plan = self._plan()
+            with self.hook.client as client:
+                source = client.page_source(self._list(), page_size=self.page_size)
+                manifest = run_export(plan, source, lambda: datetime.now(tz=UTC))
+        essence = {key: manifest[key] for key in ("rows", "pages", "totals", "dates", "sha256", "bytes")}
+        return {"uri": str(plan.path), "manifest_uri": str(manifest_path(plan.path)), **essence}
+
+    def _kind(self) -> RecordKind:
+        """Say what the records are."""
+        raise NotImplementedError
+
+    def _list(self) -> Operation | str:
+        """Say which list it is."""
+        return self.list_operation
+
+    def _plan(self) -> ExportPlan:
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        from airflow_provider_arm.export.parts import read_split_by
+        from airflow_provider_arm.export.plan import ExportPlan
+        from airflow_provider_arm.export.records import select
+        from airflow_provider_arm.export.shapes import choose_shape
+
+        kind = self._kind()
+        return ExportPlan(
+            kind=kind,
+            path=ObjectStoragePath(self.path),
+            shape=choose_shape(self.path, self.format),
+            selection=select(kind, self.columns, self.mask),
+            filters=self.filters or {},
+            window=self.window.days() if self.window else None,
+            split_by=read_split_by(self.split_by),
+            workers=self.workers,
+            every_field=self.check_every_field,
+            look_twice=self.look_twice,
+        )
+
+    def _check(self) -> None:
+        from airflow_provider_arm.client.paging import LARGEST_PAGE
+
+        if not 1 <= self.page_size <= LARGEST_PAGE:
+            msg = f"page_size must be from 1 to {LARGEST_PAGE}, not {self.page_size}"
+            raise ArmConfigurationError(msg)
+        if any(isinstance(value, float) for value in (self.filters or {}).values()):
+            msg = "filters must hold text, whole numbers or dates, no floats"
+            raise ArmConfigurationError(msg)
+        for name in _PAGING:
+            if name in (self.filters or {}) or name in (self.split_by or {}):
+                msg = f"filters must not hold {name}: the export decides how it pages"
+                raise ArmConfigurationError(msg)
+        for name in ("columns", "mask"):
+            if isinstance(getattr(self, name), str):
+                msg = f"{name} must be a list of field names, not text"
+                raise ArmConfigurationError(msg)
