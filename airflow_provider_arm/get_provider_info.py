@@ -6,7 +6,7 @@ from typing import Any
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Describe connection type, hook, operators, sensors and triggers (``provider_info.schema.json``).
+    """Describe what there is (``provider_info.schema.json``).
 
     Airflow 3.3 draws the connection form from ``ui-field-behaviour`` and ``conn-fields`` alone.
     """
@@ -25,6 +25,8 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [{"integration-name": "ARM", "python-modules": ["airflow_provider_arm.sensors.batch"]}],
         "hooks": [{"integration-name": "ARM", "python-modules": ["airflow_provider_arm.hooks.arm"]}],
         "triggers": [{"integration-name": "ARM", "python-modules": ["airflow_provider_arm.triggers.batch"]}],
+        "extra-links": ["airflow_provider_arm.links.batch.BatchLink"],
+        "notifications": ["airflow_provider_arm.notifications.rejects.RejectsNotifier"],
         "connection-types": [
             {
                 "connection-type": "arm",

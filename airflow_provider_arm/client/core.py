@@ -15,6 +15,8 @@ from airflow_provider_arm.client.transport import Transport
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_provider_arm.client.wire import Answer, Lost, Request
+
 
 class ClientCore:
     """Address, credentials and rules of one client.
@@ -28,6 +30,7 @@ class ClientCore:
     :param retry: how often and how far apart a call is tried; default 5 times within 60 seconds.
     :param clock: where time comes from; tests move it.
     :param on_token: called with every new token, to mask it in logs.
+    :param on_attempt: called with every attempt's request and what came of it, to count them.
     :raises ArmConfigurationError: an address is not usable (see ``client.addresses``).
     """
 
@@ -43,13 +46,15 @@ class ClientCore:
         retry: RetryPolicy | None = None,
         clock: Clock | None = None,
         on_token: Callable[[str], object] | None = None,
+        on_attempt: Callable[[Request, Answer | Lost], object] | None = None,
     ) -> None:
         if isinstance(credentials, ClientCredentials):
             check_address(credentials.auth_url, "auth_url of the connection")
         self._endpoints = Endpoints(BaseUrl.parse(base_url), client_no, user_id)
         self._credentials = credentials
         self._transport = transport or Transport()
-        self._rules = Rules(retry or RetryPolicy(), clock or SystemClock(), assumptions)
+        told = {"observe": on_attempt} if on_attempt else {}
+        self._rules = Rules(retry or RetryPolicy(), clock or SystemClock(), assumptions, **told)
         self._keeper = TokenKeeper(on_token)
         self._prepare()
 

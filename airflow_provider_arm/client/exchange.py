@@ -55,13 +55,18 @@ Outcome = Answer | Lost | str | None
 Flow = Generator[Step, Outcome, T]
 
 
+def _unobserved(_: Request, __: Answer | Lost) -> None:
+    """Count nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a client decides by."""
+    """What a client decides by, and who is told of each attempt."""
 
     retry: RetryPolicy
     clock: Clock
     assumptions: Assumptions
+    observe: Callable[[Request, Answer | Lost], object] = _unobserved
 
 
 def call(request: Request, read: Callable[[Answer], T], rules: Rules) -> Flow[T]:
@@ -77,6 +82,7 @@ def call(request: Request, read: Callable[[Answer], T], rules: Rules) -> Flow[T]
     while True:
         attempt += 1
         outcome = yield from _send(request, token)
+        rules.observe(request, outcome)
         if _may_renew(request, outcome, rules) and not renewed:
             renewed, attempt = True, attempt - 1
             token = yield from _token(request, token)

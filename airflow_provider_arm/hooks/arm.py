@@ -89,6 +89,7 @@ class ArmHook(BaseHook):
         from airflow.providers.common.compat.sdk import mask_secret
 
         from airflow_provider_arm.client import ClientCredentials, StaticToken, Transport
+        from airflow_provider_arm.hooks.metrics import count_request
 
         credentials: ClientCredentials | StaticToken
         if settings.access_token is not None:
@@ -110,6 +111,7 @@ class ArmHook(BaseHook):
             "user_id": self._user_id or settings.user_id,
             "transport": transport,
             "on_token": mask_secret,
+            "on_attempt": count_request,
         }
 
     def test_connection(self) -> tuple[bool, str]:

@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.exceptions import ArmBatchFailedException, airflow_errors
 from airflow_provider_arm.hooks.arm import ArmHook
+from airflow_provider_arm.links.batch import BatchLink
 from airflow_provider_arm.operators.batch import as_batch_uuids
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class BatchSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("arm_conn_id", "client_no", "batch_uuid", "max_rejected", "rejects_path")
+    operator_extra_links = (BatchLink(),)
     ui_color = "#dcebf7"
 
     def __init__(

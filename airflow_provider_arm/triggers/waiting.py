@@ -21,6 +21,7 @@ from airflow_provider_arm.client.errors import (
     ArmUnavailableError,
 )
 from airflow_provider_arm.client.retry import SystemClock
+from airflow_provider_arm.hooks.metrics import time_wait
 from airflow_provider_arm.hooks.shared import ClientLease, lease_client
 from airflow_provider_arm.submission.waiting import DEFAULT_MAX_POLL_INTERVAL, BatchWait, WaitTimeoutError
 from airflow_provider_arm.triggers import events
@@ -42,6 +43,12 @@ CLOCK = SystemClock()
 
 async def wait_for_end(trigger: BatchTrigger) -> dict[str, Any]:
     """Wait as *trigger* says; gives the payload of its one event, whatever happens but a cancellation."""
+    event = await _wait(trigger)
+    time_wait(CLOCK.time() - trigger.started, event["status"])
+    return event
+
+
+async def _wait(trigger: BatchTrigger) -> dict[str, Any]:
     try:
         await _Waiter(trigger).until_finished()
     except WaitTimeoutError as error:

@@ -1,0 +1,29 @@
+"""What Airflow's metrics show of ARM. Names and numbers only: no metric holds a key of a record.
+
+- ``arm.request``: counter of attempts at calls of ARM and of the token service, by ``operation`` and ``status``
+  (``lost`` where no answer came).
+- ``arm.batch.wait``: timer of deferred waits from the submission to their end, by ``outcome``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import Stats
+
+if TYPE_CHECKING:
+    from airflow_provider_arm.client.wire import Answer, Lost, Request
+
+REQUEST = "arm.request"
+BATCH_WAIT = "arm.batch.wait"
+
+
+def count_request(request: Request, outcome: Answer | Lost) -> None:
+    """Count one attempt at a call: by its status, or as lost."""
+    status = getattr(outcome, "status", None)
+    Stats.incr(REQUEST, tags={"operation": request.operation.name, "status": "lost" if status is None else str(status)})
+
+
+def time_wait(seconds: float, outcome: str) -> None:
+    """Note how long batches were waited for, and how it ended: ``finished``, ``timeout`` or ``failed``."""
+    Stats.timing(BATCH_WAIT, max(0.0, seconds) * 1000, tags={"outcome": outcome})
