@@ -37,6 +37,9 @@ _WHOLE_GROUPS = (PostalAddress,)
 #: Between two lines that hold an object each.
 _LINE_END = b"}\n{"
 
+#: Bytes in which the last line's closing brace is looked for.
+_LONGEST_END = 16
+
 _SAME_IN_BOTH = (str, int, bool)
 _PLAIN = frozenset({int, bool, NoneType, dt.date})
 
@@ -76,7 +79,8 @@ class QuickCheck:
         """
         try:
             text = b"".join(contents)  # type: ignore[arg-type]
-            whole = text.startswith(b"{") and text.rstrip().endswith(b"}")
+            # Only the end is looked at: stripping it would copy the whole.
+            whole = text.startswith(b"{") and text[-_LONGEST_END:].rstrip().endswith(b"}")
             if not whole or text.count(_LINE_END) != len(contents) - 1:
                 return None
             records: list[msgspec.Struct] = self._decode_lines(text)
