@@ -9,7 +9,10 @@ import os
 import signal
 import stat
 import urllib.request
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: In the order in which a task passes them.
 EVERYWHERE = (
@@ -35,11 +38,30 @@ EVERYWHERE = (
     "before the return",
 )
 DEFERRED_ONLY = ("before deferring", "in the trigger")
-POINTS = EVERYWHERE + DEFERRED_ONLY
+#: What a try passes that finds a chunk of documents of which nobody knows: it wonders, looks, and notes what it saw.
+LOOKING = (
+    "before the UNKNOWN line",
+    "UNKNOWN line half written",
+    "after the UNKNOWN line",
+    "before the look-up",
+    "in the look-up",
+    "looked, not journalled",
+    "FOUND line half written",
+    "after the FOUND line",
+)
+POINTS = EVERYWHERE + DEFERRED_ONLY + LOOKING
 #: Points that are passed once per chunk.
 PER_CHUNK = frozenset(point for point in POINTS[5:14])
+#: Where a try must have died so that the next one looks.
+LOSES = "ARM took it, answer not read"
 
-_LINES = {"plan": "plan's line", "sending": "SENDING line", "accepted": "ACCEPTED line"}
+_LINES = {
+    "plan": "plan's line",
+    "sending": "SENDING line",
+    "accepted": "ACCEPTED line",
+    "unknown": "UNKNOWN line",
+    "found": "FOUND line",
+}
 
 
 class Killer:
@@ -72,6 +94,7 @@ class Killer:
     def arm(self) -> None:
         """Put the points around our own functions and those of the standard library's HTTP client."""
         self._arm_journal()
+        self._arm_rejects()
         self._arm_client()
         self._arm_socket()
 
@@ -92,11 +115,9 @@ class Killer:
     def _arm_journal(self) -> None:
         from airflow_provider_arm.submission.file_journal import FileJournal
         from airflow_provider_arm.submission.journal_folder import JournalFolder
-        from airflow_provider_arm.submission.outcome import Reject
 
         self._around(FileJournal, "__init__", "before the journal opens", "after the journal opened")
         self._around(FileJournal, "release", "before the journal is released")
-        self._around(Reject, "line", None, "in the rejects file")
         put, sync = JournalFolder.put, os.fsync
 
         def put_line(folder: Any, name: str, content: dict[str, Any]) -> None:
@@ -117,11 +138,26 @@ class Killer:
 
         JournalFolder.put, os.fsync = put_line, torn
 
+    def _arm_rejects(self) -> None:
+        from airflow_provider_arm.operators import rejects
+
+        lines = rejects.reject_lines
+
+        def watched(*args: Any) -> Iterator[bytes]:
+            for line in lines(*args):
+                yield line
+                self.passes("in the rejects file")
+
+        rejects.reject_lines = watched
+
     def _arm_client(self) -> None:
         from airflow_provider_arm.client import ArmClient, AsyncArmClient
+        from airflow_provider_arm.operators import submission_run
 
         self._around(ArmClient, "submit_encoded", None, "answer read, not journalled")
         self._around(ArmClient, "get_batch", "while waiting")
+        self._around(submission_run, "look_up", "before the look-up", "looked, not journalled")
+        self._around(ArmClient, "get_document", "in the look-up")
         self._around(AsyncArmClient, "get_batch", "in the trigger")
 
     def _arm_socket(self) -> None:

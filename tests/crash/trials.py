@@ -8,22 +8,29 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from airflow_provider_arm.submission.journal import ChunkState
+from airflow_provider_arm.submission.journal_lines import JournalLines
+from airflow_provider_arm.submission.open_case import NAMED
 from tests.crash.points import PER_CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_arm.sandbox import ArmSandbox
+    from airflow_provider_arm.submission.journal import Entry
 
 ROOT = Path(__file__).parents[2]
 #: What the name of a kill at a random moment is.
 RANDOM = "at a random moment"
-#: The reason with which a task may end that cannot know: nothing else counts as blocked.
-BLOCKED = ("may or may not have reached ARM", "has no trace of it on this machine")
+#: The reasons with which a task may end that cannot know: nothing else counts as open.
+UNSURE, NO_TRACE = "may or may not have reached ARM", "has no trace of it on this machine"
+#: Tries that look for a chunk and do not find it, after which the trial calls it open.
+LOOKS = 3
 #: Every so many chunks one holds a record that ARM refuses.
 REJECT_EVERY = 3
 MAX_TRIES = 12
@@ -95,16 +102,34 @@ class Trial:
     size: int = 5
     #: ``"resend"`` is the author's choice to risk a second booking: with it the ledger must show one.
     on_unknown_outcome: str = "fail"
+    #: Whether ARM refuses some of the records.
+    refusals: bool = True
+    #: Seconds of the sandbox's clock that ARM needs for a batch. Where it is long, the task does not wait for it.
+    delay: float = 0.02
+    #: Seconds of the sandbox's clock from one try to the next.
+    pause: float = 0.0
+    #: Seconds of real time.
+    settle_after: float | None = None
+    max_in_flight: int = 1
     #: The points at which a process did die.
     died_at: list[str] = field(default_factory=list)
+
+    def repeats(self) -> int:
+        """How many batches of customers may go once more: those that were on their way when a process died."""
+        return len(self.died_at) * self.max_in_flight
 
     def records(self) -> list[dict[str, Any]]:
         """Make the records; some are such that ARM refuses them."""
         return [self._record(number) for number in range(self.chunks * self.size)]
 
+    @property
+    def waits(self) -> bool:
+        """Whether the task waits until ARM is done."""
+        return self.delay < 1
+
     def is_bad(self, number: int) -> bool:
         """Tell whether ARM refuses the record: the second of every third chunk."""
-        return number % (self.size * REJECT_EVERY) == 1
+        return self.refusals and number % (self.size * REJECT_EVERY) == 1
 
     def key(self, number: int) -> str:
         """Give the natural key."""
@@ -133,13 +158,15 @@ class Verdict:
     doubled: int = 0
     #: Batches of customers that were sent once more after a kill, which changes nothing.
     repeated: int = 0
-    #: The reason, if the task stopped for a person.
-    blocked: str | None = None
+    #: The reason, if the task stopped with chunks of which nobody knows.
+    unsure: str | None = None
+    #: Chunks that were found by their records.
+    found: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
 def run_trial(trial: Trial, zygote: Zygote, box: ArmSandbox, folder: Path) -> Verdict:
-    """Start the task again after each kill until it is done or blocked; then ask the ledger."""
+    """Start the task again after each kill until it is done or looks no more; then ask the ledger."""
     _prepare(trial, box, folder)
     end = _until_it_ends(trial, zygote, box, folder)
     box.advance(3600)
@@ -149,7 +176,7 @@ def run_trial(trial: Trial, zygote: Zygote, box: ArmSandbox, folder: Path) -> Ve
 def run_past(trial: Trial, zygotes: tuple[Zygote, Zygote], box: ArmSandbox, folder: Path) -> tuple[Verdict, Any]:
     """Let the first try stand still at the trial's first point while the second runs to its end; then both go on.
 
-    A third try follows, as when a person clears what was blocked; gives what the ledger says, and how the first ended.
+    A third try follows, as after the retry's delay; gives what the ledger says, and how the first ended.
     """
     _prepare(trial, box, folder)
     (point,) = trial.kills
@@ -166,7 +193,8 @@ def run_past(trial: Trial, zygotes: tuple[Zygote, Zygote], box: ArmSandbox, fold
 
 def _prepare(trial: Trial, box: ArmSandbox, folder: Path) -> None:
     box.reset()
-    box.behave(batch_delay=0.02)
+    # A document that is posted twice must show.
+    box.behave(batch_delay=trial.delay, q15_duplicate_document="accept")
     folder.mkdir()
     lines = "".join(json.dumps(record) + "\n" for record in trial.records())
     (folder / "source.jsonl").write_text(lines, encoding="utf-8")
@@ -192,7 +220,7 @@ def _job(
 def _until_it_ends(trial: Trial, zygote: Zygote, box: ArmSandbox, folder: Path, try_number: int = 1) -> dict[str, Any]:
     dice = random.Random(trial.seed)
     kills = list(trial.kills)
-    part, more = "execute", {}
+    part, more, looks = "execute", {}, 0
     while try_number <= MAX_TRIES:
         kill = kills[0] if kills else None
         job = {**_job(trial, box, folder, kill, dice, try_number), "part": part, **more}
@@ -201,12 +229,16 @@ def _until_it_ends(trial: Trial, zygote: Zygote, box: ArmSandbox, folder: Path, 
             trial.died_at.append(kills.pop(0))
             if part != "trigger":  # a triggerer that is started again runs the trigger again
                 part, more, try_number = "execute", {}, try_number + 1
+                box.advance(trial.pause)
         elif end["end"] == "deferred":
             part, more = "trigger", {"trigger": end["trigger"], "kwargs": end["kwargs"]}
         elif end["end"] == "event":
             part, more = "complete", {"event": end["event"], "kwargs": more["kwargs"]}
-        elif end["end"] == "transient":
+        elif end["end"] == "transient" and looks < LOOKS:
             part, more, try_number = "execute", {}, try_number + 1
+            looks += UNSURE in end["message"]
+            box.advance(trial.pause)
+            time.sleep(trial.settle_after or 0)
         else:
             return end
     return {"end": "out of tries", "message": str(end)}
@@ -217,12 +249,14 @@ def _operator(trial: Trial, folder: Path) -> dict[str, Any]:
         "resource": trial.resource,
         "source": str(folder / "source.jsonl"),
         "chunk_size": trial.size,
-        "wait_for_completion": True,
+        "wait_for_completion": trial.waits,
         "deferrable": trial.deferred,
         "poll_interval": 0.01,
         "timeout": 60,
         "on_rejected": "warn",
         "on_unknown_outcome": trial.on_unknown_outcome,
+        "settle_after": trial.settle_after,
+        "max_in_flight": trial.max_in_flight,
         "rejects_path": str(folder / "rejects.jsonl"),
         "journal_path": str(folder / "journal"),
     }
@@ -246,42 +280,71 @@ def _judge(trial: Trial, end: dict[str, Any], box: ArmSandbox, folder: Path) -> 
         verdict.doubled = max(verdict.repeated, sum(count > 1 for count in effects.values()))
         verdict.repeated = 0
     else:  # a repeat is right after a kill, and only then
-        verdict.doubled = max(0, verdict.repeated - len(trial.died_at))
+        verdict.doubled = max(0, verdict.repeated - trial.repeats())
     if end["end"] == "done":
         _judge_done(trial, end["value"], effects, ledger, folder, verdict)
-    elif end["end"] == "failed" and trial.resource == "documents" and any(why in end["message"] for why in BLOCKED):
-        verdict.blocked = end["message"]
-        _judge_blocked(trial, effects, folder, verdict)
+    elif trial.resource == "documents" and any(why in end["message"] for why in (UNSURE, NO_TRACE)):
+        verdict.unsure = end["message"]
     else:
         verdict.wrong.append(f"ended as {end}")
+    _judge_journal(trial, effects, folder, verdict)
     return verdict
 
 
 def _judge_done(
     trial: Trial, value: dict[str, Any], effects: dict[str, int], ledger: Any, folder: Path, verdict: Verdict
 ) -> None:
+    """A task that ends green has every record with ARM, counted, and the refused ones in its file."""
     numbers = range(trial.chunks * trial.size)
     bad = {trial.key(number) for number in numbers if trial.is_bad(number)}
     verdict.lost = sum(trial.key(number) not in effects for number in numbers if not trial.is_bad(number))
     known = {uuid for batch in ledger["batches"].values() for uuid in batch["batch_uuids"]}
-    if len(set(value["batch_uuids"])) != trial.chunks or not known.issuperset(value["batch_uuids"]):
-        verdict.wrong.append("not every chunk has a batchUuid of its own")
-    if (value["submitted"], value["rejected"]) != (len(numbers), len(bad)):
-        verdict.wrong.append(f"counted {value['submitted']} and {value['rejected']} rejected")
+    found = {each["chunk"] for each in value["found"]}
+    if len(set(value["batch_uuids"])) + len(found) != trial.chunks or not known.issuperset(value["batch_uuids"]):
+        verdict.wrong.append("not every chunk has a batchUuid of its own, or was found")
+    if value["submitted"] != len(numbers):
+        verdict.wrong.append(f"counted {value['submitted']}")
+    if not trial.waits:
+        return
+    if value["rejected"] != len(bad):
+        verdict.wrong.append(f"counted {value['rejected']} rejected")
+    rejects = folder / "rejects.jsonl"
+    lines = rejects.read_text(encoding="utf-8").splitlines() if rejects.exists() else []
     key = "customerNo" if trial.resource == "customers" else "documentNo"
-    rejects = (folder / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
-    if sorted(json.loads(line)[key] for line in rejects) != sorted(bad):
+    if sorted(json.loads(line)[key] for line in lines) != sorted(bad):
         verdict.wrong.append("the rejects file does not hold exactly the refused records")
 
 
-def _judge_blocked(trial: Trial, effects: dict[str, int], folder: Path, verdict: Verdict) -> None:
-    """What the journal says of a chunk must be true in ARM, or be a question."""
-    for chunk in range(trial.chunks):
-        lines = sorted((folder / "journal").rglob(f"lines/chunk-{chunk:06d}.*.json"))
-        state = json.loads(lines[-1].read_bytes())["content"]["state"] if lines else "planned"
-        numbers = range(chunk * trial.size, (chunk + 1) * trial.size)
-        arrived = [trial.key(number) in effects for number in numbers if not trial.is_bad(number)]
-        if state == "accepted":
-            verdict.lost += arrived.count(False)
-        elif state in {"planned", "refused"} and any(arrived):
-            verdict.wrong.append(f"chunk {chunk + 1} is with ARM, and the journal calls it {state}")
+def _judge_journal(trial: Trial, effects: dict[str, int], folder: Path, verdict: Verdict) -> None:
+    """What the journal says of each chunk must be true in ARM, or be a question that the task has asked."""
+    for lines in (folder / "journal").rglob("lines"):
+        journal = JournalLines(lines.parent)
+        journal.refresh()
+        for index in range(trial.chunks):
+            line = journal.read(index)
+            numbers = range(index * trial.size, (index + 1) * trial.size)
+            arrived = {trial.key(number) for number in numbers} & effects.keys()
+            if wrong := _judge_line(trial, line, arrived, list(numbers), verdict):
+                verdict.wrong.append(f"chunk {index + 1}: {wrong}")
+
+
+def _judge_line(trial: Trial, line: Entry | None, arrived: set[str], numbers: list[int], verdict: Verdict) -> str:
+    """Say what is wrong with the journal's last word on a chunk."""
+    good = {trial.key(number) for number in numbers if not trial.is_bad(number)}
+    state = line.state if line is not None else ChunkState.PLANNED
+    if state is ChunkState.ACCEPTED:
+        verdict.lost += len(good - arrived) if verdict.unsure else 0
+        return "" if line.batch_uuid else "it has no batchUuid"
+    if state is ChunkState.FOUND:
+        verdict.found += 1
+        missing = {trial.key(numbers[place - 1]) for place in line.missing or ()}
+        return "" if arrived == good == {trial.key(number) for number in numbers} - missing else "wrongly found"
+    if verdict.unsure is None:
+        return f"the task is done, and its state is {state}"
+    if state is ChunkState.UNKNOWN:
+        # The message names the first few.
+        is_asked = line.case in verdict.unsure or verdict.unsure.count(UNSURE) >= NAMED
+        return "" if line.reason and is_asked else "nobody is asked about it"
+    if NO_TRACE in verdict.unsure:
+        return ""  # it has sent nothing, and leaves the rest to a person
+    return f"it is {state} although nothing stood in its way" if not arrived else f"ARM has it, and it is {state}"

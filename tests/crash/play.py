@@ -1,0 +1,45 @@
+"""The state machine of the submission, for much longer than a test may take."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.unit.submission.machine import Submissions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def play(examples: int, say: Callable[[str], None]) -> int:
+    """Play so many examples, print how their tries ended, and tell whether a promise was broken."""
+    ends: Counter[str] = Counter()
+
+    class Counted(Submissions):
+        def attempt(self, *arguments: Any, **more: Any) -> Any:
+            result = super().attempt(*arguments, **more)
+            if isinstance(result, list):
+                lost = any(sent.batch_uuid is None for sent in result)
+                ends["done, with chunks that were found" if lost else "done"] += 1
+            else:
+                ends[type(result).__name__.lstrip("_")] += 1
+            return result
+
+    many = settings(
+        max_examples=examples,
+        stateful_step_count=25,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        run_state_machine_as_test(Counted, settings=many)
+    except AssertionError as error:
+        say(f"the machine found a violation: {error}")
+        return 1
+    listed = ", ".join(f"{number} {end}" for end, number in ends.most_common())
+    say(f"{examples} examples of the machine, {sum(ends.values())} tries: {listed}; violations: 0")
+    return 0
