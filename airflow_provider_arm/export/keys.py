@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from types import TracebackType
 
 #: Keys in one sorted run: more than one query gives (10,000), so that most queries are one run and seen at once.
@@ -45,8 +45,10 @@ class KeyLog:
         with suppress(OSError):
             self._file.close()
 
-    def add(self, keys: Iterable[Any]) -> bool:
+    def add(self, keys: Sequence[Any]) -> bool:
         """Remember keys; ``False`` where one of them certainly came before. Not all such are seen here."""
+        if set(map(type, keys)) - {str}:  # whole numbers are their own hash, and -1 has that of -2
+            keys = [key if isinstance(key, str) else f"#{key}" for key in keys]
         self._fresh.extend(map(hash, keys))
         return len(self._fresh) < RUN or self._flush()
 

@@ -66,6 +66,7 @@ def run_export(plan: ExportPlan, source: PageSource, now: Callable[[], dt.dateti
         file = CountedFile(stack.enter_context(whole_file(plan.path)))
         flow = stack.enter_context(flow_of_pages)
         sink, keys = format_.sink(file), stack.enter_context(KeyLog())
+        stack.callback(sink.let_go)
         account = _Run(plan.kind, flow, sink, keys).take_all()
         sink.finish()
         origin = Origin(source.base_url, started, now())

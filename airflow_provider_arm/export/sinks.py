@@ -33,6 +33,9 @@ class Sink(Protocol):
     def finish(self) -> None:
         """Write what is still held. The file stays open."""
 
+    def let_go(self) -> None:
+        """Free what the sink has, finished or not; nothing is written any more."""
+
 
 class CountedFile:
     """Passes bytes on to a file and keeps their checksum and size; as much of a file as pyarrow asks for."""
@@ -40,12 +43,14 @@ class CountedFile:
     closed = False
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+        self._file: IO[bytes] | None = file
         self._sum = hashlib.sha256()
         self.size = 0
 
     def write(self, data: Any) -> int:
         """Write."""
+        if self._file is None:
+            return len(data)
         self._sum.update(data)
         self._file.write(data)
         self.size += len(data)
@@ -69,7 +74,7 @@ class CountedFile:
     @property
     def can_be_cut(self) -> bool:
         """Whether the end can be taken back: a local file's can, an object store's cannot."""
-        return self._file.seekable()
+        return self._file is not None and self._file.seekable()
 
     def mark(self) -> tuple[int, Any]:
         """Give what :meth:`cut` goes back to."""
@@ -79,8 +84,13 @@ class CountedFile:
         """Go back to a mark."""
         self.size, checksum = mark
         self._sum = checksum.copy()
-        self._file.seek(self.size)
-        self._file.truncate()
+        if self._file is not None:
+            self._file.seek(self.size)
+            self._file.truncate()
+
+    def detach(self) -> None:
+        """Pass nothing on any more: pyarrow writes a footer also for a file that is given up, and that is closed."""
+        self._file = None
 
 
 class BytesSink:
@@ -94,7 +104,7 @@ class BytesSink:
         if header:
             file.write(header)
         if not file.can_be_cut:
-            self._held = tempfile.SpooledTemporaryFile(HELD_IN_MEMORY)  # noqa: SIM115 - closed by finish or the collector
+            self._held = tempfile.SpooledTemporaryFile(HELD_IN_MEMORY)  # noqa: SIM115 - closed by let_go
         self._mark = file.mark()
 
     def write(self, piece: bytes) -> None:
@@ -126,6 +136,9 @@ class BytesSink:
 
     def finish(self) -> None:
         """Nothing is held: every query was kept."""
+
+    def let_go(self) -> None:
+        """Close the temporary file."""
         if self._held is not None:
             self._held.close()
 
@@ -143,6 +156,7 @@ class ParquetSink:
     def __init__(self, file: CountedFile, schema: Any, compression: str, dictionary: Sequence[str]) -> None:
         import pyarrow.parquet
 
+        self._file = file
         self._writer = pyarrow.parquet.ParquetWriter(
             file, schema, compression=compression, use_dictionary=list(dictionary), version="2.6"
         )
@@ -175,6 +189,11 @@ class ParquetSink:
     def finish(self) -> None:
         """Write the last row group and the footer."""
         self._put(None)
+        self._writer.close()
+
+    def let_go(self) -> None:
+        """Close the writer."""
+        self._file.detach()
         self._writer.close()
 
     def _put(self, count: int | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import zlib
 from decimal import InvalidOperation
 from itertools import islice
 from pathlib import Path
@@ -129,8 +130,10 @@ def _read_all(data: Any, said: dict[str, Any], kind: RecordKind, there: set[str]
                 if not keys.add(facts.keys):
                     return total, False
             return total, keys.end_query()
-    except (ValueError, InvalidOperation, EOFError):
-        # Also what zlib and Arrow raise; their words may quote values.
+    except (ValueError, InvalidOperation, EOFError, KeyError, zlib.error, OSError) as error:
+        # gzip and Arrow call it an OSError when a file is not theirs, without the number that a lost disk has.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         msg = f"{data.name} cannot be read as {said['format']}: export again"
         raise ArmExportMismatchError(msg) from None
 
