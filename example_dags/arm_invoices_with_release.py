@@ -36,6 +36,14 @@ INVOICES: dict[str, Any] = {
     "rejects_path": "{{ params.output }}/invoices.rejects.jsonl",
 }
 
+#: Markdown, filled in when the question is asked.
+QUESTION = """Nobody knows whether ARM took these; its answer was lost. Look for the documents in ARM.
+
+{% for case in ti.xcom_pull('open_cases') %}
+- {{ case.what }}, {{ case.records }}: {{ case.reason }}
+{% endfor %}
+"""
+
 with DAG(
     dag_id="arm_invoices_with_release",
     description="Post invoices; where nobody knows whether ARM took a batch, ask a person and go on",
@@ -43,7 +51,6 @@ with DAG(
     catchup=False,
     tags=["arm", "example"],
     params={"output": Param(os.environ.get("ARM_OUTPUT", str(Path.home() / "arm")), type="string")},
-    render_template_as_native_obj=True,
     doc_md=__doc__,
 ) as dag:
     submit = BatchSubmitOperator(task_id="submit", retries=2, retry_delay=timedelta(seconds=5), **INVOICES)
@@ -60,9 +67,9 @@ with DAG(
     ask = HITLOperator(
         task_id="ask",
         subject="Did ARM take these invoices?",
-        body="{{ ti.xcom_pull('open_cases') }}",
+        body=QUESTION,
         options=["accepted", "absent"],
-        params={"why": Param("", type="string", minLength=1, description="What you looked at, for whoever asks later")},
+        params={"why": Param("Looked in ARM", type="string", minLength=1, description="For whoever asks later")},
         response_timeout=timedelta(days=2),
     )
 

@@ -41,8 +41,8 @@ class BatchSubmitOperator(ArmBaseOperator):
     :param action: ``"create"`` (default), or ``"update"`` for customers. Templated.
     :param records: the records by ARM's field names. Templated, rendered value not shown; for real people prefer
         *source*, which keeps them out of Airflow's database.
-    :param source: address of a ``.jsonl``, ``.json`` or ``.csv`` file (local, ``s3://``, ``gs://``, ...). Either
-        this or *records*. Templated.
+    :param source: address of a ``.jsonl``, ``.json``, ``.csv`` or ``.parquet`` (extra ``parquet``) file (local,
+        ``s3://``, ``gs://``, ...). Either this or *records*. Templated.
     :param chunk_size: records per batch, 1 to 1000; default 500.
     :param wait_for_completion: wait until every batch is finished; default ``False``.
     :param deferrable: wait in the triggerer and not on a worker; default ``[operators] default_deferrable``.

@@ -43,7 +43,7 @@ class SentAgainError(ArmError):
 class OpenCaseError(ArmError):
     """Chunks may or may not have reached ARM.
 
-    :param cases: each as small JSON values: ``{"case", "what", "keys", "reason"}``, no personal data.
+    :param cases: each as small JSON values: ``{"case", "what", "records", "reason"}``, no personal data.
     """
 
     def __init__(self, message: str, cases: Sequence[dict[str, Any]] = ()) -> None:

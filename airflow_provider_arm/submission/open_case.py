@@ -55,7 +55,8 @@ class OpenCase:
 
     def as_json(self) -> dict[str, Any]:
         """Give what a person is asked about, plain JSON values."""
-        return {"case": self.line.case, "what": self.what, "keys": self.keys, "reason": self.line.reason}
+        # Not named keys: case.keys in a template is a method of the mapping.
+        return {"case": self.line.case, "what": self.what, "records": self.keys, "reason": self.line.reason}
 
     def _shown(self) -> str:
         if self.trouble is not None:

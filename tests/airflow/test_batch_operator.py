@@ -151,7 +151,7 @@ def test_documents_whose_answer_was_lost_are_never_sent_again(arm_sandbox, arm_c
         ):
             operator.execute(context)
         (case,) = context["ti"].xcoms["open_cases"]
-        assert case["keys"] == "documentNo 50011, 50012, 50013, 50014, 50015 and 5 more"
+        assert case["records"] == "documentNo 50011, 50012, 50013, 50014, 50015 and 5 more"
     arm_sandbox.advance(60)
     result = operator.execute(make_context(store, try_number=3, max_tries=2))
     assert result["found"] == [{"chunk": 2, "records": 10, "missing": []}]

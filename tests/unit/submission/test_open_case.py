@@ -59,7 +59,7 @@ def test_a_later_try_is_promised_only_where_one_can_help(case):
 def test_the_case_is_small_and_holds_no_record(case):
     """What goes into XCom: four texts of our own."""
     assert case.error().cases == [case.as_json()]
-    assert case.as_json() == {"case": "0a1b2c3d", "what": WHAT, "keys": case.keys, "reason": "ARM answered 503"}
+    assert case.as_json() == {"case": "0a1b2c3d", "what": WHAT, "records": case.keys, "reason": "ARM answered 503"}
 
 
 @pytest.mark.parametrize(
