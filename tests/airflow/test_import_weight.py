@@ -12,6 +12,8 @@ MODULES = (
     "airflow_provider_arm.operators.customer",
     "airflow_provider_arm.operators.batch",
     "airflow_provider_arm.operators.ar_item",
+    "airflow_provider_arm.operators.export",
+    "airflow_provider_arm.operators.export_run",
     "airflow_provider_arm.operators.document",
     "airflow_provider_arm.operators.payment",
     "airflow_provider_arm.operators.posting",

@@ -1,0 +1,139 @@
+"""The other export operators against the sandbox, and what every export operator takes."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_arm.exceptions import ArmFailException, ArmTransientException
+from airflow_provider_arm.export import DateWindow, check_export
+from airflow_provider_arm.operators.ar_item import ArItemExportOperator
+from airflow_provider_arm.operators.export import (
+    CustomerExportOperator,
+    DocumentExportOperator,
+    GlItemExportOperator,
+    ListExportOperator,
+)
+
+FILES = ["a.jsonl", "a.csv.gz", "a.jsonl.zst", "a.parquet"]
+
+
+def run(kind, path, context, **arguments):
+    """Make the operator and run it."""
+    return kind(task_id="export", path=str(path), page_size=20, **arguments).execute(context)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("kind", [ArItemExportOperator, CustomerExportOperator, GlItemExportOperator])
+def test_every_list_is_exported_whole_in_every_format(arm_sandbox, arm_connection, first_try, tmp_path, kind, name):
+    """File and manifest agree, and the result is what they say."""
+    result = run(kind, tmp_path / name, first_try)
+    said = check_export(str(tmp_path / f"{name}.manifest.json"))
+    assert result["rows"] > 20
+    assert result["pages"] == -(-result["rows"] // 20)
+    for key in ("rows", "pages", "totals", "dates", "sha256", "bytes"):
+        assert result[key] == said[key]
+    assert (result["uri"].rsplit("/", 1)[-1], result["manifest_uri"]) == (name, result["uri"] + ".manifest.json")
+    json.dumps(result)
+
+
+def test_documents_are_exported(arm_sandbox, arm_connection, first_try, tmp_path):
+    """The list is documented by title only; its window goes by the document's date."""
+    window = DateWindow("2000-01-01", "2030-12-31", by="documentdate")
+    result = run(DocumentExportOperator, tmp_path / "a.parquet", first_try, window=window)
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table.num_rows == result["rows"] == check_export(str(tmp_path / "a.parquet.manifest.json"))["rows"]
+    assert str(table.schema.field("documentDate").type) == "date32[day]"
+
+
+def test_a_masked_field_never_reaches_the_file(arm_sandbox, arm_connection, first_try, tmp_path):
+    """Neither the value nor a trace of it; the manifest says which fields those are."""
+    arguments = {"mask": ["ssn", "name", "postalAddress"]}
+    run(CustomerExportOperator, tmp_path / "plain.jsonl", first_try)
+    run(CustomerExportOperator, tmp_path / "a.jsonl", first_try, **arguments)
+    plain = [json.loads(line) for line in (tmp_path / "plain.jsonl").read_bytes().splitlines()]
+    masked = (tmp_path / "a.jsonl").read_text(encoding="utf-8")
+    assert any(record.get("ssn") for record in plain)
+    assert not [record["name"] for record in plain if f'"name":"{record["name"]}"' in masked]
+    assert all(json.loads(line)["ssn"] is None for line in masked.splitlines() if "ssn" in json.loads(line))
+    said = json.loads((tmp_path / "a.jsonl.manifest.json").read_text(encoding="utf-8"))
+    assert said["masked"] == sorted(arguments["mask"])
+
+
+def test_a_list_by_its_path_is_exported(arm_sandbox, arm_connection, first_try, tmp_path):
+    """What is known of it is what the arguments say: its key, its amounts, its columns."""
+    arguments = {
+        "resource": "/clients/{clientno}/aritems",
+        "item_key": "arItemId",
+        "amounts": ["currencyAmount"],
+        "currency_field": "currency",
+    }
+    own = run(ArItemExportOperator, tmp_path / "own.jsonl", first_try)
+    result = run(ListExportOperator, tmp_path / "a.jsonl", first_try, **arguments)
+    assert result["sha256"] == own["sha256"]
+    assert result["totals"] == {c: {"currencyAmount": t["currencyAmount"]} for c, t in own["totals"].items()}
+    columns = ["arItemId", "currencyAmount", "kid"]
+    run(ListExportOperator, tmp_path / "a.parquet", first_try, columns=columns, **arguments)
+    assert pq.read_table(tmp_path / "a.parquet").schema.names == columns
+    for name in ("a.jsonl", "a.parquet"):
+        assert check_export(str(tmp_path / f"{name}.manifest.json"))["rows"] == own["rows"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "words"),
+    [
+        (ListExportOperator, {"resource": "clients/1/x"}, ["resource", "start with /"]),
+        (ListExportOperator, {"resource": "/clients/{clientno}/aritems", "path": "a.csv"}, ["columns must be given"]),
+        (ListExportOperator, {"resource": "/clients/{clientno}/nosuch"}, ["404"]),
+        (CustomerExportOperator, {"mask": ["SSN"]}, ["mask", "SSN"]),
+        (CustomerExportOperator, {"mask": "ssn"}, ["mask", "list of field names"]),
+        (CustomerExportOperator, {"columns": []}, ["columns"]),
+        (ArItemExportOperator, {"workers": 0}, ["workers", "1 to 32"]),
+        (ArItemExportOperator, {"workers": 33}, ["workers", "1 to 32"]),
+        (ArItemExportOperator, {"path": "a.parquet.gz"}, ["gz.parquet"]),
+        (ArItemExportOperator, {"split_by": {"customerno": []}}, ["split_by", "customerno"]),
+        (
+            ArItemExportOperator,
+            {"split_by": {"customerno": ["1"]}, "filters": {"customerno": "1"}},
+            ["customerno", "split_by"],
+        ),
+        (
+            ArItemExportOperator,
+            {"window": DateWindow("2026-01-01", "2026-01-02"), "filters": {"fromvoucherdate": "2026-01-01"}},
+            ["fromvoucherdate", "window"],
+        ),
+    ],
+)
+def test_a_wrong_argument_is_told(arm_sandbox, arm_connection, first_try, tmp_path, kind, arguments, words):
+    """Each mistake is one sentence, and no file appears."""
+    arguments = {"path": "a.jsonl", **arguments}
+    with pytest.raises(ArmFailException) as caught:
+        run(kind, tmp_path / arguments.pop("path"), first_try, **arguments)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_query_that_expires_may_be_tried_again(arm_sandbox, arm_connection, first_try, tmp_path):
+    """What a retry can mend is raised so."""
+    arm_sandbox.behave(q11_expire_after_pages=1)
+    with pytest.raises(ArmTransientException, match="no longer keeps its query"):
+        run(CustomerExportOperator, tmp_path / "a.jsonl", first_try)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_arguments_of_a_list_are_templated(arm_sandbox, arm_connection, tmp_path):
+    """Path, window and the rest are rendered; the window in its own fields."""
+    operator = ListExportOperator(
+        task_id="export",
+        path="{{ ds }}.jsonl",
+        resource="/clients/{clientno}/{{ what }}",
+        window=DateWindow("{{ ds }}", "{{ ds }}"),
+        columns=["{{ what }}"],
+        mask=["{{ what }}"],
+    )
+    operator.render_template_fields({"ds": "2026-01-05", "what": "logitems"})
+    assert (operator.path, operator.resource) == ("2026-01-05.jsonl", "/clients/{clientno}/logitems")
+    assert str(operator.window.days()) == "voucherdate 2026-01-05 to 2026-01-05"
+    assert (operator.columns, operator.mask) == (["logitems"], ["logitems"])
