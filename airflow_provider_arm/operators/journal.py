@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_arm.submission.errors import JournalError
+from airflow_provider_arm.submission.errors import JournalUnavailableError
 from airflow_provider_arm.submission.journal import Entry, PlanEntry
 
 if TYPE_CHECKING:
@@ -51,16 +51,16 @@ class TaskStateJournal:
         try:
             data = self._store.get(key)
         except Exception as error:
-            msg = f"Airflow's task state store cannot be read ({type(error).__name__}), so nothing is sent"
-            raise JournalError(msg) from error
+            msg = f"Airflow's task state store cannot be read ({type(error).__name__}), so nothing more is sent"
+            raise JournalUnavailableError(msg) from error
         return None if data is None else parse(data)
 
     def _write(self, key: str, value: dict[str, Any]) -> None:
         try:
             self._store.set(key, value, retention=_never_expire())
         except Exception as error:
-            msg = f"Airflow's task state store cannot be written ({type(error).__name__}), so nothing is sent"
-            raise JournalError(msg) from error
+            msg = f"Airflow's task state store cannot be written ({type(error).__name__}), so nothing more is sent"
+            raise JournalUnavailableError(msg) from error
 
 
 def _never_expire() -> timedelta:

@@ -24,6 +24,12 @@ class JournalError(ArmError):
     permanent = True
 
 
+class JournalUnavailableError(JournalError):
+    """The journal's store cannot be read or written now, so nothing more is sent; a later try goes on where it is."""
+
+    permanent = False
+
+
 class AlreadySubmittedError(ArmError):
     """Another run has submitted some of these records, as the ledger that both share tells; nothing was sent."""
 

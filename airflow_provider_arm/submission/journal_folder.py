@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from airflow_provider_arm.files import WritablePath, whole_file
-from airflow_provider_arm.submission.errors import JournalError
+from airflow_provider_arm.submission.errors import JournalError, JournalUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ class JournalPath(WritablePath, Protocol):
 class JournalFolder:
     """Keeps each content under a name, with a sha256 of itself, so that a torn or changed one is told from a whole one.
 
-    Any failure of the store is a :class:`JournalError`. On a local disk a content is on the disk when :meth:`put`
+    Any failure of the store is a :class:`JournalUnavailableError`: a later try may find it mended. On a local disk a content is on the disk when :meth:`put`
     returns (``fsync`` of file and folder); an object store has it when it has answered.
 
     :param path: need not exist; :meth:`make` makes it.
@@ -115,8 +115,8 @@ class JournalFolder:
         except Exception as error:  # each object store has exceptions of its own
             # strerror says "No space left on device" and has no path in it.
             why = getattr(error, "strerror", None) or type(error).__name__
-            msg = f"the journal {path} cannot be {what} ({why}), so nothing more is sent: mend that and clear the task"
-            raise JournalError(msg) from error
+            msg = f"the journal {path} cannot be {what} ({why}), so nothing more is sent; a later try goes on"
+            raise JournalUnavailableError(msg) from error
 
 
 def _encode(content: dict[str, Any]) -> bytes:

@@ -266,7 +266,7 @@ def test_a_journal_that_cannot_be_written_sends_nothing(arm_sandbox, arm_connect
         raise OSError(28, "No space left")
 
     store.set = refuse
-    with pytest.raises(ArmFailException, match="cannot be written"):
+    with pytest.raises(ArmTransientException, match="cannot be written"):
         submit(resource="documents", records=documents(1)).execute(first_try)
     assert sent(arm_sandbox) == []
 
