@@ -11,10 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_arm.client.errors import ArmError, InvalidRecordError
+from airflow_provider_arm.client.errors import ArmError, ArmPermissionError, ArmUnavailableError, InvalidRecordError
 from airflow_provider_arm.client.operations import OPERATIONS, Replay
-from airflow_provider_arm.submission.errors import BlockedError, JournalError, PlanChangedError, SentAgainError
+from airflow_provider_arm.submission.errors import (
+    BlockedError,
+    JournalError,
+    PlanChangedError,
+    SentAgainError,
+    UnsettledError,
+)
 from airflow_provider_arm.submission.journal import ChunkState, Entry, MemoryJournal, PlanEntry
+from airflow_provider_arm.submission.reconcile import LookUp
 from airflow_provider_arm.submission.single import SingleWrite, fingerprint
 
 from .fake_arm import ENDINGS, JOURNAL_FAILURES, DiskJournal, FakeArm, check_order
@@ -156,6 +163,83 @@ def test_a_chosen_resend_is_left_to_the_next_try(arm, journal):
     assert isinstance(raised, SentAgainError)
     assert "next try sends it again" in str(raised)
     assert not raised.permanent
+
+
+# ---- looked for
+
+
+def looked_for(arm, journal, seen, *, now=0.0, generation=0, resend=False) -> Any:
+    """Run one attempt that may look for the document; gives its error where it ends with one."""
+
+    def send() -> dict[str, Any]:
+        arm.submit(json.dumps([{"documentNo": "1"}]).encode())
+        return ANSWER
+
+    def look() -> LookUp:
+        if isinstance(seen, ArmError):
+            raise seen
+        arm.events.append(("looked", seen))
+        return seen
+
+    sha256 = fingerprint(BY_KEY, {}, {"documentNo": "1"})
+    single = SingleWrite(
+        BY_KEY, journal, generation, "document 1", sha256, send, resend, look, settle_after=10.0, now=lambda: now
+    )
+    try:
+        return single.run()
+    except ArmError as error:
+        return error
+
+
+THERE, ABSENT, OTHER = LookUp(same=(1,)), LookUp(absent=(1,)), LookUp(other=(1,))
+
+
+@pytest.mark.parametrize("generation", [0, 1])
+def test_a_document_that_is_there_was_taken(arm, journal, generation, caplog):
+    """Found in the try that lost the answer: no error, no answer, and no later try or clear looks or sends again."""
+    arm.endings = ["answer lost"]
+    assert looked_for(arm, journal, THERE) is None
+    assert "ARM has it all the same, not sent again" in caplog.text
+    assert journal.states() == [FOUND]
+    assert looked_for(arm, journal, OTHER, generation=generation) is None
+    assert [kind for kind, _ in arm.events if kind != "kept"] == ["submit", "looked"]
+
+
+def test_a_document_that_is_found_later_was_taken(arm, journal):
+    """A killed try left the question, and the next one answers it."""
+    arm.endings = ["killed after"]
+    with pytest.raises(SystemExit):
+        looked_for(arm, journal, THERE)
+    assert looked_for(arm, journal, THERE) is None
+    assert (journal.states(), len(arm.submits())) == ([FOUND], 1)
+
+
+def test_a_document_that_is_absent_waits_for_the_authors_time(arm, journal):
+    """Open until then, sent once after it; leave to send it again does not wait."""
+    arm.endings = ["request lost"]
+    for now in (0.0, 5.0, 9.9):
+        assert isinstance(looked_for(arm, journal, ABSENT, now=now), UnsettledError)
+    assert looked_for(arm, journal, ABSENT, now=10.0) == ANSWER
+    other = DiskJournal(arm)
+    arm.endings = ["request lost"]
+    assert isinstance(looked_for(arm, other, ABSENT, resend=True), SentAgainError)
+    assert looked_for(arm, other, ABSENT, resend=True) == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("seen", "kind"),
+    [
+        (OTHER, BlockedError),
+        (ArmUnavailableError("down"), UnsettledError),
+        (ArmPermissionError("403"), BlockedError),
+    ],
+)
+def test_a_look_that_does_not_tell_releases_nothing(arm, journal, seen, kind):
+    """Another document under the number, or no answer to the question: it is not sent, whatever time passes."""
+    arm.endings = ["answer lost"]
+    for now in (0.0, 1e6):
+        assert type(looked_for(arm, journal, seen, now=now)) is kind
+    assert len(arm.submits()) == 1
 
 
 # ---- the journal fails

@@ -56,11 +56,13 @@ class World:
     :param refused: documents that ARM takes into no batch's effect.
     :param foreign: documents that somebody else has posted under the same numbers before; refused too.
     :param settle: whether ARM is done with every batch within :data:`WORK` seconds.
+    :param at_once: ARM is done with a batch when it has taken it.
     """
 
     refused: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
     settle: bool = True
+    at_once: bool = False
     clock: float = 1_000_000.0
     #: How the submit of the chunk that begins with this document ends; each once.
     endings: dict[str, str] = field(default_factory=dict)
@@ -83,7 +85,7 @@ class World:
         uuid = f"Batch-{'-'.join(keys)}.{sum(batch.keys == keys for batch in self.batches.values())}"
         if taken:
             self._check_overlap(keys)
-            self.batches[uuid] = Batch(uuid, keys, line.case if line else None, self.clock)
+            self.batches[uuid] = Batch(uuid, keys, line.case if line else None, self.clock, finished=self.at_once)
         if error is not None:
             raise error
         return uuid
