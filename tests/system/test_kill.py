@@ -77,3 +77,30 @@ def test_a_killed_process_submits_nothing_twice(airflow, box, dag_id, prefix, vi
     sent, documents = submissions(box, prefix)
     assert sent == 5
     assert documents == {f"{prefix}{number:03}": 1 for number in range(50)}
+
+
+@pytest.mark.parametrize(("dag_id", "prefix"), [("kill_held", "71"), ("kill_deferred", "72")])
+def test_a_task_that_is_killed_while_it_submits_finds_its_batch(airflow, box, dag_id, prefix):
+    """SIGKILL after ARM took the third batch and before it answered: the next try finds it there and sends the rest."""
+    box.reset()
+    box.behave(batch_delay=3600)
+    rule = {"match": {"method": "POST", "path": "*/documents/batches"}, "nth": 3}
+    box.fault({**rule, "do": "delay", "seconds": 300, "when": "after_accept"})
+    pid_file = airflow.home / f"{dag_id}.pid"
+    pid_file.unlink(missing_ok=True)
+    run_id = airflow.run(dag_id)
+    airflow.until(lambda: submissions(box, prefix)[0] == 3, END_SECONDS, "the third batch is not sent")
+    airflow.kill_task(pid_file)
+    box.advance(7200)
+    box.behave(batch_delay=0)
+    airflow.until(
+        lambda: airflow.task(dag_id, run_id, "submit")["state"] in ("success", "failed"), END_SECONDS, "not ended"
+    )
+    assert airflow.task(dag_id, run_id, "submit")["state"] == "success"
+    sent, documents = submissions(box, prefix)
+    assert sent == 5
+    assert documents == {f"{prefix}{number:03}": 1 for number in range(50)}
+    found = airflow.call(
+        "GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/submit/xcomEntries/return_value?deserialize=true"
+    )
+    assert "'chunk': 3" in str(found["value"]) or '"chunk": 3' in str(found["value"])
