@@ -34,7 +34,8 @@ class JournalFolder:
     """Keeps each content under a name, with a sha256 of itself, so that a torn or changed one is told from a whole one.
 
     Any failure of the store is a :class:`JournalUnavailableError`: a later try may find it mended. On a local disk a
-    content is on the disk when :meth:`put` returns (``fsync`` of file and folder); an object store has it when it has answered.
+    content is on the disk when :meth:`put` returns (``fsync`` of file and folder); an object store has it when it has
+    answered.
 
     :param path: need not exist; :meth:`make` makes it.
     """
