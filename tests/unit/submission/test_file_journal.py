@@ -19,14 +19,18 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.submission.errors import JournalError
 from airflow_provider_arm.submission.file_journal import RENEW_EVERY, TAKE_OVER_AFTER, FileJournal, Runner
-from airflow_provider_arm.submission.journal import ChunkState, Entry, PlanEntry
+from airflow_provider_arm.submission.journal import ChunkState, Entry, PlanEntry, Resolution, Verdict
 
 from .memory_disk import MemoryPath, Process
 
 PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
 PLAN = PlanEntry("f" * 64, 3, 0)
-LINE = Entry(1, "e" * 64, SENDING, 0)
-KEPT = LINE.to(ACCEPTED, batch_uuid="Ab-cd")
+WORD = Resolution("0a1b2c3d", Verdict.ABSENT, "Controller", "looked in ARM", at=1_799_000_000.5)
+LINE = Entry(1, "e" * 64, SENDING, 0, case="4e5f6071", resolutions=(WORD,))
+#: Every field that a line can have.
+KEPT = LINE.to(
+    ACCEPTED, batch_uuid="Ab-cd", reason="why", missed_since=1.5, missing=(2, 3), answer={"result": "CREATED"}
+)
 FIRST = Runner("DAG d, run r, task t", 1, "here", 11)
 RETRY = replace(FIRST, try_number=2, pid=12)
 OTHER = replace(RETRY, task_instance="DAG d, run r, task other")
@@ -111,6 +115,11 @@ entries = st.builds(
     generation=st.integers(0, 100),
     batch_uuid=st.none() | st.text(max_size=36),
     reason=st.none() | st.text(st.characters()),
+    case=st.none() | st.text(max_size=8),
+    missed_since=st.none() | st.floats(0, 2e9),
+    missing=st.none() | st.lists(st.integers(1, 1000), min_size=1).map(tuple),
+    answer=st.none() | st.dictionaries(st.text(), st.text() | st.integers()),
+    resolutions=st.lists(st.just(WORD), max_size=2).map(tuple),
 )
 
 
