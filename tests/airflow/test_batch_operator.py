@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_arm.exceptions import ArmBatchFailedException, ArmFailException, ArmTransientException
 from airflow_provider_arm.operators.batch import BatchSubmitOperator, as_batch_uuids
 from airflow_provider_arm.sensors.batch import BatchSensor
+from tests.airflow.invoices import documents, effects
 
 POSTS = {"method": "POST", "path": "*/batches"}
 
@@ -18,31 +19,10 @@ def customers(count, first=80001):
     return [{"customerNo": str(first + n), "name": f"Canary {n}"} for n in range(count)]
 
 
-def documents(count, first=50001):
-    """Make so many invoices."""
-    return [
-        {
-            "documentType": "IN",
-            "customerNo": "543210",
-            "documentNo": str(first + n),
-            "documentDate": "2026-01-31",
-            "dueDate": "2026-02-28",
-            "currency": "NOK",
-            "currencyAmounts": {"exclVat": 100, "vat": 25, "inclVat": 125},
-        }
-        for n in range(count)
-    ]
-
-
 def submit(**arguments):
     """Make the operator; customers unless told otherwise."""
     arguments.setdefault("resource", "customers")
     return BatchSubmitOperator(task_id="submit", poll_interval=0.01, **arguments)
-
-
-def effects(box, kind):
-    """Ask the sandbox's ledger how often each key took effect."""
-    return {key: entry["effects"] for key, entry in box.ledger()[kind].items()}
 
 
 def sent(box):

@@ -11,24 +11,9 @@ from airflow.sdk import DAG
 from airflow_provider_arm.exceptions import ArmFailException, ArmTransientException
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
 from airflow_provider_arm.operators.journal_path import JournalOf, open_journal, task_folder
+from tests.airflow.invoices import documents
 
 POSTS = {"method": "POST", "path": "*/batches"}
-
-
-def documents(count):
-    """Make so many invoices."""
-    return [
-        {
-            "documentType": "IN",
-            "customerNo": "543210",
-            "documentNo": str(50001 + n),
-            "documentDate": "2026-01-31",
-            "dueDate": "2026-02-28",
-            "currency": "NOK",
-            "currencyAmounts": {"exclVat": 100, "vat": 25, "inclVat": 125},
-        }
-        for n in range(count)
-    ]
 
 
 def submit(path, count=20, **arguments):
@@ -172,7 +157,7 @@ def test_a_try_that_failed_before_it_sent_has_left_its_trace(arm_sandbox, arm_co
 def test_a_folder_that_cannot_be_made_sends_nothing(arm_sandbox, arm_connection, a_try, tmp_path):
     """The journal comes first: without it ARM hears nothing."""
     (tmp_path / "journal").write_text("", encoding="utf-8")
-    with pytest.raises(ArmFailException, match="cannot be made"):
+    with pytest.raises(ArmTransientException, match="cannot be made"):
         submit(tmp_path / "journal").execute(a_try(1))
     assert arm_sandbox.requests() == []
 

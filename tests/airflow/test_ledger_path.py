@@ -9,27 +9,12 @@ import pytest
 
 from airflow_provider_arm.exceptions import ArmFailException, ArmTransientException
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
+from tests.airflow.invoices import effects, invoice
 
 
-def documents(*numbers):
+def invoices(*numbers):
     """Make invoices."""
-    return [
-        {
-            "documentType": "IN",
-            "customerNo": "543210",
-            "documentNo": str(50000 + number),
-            "documentDate": "2026-01-31",
-            "dueDate": "2026-02-28",
-            "currency": "NOK",
-            "currencyAmounts": {"exclVat": 100, "vat": 25, "inclVat": 125},
-        }
-        for number in numbers
-    ]
-
-
-def effects(box):
-    """Ask the sandbox's ledger how often each document took effect."""
-    return {key: entry["effects"] for key, entry in box.ledger()["documents"].items()}
+    return [invoice(50000 + number) for number in numbers]
 
 
 @pytest.fixture
@@ -56,27 +41,27 @@ def submit(arm_sandbox, arm_connection, a_try, tmp_path):
 def test_a_second_run_with_the_same_file_follows_the_first(arm_sandbox, submit, caplog):
     """The same documents in another run: nothing is sent, the result is the same, and the log says why."""
     caplog.set_level(logging.INFO)
-    first = submit(documents(1, 2, 3), wait_for_completion=True)
+    first = submit(invoices(1, 2, 3), wait_for_completion=True)
     for run_id in ("again", "backfill"):
-        assert submit(documents(1, 2, 3), run_id, wait_for_completion=True) == first
-    assert submit(documents(1, 2, 3), number=2, wait_for_completion=True) == first
+        assert submit(invoices(1, 2, 3), run_id, wait_for_completion=True) == first
+    assert submit(invoices(1, 2, 3), number=2, wait_for_completion=True) == first
     assert effects(arm_sandbox) == {"50001": 1, "50002": 1, "50003": 1}
     assert "DAG d, run r, task submit has submitted the very same records" in caplog.text
 
 
 def test_an_overlapping_run_is_refused_and_names_the_documents(arm_sandbox, submit):
     """One document of an earlier run among new ones: nothing is sent, and the message names it and the run."""
-    submit(documents(1, 2))
+    submit(invoices(1, 2))
     with pytest.raises(ArmFailException, match=r"1 of these 2 records .* run r, task submit \(documentNo 50002\)"):
-        submit(documents(2, 3), "later")
+        submit(invoices(2, 3), "later")
     assert effects(arm_sandbox) == {"50001": 1, "50002": 1}
-    submit(documents(3), "corrected")
+    submit(invoices(3), "corrected")
     assert effects(arm_sandbox) == {"50001": 1, "50002": 1, "50003": 1}
 
 
 def test_corrected_rejects_go_through_another_run(arm_sandbox, submit, tmp_path):
     """The rejects file, corrected, is a source for a new run under the same ledger."""
-    records = documents(1, 2, 3)
+    records = invoices(1, 2, 3)
     records[1]["customerNo"] = "999999999"
     rejects = tmp_path / "rejects.jsonl"
     submit(records, wait_for_completion=True, max_rejected=1, rejects_path=str(rejects))
@@ -90,14 +75,14 @@ def test_a_run_that_is_not_settled_holds_the_others_up(arm_sandbox, submit):
     arm_sandbox.behave(batch_delay=3600)
     arm_sandbox.fault({"match": {"method": "POST", "path": "*/batches"}, "do": "close", "when": "after_accept"})
     with pytest.raises(ArmTransientException, match="chunk 1"):
-        submit(documents(1, 2))
+        submit(invoices(1, 2))
     for run_id in ("again", "and again"):
         with pytest.raises(ArmTransientException, match=r"another run .DAG d, run r, task submit."):
-            submit(documents(1, 2), run_id)
+            submit(invoices(1, 2), run_id)
     arm_sandbox.advance(3600)
-    first = submit(documents(1, 2), number=2)
+    first = submit(invoices(1, 2), number=2)
     assert first["found"] == [{"chunk": 1, "records": 2, "missing": []}]
-    assert submit(documents(1, 2), "again", number=2) == first
+    assert submit(invoices(1, 2), "again", number=2) == first
     assert effects(arm_sandbox) == {"50001": 1, "50002": 1}
 
 
@@ -105,8 +90,8 @@ def test_a_run_that_arm_refused_whole_holds_nobody_up(arm_sandbox, submit):
     """A 4xx: nothing happened, so another run may send."""
     arm_sandbox.fault({"match": {"method": "POST", "path": "*/batches"}, "do": "status", "status": 422})
     with pytest.raises(ArmFailException, match="422"):
-        submit(documents(1))
-    submit(documents(1, 2), "later")
+        submit(invoices(1))
+    submit(invoices(1, 2), "later")
     assert effects(arm_sandbox) == {"50001": 1, "50002": 1}
 
 
@@ -121,6 +106,6 @@ def test_customers_need_no_ledger(arm_sandbox, arm_connection, a_try, tmp_path):
 
 def test_a_relative_ledger_is_refused(arm_sandbox, arm_connection, a_try):
     """Each run may start in another folder."""
-    operator = BatchSubmitOperator(task_id="submit", resource="documents", records=documents(1), ledger_path="ledger")
+    operator = BatchSubmitOperator(task_id="submit", resource="documents", records=invoices(1), ledger_path="ledger")
     with pytest.raises(ArmFailException, match="ledger_path must be absolute"):
         operator.execute(a_try(1))

@@ -13,33 +13,13 @@ from airflow_provider_arm.journal_command import main
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
 from airflow_provider_arm.operators.posting import AutoPostingOperator
 from airflow_provider_arm.operators.resolution import SubmissionReleaseOperator
+from tests.airflow.invoices import documents, effects
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 POSTS = {"method": "POST", "path": "*/batches"}
 WORD = {"by": "Controller", "why": "looked in ARM"}
-
-
-def documents(count):
-    """Make invoices."""
-    return [
-        {
-            "documentType": "IN",
-            "customerNo": "543210",
-            "documentNo": str(50001 + n),
-            "documentDate": "2026-01-31",
-            "dueDate": "2026-02-28",
-            "currency": "NOK",
-            "currencyAmounts": {"exclVat": 100, "vat": 25, "inclVat": 125},
-        }
-        for n in range(count)
-    ]
-
-
-def effects(box, kind):
-    """Ask the sandbox's ledger how often each key took effect."""
-    return {key: entry["effects"] for key, entry in box.ledger()[kind].items()}
 
 
 def sent(box):
