@@ -54,6 +54,8 @@ class ArmError(Exception):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
+        #: The message without what to do next.
+        self.fact = message
         #: Method and path template, such as ``POST /clients/{clientno}/customers``.
         self.operation = operation
         self.status_code = status_code

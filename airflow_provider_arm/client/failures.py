@@ -146,9 +146,10 @@ def _error(kind: type[ArmError], request: Request, what: str, **facts: Any) -> A
     message = f"{name} {what} ({request.operation.label})"
     if facts.get("request_id"):
         message += f", request id {facts['request_id']}"
-    if kind in _NEXT_STEP:
-        message += f"; {_NEXT_STEP[kind]}"
-    return kind(message, operation=request.operation.label, **facts)
+    advice = f"; {_NEXT_STEP[kind]}" if kind in _NEXT_STEP else ""
+    error = kind(message + advice, operation=request.operation.label, **facts)
+    error.fact = message
+    return error
 
 
 def request_id(answer: Answer) -> str | None:

@@ -304,3 +304,9 @@ def test_an_issue_reads_as_a_sentence() -> None:
     error = InvalidRecordError([FieldIssue("a", "x"), FieldIssue("", "y")])
     assert (str(error), error.phase, error.permanent) == ("a: x; y", Phase.NOT_SENT, True)
     assert isinstance(error, ValueError)
+
+
+def test_the_fact_is_the_message_without_the_advice() -> None:
+    """Where a message is quoted in another that says what to do, only what happened is quoted."""
+    error = judge_loss(request("create_document_batch"), Lost(Phase.MAYBE_SENT, "the connection was lost")).error
+    assert str(error) == f"{error.fact}; look in ARM whether it took effect before you send it again"
