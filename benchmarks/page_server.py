@@ -1,7 +1,7 @@
 """A server of ready-made pages, so that a benchmark measures its caller: every page lies in a file and is sent by it.
 
-Started by the benchmarks as a process of its own; prints its port. Answers ``pageno=N`` of one list of AR items, the
-token call, and nothing else. ``LATENCY`` seconds pass before each answer.
+Started by the benchmarks as a process of its own. Answers ``pageno=N`` of one list of AR items, the token call, and
+nothing else.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Pages:
     """All answers, one after the other in a temporary file."""
 
     def __init__(self, items: int) -> None:
-        self.file = tempfile.TemporaryFile()
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self.places: list[tuple[int, int]] = []
         total, rng, start = -(-items // PAGE_SIZE), random.Random(7), 0
         for page in range(total):
@@ -78,7 +78,7 @@ class Pages:
                 "totalPages": total,
                 "totalCount": items,
                 "maximumCount": 10**9,
-                "nextPage": f"@/arm/v1/clients/2218/aritems?query=q&pageno={page + 2}" if page + 1 < total else None,
+                "nextPage": None,
                 "queryId": "q",
             }
             answer = head(body := _encode({"summary": summary, "arItems": records})) + body
@@ -114,15 +114,24 @@ def serve(connection: socket.socket, pages: Pages, latency: float) -> None:
             start += os.sendfile(connection.fileno(), pages.file.fileno(), start, end - start)
 
 
-def main() -> None:
-    """Serve until killed."""
-    items, latency = int(sys.argv[1]), float(sys.argv[2])
-    pages = Pages(items)
+def listen(pages: Pages, latency: float) -> int:
+    """Serve these pages on a port of their own."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-    print(listener.getsockname()[1], flush=True)
-    while True:
-        connection, _ = listener.accept()
-        threading.Thread(target=serve, args=(connection, pages, latency), daemon=True).start()
+
+    def accept() -> None:
+        while True:
+            connection, _ = listener.accept()
+            threading.Thread(target=serve, args=(connection, pages, latency), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    return int(listener.getsockname()[1])
+
+
+def main() -> None:
+    """Serve until killed: so many items, on one port for each latency in seconds. Prints the ports."""
+    pages = Pages(int(sys.argv[1]))
+    print(*(listen(pages, float(latency)) for latency in sys.argv[2:]), flush=True)
+    threading.Event().wait()
 
 
 if __name__ == "__main__":
