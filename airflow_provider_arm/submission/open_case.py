@@ -40,8 +40,13 @@ class OpenCase:
 
     @property
     def is_there(self) -> bool:
-        """Whether ARM has some of it, or something else under its keys: it must not be sent over that."""
-        return self.seen is not None and bool(self.seen.same or self.seen.other)
+        """Whether ARM has, or has had, some of it, or something else under its keys: it must not be sent over that."""
+        return self.line.missing is not None or (self.seen is not None and bool(self.seen.same or self.seen.other))
+
+    @property
+    def _has_vanished(self) -> bool:
+        """Whether an earlier look has found some of it, and this one none."""
+        return self.line.missing is not None and self.seen is not None and not self.seen.same
 
     def error(self) -> BlockedError | UnsettledError:
         """Make the error that stops the task: one that a later look may mend, or one for a person."""
@@ -49,7 +54,7 @@ class OpenCase:
         why = self.line.reason or "the journal does not say why"
         msg = f"{named} may or may not have reached ARM ({why}). It is not sent again. {self._shown()}{self._release()}"
         later = self.trouble is not None and not self.trouble.permanent
-        if later or (self.seen is not None and not self.seen.other):
+        if later or (self.seen is not None and not self.seen.other and not self._has_vanished):
             return UnsettledError(msg, [self.as_json()])
         return BlockedError(msg, [self.as_json()])
 
@@ -70,6 +75,8 @@ class OpenCase:
                 f"Under the key of {_places(seen.other)} of its {records} records ARM has something that was not sent "
                 "or cannot be compared: compare them. "
             )
+        if self._has_vanished:
+            return f"ARM has none of its {records} records, and an earlier look has found some: find out why. "
         if not seen.same:
             return f"ARM has none of its {records} records, which proves nothing while they may be in work. {later}"
         return (

@@ -46,16 +46,17 @@ class Finding(StrEnum):
     NOT_TAKEN = "not taken"
     #: It may still be in work, in whole or in part.
     UNDECIDED = "undecided"
-    #: Something else stands under its keys: a person has to compare.
+    #: Something else stands under its keys, or what stood there is gone: a person has to compare.
     CONFLICT = "conflict"
 
 
-def decide(seen: LookUp, *, settled: bool) -> Finding:
+def decide(seen: LookUp, *, settled: bool, was_there: bool = False) -> Finding:
     """Decide.
 
     :param settled: an earlier look has missed records too, and the author's time for ARM to work has passed since.
+    :param was_there: an earlier look has found some of them. That ARM has taken the chunk stays true when they vanish.
     """
-    if seen.other:
+    if seen.other or (was_there and not seen.same):
         return Finding.CONFLICT
     if seen.same and (settled or not seen.absent):
         return Finding.TAKEN

@@ -63,7 +63,8 @@ def _after(entry: Entry, resolution: Resolution) -> Entry:
     if not (resolution.by.strip() and resolution.why.strip()):
         msg = f"case {resolution.case} is released by somebody and for a reason: give both by and why"
         raise ArmConfigurationError(msg)
-    noted = {"resolutions": (*entry.resolutions, resolution), "missed_since": None}
+    # What was missing at a look while ARM was at work says nothing of what it has refused in the end.
+    noted = {"resolutions": (*entry.resolutions, resolution), "missed_since": None, "missing": None}
     if resolution.verdict is Verdict.ABSENT:
         if resolution.batch_uuid:
             msg = f"case {resolution.case}: what ARM has not taken has no batch_uuid"

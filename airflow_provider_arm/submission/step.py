@@ -97,13 +97,13 @@ class Steps:
             seen = look()
         except ArmError as error:
             return OpenCase(line, what, keys, trouble=error)
-        finding = decide(seen, settled=self._settled(line))
+        finding = decide(seen, settled=self._settled(line), was_there=line.missing is not None)
         if finding is Finding.TAKEN:
             line = self._write(line.to(ChunkState.FOUND, generation=self.generation, missing=seen.absent))
         elif finding is Finding.NOT_TAKEN:
             line = self._write(line.to(ChunkState.PLANNED, missed_since=None))
-        elif finding is Finding.UNDECIDED and line.missed_since is None:
-            line = self._write(line.to(ChunkState.UNKNOWN, missed_since=self.now()))
+        elif finding is Finding.UNDECIDED:
+            line = self._note_look(line, seen)
         return OpenCase(line, what, keys, seen=seen, settle_after=self.settle_after)
 
     def note_missing(self, line: Entry, look: Callable[[], LookUp] | None) -> Entry:
@@ -118,6 +118,13 @@ class Steps:
         return case.line.state is ChunkState.PLANNED or (
             self.resend_unknown and case.line.state is ChunkState.UNKNOWN and not case.is_there
         )
+
+    def _note_look(self, line: Entry, seen: LookUp) -> Entry:
+        """Note the first look that missed records, and the first that found some: what was there once was taken."""
+        since = self.now() if line.missed_since is None else line.missed_since
+        missing = seen.absent if seen.same else line.missing
+        after = line.to(ChunkState.UNKNOWN, missed_since=since, missing=missing)
+        return line if after == line else self._write(after)
 
     def _settled(self, line: Entry) -> bool:
         if self.settle_after is None or line.missed_since is None:

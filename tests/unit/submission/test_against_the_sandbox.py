@@ -70,7 +70,7 @@ def test_a_lost_answer_never_doubles_an_invoice(running, rule, looks, nth):
 
 def test_the_ledger_shows_what_a_hasty_resend_would_do(running, monkeypatch):
     """The judge is not blind: a look that takes absent for not taken books twice, and is counted."""
-    monkeypatch.setattr(step, "decide", lambda seen, *, settled: decide(seen, settled=True))
+    monkeypatch.setattr(step, "decide", lambda seen, **_: decide(seen, settled=True))
     assert suffer(running, Loss(LOST[0], 2, looks=True, delay=3600)).doubled == SIZE
 
 

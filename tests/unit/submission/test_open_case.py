@@ -17,10 +17,12 @@ WHAT, KEYS = "chunk 2 (rows 11 to 20)", "documentNo 11, 12"
 
 places = st.lists(st.integers(1, 50), max_size=9, unique=True).map(sorted).map(tuple)
 looks = st.none() | st.builds(LookUp, same=places, absent=places, other=places)
+#: What an earlier look has missed, where it has found some.
+missing = st.sampled_from([None, (2,)])
 troubles = st.sampled_from([None, ArmUnavailableError("down"), ArmPermissionError("403")])
 cases = st.builds(
     OpenCase,
-    line=st.builds(LINE.to, st.just(ChunkState.UNKNOWN), missed_since=st.none() | st.floats(0, 2e9)),
+    line=st.builds(LINE.to, st.just(ChunkState.UNKNOWN), missed_since=st.none() | st.floats(0, 2e9), missing=missing),
     what=st.just(WHAT),
     keys=st.sampled_from(["", KEYS]),
     seen=looks,
@@ -40,8 +42,8 @@ def test_every_message_says_what_why_and_the_next_step(case):
 
 @given(case=cases)
 def test_leave_to_send_again_is_offered_only_where_nothing_is_there(case):
-    """Over records that ARM has, in whole or in part, or has otherwise, nobody is invited to send."""
-    there = case.seen is not None and (case.seen.same or case.seen.other)
+    """Over records that ARM has or has had, in whole or in part or otherwise, nobody is invited to send."""
+    there = case.line.missing is not None or (case.seen is not None and (case.seen.same or case.seen.other))
     assert case.is_there == bool(there)
     assert ("resend" in str(case.error())) == (not there)
 
@@ -49,7 +51,9 @@ def test_leave_to_send_again_is_offered_only_where_nothing_is_there(case):
 @given(case=cases)
 def test_a_later_try_is_promised_only_where_one_can_help(case):
     """ARM is only down, or was asked and has nothing that contradicts: else a person must come first."""
-    helps = (case.trouble is not None and not case.trouble.permanent) or (case.seen is not None and not case.seen.other)
+    vanished = case.line.missing is not None and case.seen is not None and not case.seen.same
+    looked = case.seen is not None and not case.seen.other and not vanished
+    helps = looked or (case.trouble is not None and not case.trouble.permanent)
     error = case.error()
     assert type(error) is (UnsettledError if helps else BlockedError)
     assert error.permanent != helps
@@ -75,6 +79,10 @@ def test_the_case_is_small_and_holds_no_record(case):
         (
             {"seen": LookUp(absent=(1,)), "settle_after": 60.0, "line": LINE.to(LINE.state, missed_since=0.0)},
             "A try after 1970-01-01T00:01:00+00:00 takes what is absent for not taken (settle_after).",
+        ),
+        (
+            {"seen": LookUp(absent=(1, 2)), "line": LINE.to(LINE.state, missing=(2,))},
+            "ARM has none of its 2 records, and an earlier look has found some: find out why.",
         ),
         ({"line": LINE.to(LINE.state, reason=None)}, "may or may not have reached ARM (the journal does not say why)"),
     ],

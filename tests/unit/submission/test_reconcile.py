@@ -41,6 +41,16 @@ def test_only_a_record_that_is_there_proves_a_chunk_taken(words, settled):
 
 
 @given(words=shown, settled=st.booleans())
+def test_what_was_there_once_was_taken(words, settled):
+    """When all of it has vanished since an earlier look, no time releases it: a person finds out why."""
+    finding = decide(seen(words), settled=settled, was_there=True)
+    assert finding is not NOT_TAKEN
+    assert (finding is CONFLICT) == ("other" in words or "same" not in words)
+    if "same" in words:
+        assert finding is decide(seen(words), settled=settled)
+
+
+@given(words=shown, settled=st.booleans())
 def test_only_settled_absence_of_all_releases_a_chunk(words, settled):
     """NOT_TAKEN, after which it is sent again, needs that nothing at all was found and that the time has passed."""
     assert (decide(seen(words), settled=settled) is NOT_TAKEN) == (settled and set(words) == {"absent"})

@@ -100,7 +100,7 @@ def test_what_follows_from_a_word(state, word):
         assert (word.verdict, word.batch_uuid) == (ABSENT_WORD, "Ab-cd")
         return
     expected = PLANNED if word.verdict is ABSENT_WORD else ACCEPTED if word.batch_uuid else FOUND
-    assert (line.state, line.batch_uuid, line.missed_since) == (expected, word.batch_uuid, None)
+    assert (line.state, line.batch_uuid, line.missed_since, line.missing) == (expected, word.batch_uuid, None, None)
     assert line.resolutions == (word,)
     assert journal.read(1) == line
     step = next_step(line, Replay.NEVER, 0)

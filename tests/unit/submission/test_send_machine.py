@@ -40,7 +40,7 @@ def forgets_what_unknown_means(monkeypatch):
 
 def takes_absent_for_not_taken(monkeypatch):
     """Do not wait for ARM to work."""
-    monkeypatch.setattr(step, "decide", lambda seen, *, settled: reconcile.decide(seen, settled=True))
+    monkeypatch.setattr(step, "decide", lambda seen, **more: reconcile.decide(seen, **{**more, "settled": True}))
 
 
 def releases_another_case(monkeypatch):
@@ -71,8 +71,8 @@ def does_not_look_who_else_works(monkeypatch):
 def takes_a_part_for_the_whole(monkeypatch):
     """Count as refused what ARM has not come to yet."""
 
-    def decide(seen, *, settled):
-        return reconcile.decide(seen, settled=settled or bool(seen.same))
+    def decide(seen, *, settled, was_there):
+        return reconcile.decide(seen, settled=settled or bool(seen.same), was_there=was_there)
 
     monkeypatch.setattr(step, "decide", decide)
 

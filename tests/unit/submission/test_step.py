@@ -106,6 +106,7 @@ def test_looks_decide_only_what_they_prove(moments, settle_after, killed):
     if killed:
         world.journal.write(line := line.to(SENDING, reason=None))
     first_miss: float | None = None
+    was_there = False
     for pause, shown in moments:
         world.clock += pause
 
@@ -119,8 +120,9 @@ def test_looks_decide_only_what_they_prove(moments, settle_after, killed):
         settled = settle_after is not None and first_miss is not None and world.clock - first_miss >= settle_after
         if isinstance(shown, ArmError):
             assert (case.trouble, case.seen, kept.state) == (shown, None, UNKNOWN)
-        elif "other" in shown:
+        elif "other" in shown or (was_there and "same" not in shown):
             assert kept.state is UNKNOWN
+            assert isinstance(case.error(), BlockedError)
         elif shown == ("same", "same") or ("same" in shown and settled):
             assert (kept.state, case.line.missing) == (FOUND, seen(shown).absent)
             return
@@ -129,7 +131,9 @@ def test_looks_decide_only_what_they_prove(moments, settle_after, killed):
             return
         else:
             first_miss = world.clock if first_miss is None else first_miss
+            was_there |= "same" in shown
             assert (kept.state, kept.missed_since) == (UNKNOWN, first_miss)
+        assert (kept.missing is not None) == was_there
         assert kept.case == line.case
         assert kept.reason == (ENDED_WHILE_SENDING if killed else "lost")
         line = kept
@@ -143,6 +147,23 @@ def test_absence_counts_from_a_look_and_not_from_the_sending(world):
         world.clock += pause
         line = world.steps().reconcile(line, lambda: LookUp(absent=(1, 2)), WHAT).line
         assert line.state is state
+
+
+def test_what_has_vanished_is_never_sent_again(world):
+    """A look has found some of it; once none is there, neither time nor the author's leave sends it over that."""
+    line = world.lost()
+    line = world.steps().reconcile(line, lambda: LookUp(same=(1,), absent=(2,)), WHAT).line
+    world.clock += 2 * SETTLE
+    steps = world.steps(resend=True)
+
+    def down() -> LookUp:
+        raise ArmUnavailableError("down")
+
+    for look in (lambda: LookUp(absent=(1, 2)), down, None):
+        case = steps.reconcile(line, look, WHAT)
+        assert case.line.state is UNKNOWN
+        assert not steps.may_send_again(case)
+    assert steps.reconcile(line, lambda: LookUp(same=(1,), absent=(2,)), WHAT).line.state is FOUND
 
 
 def test_a_chunk_that_cannot_be_looked_for_waits_for_a_person(world):
