@@ -96,7 +96,8 @@ def _rejected(code: int, word: str, batch: Batch | None, body: Any, assumptions:
         return BatchStatus(BatchState.UNREADABLE, f"{code} without a readable body")
     if batch is None:
         return BatchStatus(BatchState.REJECTED, "rejected as a whole")
-    records, total = batch.records() or [], batch.total_count
+    # A count of none may be of what was taken: how many it refused is then not known.
+    records, total = batch.records() or [], batch.total_count or None
     if (
         batch.hides_records()
         or (word and word not in assumptions.failure_words)

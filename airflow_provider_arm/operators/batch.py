@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import ArmBatchFailedException, airflow_errors
+from airflow_provider_arm.links.batch import BatchLink
 from airflow_provider_arm.operators.base import ArmBaseOperator, as_seconds, shown
 from airflow_provider_arm.operators.journal_path import open_journal
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_arm.client.batch_state import BatchStatus
+    from airflow_provider_arm.operators.batch_wait import WaitTimes
     from airflow_provider_arm.operators.submission_run import Judgement, Rules, SubmissionRun, Submitted
 
 #: Seconds between two looks at a batch.
@@ -46,7 +48,9 @@ class BatchSubmitOperator(ArmBaseOperator):
     :param chunk_size: records per batch, 1 to 1000; default 500.
     :param wait_for_completion: wait until every batch is finished; default ``False``.
     :param deferrable: wait in the triggerer and not on a worker; default ``[operators] default_deferrable``.
-    :param poll_interval: seconds between two looks at a batch; default 30.
+    :param poll_interval: seconds between two looks at a young batch; default 30.
+    :param max_poll_interval: seconds between two looks at an old batch; default five minutes, or *poll_interval* where
+        that is longer. A batch's end is noticed at most a twentieth of its age later than it came.
     :param timeout: seconds (or ``timedelta``) to wait at most; default one day. The batches go on in ARM after it.
     :param on_rejected: ``"fail"`` (default) or ``"warn"``: what more refused records than *max_rejected* mean.
     :param max_rejected: refused records that are no failure: a count (default 0) or a share such as ``"2%"``.
@@ -100,6 +104,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         "resolutions",
     )
     personal_fields: ClassVar[Sequence[str]] = ("records",)
+    operator_extra_links = (BatchLink(),)
 
     def __init__(
         self,
@@ -112,6 +117,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float = DEFAULT_POLL_INTERVAL,
+        max_poll_interval: float | None = None,
         timeout: timedelta | float = DEFAULT_TIMEOUT,
         on_rejected: str = "fail",
         on_invalid: str = "fail",
@@ -137,6 +143,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
         self.timeout = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         self.on_rejected = on_rejected
         self.on_invalid = on_invalid
@@ -164,19 +171,25 @@ class BatchSubmitOperator(ArmBaseOperator):
                 submitted = run.send(context, journal, rules)
             if not self.wait_for_completion:
                 return self._result(submitted)
-            started = time.time()
+            times = self._times()
             if self.deferrable and submitted.batch_uuids:
-                self._defer(submitted, started)
-            statuses = run.wait(submitted.batch_uuids, started, self.timeout, self.poll_interval)
-            return self._finish(run, submitted, statuses)
+                self._defer(submitted, times)
+            return self._finish(run, submitted, run.wait(submitted.batch_uuids, times))
 
     def execute_complete(
         self,
         context: Context,
         event: Any,
         submitted: dict[str, Any] | None = None,
+        deadline: float | None = None,
     ) -> dict[str, Any]:
-        """Go on after the trigger: look at each batch once more and judge it, as the waiting worker does."""
+        """Go on after the trigger: look at each batch once more and judge it, as the waiting worker does.
+
+        Where ARM cannot answer at this moment, or no longer says that a batch is finished, the wait goes on.
+
+        :param submitted: what of it is with ARM.
+        :param deadline: unix seconds at which the wait ends however often it was deferred.
+        """
         from airflow_provider_arm.operators.submission_run import Submitted
         from airflow_provider_arm.triggers.events import check_event
 
@@ -188,7 +201,18 @@ class BatchSubmitOperator(ArmBaseOperator):
                 ti = context["ti"]
                 submitted = ti.xcom_pull(task_ids=self.task_id, key="submitted", map_indexes=ti.map_index)
             with_arm = Submitted.from_json(submitted)
-            return self._finish(run, with_arm, run.look(with_arm.batch_uuids))
+            times = self._times(deadline)
+            statuses = run.look(with_arm.batch_uuids, times)
+            if statuses is None:
+                self._defer(with_arm, times)
+            return self._finish(run, with_arm, statuses)
+
+    def _times(self, deadline: float | None = None) -> WaitTimes:
+        from airflow_provider_arm.operators.batch_wait import WaitTimes
+
+        now = time.time()
+        ends = now + self.timeout if deadline is None else deadline
+        return WaitTimes(now, ends, self.poll_interval, self.max_poll_interval)
 
     def _rules(self) -> Rules:
         from airflow_provider_arm.operators.submission_run import Rules
@@ -218,7 +242,7 @@ class BatchSubmitOperator(ArmBaseOperator):
             on_invalid=self.on_invalid,
         )
 
-    def _defer(self, submitted: Submitted, started: float) -> None:
+    def _defer(self, submitted: Submitted, times: WaitTimes) -> NoReturn:
         from airflow_provider_arm.triggers.batch import DEFER_MARGIN, BatchTrigger
 
         self.defer(
@@ -227,12 +251,13 @@ class BatchSubmitOperator(ArmBaseOperator):
                 arm_conn_id=self.arm_conn_id,
                 client_no=self.hook.client.client_no,
                 poll_interval=self.poll_interval,
-                started=started,
-                deadline=started + self.timeout,
+                started=times.started,
+                deadline=times.deadline,
+                max_poll_interval=self.max_poll_interval,
             ),
             method_name="execute_complete",
-            kwargs={"submitted": submitted.as_json()},
-            timeout=timedelta(seconds=self.timeout) + DEFER_MARGIN,
+            kwargs={"submitted": submitted.as_json(), "deadline": times.deadline},
+            timeout=timedelta(seconds=max(0.0, times.deadline - times.started)) + DEFER_MARGIN,
         )
 
     def _finish(self, run: SubmissionRun, submitted: Submitted, statuses: Sequence[BatchStatus]) -> dict[str, Any]:

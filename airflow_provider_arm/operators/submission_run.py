@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
+from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
+from airflow_provider_arm.operators.batch_wait import WaitTimes, look_at_batches, wait_for_batches
 from airflow_provider_arm.operators.journal_path import JournalOf, folder_at
 from airflow_provider_arm.operators.rejects import FAIL, REJECT, check_rejects_path, open_source, write_rejects
 from airflow_provider_arm.operators.unknown import (
@@ -26,10 +26,9 @@ from airflow_provider_arm.submission.prepare import Prepared, prepare
 from airflow_provider_arm.submission.reconcile import find_documents, look_up
 from airflow_provider_arm.submission.resources import Resource, find_operation
 from airflow_provider_arm.submission.send import Sender
-from airflow_provider_arm.submission.waiting import BatchWait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
@@ -274,18 +273,16 @@ class SubmissionRun:
         receipt = self._client.submit_encoded(self._operation.name, records)
         return str(receipt.batch_uuid)  # the client has seen to it that there is one
 
-    def wait(
-        self, batch_uuids: Sequence[str], started: float, timeout: float, poll_interval: float
-    ) -> list[BatchStatus]:
+    def wait(self, batch_uuids: Sequence[str], times: WaitTimes) -> list[BatchStatus]:
         """Wait here, on the worker, until every batch is finished.
 
         :raises WaitTimeoutError: the time is up.
         """
-        return wait_for_batches(self._client, batch_uuids, started, started + timeout, poll_interval)
+        return wait_for_batches(self._client, batch_uuids, times)
 
-    def look(self, batch_uuids: Sequence[str]) -> list[BatchStatus]:
-        """Look at each batch once."""
-        return [self._client.get_batch(uuid) for uuid in batch_uuids]
+    def look(self, batch_uuids: Sequence[str], times: WaitTimes) -> list[BatchStatus] | None:
+        """Look at each batch once; ``None`` where one is not finished, or cannot be seen now."""
+        return look_at_batches(self._client, batch_uuids, times)
 
     def judge(self, submitted: Submitted, statuses: Sequence[BatchStatus]) -> Judgement:
         """Count, write the rejects file, and say what it means."""
@@ -315,33 +312,3 @@ def _generation(ti: Any, journal: Journal, rules: Rules) -> int:
     """Say which wish of a person this try belongs to: a retry keeps max_tries, a clear raises it."""
     plan = journal.read_plan() if rules.continues else None
     return int(ti.max_tries or 0) if plan is None else plan.generation
-
-
-def wait_for_batches(
-    client: ArmClient,
-    batch_uuids: Sequence[str],
-    started: float,
-    deadline: float,
-    poll_interval: float,
-    *,
-    now: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
-) -> list[BatchStatus]:
-    """Poll until every batch is finished; gives their last states in order.
-
-    :raises WaitTimeoutError: *deadline* (unix seconds) has come.
-    :raises ArmError: an error that will not pass.
-    """
-    wait = BatchWait(batch_uuids, started, deadline, poll_interval, client.assumptions.batch_unknown_grace)
-    while True:
-        for batch_uuid in list(wait.pending):
-            seen: BatchStatus | ArmError
-            try:
-                seen = client.get_batch(batch_uuid)
-            except ArmError as error:
-                seen = error
-                log.warning("Batch %s: %s", batch_uuid, error)
-            wait.saw(batch_uuid, seen, now())
-        if not wait.pending:
-            return [wait.finished[batch_uuid] for batch_uuid in batch_uuids]
-        sleep(wait.pause(now()))

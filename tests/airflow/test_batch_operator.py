@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
 
+from airflow_provider_arm.client import ArmClient
+from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
+from airflow_provider_arm.client.retry import SystemClock
 from airflow_provider_arm.exceptions import ArmBatchFailedException, ArmFailException, ArmTransientException
 from airflow_provider_arm.operators.batch import BatchSubmitOperator, as_batch_uuids
 from airflow_provider_arm.sensors.batch import BatchSensor
@@ -441,3 +445,27 @@ def test_a_clear_never_posts_invoices_again(arm_sandbox, arm_connection, store, 
         assert again == first
     assert len(sent(arm_sandbox)) == 2
     assert set(effects(arm_sandbox, "documents").values()) == {1}
+
+
+@pytest.mark.parametrize("why", ["503", "pending"])
+def test_a_resume_that_cannot_see_the_end_goes_on_waiting(
+    arm_sandbox, arm_connection, store, make_context, monkeypatch, why
+):
+    """After the trigger ARM cannot answer, or takes its word back: no colour is given, the wait keeps its deadline."""
+    operator = submit(records=customers(3), wait_for_completion=True, deferrable=True, on_rejected="warn", timeout=600)
+    context = make_context(store)
+    with pytest.raises(TaskDeferred) as first:
+        operator.execute(context)
+    with monkeypatch.context() as patch:
+        if why == "503":
+            patch.setattr(SystemClock, "sleep", lambda *_: None)
+            rule = {"match": {"path": "*/batches/*"}, "do": "status", "status": 503}
+            arm_sandbox.fault({**rule, "times": 5})
+        else:
+            in_work = BatchStatus(BatchState.PENDING, "in work", total=3)
+            patch.setattr(ArmClient, "get_batch", lambda *_: in_work)
+        with pytest.raises(TaskDeferred) as again:
+            operator.execute_complete(context, {"status": "finished"}, **first.value.kwargs)
+    assert again.value.kwargs == first.value.kwargs
+    assert again.value.trigger.deadline == first.value.trigger.deadline
+    assert operator.execute_complete(context, {"status": "finished"}, **again.value.kwargs)["accepted"] == 3
