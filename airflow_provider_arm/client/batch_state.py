@@ -97,7 +97,8 @@ def _rejected(code: int, word: str, batch: Batch | None, body: Any, assumptions:
     if batch is None:
         return BatchStatus(BatchState.REJECTED, "rejected as a whole")
     # A count of none may be of what was taken: how many it refused is then not known.
-    records, total = batch.records() or [], batch.total_count or None
+    records, total = batch.records() or [], batch.total_count
+    total = total if total is not None and total > 0 else None
     if (
         batch.hides_records()
         or (word and word not in assumptions.failure_words)

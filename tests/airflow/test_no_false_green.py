@@ -152,6 +152,7 @@ def submit_and_wait(policy, context):
 @example(code=200, body={"status": "PROCESSED", "customers": [{"status": "FAILED"}]}, policy=("fail", 0))
 @example(code=206, body={"status": "PARTIAL"}, policy=("fail", "100%"))
 @example(code=406, body={}, policy=("fail", 2))
+@example(code=200, body={"totalCount": -1, "status": "FAILED"}, policy=("fail", 0))
 @example(code=200, body={"totalCount": 0, "status": "FAILED", "customers": []}, policy=("fail", 0))
 def test_a_green_task_has_no_failed_record_beyond_its_policy(arm, first_try, wait, code, body, policy):
     """For any status code, body and policy, by every way to wait: green means that the policy allows what failed."""
