@@ -174,7 +174,9 @@ def submit_file(address: str, path: Path, in_flight: int = 1) -> None:
     from airflow_provider_arm.submission.source import FileSource
 
     operation = OPERATIONS["create_customer_batch"]
-    with tempfile.TemporaryDirectory() as folder, ArmClient(address, StaticToken("token"), client_no=1) as client:
+    # The journal stays, as it does for a task; it goes with all files of the benchmark.
+    folder = tempfile.mkdtemp(dir=path.parent)
+    with ArmClient(address, StaticToken("token"), client_no=1) as client:
         sender = Sender(
             operation=operation,
             journal=FileJournal(Path(folder) / "journal", Runner("bench", 1)),

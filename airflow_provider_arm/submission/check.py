@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from airflow_provider_arm.submission.rows import Content
-    from airflow_provider_arm.submission.source import Source
+    from airflow_provider_arm.submission.source import Source, Stretch
 
 #: Wrong rows that a message lists; it says how many more there are.
 SHOWN_ROWS = 20
@@ -44,17 +44,21 @@ class RowCheck:
         self._quick = quick_check(operation.record)
         self._seen = None if operation.replay is Replay.SAFE else SeenKeys()
 
-    def check_all(self, rows: Sequence[tuple[int, Content]], wrong: WrongRows) -> list[tuple[int, Wire]]:
-        """Give those that are sound with their numbers; the others are added to *wrong*."""
-        known = None if self._quick is None else self._quick.lines([content for _, content in rows])
+    def check_all(self, rows: Stretch, wrong: WrongRows) -> tuple[Sequence[int], Sequence[Wire]]:
+        """Give the numbers of those that are sound, and those; the others are added to *wrong*."""
+        numbers, contents = rows
+        known = None if self._quick is None else self._quick.lines(contents)
         if known is not None and self._seen is None:
-            return [(number, record) for (number, _), record in zip(rows, known, strict=True)]
-        sound: list[tuple[int, Wire]] = []
-        for (number, content), record in zip(rows, known or repeat(None, len(rows)), strict=True):
+            return numbers, known
+        sound: tuple[list[int], list[Wire]] = [], []
+        for number, content, record in zip(numbers, contents, known or repeat(None, len(contents)), strict=True):
             try:
-                sound.append((number, self.check(number, content, record)))
+                wire = self.check(number, content, record)
             except InvalidRecordError as error:
                 wrong.add(number, error.errors)
+            else:
+                sound[0].append(number)
+                sound[1].append(wire)
         return sound
 
     def check(self, number: int, content: Content, record: Wire | None = None) -> Wire:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from itertools import islice
 from typing import TYPE_CHECKING, Self
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, FieldIssue
@@ -89,27 +88,31 @@ class _Reading:
         self._spool = spool
 
     def read(self, *, skip_invalid: bool) -> None:
-        rows = self._source.contents()
-        sound: list[tuple[int, Wire]] = []
-        while some := list(islice(rows, self._chunk_size - len(sound))):
-            sound += self._check.check_all(some, self.wrong)
+        size = self._chunk_size
+        numbers: list[int] = []
+        wires: list[Wire] = []
+        for rows in self._source.stretches(size):
+            sound = self._check.check_all(rows, self.wrong)
             if self.wrong.count and not skip_invalid:
-                sound = []  # nothing will be sent: only what else is wrong is looked for
-            elif len(sound) == self._chunk_size:
-                self._keep(sound)
-                sound = []
-        if sound:
-            self._keep(sound)
-        if self.wrong.count and (not skip_invalid or not self.chunks):
+                continue  # nothing will be sent: only what else is wrong is looked for
+            numbers += sound[0]
+            wires += sound[1]
+            if len(wires) >= size:
+                self._keep(numbers[:size], wires[:size])
+                del numbers[:size], wires[:size]
+        if self.wrong.count and not skip_invalid:
             raise self.wrong.error()
+        if wires:
+            self._keep(numbers, wires)
         if not self.chunks:
+            if self.wrong.count:
+                raise self.wrong.error()
             msg = f"{self._source.name}: has no records, so there is nothing to submit"
             raise SourceError(msg)
 
-    def _keep(self, sound: list[tuple[int, Wire]]) -> None:
-        wires = [wire for _, wire in sound]
+    def _keep(self, numbers: list[int], wires: list[Wire]) -> None:
         self.totals.add(wires)
         records = encode_checked(wires)
         self._spool.append(records)
         digest = hashlib.sha256(records).hexdigest()
-        self.chunks.append(ChunkPlan(len(self.chunks), sound[0][0], sound[-1][0], len(wires), digest))
+        self.chunks.append(ChunkPlan(len(self.chunks), numbers[0], numbers[-1], len(wires), digest))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -23,6 +25,12 @@ __all__ = ["FileSource", "ListSource", "Readable", "Row", "Source", "chunked"]
 _RECORDS = msgspec.json.Decoder(list[msgspec.Raw] | dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
+#: Lines of a .jsonl file that are taken at once where nobody asks for a number of them.
+_LINES_AT_ONCE = 1000
+
+#: Some rows that follow each other: their numbers, and what the source has in each.
+Stretch = tuple[Sequence[int], Sequence[Content]]
+
 
 class Source(Protocol):
     """Records that can be read again and give the same each time."""
@@ -36,6 +44,15 @@ class Source(Protocol):
 
         :raises SourceError: the source cannot be read on.
         """
+
+    def stretches(self, size: int) -> Iterator[Stretch]:
+        """Read the same rows, up to *size* at a time and at least one.
+
+        :raises SourceError: the source cannot be read on.
+        """
+        rows = self.contents()
+        while some := list(islice(rows, size)):
+            yield [number for number, _ in some], [content for _, content in some]
 
     def rows(self) -> Iterator[Row]:
         """Read the records from the start.
@@ -98,8 +115,22 @@ class FileSource(Source):
 
     def contents(self) -> Iterator[tuple[int, Content]]:
         """Read the file from its start."""
-        try:
+        with self._failing():
             yield from self._reader()
+
+    def stretches(self, size: int) -> Iterator[Stretch]:
+        """Read the file from its start; lines of a .jsonl file are not touched one by one."""
+        if self._reader != self._jsonl:
+            yield from super().stretches(size)
+            return
+        with self._failing():
+            yield from self._lines(size)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Turn what a disk or a store raises into one sentence."""
+        try:
+            yield
         except FileNotFoundError:
             msg = f"{self.name}: there is no such file: check source"
             raise SourceError(msg) from None
@@ -108,10 +139,21 @@ class FileSource(Source):
             raise SourceError(msg) from None
 
     def _jsonl(self) -> Iterator[tuple[int, bytes]]:
+        for numbers, lines in self._lines(_LINES_AT_ONCE):
+            yield from zip(numbers, lines, strict=True)
+
+    def _lines(self, size: int) -> Iterator[tuple[Sequence[int], Sequence[bytes]]]:
+        numbers: Sequence[int]
         with self._path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.isspace():
-                    yield number, line
+            first = 1
+            while lines := list(islice(file, size)):
+                numbers = range(first, first + len(lines))
+                first += len(lines)
+                if any(map(bytes.isspace, lines)):
+                    kept = [(number, line) for number, line in zip(numbers, lines, strict=True) if not line.isspace()]
+                    numbers, lines = [number for number, _ in kept], [line for _, line in kept]
+                if lines:
+                    yield numbers, lines
 
     def _json(self) -> Iterator[tuple[int, bytes]]:
         with self._path.open("rb") as file:

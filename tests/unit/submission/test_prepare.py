@@ -175,7 +175,7 @@ def test_a_full_disk_is_said_so_and_nothing_is_kept(monkeypatch):
 
     class Full(Spool):
         def __init__(self, name: str) -> None:
-            super().__init__(name)
+            super().__init__(name, memory=0)
             self._file = open("/dev/full", "r+b", buffering=0)  # noqa: PTH123, SIM115
 
         def close(self) -> None:

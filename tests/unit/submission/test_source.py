@@ -136,6 +136,9 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path):
     source = FileSource(tmp_path / "gone.csv", str(tmp_path / "gone.csv"), MODELS["customers"], "customers")
     with pytest.raises(SourceError, match=r"^gone.csv: there is no such file: check source$"):
         read(source)
+    lines = FileSource(tmp_path / "gone.jsonl", "gone.jsonl", MODELS["customers"], "customers")
+    with pytest.raises(SourceError, match=r"^gone.jsonl: there is no such file: check source$"):
+        next(lines.stretches(1))
 
 
 def test_a_folder_is_no_file(tmp_path):
@@ -205,6 +208,34 @@ def test_any_bytes_are_records_or_one_source_error(tmp_path, ending, content):
             return str(error)
 
     assert outcome() == outcome()
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    ending=st.sampled_from(["jsonl", "json", "csv"]),
+    lines=st.lists(
+        st.sampled_from(['{"customerNo":"1"}', "{", "", " ", "\t\r", "customerNo;name", "1;2"]), max_size=20
+    ),
+    end=st.sampled_from(["\n", "\r\n"]),
+    size=st.integers(1, 7),
+)
+def test_rows_read_many_at_a_time_are_the_same_rows(tmp_path, ending, lines, end, size):
+    """Blank lines among them or not: the same numbers with the same contents, never too many at once, never none."""
+
+    def outcome(rows: Any) -> Any:
+        try:
+            return list(rows)
+        except SourceError as error:
+            return str(error)
+
+    source = file_source(tmp_path / f"a.{ending}", end.join(lines))
+    one_by_one = outcome(source.contents())
+    stretches = outcome(source.stretches(size))
+    if isinstance(one_by_one, str):
+        assert stretches == one_by_one
+        return
+    assert [row for numbers, contents in stretches for row in zip(numbers, contents, strict=True)] == one_by_one
+    assert all(1 <= len(contents) <= size for _, contents in stretches)
 
 
 @given(count=st.integers(0, 40), size=st.integers(1, 12))
