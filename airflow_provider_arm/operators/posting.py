@@ -121,10 +121,10 @@ def open_set(postings: Any, source: str | None) -> Source:
     if source is not None:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-        if source.lower().endswith(".csv"):
+        if source.lower().endswith((".csv", ".parquet")):
             msg = (
                 "source must end in .jsonl or .json: ARM publishes no fields of a posting by which the columns of a "
-                ".csv could be read"
+                "table could be read"
             )
             raise ArmConfigurationError(msg)
         return FileSource(ObjectStoragePath(source), source, AutoPosting, "autoPostings")

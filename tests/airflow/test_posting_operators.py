@@ -391,6 +391,7 @@ WRONG = [
     (post, {"postings": [POSTING | {"options": 1}] * 25}, ["25 rows do not fit", "row 20,", "and 5 more rows"]),
     (post, {"source": "/no/such.jsonl"}, ["such.jsonl", "no such file"]),
     (post, {"source": "/no/such.csv"}, [".jsonl or .json", "ARM publishes no fields"]),
+    (post, {"source": "/no/such.PARQUET"}, [".jsonl or .json", "ARM publishes no fields"]),
     (post, {"source": "/no/such.xls"}, ["such.xls", ".jsonl"]),
     (post, {"method": " "}, ["autopostingmethod", "must not be empty"]),
     (post, {"validate_only": True, "postings": []}, ["no records"]),
