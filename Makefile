@@ -27,7 +27,7 @@ up: ## Start the sandbox and Airflow's UI to click around in; Ctrl-C ends both
 test: ## Run the whole test suite, with branch coverage of the client
 	@scripts/test $(ARGS)
 
-crash: ## Kill the submitting process at every point, 200 times and more, and ask the ledger: nothing lost, nothing doubled
+crash: ## Lose answers, play 5,000 orders of events, kill at every point 200 times and more: nothing lost, nothing doubled
 	@scripts/run python -m tests.crash.long_run $(ARGS)
 
 verify-real: ## Observe which readings of ARM turn out true on a real client number (docs/verify-real.md)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 FOLDER is the journal of one task instance: <journal_path>/<dag>/<run>/<task>/<map index, -1 if not mapped>.
-After a release, clear the task: its next try follows the chunk (accepted) or sends it (absent).
+After a release, clear the task: its next try follows the chunk (accepted) or sends it (absent). Say accepted once ARM
+has done with the batch: without its batchUuid, what is absent then counts as refused.
 """
 
 

@@ -75,7 +75,8 @@ class BatchSubmitOperator(ArmBaseOperator):
         are sent: your word on how long ARM may work on a batch. Counted from the first try that looks for them and does
         not find them; a later try decides. Default ``None``: their absence proves nothing.
     :param resolutions: what somebody has found out about chunks of which nobody knew: a list of ``{"case", "verdict",
-        "by", "why"}`` and perhaps ``"batch_uuid"``; ``verdict`` is ``"accepted"`` or ``"absent"``. The case stands in
+        "by", "why"}`` and perhaps ``"batch_uuid"``; ``verdict`` is ``"accepted"`` or ``"absent"``. Say accepted once
+        ARM has done with the batch: without its batchUuid, what is absent then counts as refused. The case stands in
         the message that stopped the task, and in its XCom ``open_cases``. Journalled with the chunk. A case that is not
         this task's is passed over. Templated.
     :param max_in_flight: how many batches may be on their way to ARM at once; default 1. More are faster where ARM is

@@ -74,7 +74,8 @@ class Entry:
     case: str | None = None
     #: Unix seconds of the first look that did not find all of its records in ARM, when nobody was sending them.
     missed_since: float | None = None
-    #: Of a chunk that was found: the places, from 1, of the records that ARM does not have; ``None`` before a look.
+    #: Of a chunk that was found: the places, from 1, of the records that ARM does not have; ``None`` before a look. Of
+    #: one that is unknown: what an earlier look missed that found others.
     missing: tuple[int, ...] | None = None
     #: ARM's answer to a single write.
     answer: dict[str, Any] | None = None
@@ -87,7 +88,9 @@ class Entry:
     def as_json(self) -> dict[str, Any]:
         """Give plain JSON values; what is not set is left out."""
         values: dict[str, Any] = msgspec.to_builtins(self)
-        return {name: _as_list(value) for name, value in values.items() if value not in (None, ())}
+        return {
+            name: _as_list(value) for name, value in values.items() if value is not None and (name, value) != _NO_WORD
+        }
 
     @classmethod
     def from_json(cls, data: Any) -> Entry:
@@ -117,6 +120,10 @@ class PlanEntry:
         :raises JournalError: it is no such line.
         """
         return _read(data, cls)
+
+
+#: What a line without a person's word has; an empty list of missing records says something.
+_NO_WORD = ("resolutions", ())
 
 
 def _as_list(value: Any) -> Any:

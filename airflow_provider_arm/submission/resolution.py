@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _OPEN = (ChunkState.SENDING, ChunkState.UNKNOWN)
+_TAKEN = (ChunkState.ACCEPTED, ChunkState.FOUND)
+_NOT_TAKEN = (ChunkState.PLANNED, ChunkState.REFUSED)
 
 
 class Readable(Protocol):
@@ -40,10 +42,10 @@ def is_open(entry: Entry) -> bool:
 def release(journal: Journal, resolution: Resolution) -> Entry | None:
     """Note a person's word and what follows from it: the chunk is followed, or sent by the next try.
 
-    The journal must be this runner's own.
+    The journal must be this runner's own. A word that comes after a look has found the same is only noted.
 
     :return: the line after it; ``None`` where no chunk of this journal is about that case, now or before.
-    :raises ArmConfigurationError: the case is not open, or the word contradicts itself. Nothing is changed.
+    :raises ArmConfigurationError: the word contradicts itself, or what is known by now. Nothing is changed.
     :raises JournalError: it could not be noted.
     """
     for entry in entries(journal):
@@ -57,18 +59,25 @@ def release(journal: Journal, resolution: Resolution) -> Entry | None:
 
 
 def _after(entry: Entry, resolution: Resolution) -> Entry:
-    if not is_open(entry):
-        msg = f"case {resolution.case} (chunk {entry.index + 1}) is not open: its state is {entry.state}"
-        raise ArmConfigurationError(msg)
     if not (resolution.by.strip() and resolution.why.strip()):
         msg = f"case {resolution.case} is released by somebody and for a reason: give both by and why"
         raise ArmConfigurationError(msg)
+    is_absent = resolution.verdict is Verdict.ABSENT
+    if is_absent and resolution.batch_uuid:
+        msg = f"case {resolution.case}: what ARM has not taken has no batch_uuid"
+        raise ArmConfigurationError(msg)
+    words = (*entry.resolutions, resolution)
+    if entry.state in (_NOT_TAKEN if is_absent else _TAKEN):
+        return entry.to(entry.state, resolutions=words)  # a later look has found the same
+    if not is_open(entry):
+        msg = (
+            f"case {resolution.case} (chunk {entry.index + 1}) cannot be {resolution.verdict}: it is known to be "
+            f"{entry.state} by now. Nothing is changed; look into the task's log"
+        )
+        raise ArmConfigurationError(msg)
     # What was missing at a look while ARM was at work says nothing of what it has refused in the end.
-    noted = {"resolutions": (*entry.resolutions, resolution), "missed_since": None, "missing": None}
-    if resolution.verdict is Verdict.ABSENT:
-        if resolution.batch_uuid:
-            msg = f"case {resolution.case}: what ARM has not taken has no batch_uuid"
-            raise ArmConfigurationError(msg)
+    noted = {"resolutions": words, "missed_since": None, "missing": None}
+    if is_absent:
         return entry.to(ChunkState.PLANNED, **noted)
     if resolution.batch_uuid:
         return entry.to(ChunkState.ACCEPTED, batch_uuid=resolution.batch_uuid, **noted)

@@ -71,7 +71,7 @@ class Steps:
 
     def failed(self, line: Entry, error: ArmError) -> Entry:
         """Note that its sending ended in *error*."""
-        return self._write(line.to(state_after(error), reason=str(error)))
+        return self._write(line.to(state_after(error), reason=error.fact))
 
     def raise_failed(self, line: Entry, error: ArmError, case: OpenCase) -> None:
         """Raise what a failed sending, noted in *line*, means for the task."""

@@ -72,7 +72,10 @@ def try_release(journal: DiskJournal, word: Resolution) -> Any:
 
 @given(states=states, word=words)
 def test_a_word_changes_the_open_chunk_of_its_case_or_nothing(states, word):
-    """Of all lines at most one changes: open, of that very case, by a word that is whole and does not contradict."""
+    """Of all lines at most one changes, of that very case, by a word that is whole and contradicts nothing.
+
+    Where a look has settled the case in the same way before, the word is kept and nothing else.
+    """
     journal = journal_of(lines_of(states))
     before = dict(journal.kept)
     result = try_release(journal, word)
@@ -84,6 +87,8 @@ def test_a_word_changes_the_open_chunk_of_its_case_or_nothing(states, word):
         assert result is None
     elif state in (SENDING, UNKNOWN) and sound:
         assert result == journal.read(index)
+    elif sound and state in ((PLANNED, REFUSED) if word.verdict is ABSENT_WORD else (ACCEPTED, FOUND)):
+        assert result == lines_of(states)[index].to(state, resolutions=(word,))
     else:
         assert isinstance(result, ArmConfigurationError)
         assert word.case in str(result)
