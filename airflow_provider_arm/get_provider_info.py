@@ -47,6 +47,7 @@ OPERATOR_MODULES = [
     "airflow_provider_arm.operators.export",
     "airflow_provider_arm.operators.payment",
     "airflow_provider_arm.operators.posting",
+    "airflow_provider_arm.operators.reconcile",
     "airflow_provider_arm.operators.resolution",
 ]
 

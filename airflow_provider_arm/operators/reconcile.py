@@ -1,0 +1,281 @@
+"""Operator that holds an export against the general ledger, or against figures that somebody gives."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+
+from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.exceptions import airflow_errors
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_arm.export.reconcile import Outcome, Terms
+    from airflow_provider_arm.export.reconcile_fields import Question
+    from airflow_provider_arm.export.reconcile_period import Period
+    from airflow_provider_arm.export.reconcile_sums import Side
+
+log = logging.getLogger(__name__)
+
+#: What ``on_difference`` may be.
+FAIL, WARN, SKIP = "fail", "warn", "skip"
+#: XCom that has the result also where the task fails or is skipped, for a task that asks a person.
+XCOM = "reconciliation"
+#: Ending of a manifest; the rest of the text that ``against`` may be.
+_MANIFEST, _FIGURES = ".manifest.json", (".csv", ".json")
+
+
+class LedgerReconcileOperator(BaseOperator):
+    """Compare what an export adds up to with another export or with given figures, by period and currency.
+
+    Both exports are read from their files, each is held against its manifest first, and every period and currency that
+    either side has is compared: what one side lacks is a difference, also where the other side's records come to 0.
+    Amounts are exact. The report (``<path>.md`` and ``<path>.json``) is written whole before the task ends in any
+    way; it has totals and counts, and nothing of any one record. No call is made to ARM.
+
+    :param export: what an export operator returned, or its manifest's address (``....manifest.json``); also a list of
+        either, as a mapped export gives it, which together are one side. Templated.
+    :param against: the same for the other side, or figures: ``{"2026-10": {"NOK": "124.37"}}``, or the address of a
+        ``.csv`` or ``.json`` file that has period, currency and amount. Templated.
+    :param path: where the report goes, without an ending. Templated.
+    :param field: the amount that is added up; default ``"currencyAmount"``, what was booked. A balance is what is open
+        at the moment of the export, which no GL item has. Templated.
+    :param against_field: the other export's; default *field*. Templated.
+    :param period: ``"month"`` (default), ``"quarter"`` or ``"year"`` of *by*; ``"ledger"``, the period that the item
+        is booked in (``glYear``, ``glPeriod``); or ``"none"``, everything together, whose name in figures is ``"all"``.
+        Templated.
+    :param by: the day that decides the period; default ``"voucherDate"``. Templated.
+    :param against_by: the other export's; default *by*. Templated.
+    :param periods: compare only these, such as ``["2026-10"]``; what lies outside is summed up in the report. Each of
+        them must have something on some side. Default all. Templated.
+    :param where: only records that have one of these values: ``{"voucherType": [3, 4]}``. Templated.
+    :param against_where: the same for the other export, such as ``{"glAccountNo": "1500"}``: a general ledger has
+        accounts that are no receivables. Templated.
+    :param own_currency: the currency of amounts such as ``glAmount``, which no field names. Templated.
+    :param tolerance: how far the sides may be apart in each line, as text, or by currency ``{"NOK": "0.50"}``, where
+        the others have none; default ``"0"``. What is missing on a side is never within it. Templated.
+    :param against_sign: ``"opposite"`` where the other side has a minus for what this one has without; default
+        ``"same"``. Templated.
+    :param on_difference: ``"fail"`` (default), ``"warn"`` (the task succeeds, and says so in log and result) or
+        ``"skip"`` (the task is skipped, and with it what comes after). Templated.
+    :param allow_empty: let a period pass in which neither side has anything; default ``False``, because that proves
+        nothing. Templated.
+    :return: ``{"report_uri", "json_uri", "matches", "differences", "lines", "periods", "currencies", "summary"}``:
+        ``matches`` true or false, ``differences`` and ``lines`` counts, ``summary`` Markdown of at most 20 differences.
+        Where the task fails or is skipped, the same is in its XCom ``reconciliation``.
+    :raises ArmFailException: the sides differ, a file does not agree with its manifest, or bad arguments.
+    :raises OSError: a file cannot be read or written; a retry may help.
+    """
+
+    template_fields: Sequence[str] = (
+        "export",
+        "against",
+        "path",
+        "field",
+        "against_field",
+        "period",
+        "by",
+        "against_by",
+        "periods",
+        "where",
+        "against_where",
+        "own_currency",
+        "tolerance",
+        "against_sign",
+        "on_difference",
+        "allow_empty",
+    )
+    ui_color = "#dcebf7"
+
+    def __init__(
+        self,
+        *,
+        export: Any,
+        against: Any,
+        path: str,
+        field: str = "currencyAmount",
+        against_field: str | None = None,
+        period: str = "month",
+        by: str = "voucherDate",
+        against_by: str | None = None,
+        periods: Sequence[str] | str | None = None,
+        where: Mapping[str, Any] | None = None,
+        against_where: Mapping[str, Any] | None = None,
+        own_currency: str | None = None,
+        tolerance: str | int | Decimal | Mapping[str, Any] = "0",
+        against_sign: str = "same",
+        on_difference: str = FAIL,
+        allow_empty: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.export = export
+        self.against = against
+        self.path = path
+        self.field = field
+        self.against_field = against_field
+        self.period = period
+        self.by = by
+        self.against_by = against_by
+        self.periods = periods
+        self.where = where
+        self.against_where = against_where
+        self.own_currency = own_currency
+        self.tolerance = tolerance
+        self.against_sign = against_sign
+        self.on_difference = on_difference
+        self.allow_empty = allow_empty
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Compare."""
+        with airflow_errors():
+            outcome, question = self._compare()
+            result = self._report(outcome, question)
+            if outcome.matches:
+                log.info("%s", result["summary"])
+                return result
+            log.warning("%s", result["summary"])
+            if self.on_difference == WARN:
+                return result
+            context["ti"].xcom_push(key=XCOM, value=result)
+            message = _message(outcome, result)
+            if self.on_difference == SKIP:
+                raise AirflowSkipException(message)
+            from airflow_provider_arm.export.reconcile_errors import ArmLedgerDifferenceError
+
+            raise ArmLedgerDifferenceError(message)
+
+    def _compare(self) -> tuple[Outcome, Question]:
+        from airflow_provider_arm.export.reconcile import compare
+        from airflow_provider_arm.export.reconcile_sums import sum_exports
+
+        question, other, terms = self._read()
+        left = sum_exports(_manifests(self.export, "export"), question)
+        return compare(left, _other_side(self.against, other), terms), question
+
+    def _read(self) -> tuple[Question, Question, Terms]:
+        """Read the arguments, all before the first file."""
+        from airflow_provider_arm.export.reconcile import OPPOSITE, SAME, Terms, read_tolerance
+        from airflow_provider_arm.export.reconcile_fields import Question, currency_code, read_where
+        from airflow_provider_arm.export.reconcile_period import Period
+
+        _one_of("on_difference", self.on_difference, (FAIL, WARN, SKIP))
+        _one_of("against_sign", self.against_sign, (SAME, OPPOSITE))
+        period = Period.read(self.period)
+        own = self.own_currency or None
+        try:
+            own = own and currency_code(own)
+        except ValueError as error:
+            msg = f"own_currency {error}"
+            raise ArmConfigurationError(msg) from None
+        question = Question(self.field, period, self.by, read_where(self.where, "where"), own)
+        other = Question(
+            self.against_field or self.field,
+            period,
+            self.against_by or self.by,
+            read_where(self.against_where, "against_where"),
+            own,
+        )
+        tolerance, empty = read_tolerance(self.tolerance), _truth(self.allow_empty)
+        return question, other, Terms(tolerance, self.against_sign, _periods(self.periods, period), empty)
+
+    def _report(self, outcome: Outcome, question: Question) -> dict[str, Any]:
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        from airflow_provider_arm.export import reconcile_report as report
+        from airflow_provider_arm.files import whole_file
+
+        now = datetime.now(tz=UTC)
+        uris = {}
+        # The one for people comes last: where it is new, so is the other.
+        for name, suffix, content in (
+            ("json_uri", ".json", report.json_report(outcome, question, now)),
+            ("report_uri", ".md", report.markdown(outcome, question, now).encode()),
+        ):
+            target = ObjectStoragePath(self.path + suffix)
+            with whole_file(target) as file:
+                file.write(content)
+            uris[name] = str(target)
+        return {
+            **uris,
+            "matches": outcome.matches,
+            "differences": len(outcome.differences),
+            "lines": len(outcome.lines),
+            "periods": sorted({line.period for line in outcome.lines}),
+            "currencies": sorted({line.currency for line in outcome.lines} - {""}),
+            "summary": report.summary(outcome),
+        }
+
+
+def _message(outcome: Outcome, result: Mapping[str, Any]) -> str:
+    first = outcome.differences[0]
+    place = " ".join(filter(None, (first.period, first.currency))) or "everything"
+    return (
+        f"{outcome.left.name} and {outcome.right.name} differ in {result['differences']} of {result['lines']} lines, "
+        f"first in {place} ({first.status}): see {result['report_uri']}"
+    )
+
+
+def _other_side(against: Any, question: Question) -> Side:
+    """Read the other side, whichever of its forms it has."""
+    from airflow_provider_arm.export.reconcile_figures import read_figure_file, read_figures
+    from airflow_provider_arm.export.reconcile_sums import sum_exports
+
+    if isinstance(against, Mapping) and "manifest_uri" not in against:
+        return read_figures(against, question.period)
+    if isinstance(against, str) and not against.endswith(_MANIFEST):
+        if against.lower().endswith(_FIGURES):
+            return read_figure_file(_open(against), question.period)
+        msg = (
+            f"against must be an export's result, a manifest, figures, or the address of a {' or '.join(_FIGURES)} file"
+        )
+        raise ArmConfigurationError(msg)
+    return sum_exports(_manifests(against, "against"), question)
+
+
+def _manifests(given: Any, name: str) -> list[Any]:
+    """Give the manifests of one side as paths."""
+    several = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    addresses = [one.get("manifest_uri") if isinstance(one, Mapping) else one for one in several]
+    paths = [_open(address) for address in addresses if isinstance(address, str) and address.endswith(_MANIFEST)]
+    if not paths or len(paths) < len(addresses):
+        msg = f"{name} must be what an export operator returned, an address that ends in {_MANIFEST}, or a list of them"
+        raise ArmConfigurationError(msg)
+    return paths
+
+
+def _open(address: str) -> Any:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    return ObjectStoragePath(address)
+
+
+def _periods(given: Any, period: Period) -> list[str] | None:
+    if given is None:
+        return None
+    several = [given] if isinstance(given, str) else list(given)
+    if not several:
+        msg = "periods must name at least one, or be None for all"
+        raise ArmConfigurationError(msg)
+    return [period.check(one, "periods") for one in several]
+
+
+def _one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        msg = f"{name} must be one of {', '.join(allowed)}, not {value!r}"
+        raise ArmConfigurationError(msg)
+
+
+def _truth(value: Any) -> bool:
+    """Read true or false, which a template writes as text."""
+    if isinstance(value, bool) or str(value).lower() in {"true", "false"}:
+        return value is True or str(value).lower() == "true"
+    msg = "allow_empty must be true or false"
+    raise ArmConfigurationError(msg)
