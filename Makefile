@@ -33,8 +33,9 @@ crash: ## Lose answers, play 5,000 orders of events, kill at every point 200 tim
 verify-real: ## Observe which readings of ARM turn out true on a real client number (docs/verify-real.md)
 	@scripts/run python scripts/verify_real.py $(ARGS)
 
-system: ## Kill processes of a live Airflow while ARM works; nothing may be submitted twice
-	@scripts/run python -m pytest tests/system -m system $(ARGS)
+system: ## Kill processes of a live Airflow, on SQLite and on Celery workers, while ARM works: nothing is lost or doubled
+	@scripts/system-packages --deployment
+	@EXTRAS=system scripts/run python -m pytest tests/system -m system -rs $(ARGS)
 
 lint: ## Run every check: ruff, mypy, import-linter, check_tree
 	@scripts/lint
@@ -53,6 +54,6 @@ constraints: ## Pin the dependencies anew (ARGS=--upgrade: the newest of everyth
 	@scripts/update-constraints $(ARGS)
 
 clean: ## Remove all that make has made: environments, demo, caches, reports
-	@rm -rf .venv .venv-airflow-* .venv*.lock .demo dist build htmlcov .coverage .coverage.* \
+	@rm -rf .venv .venv-* .venv*.lock .demo dist build htmlcov .coverage .coverage.* \
 		.pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

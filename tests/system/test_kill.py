@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_arm.sandbox import ArmSandbox
-from tests.system.deployment import Deployment
+from tests.system.local_deployment import LocalDeployment
 
 pytestmark = [
     pytest.mark.system,
@@ -32,7 +32,7 @@ def box():
 def airflow(box, tmp_path_factory):
     """Give a running Airflow."""
     home = tmp_path_factory.mktemp("airflow")
-    with Deployment(home, Path(__file__).parent / "dags", box.connection()) as deployment:
+    with LocalDeployment(home, [Path(__file__).parent / "dags"], box.connection()) as deployment:
         yield deployment
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_arm.sandbox import ArmSandbox
-from tests.system.deployment import Deployment
+from tests.system.local_deployment import LocalDeployment
 
 pytestmark = [
     pytest.mark.system,
@@ -37,7 +37,7 @@ def test_a_person_answers_and_the_run_goes_on(box, tmp_path, monkeypatch):
     """The example DAG: three tries look in vain, a person says absent, the chunk is sent; every invoice once."""
     monkeypatch.setenv("ARM_OUTPUT", str(tmp_path / "out"))
     examples = Path(__file__).parents[2] / "example_dags"
-    with Deployment(tmp_path, examples, box.connection()) as airflow:
+    with LocalDeployment(tmp_path, [examples], box.connection()) as airflow:
         run_id = airflow.run(DAG_ID)
 
         def state(task_id):

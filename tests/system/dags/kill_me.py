@@ -7,20 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG
+from invoices import documents
 
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
-
-DOCUMENTS = [
-    {
-        "documentType": "IN",
-        "customerNo": "543210",
-        "documentNo": "{prefix}{number:03}",
-        "documentDate": "2026-01-31",
-        "dueDate": "2026-02-28",
-        "currency": "NOK",
-        "currencyAmounts": {"exclVat": 100, "vat": 25, "inclVat": 125},
-    }
-]
 
 
 class Told(BatchSubmitOperator):
@@ -30,11 +19,6 @@ class Told(BatchSubmitOperator):
         """Tell, then submit."""
         (Path(os.environ["AIRFLOW_HOME"]) / f"{self.dag_id}.pid").write_text(str(os.getpid()), encoding="utf-8")
         return super().execute(context)
-
-
-def documents(prefix):
-    """Make 50 invoices whose numbers begin with *prefix*."""
-    return [{**DOCUMENTS[0], "documentNo": f"{prefix}{number:03}"} for number in range(50)]
 
 
 for _name, _prefix, _deferrable in (("kill_held", "71", False), ("kill_deferred", "72", True)):

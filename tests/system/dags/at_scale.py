@@ -1,0 +1,67 @@
+"""DAGs with many mapped tasks: submissions and exports by the window, and hundreds of deferred waits."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from airflow.sdk import DAG, task
+from invoices import documents
+
+from airflow_provider_arm.export import DateWindow
+from airflow_provider_arm.operators.ar_item import ArItemExportOperator
+from airflow_provider_arm.operators.batch import BatchSubmitOperator
+from airflow_provider_arm.sensors.batch import BatchSensor
+
+HOME = Path(os.environ["AIRFLOW_HOME"])
+#: A killed worker takes a try from each task that it ran; the tests kill at most three times.
+RETRIES = {"retries": 5, "retry_delay": timedelta(seconds=1)}
+
+#: The sandbox's items are of 2024 and 2025, the invoices of January 2026.
+QUARTERS = [
+    DateWindow(start=f"{year}-{first}", end=f"{year}-{last}")
+    for year in (2024, 2025, 2026)
+    for first, last in (("01-01", "03-31"), ("04-01", "06-30"), ("07-01", "09-30"), ("10-01", "12-31"))
+]
+
+with DAG("mapped", schedule=None, catchup=False) as mapped:
+    submit = BatchSubmitOperator.partial(
+        task_id="submit",
+        resource="documents",
+        chunk_size=10,
+        wait_for_completion=True,
+        deferrable=True,
+        poll_interval=1,
+        timeout=3600,
+        **RETRIES,
+    ).expand(records=[documents(f"8{number}", 30) for number in range(8)])
+    export = ArItemExportOperator.partial(
+        task_id="export", path=str(HOME / "out" / "{{ ti.map_index }}.jsonl"), **RETRIES
+    ).expand(window=QUARTERS)
+    submit >> export
+
+with DAG("many_waits", schedule=None, catchup=False) as many_waits:
+
+    @task(**RETRIES)
+    def batch_uuids(submitted):
+        """Give the batches one by one."""
+        return submitted["batch_uuids"]
+
+    @task(**RETRIES)
+    def add_up(results):
+        """Say what the waits found: each of them one batch of one invoice."""
+        found = [result["batch_uuids"] for result in results]
+        return {
+            "waits": len(found),
+            "batches": len({uuid for (uuid,) in found}),
+            "accepted": sum(result["accepted"] for result in results),
+        }
+
+    all_of_them = BatchSubmitOperator(
+        task_id="submit", resource="documents", source=str(HOME / "invoices.jsonl"), chunk_size=1, **RETRIES
+    )
+    wait = BatchSensor.partial(task_id="wait", deferrable=True, poke_interval=10, timeout=3600, **RETRIES).expand(
+        batch_uuid=batch_uuids(all_of_them.output)
+    )
+    add_up(wait.output)
