@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
 import json
 import shutil
 import subprocess
@@ -23,6 +26,7 @@ from airflow_provider_arm.sandbox import ArmSandbox
 from tests.airflow.invoices import invoice
 from tests.airflow.test_import_weight import PROBE
 
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
 LEDGERS = (ArItemExportOperator, GlItemExportOperator)
 OCTOBER = DateWindow("2025-10-01", "2025-10-31")
 
@@ -250,6 +254,22 @@ def test_it_takes_what_mapped_tasks_return_and_what_templates_give(run_dag, expo
     said = json.loads((tmp_path / "arm_reconcile.json").read_text(encoding="utf-8"))
     assert (said["matches"], [file["rows"] for file in said["right"]["files"]]) == (True, [200])
     assert sum(file["rows"] for file in said["left"]["files"]) == 200
+
+
+def test_a_month_whose_ledgers_agree_is_closed_without_a_word(
+    run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch
+):
+    """The example DAG asks nobody, and what it publishes names the files by their checksums."""
+    monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
+    run = run_dag(load_dags(EXAMPLES / "arm_month_end.py")["arm_month_end"])
+    states = {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
+    assert (states["approve"], states["publish"]) == ("skipped", "success")
+    closed = json.loads((tmp_path / "2025-02" / "closed.json").read_text(encoding="utf-8"))
+    assert (closed["month"], closed["agrees"], closed["approved"]) == ("2025-02", True, None)
+    for name in ("aritems.csv", "glitems.csv"):
+        data = (tmp_path / "2025-02" / name).read_bytes()
+        assert hashlib.sha256(data).hexdigest() in closed["files"].values()
+        assert {row["voucherDate"][:7] for row in csv.DictReader(io.StringIO(data.decode()))} == {"2025-02"}
 
 
 def test_importing_it_loads_nothing_heavy():
