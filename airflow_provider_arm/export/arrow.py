@@ -187,8 +187,12 @@ class ColumnReader:
     ) -> None:
         for name, column in self._cast(columns, columns, to).items():
             ends = pc.min_max(column)
-            if ends["min"].is_valid:
+            if not ends["min"].is_valid:
+                continue
+            try:
                 facts.ranges[name] = write(ends["min"].as_py()), write(ends["max"].as_py())
+            except (ValueError, OverflowError):  # a year that Python does not know
+                raise unusable(self._kind, f"{name} that is no date") from None
 
 
 def _read_json(text: bytes, list_key: str, fields: Sequence[pa.Field]) -> list[pa.Array]:

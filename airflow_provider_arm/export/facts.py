@@ -110,7 +110,8 @@ class FactReader:
         struct = msgspec.defstruct("Checked", self._fields(every_field=every_field), gc=False)
         body = msgspec.defstruct("Page", [("records", list[struct], msgspec.field(name=list_key))])  # type: ignore[valid-type]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body, float_hook=Decimal)
-        self._columns = operator.attrgetter(*(f"f{n}" for n in range(len(self.names)))) if self.names else None
+        # A column at a time: a tuple for each record would wake the garbage collector, over and over.
+        self._columns = {name: operator.attrgetter(f"f{number}") for number, name in enumerate(self.names)}
 
     def _fields(self, *, every_field: bool) -> list[tuple[str, Any, Any]]:
         kind, fields = self._kind, []
@@ -139,11 +140,9 @@ class FactReader:
         except (msgspec.DecodeError, decimal.InvalidOperation, RecursionError):
             what = f"no {self._kind.key}, or a field of another type than it should have"
             raise unusable(self._kind, what) from None
-        if not records or self._columns is None:
-            return Facts(rows=len(records))
-        rows = map(self._columns, records)
-        values = zip(*rows, strict=True) if len(self.names) > 1 else [tuple(rows)]
-        return self.of_columns(len(records), dict(zip(self.names, values, strict=True)))
+        if not records:
+            return Facts()
+        return self.of_columns(len(records), {name: list(map(get, records)) for name, get in self._columns.items()})
 
     def of_text(self, name: str, cells: Sequence[str]) -> Sequence[Any]:
         """Read a column of a CSV: an amount as a number, an empty cell as none.
@@ -161,18 +160,24 @@ class FactReader:
         for names, range_of in ((kind.days, day_range), (kind.moments, moment_range)):
             for name in filter(columns.__contains__, names):
                 self._range(facts, name, range_of, columns[name])
-        for name in kind.own_amounts:
-            if name in columns:
-                facts.own_totals[name] = self._sum(name, columns[name])
-        named = [name for name in kind.amounts if name in columns]
+        amounts = {name: self._numbers(name, columns[name]) for name in kind.all_amounts if name in columns}
+        facts.own_totals = {name: self._sum(name, amounts[name]) for name in kind.own_amounts if name in amounts}
         currencies = columns.get(kind.currency or "")
         if currencies is not None:
-            for currency in set(currencies):
-                mine = [one == currency for one in currencies]
-                facts.totals[currency or ""] = {
-                    name: self._sum(name, list(compress(columns[name], mine))) for name in named
-                }
+            named = [name for name in kind.amounts if name in amounts]
+            facts.totals = self._totals(currencies, {name: amounts[name] for name in named})
         return facts
+
+    def _totals(self, currencies: Sequence[Any], amounts: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Decimal]]:
+        """Add up by currency."""
+        distinct = set(currencies)
+        if len(distinct) == 1:
+            return {distinct.pop() or "": {name: self._sum(name, values) for name, values in amounts.items()}}
+        totals = {}
+        for currency in distinct:
+            mine = [one == currency for one in currencies]
+            totals[currency or ""] = {name: self._sum(name, compress(values, mine)) for name, values in amounts.items()}
+        return totals
 
     def _range(self, facts: Facts, name: str, range_of: _RangeOf, values: Sequence[Any]) -> None:
         try:
@@ -182,12 +187,14 @@ class FactReader:
         if found is not None:
             facts.ranges[name] = found
 
-    def _sum(self, name: str, values: Sequence[Any]) -> Decimal:
+    def _numbers(self, name: str, values: Sequence[Any]) -> Sequence[Any]:
+        """Check that amounts are numbers; null counts for nothing."""
         kinds = set(map(type, values))
         if not kinds <= _NUMBERS:
             raise unusable(self._kind, f"{name} that is no number")
-        if _NOTHING in kinds:
-            values = [value for value in values if value is not None]
+        return [value or 0 for value in values] if _NOTHING in kinds else values
+
+    def _sum(self, name: str, values: Iterable[Any]) -> Decimal:
         try:
             with decimal.localcontext(EXACT):
                 total = sum(values, Decimal(0))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import tempfile
 from array import array
 from bisect import bisect_left
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class KeyLog:
         """Remember keys; ``False`` where one of them certainly came before. Not all such are seen here."""
         if set(map(type, keys)) - {str}:  # whole numbers are their own hash, and -1 has that of -2
             keys = [key if isinstance(key, str) else f"#{key}" for key in keys]
-        self._fresh.extend(map(hash, keys))
+        self._fresh.extend(array("q", list(map(hash, keys))))
         return len(self._fresh) < RUN or self._flush()
 
     def end_query(self) -> bool:
@@ -73,15 +75,15 @@ class KeyLog:
         return self._all_new(0)
 
     def _flush(self) -> bool:
-        run = array("q", sorted(self._fresh))
-        self._fresh = array("q")
+        ordered = sorted(self._fresh)
+        run, self._fresh = array("q", ordered), array("q")
         step = 1 << (_BITS - (SLICES - 1).bit_length())
         lowest = -(1 << (_BITS - 1))
         starts = [bisect_left(run, lowest + number * step) for number in range(SLICES)]
         self._runs.append(array("q", [self._written + start for start in (*starts, len(run))]))
         self._written += len(run)
         run.tofile(self._file)
-        return len(set(run)) == len(run)
+        return not any(map(operator.eq, ordered, islice(ordered, 1, None)))
 
     def _all_new(self, first_run: int) -> bool:
         runs = self._runs[first_run:]

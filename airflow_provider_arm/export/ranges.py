@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 #: Length of ``2025-02-27`` and of ``+01:00``.
 _DAY_LENGTH = 10
 _OFFSET_LENGTH = 6
+#: What may stand in each place of an offset.
+_OFFSET = [set(place) for place in ("+-", "012", "0123456789", ":", "012345", "0123456789")]
+#: Two moments differ by their offsets by less than two days (each is less than one), and by a part of the day more.
+_DAYS_OF_OFFSETS = 3
+#: Sorts after the ``T`` between day and time, so that all of the day is before it.
+_AFTER_T = "U"
 
 
 def day_range(values: Sequence[Any]) -> tuple[str, str] | None:
@@ -44,14 +50,31 @@ def moment_range(values: Sequence[Any]) -> tuple[str, str] | None:
 
 def _outermost(texts: Sequence[str]) -> Sequence[str]:
     """Pick the texts among which first and last must be: of equal length and offset, text sorts as time does."""
-    offsets = {text[-_OFFSET_LENGTH:] for text in texts}
-    if len(set(map(len, texts))) > 1 or any(offset[:1] not in "+-" for offset in offsets):
+    lengths = set(map(len, texts))
+    length = lengths.pop()
+    if lengths or length < _DAY_LENGTH + _OFFSET_LENGTH:
         return texts
+    joined = "".join(texts)
+    # What stands in each place of the offsets: one slice over all texts instead of one for each.
+    places = [set(joined[length - place :: length]) for place in range(_OFFSET_LENGTH, 0, -1)]
+    if not all(map(set.issubset, places, _OFFSET)):
+        return texts
+    if all(len(place) == 1 for place in places):
+        return min(texts), max(texts)
+    texts = _ends(texts)
     picked: list[str] = []
-    for offset in offsets:
-        alike = texts if len(offsets) == 1 else [text for text in texts if text[-_OFFSET_LENGTH:] == offset]
+    for offset in {text[-_OFFSET_LENGTH:] for text in texts}:
+        alike = [text for text in texts if text.endswith(offset)]
         picked += (min(alike), max(alike))
     return picked
+
+
+def _ends(texts: Sequence[str]) -> list[str]:
+    """Leave out what is days away from both ends: no offset makes an end of it."""
+    first, last = (dt.date.fromisoformat(text[:_DAY_LENGTH]).toordinal() for text in (min(texts), max(texts)))
+    begin = dt.date.fromordinal(min(first + _DAYS_OF_OFFSETS, dt.date.max.toordinal())).isoformat() + _AFTER_T
+    end = dt.date.fromordinal(max(last - _DAYS_OF_OFFSETS, dt.date.min.toordinal())).isoformat()
+    return [text for text in texts if text < begin or text >= end]
 
 
 def moment_of(text: str) -> dt.datetime:
@@ -66,5 +89,11 @@ def moment_of(text: str) -> dt.datetime:
 
 
 def moment_text(moment: dt.datetime) -> str:
-    """Write a moment in UTC, always as long, so that text sorts as time does."""
-    return moment.astimezone(dt.UTC).isoformat(timespec="microseconds")
+    """Write a moment in UTC, always as long, so that text sorts as time does.
+
+    :raises ValueError: in UTC it lies before the year 1 or after 9999.
+    """
+    try:
+        return moment.astimezone(dt.UTC).isoformat(timespec="microseconds")
+    except OverflowError:
+        raise ValueError from None

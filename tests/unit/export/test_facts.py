@@ -100,6 +100,27 @@ def test_a_date_that_is_none_is_an_error(field):
         READER.read(text_answer(f'{{"arItemId":"1",{field}}}').body)
 
 
+near = st.builds(
+    "2025-{:02}-{:02}T{:02}:{:02}:00{}".format,
+    st.sampled_from([3, 10]),
+    st.integers(1, 9),
+    st.integers(0, 23),
+    st.integers(0, 59),
+    st.sampled_from(["+01:00", "+02:00", "-11:00", "+14:00", "-00:30"]),
+)
+ends = st.sampled_from(["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:00+00:00", "9999-12-31T23:59:00+02:00"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(near | ends, min_size=1, max_size=12))
+def test_first_and_last_moment_are_found_whatever_their_offsets(texts):
+    """Text does not sort as time does where offsets differ: the first by its text need not be the first."""
+    moments = sorted(map(dt.datetime.fromisoformat, texts))
+    records = [f'{{"arItemId":"{number}","createdTime":"{text}"}}' for number, text in enumerate(texts)]
+    first, last = READER.read(text_answer(*records).body).ranges["createdTime"]
+    assert [dt.datetime.fromisoformat(first), dt.datetime.fromisoformat(last)] == [moments[0], moments[-1]]
+
+
 WRONG_TYPES = ['"kid":5', '"glYear":"2025"', '"glYear":2025.5', '"originalDueDate":"2025-13-01"', '"voucherType":true']
 
 

@@ -262,6 +262,16 @@ def test_a_record_without_its_key_is_in_no_file(kind, absent):
         kind(ALL, None, **more).read(text_answer(absent))
 
 
+@pytest.mark.parametrize("kind", [JsonLines, Csv, ArrowCsv, Parquet])
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+def test_a_moment_beyond_all_years_is_no_date(kind, moment):
+    """Some programs write the first of all days for none; in UTC it lies before the year 1."""
+    more = {"every_field": False} if kind is JsonLines else {}
+    page = text_answer(f'{{"arItemId":"1","createdTime":"{moment}"}}', '{"arItemId":"2"}')
+    with pytest.raises(UnusableAnswerError, match="createdTime that is no date"):
+        kind(ALL, None, **more).read(page)
+
+
 # ---- the same for every list, body and compression
 
 
