@@ -103,6 +103,8 @@ def test_a_file_longer_than_a_batch_is_read_to_its_end(tmp_path, monkeypatch):
         ({"glAccountNo": "1500"}, 2),
         ({"glAccountNo": 3000}, 1),
         ({"glAccountNo": ["1500", 3000], "voucherType": [3]}, 2),
+        ({"voucherType": [3], "glAccountNo": "1500"}, 1),
+        ({"glAccountNo": "1500", "voucherType": 3}, 1),
         ({"transactionText": "INVOICE"}, 3),
         ({"documentNo": None}, 2),
         ({"glAccountNo": "1501"}, 0),
@@ -125,6 +127,13 @@ def test_what_the_report_tells_of_a_file_names_no_person(tmp_path):
     assert about["where"] == {"customerNo": "2 values, not shown", "glAccountNo": "1500"}
     assert about["filters"] == ["customerno"]
     assert "543210" not in str(about)
+
+
+def test_records_without_an_amount_are_counted(tmp_path):
+    """They add nothing, and the report says how many they are."""
+    side = sum_exports([write(tmp_path / "a.csv", ar_items({}, {"currencyAmount": None}))], Question())
+    assert side.files[0]["rows_without_amount"] == 1
+    assert [(found.amount, found.rows) for found in side.sums.values()] == [(100, 2)]
 
 
 def test_an_export_of_nothing_has_no_sums(tmp_path):
@@ -203,20 +212,22 @@ class SwappedPath:
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
 @pytest.mark.parametrize(
-    "swapped",
+    ("swapped", "field"),
     [
-        [{}],
-        [{}, {"currencyAmount": Decimal("100.0001")}],
-        [{}, {"currency": "EUR"}],
+        ([{}], "currencyAmount"),
+        ([{}, {"currencyAmount": Decimal("100.0001")}], "currencyAmount"),
+        ([{}, {"currency": "EUR"}], "currencyAmount"),
+        ([{}, {}, {"currencyAmount": 0}], "currencyAmount"),
+        ([{}, {"glAmount": Decimal("100.0001")}], "glAmount"),
     ],
 )
-def test_a_file_that_is_swapped_between_check_and_sum_is_told(tmp_path, name, swapped):
+def test_a_file_that_is_swapped_between_check_and_sum_is_told(tmp_path, name, swapped, field):
     """What was added up must be all rows, and come to the manifest's own totals."""
     other = tmp_path / f"other.{name}"
     write(other, ar_items(*swapped))
     manifest = write(tmp_path / name, ar_items({}, {}))
     with pytest.raises(ArmExportMismatchError, match="changed while it was read"):
-        sum_exports([SwappedPath(manifest, other.read_bytes(), 1)], Question())
+        sum_exports([SwappedPath(manifest, other.read_bytes(), 1)], Question(field, own_currency="NOK"))
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet", "a.csv.gz", "a.jsonl.zst"])
