@@ -99,10 +99,12 @@ class Service:
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                log = (self.folder / "log").read_text(encoding="utf-8", errors="replace")
-                message = f"{self.name} did not start:\n{log}"
-                raise AssertionError(message)
+                raise self._failure()
             time.sleep(POLL_SECONDS)
+
+    def _failure(self) -> AssertionError:
+        log = (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+        return AssertionError(f"{self.name} did not start:\n{log}")
 
     def _answers(self) -> bool:
         raise NotImplementedError
@@ -143,7 +145,9 @@ class Postgres(Service):
         make = [programs / "initdb", "-D", data, "-U", "airflow", "-A", "scram-sha-256", f"--pwfile={secret}"]
         make += ["--encoding=UTF8", "--locale=C", "--no-sync"]
         with self._log() as log:
-            subprocess.run(make, check=True, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT, **user)
+            made = subprocess.run(make, check=False, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT, **user)
+        if made.returncode:
+            raise self._failure()
         serve = [str(programs / "postgres"), "-D", str(data), "-p", str(self.port), "-k", str(self.folder)]
         # The machine does not fall in this test, only processes do: what the kernel has is safe.
         for setting in ("listen_addresses=127.0.0.1", "fsync=off", f"max_connections={self.max_connections}"):
