@@ -75,7 +75,8 @@ def check_module(path: Path) -> Iterator[str]:
 
 def only_keeps_its_arguments(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Tell a constructor that is a plain list: an Airflow operator takes each of its arguments by name."""
-    return node.name == "__init__" and all(isinstance(line, ast.Assign | ast.AnnAssign | ast.Expr) for line in node.body)
+    plain = (ast.Assign, ast.AnnAssign, ast.Expr)
+    return node.name == "__init__" and all(isinstance(line, plain) for line in node.body)
 
 
 def main() -> int:

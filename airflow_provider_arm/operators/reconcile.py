@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_arm.export.reconcile import Outcome, Terms
-    from airflow_provider_arm.export.reconcile_fields import Question
-    from airflow_provider_arm.export.reconcile_period import Period
-    from airflow_provider_arm.export.reconcile_sums import Side
+    from airflow_provider_arm.export.reconcile.compare import Outcome, Terms
+    from airflow_provider_arm.export.reconcile.fields import Question
+    from airflow_provider_arm.export.reconcile.period import Period
+    from airflow_provider_arm.export.reconcile.sums import Side
 
 log = logging.getLogger(__name__)
 
@@ -148,13 +148,13 @@ class LedgerReconcileOperator(BaseOperator):
             message = _message(outcome, result)
             if self.on_difference == SKIP:
                 raise AirflowSkipException(message)
-            from airflow_provider_arm.export.reconcile_errors import ArmLedgerDifferenceError
+            from airflow_provider_arm.export.reconcile.errors import ArmLedgerDifferenceError
 
             raise ArmLedgerDifferenceError(message)
 
     def _compare(self) -> tuple[Outcome, Question]:
-        from airflow_provider_arm.export.reconcile import compare
-        from airflow_provider_arm.export.reconcile_sums import sum_exports
+        from airflow_provider_arm.export.reconcile.compare import compare
+        from airflow_provider_arm.export.reconcile.sums import sum_exports
 
         question, other, terms = self._read()
         left = sum_exports(_manifests(self.export, "export"), question)
@@ -162,9 +162,9 @@ class LedgerReconcileOperator(BaseOperator):
 
     def _read(self) -> tuple[Question, Question, Terms]:
         """Read the arguments, all before the first file."""
-        from airflow_provider_arm.export.reconcile import OPPOSITE, SAME, Terms, read_tolerance
-        from airflow_provider_arm.export.reconcile_fields import Question, currency_code, read_where
-        from airflow_provider_arm.export.reconcile_period import Period
+        from airflow_provider_arm.export.reconcile.compare import OPPOSITE, SAME, Terms, read_tolerance
+        from airflow_provider_arm.export.reconcile.fields import Question, currency_code, read_where
+        from airflow_provider_arm.export.reconcile.period import Period
 
         _one_of("on_difference", self.on_difference, (FAIL, WARN, SKIP))
         _one_of("against_sign", self.against_sign, (SAME, OPPOSITE))
@@ -189,7 +189,7 @@ class LedgerReconcileOperator(BaseOperator):
     def _report(self, outcome: Outcome, question: Question) -> dict[str, Any]:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-        from airflow_provider_arm.export import reconcile_report as report
+        from airflow_provider_arm.export.reconcile import report
         from airflow_provider_arm.files import whole_file
 
         now = datetime.now(tz=UTC)
@@ -225,8 +225,8 @@ def _message(outcome: Outcome, result: Mapping[str, Any]) -> str:
 
 def _other_side(against: Any, question: Question) -> Side:
     """Read the other side, whichever of its forms it has."""
-    from airflow_provider_arm.export.reconcile_figures import read_figure_file, read_figures
-    from airflow_provider_arm.export.reconcile_sums import sum_exports
+    from airflow_provider_arm.export.reconcile.figures import read_figure_file, read_figures
+    from airflow_provider_arm.export.reconcile.sums import sum_exports
 
     if isinstance(against, Mapping) and "manifest_uri" not in against:
         return read_figures(against, question.period)

@@ -17,6 +17,8 @@ MODULES = (
     "airflow_provider_arm.operators.document",
     "airflow_provider_arm.operators.payment",
     "airflow_provider_arm.operators.posting",
+    "airflow_provider_arm.operators.reconcile",
+    "airflow_provider_arm.operators.resolution",
     "airflow_provider_arm.sensors.batch",
     "airflow_provider_arm.triggers.batch",
     "airflow_provider_arm.hooks.arm",

@@ -7,8 +7,6 @@ import hashlib
 import io
 import json
 import shutil
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -24,7 +22,6 @@ from airflow_provider_arm.operators.export import GlItemExportOperator
 from airflow_provider_arm.operators.reconcile import LedgerReconcileOperator
 from airflow_provider_arm.sandbox import ArmSandbox
 from tests.airflow.invoices import invoice
-from tests.airflow.test_import_weight import PROBE
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 LEDGERS = (ArItemExportOperator, GlItemExportOperator)
@@ -270,11 +267,3 @@ def test_a_month_whose_ledgers_agree_is_closed_without_a_word(
         data = (tmp_path / "2025-02" / name).read_bytes()
         assert hashlib.sha256(data).hexdigest() in closed["files"].values()
         assert {row["voucherDate"][:7] for row in csv.DictReader(io.StringIO(data.decode()))} == {"2025-02"}
-
-
-def test_importing_it_loads_nothing_heavy():
-    """As of every operator that a DAG file imports."""
-    command = [sys.executable, "-c", PROBE, "airflow_provider_arm.operators.reconcile"]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    loaded = {name.split(".")[0] for name in json.loads(result.stdout.splitlines()[-1])}
-    assert not loaded & {"requests", "urllib3", "aiohttp", "pydantic", "pyarrow", "msgspec"}

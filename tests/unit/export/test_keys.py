@@ -62,7 +62,7 @@ def test_keys_are_held_in_a_file(monkeypatch):
         for page in range(100):
             assert log.add([f"2218-{page}-{number}" for number in range(1000)])
         assert log.end_query()
-        kept = sum(len(run) for run in log._runs) + len(log._fresh)
+        kept = sum(len(run) for run in log._runs) + log._fresh_count
         assert kept < 1000
         assert log.add(["2218-50-500"])
         assert log.end_query()

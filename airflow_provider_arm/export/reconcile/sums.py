@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.export.facts import EXACT
 from airflow_provider_arm.export.manifest import MANIFEST_SUFFIX
-from airflow_provider_arm.export.reconcile_amount import read_amount
-from airflow_provider_arm.export.reconcile_errors import ArmReconcileError
-from airflow_provider_arm.export.reconcile_fields import Fields, choose_fields, currency_code, plain
-from airflow_provider_arm.export.reconcile_read import check_columns, read_columns
-from airflow_provider_arm.export.reconcile_whole import about_file, check_whole
+from airflow_provider_arm.export.reconcile.amount import read_amount
+from airflow_provider_arm.export.reconcile.errors import ArmReconcileError
+from airflow_provider_arm.export.reconcile.fields import Fields, choose_fields, currency_code, plain
+from airflow_provider_arm.export.reconcile.read import check_columns, read_columns
+from airflow_provider_arm.export.reconcile.whole import about_file, check_whole
 from airflow_provider_arm.export.verify import check_export
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from airflow_provider_arm.export.reconcile_fields import Question
-    from airflow_provider_arm.export.reconcile_read import Columns
+    from airflow_provider_arm.export.reconcile.fields import Question
+    from airflow_provider_arm.export.reconcile.read import Columns
 
 #: Period and currency.
 Key = tuple[str, str]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.export.reconcile_errors import ArmReconcileError
-from airflow_provider_arm.export.reconcile_period import Period
+from airflow_provider_arm.export.reconcile.errors import ArmReconcileError
+from airflow_provider_arm.export.reconcile.period import Period
 from airflow_provider_arm.export.records import AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS, Holds
 
 if TYPE_CHECKING:

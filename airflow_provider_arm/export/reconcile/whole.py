@@ -6,17 +6,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.export.facts import EXACT
-from airflow_provider_arm.export.reconcile_errors import ArmReconcileError
-from airflow_provider_arm.export.reconcile_fields import currency_code
-from airflow_provider_arm.export.reconcile_period import Period
+from airflow_provider_arm.export.reconcile.errors import ArmReconcileError
+from airflow_provider_arm.export.reconcile.fields import currency_code
+from airflow_provider_arm.export.reconcile.period import Period
 from airflow_provider_arm.export.records import AR_ITEMS, GL_ITEMS
 from airflow_provider_arm.export.verify import ArmExportMismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_arm.export.reconcile_fields import Fields, Question
-    from airflow_provider_arm.export.reconcile_sums import Count
+    from airflow_provider_arm.export.reconcile.fields import Fields, Question
+    from airflow_provider_arm.export.reconcile.sums import Count
 
 #: Fields whose values the report may show: each has few, so none of them tells of one person.
 _SHOWN = {"currency", "glAccountNo", *AR_ITEMS.repeating, *GL_ITEMS.repeating}

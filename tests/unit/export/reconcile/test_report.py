@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_arm import __version__
-from airflow_provider_arm.export.reconcile import OPPOSITE, Terms, compare, read_tolerance
-from airflow_provider_arm.export.reconcile_fields import Question, read_where
-from airflow_provider_arm.export.reconcile_period import Period
-from airflow_provider_arm.export.reconcile_report import SUMMARY_LINES, json_report, markdown, summary
-from airflow_provider_arm.export.reconcile_sums import Side, Sum, sum_exports
-from tests.unit.export.ledgers import ar_items, gl_items, write
+from airflow_provider_arm.export.reconcile.compare import OPPOSITE, Terms, compare, read_tolerance
+from airflow_provider_arm.export.reconcile.fields import Question, read_where
+from airflow_provider_arm.export.reconcile.period import Period
+from airflow_provider_arm.export.reconcile.report import SUMMARY_LINES, json_report, markdown, summary
+from airflow_provider_arm.export.reconcile.sums import Side, Sum, sum_exports
+from tests.unit.export.reconcile.ledgers import ar_items, gl_items, write
 
 NOW = dt.datetime(2026, 11, 1, 6, 30, tzinfo=dt.UTC)
 amounts = st.decimals(min_value=-(10**11) + 1, max_value=10**11 - 1, places=4, allow_nan=False)

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.export.reconcile_amount import for_people, read_amount
-from airflow_provider_arm.export.reconcile_figures import LARGEST_FILE, read_figure_file, read_figures
-from airflow_provider_arm.export.reconcile_period import Period
+from airflow_provider_arm.export.reconcile.amount import for_people, read_amount
+from airflow_provider_arm.export.reconcile.figures import LARGEST_FILE, read_figure_file, read_figures
+from airflow_provider_arm.export.reconcile.period import Period
 
 amounts = st.decimals(min_value=-(10**11) + 1, max_value=10**11 - 1, places=4, allow_nan=False)
 figures = st.dictionaries(

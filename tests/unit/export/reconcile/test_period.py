@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.export.reconcile_period import Period
+from airflow_provider_arm.export.reconcile.period import Period
 
 BY_DAY = [Period.MONTH, Period.QUARTER, Period.YEAR]
 

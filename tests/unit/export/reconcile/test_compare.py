@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.export.reconcile import OPPOSITE, Status, Terms, compare, read_tolerance, remarks
-from airflow_provider_arm.export.reconcile_sums import Side, Sum
+from airflow_provider_arm.export.reconcile.compare import OPPOSITE, Status, Terms, compare, read_tolerance, remarks
+from airflow_provider_arm.export.reconcile.sums import Side, Sum
 
 MONTHS = ["2026-08", "2026-09", "2026-10"]
 #: Up to 15 digits and 4 places.

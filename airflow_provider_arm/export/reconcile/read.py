@@ -13,7 +13,7 @@ import msgspec
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.export.compression import need_pyarrow, open_compressed
-from airflow_provider_arm.export.reconcile_errors import ArmReconcileError
+from airflow_provider_arm.export.reconcile.errors import ArmReconcileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,18 +8,18 @@ import msgspec
 
 from airflow_provider_arm import __version__
 from airflow_provider_arm.export.facts import amount_text
-from airflow_provider_arm.export.reconcile import OPPOSITE, Status, remarks
-from airflow_provider_arm.export.reconcile_amount import for_people
-from airflow_provider_arm.export.reconcile_period import NO_PERIOD
+from airflow_provider_arm.export.reconcile.amount import for_people
+from airflow_provider_arm.export.reconcile.compare import OPPOSITE, Status, remarks
+from airflow_provider_arm.export.reconcile.period import NO_PERIOD
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Iterator, Sequence
     from decimal import Decimal
 
-    from airflow_provider_arm.export.reconcile import Line, Outcome
-    from airflow_provider_arm.export.reconcile_fields import Question
-    from airflow_provider_arm.export.reconcile_sums import Side
+    from airflow_provider_arm.export.reconcile.compare import Line, Outcome
+    from airflow_provider_arm.export.reconcile.fields import Question
+    from airflow_provider_arm.export.reconcile.sums import Side
 
 #: Differences that the summary shows; it goes through XCom and into a question. The report has all.
 SUMMARY_LINES = 20

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.export.reconcile_amount import read_amount
-from airflow_provider_arm.export.reconcile_fields import currency_code
-from airflow_provider_arm.export.reconcile_sums import Key, Side, Sum
+from airflow_provider_arm.export.reconcile.amount import read_amount
+from airflow_provider_arm.export.reconcile.fields import currency_code
+from airflow_provider_arm.export.reconcile.sums import Key, Side, Sum
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from airflow_provider_arm.export.reconcile_period import Period
+    from airflow_provider_arm.export.reconcile.period import Period
 
 GIVEN = "figures given"
 #: What a file of figures has in each row, as header of a .csv or keys in a .json.

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.facts import EXACT
-from airflow_provider_arm.export.reconcile_amount import read_amount
-from airflow_provider_arm.export.reconcile_fields import currency_code
-from airflow_provider_arm.export.reconcile_sums import Sum
+from airflow_provider_arm.export.reconcile.amount import read_amount
+from airflow_provider_arm.export.reconcile.fields import currency_code
+from airflow_provider_arm.export.reconcile.sums import Sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from airflow_provider_arm.export.reconcile_sums import Key, Side
+    from airflow_provider_arm.export.reconcile.sums import Key, Side
 
 #: What ``against_sign`` may be: in one ledger a debit is a debit, or the other one shows it with a minus.
 SAME, OPPOSITE = "same", "opposite"

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export import ArmExportMismatchError
-from airflow_provider_arm.export.reconcile_errors import ArmReconcileError
-from airflow_provider_arm.export.reconcile_fields import Question, read_where
-from airflow_provider_arm.export.reconcile_period import Period
-from airflow_provider_arm.export.reconcile_read import BATCH
-from airflow_provider_arm.export.reconcile_sums import sum_exports
+from airflow_provider_arm.export.reconcile.errors import ArmReconcileError
+from airflow_provider_arm.export.reconcile.fields import Question, read_where
+from airflow_provider_arm.export.reconcile.period import Period
+from airflow_provider_arm.export.reconcile.read import BATCH
+from airflow_provider_arm.export.reconcile.sums import sum_exports
 from airflow_provider_arm.export.records import RecordKind
-from tests.unit.export.ledgers import FORMATS, ar_items, gl_items, records, write
+from tests.unit.export.reconcile.ledgers import FORMATS, ar_items, gl_items, records, write
 
 SEVERAL = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -89,7 +89,7 @@ def test_more_records_than_a_batch_are_all_counted(tmp_path, name):
 
 def test_a_file_longer_than_a_batch_is_read_to_its_end(tmp_path, monkeypatch):
     """Whatever the size of a batch."""
-    monkeypatch.setattr("airflow_provider_arm.export.reconcile_read.BATCH", 7)
+    monkeypatch.setattr("airflow_provider_arm.export.reconcile.read.BATCH", 7)
     items = ar_items(*({"currencyAmount": 2**number} for number in range(23)))
     for name in ("a.jsonl", "a.csv", "a.parquet"):
         (found,) = sum_exports([write(tmp_path / name, items)], Question()).sums.values()
