@@ -108,12 +108,13 @@ class ColumnReader:
         found = {}
         for number, name in enumerate(self._cut):
             raws = map(operator.attrgetter(f"f{number}"), records)
-            of_text = self._holds(name) is Holds.OTHER
             try:
-                column = pa.array(list(map(cell if of_text else bytes, raws)), type=pa.string())
+                if self._holds(name) is Holds.OTHER:
+                    found[name] = pa.array(list(map(cell, raws)), type=pa.string())
+                else:
+                    found[name] = _without(_numbers(raws, len(records)), "null")
             except ValueError:
                 raise unusable(self._kind, f"{name} that cannot be read") from None
-            found[name] = column if of_text else _without(column, "null")
         return found
 
     def _read_plain(self, text: bytes) -> dict[str, pa.Array]:
@@ -208,6 +209,17 @@ def _read_json(text: bytes, list_key: str, fields: Sequence[pa.Field]) -> list[p
     )
     columns: list[pa.Array] = table.column(0).chunk(0).flatten().flatten()
     return columns
+
+
+def _numbers(raws: Iterable[msgspec.Raw], rows: int) -> pa.Array:
+    """Make one text of numbers, and let Arrow cut it: no object for each.
+
+    :raises ValueError: one of them is an object or a list, over several lines.
+    """
+    texts = pc.split_pattern(pa.array([b"\n".join(raws)], pa.string()), "\n").values
+    if len(texts) != rows:
+        raise ValueError
+    return texts
 
 
 def _without(column: pa.Array, value: str) -> pa.Array:
