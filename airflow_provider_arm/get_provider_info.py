@@ -24,7 +24,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [{"integration-name": "ARM", "python-modules": OPERATOR_MODULES}],
         "sensors": [{"integration-name": "ARM", "python-modules": ["airflow_provider_arm.sensors.batch"]}],
         "hooks": [{"integration-name": "ARM", "python-modules": ["airflow_provider_arm.hooks.arm"]}],
-        "triggers": [{"integration-name": "ARM", "python-modules": ["airflow_provider_arm.triggers.batch"]}],
+        "triggers": [{"integration-name": "ARM", "python-modules": TRIGGER_MODULES}],
         "extra-links": ["airflow_provider_arm.links.batch.BatchLink"],
         "notifications": ["airflow_provider_arm.notifications.rejects.RejectsNotifier"],
         "connection-types": [
@@ -49,6 +49,11 @@ OPERATOR_MODULES = [
     "airflow_provider_arm.operators.posting",
     "airflow_provider_arm.operators.reconcile",
     "airflow_provider_arm.operators.resolution",
+]
+
+TRIGGER_MODULES = [
+    "airflow_provider_arm.triggers.ar_items",
+    "airflow_provider_arm.triggers.batch",
 ]
 
 FIELD_BEHAVIOUR: dict[str, Any] = {
