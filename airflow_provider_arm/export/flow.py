@@ -6,6 +6,8 @@ Threads only fetch and read; every decision is made by the one caller who takes 
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,12 +27,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Pages that may be fetched, or lie ready, for each thread: one in work and one for the next turn.
+#: Pages that may be asked for, or lie ready, for each that is fetched at a time, at most.
 PAGES_PER_WORKER = 2
+#: Pages that may be read, or lie ready, beside those being fetched: for each reader one in work and one for its turn.
+PAGES_PER_READER = 2
 #: Queries that are begun before their turn: the first page of one costs a round trip, and its pages wait for it.
 QUERIES_AHEAD = 4
+#: Pages that are read at a time where there is one processor: Arrow works outside of the interpreter's lock.
+LEAST_READERS = 2
 
 T = TypeVar("T")
+
+
+def most_readers() -> int:
+    """Say how many pages are read at a time, however many are being fetched: one for each processor.
+
+    More would only take memory, and the interpreter's lock from each other.
+    """
+    return max(LEAST_READERS, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,7 @@ class Flow(Generic[T]):
     """Reads the parts of an export in order. Use it in a ``with`` block: its threads end with it.
 
     :param read: reads one page in the thread that fetched it; raises ``ValueError`` where it cannot.
+    :param workers: pages that are fetched at the same time.
     :param inspect: looks at every page with its part before it counts; raises what is wrong with it.
     :param print_of: gives a page's fingerprint: another one where other records are on it.
     :param look_twice: ask for all pages of a query a second time after its last one, and compare their fingerprints.
@@ -96,8 +111,11 @@ class Flow(Generic[T]):
         self._filters = filters
         self._read = read
         self._line = deque(self._query(part) for part in parts)
-        self._room = PAGES_PER_WORKER * workers
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="arm-export")
+        readers = min(workers, most_readers())
+        self._room = min(workers + PAGES_PER_READER * readers, PAGES_PER_WORKER * workers)
+        # A thread that reads has lent its turn to fetch to another one: no connection waits for a reader.
+        self._to_fetch, self._to_read = threading.Semaphore(workers), threading.Semaphore(readers)
+        self._threads = ThreadPoolExecutor(workers + readers, thread_name_prefix="arm-export")
 
     def __enter__(self) -> Self:
         return self
@@ -183,7 +201,30 @@ class Flow(Generic[T]):
         return waiting < self._room or (query is self._line[0] and not query.asked)
 
     def _ask(self, query: Query[T], due: PageRequest) -> None:
-        query.asked.append(self._threads.submit(self._source.get, due, self._read))
+        query.asked.append(self._threads.submit(self._get, due))
+
+    def _get(self, due: PageRequest) -> ReadPage[T]:
+        """Fetch and read a page. No more than ``workers`` are fetched at a time, those being read not counted."""
+        fetching = True
+
+        def read(answer: Answer) -> ReadPage[T]:
+            nonlocal fetching
+            self._to_fetch.release()
+            fetching = False
+            try:
+                with self._to_read:
+                    return self._read(answer)
+            except BaseException:
+                self._to_fetch.acquire()  # the page may be asked for again
+                fetching = True
+                raise
+
+        self._to_fetch.acquire()
+        try:
+            return self._source.get(due, read)
+        finally:
+            if fetching:
+                self._to_fetch.release()
 
     def _open_ahead(self, query: Query[T]) -> None:
         """Open a query whose first page is there, so that its other pages, or its halves, are asked for.

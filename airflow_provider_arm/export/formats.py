@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
 
 #: Parquet's own compression where the path asks for none: half the size of snappy's for the same time.
 PARQUET_COMPRESSION = "zstd"
-#: Pages that are read at a time where there is one processor: Arrow works outside of the interpreter's lock.
-LEAST_READERS = 2
 
 P = TypeVar("P")
 
@@ -175,17 +171,11 @@ def choose_format(list_: ListShape, shape: Shape, *, every_field: bool = False) 
 
 
 def guarded(format_: Format) -> Callable[[Answer], ReadPage[Piece[Any]]]:
-    """Give the format's ``read``, which asks for a page again only where the page itself is broken.
-
-    As many pages are read at a time as there are processors, however many are being fetched: more would only take
-    memory, and the interpreter's lock from each other.
-    """
-    turns = threading.Semaphore(max(LEAST_READERS, os.cpu_count() or 1))
+    """Give the format's ``read``, which asks for a page again only where the page itself is broken."""
 
     def read(answer: Answer) -> ReadPage[Piece[Any]]:
         try:
-            with turns:
-                return format_.read(answer)
+            return format_.read(answer)
         except RecursionError:
             msg = "JSON that is nested too deeply"
             raise UnusableAnswerError(msg, again=False) from None

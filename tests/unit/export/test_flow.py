@@ -30,9 +30,11 @@ class Server:
         self.lock = threading.Lock()
         #: Called with query and page before the answer.
         self.before: Any = lambda query, page: None
+        #: Called with query and page where the answer is read.
+        self.reading: Any = lambda query, page: None
         self.source = PageSource(free_operation("GET", "/x", None), BASE, 3, DEFAULT_ASSUMPTIONS, self.call)
 
-    def call(self, due: Any, _read: Any) -> ReadPage[list[str]]:
+    def call(self, due: Any, read: Any) -> ReadPage[list[str]]:
         """Answer."""
         with self.lock:
             query, page = self._find(due)
@@ -44,6 +46,7 @@ class Server:
         finally:
             with self.lock:
                 self.in_work -= 1
+        read((query, page))
         rows = self.queries[query]
         shown = rows[(page - 1) * 3 : page * 3] if len(rows) < self.cap else []
         last = page * 3 >= len(rows)
@@ -69,7 +72,16 @@ class Server:
 
     def flow(self, *parts: Part, workers: int = 4, inspect: Any = lambda part, page: None, **more: Any) -> Flow[Any]:
         """Make a flow."""
-        return Flow(self.source, {}, parts, lambda _: None, inspect, print_of=hash_of, workers=workers, **more)
+        return Flow(
+            self.source,
+            {},
+            parts,
+            lambda place: self.reading(*place),
+            inspect,
+            print_of=hash_of,
+            workers=workers,
+            **more,
+        )
 
 
 def hash_of(days: list[str]) -> int:
@@ -103,6 +115,48 @@ def test_pages_are_fetched_at_the_same_time():
     together = threading.Barrier(4, timeout=30)
     server.before = lambda _, page: together.wait() if 2 <= page <= 5 else None
     assert take(server.flow(Part(MONTH))) == EVERY_DAY
+
+
+def test_a_page_that_is_being_read_keeps_no_connection():
+    """With one worker the next page is asked for, and no third one, while one is being read."""
+    server, both = Server(), threading.Barrier(2, timeout=30)
+
+    def meet(query: int, page: int) -> None:
+        if page == 2:
+            both.wait()
+            assert server.in_work <= 1
+
+    server.reading = meet
+    server.before = lambda _, page: both.wait() if page == 3 else None
+    assert take(server.flow(Part(MONTH), workers=1)) == EVERY_DAY
+    assert server.most_in_work == 1
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_page_that_could_not_be_read_is_fetched_in_its_own_turn(workers):
+    """A client that asks again after a failed reading has its connection back."""
+    server, failed = Server(), set()
+    once = server.call
+
+    def twice(due: Any, read: Any) -> ReadPage[list[str]]:
+        try:
+            return once(due, read)
+        except ValueError:
+            return once(due, read)
+
+    def fail_at_first(_: int, page: int) -> None:
+        if page % 2 and page not in failed:
+            failed.add(page)
+            raise ValueError
+
+    server.reading = fail_at_first
+    server.source = PageSource(free_operation("GET", "/x", None), BASE, 3, DEFAULT_ASSUMPTIONS, twice)
+    with server.flow(Part(MONTH), workers=workers) as flow:
+        days = [day for query in flow.queries() for page in flow.pages(query) for day in page.content]
+        assert days == EVERY_DAY
+        # Every turn was given back, and none twice.
+        assert [flow._to_fetch.acquire(blocking=False) for _ in range(workers + 1)] == [True] * workers + [False]
+    assert server.most_in_work <= workers
 
 
 def test_the_next_query_is_begun_before_its_turn():
