@@ -54,6 +54,7 @@ OPERATOR_MODULES = [
 TRIGGER_MODULES = [
     "airflow_provider_arm.triggers.ar_items",
     "airflow_provider_arm.triggers.batch",
+    "airflow_provider_arm.triggers.batch_finished",
 ]
 
 FIELD_BEHAVIOUR: dict[str, Any] = {
