@@ -1,6 +1,6 @@
 """What is read of a page's records on their way into a file: keys, exact totals, first and last dates.
 
-It is read in the thread that fetched the page, for a whole page at a time.
+It is read by a thread beside those that fetch, for a whole page at a time.
 """
 
 from __future__ import annotations

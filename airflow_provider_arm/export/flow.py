@@ -1,6 +1,6 @@
 """Pages fetched at the same time and given in order, from a line of queries of which the next is begun ahead.
 
-Threads only fetch and read; every decision is made by the one caller who takes the pages.
+Threads only fetch, or only read; every decision is made by the one caller who takes the pages.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Query(Generic[T]):
 class Flow(Generic[T]):
     """Reads the parts of an export in order. Use it in a ``with`` block: its threads end with it.
 
-    :param read: reads one page in the thread that fetched it; raises ``ValueError`` where it cannot.
+    :param read: reads one page, in a thread that does nothing else; raises ``ValueError`` where it cannot.
     :param workers: pages that are fetched at the same time.
     :param inspect: looks at every page with its part before it counts; raises what is wrong with it.
     :param print_of: gives a page's fingerprint: another one where other records are on it.
@@ -113,9 +113,11 @@ class Flow(Generic[T]):
         self._line = deque(self._query(part) for part in parts)
         readers = min(workers, most_readers())
         self._room = min(workers + PAGES_PER_READER * readers, PAGES_PER_WORKER * workers)
-        # A thread that reads has lent its turn to fetch to another one: no connection waits for a reader.
-        self._to_fetch, self._to_read = threading.Semaphore(workers), threading.Semaphore(readers)
+        # A thread whose page is being read has lent its turn to fetch to another one: no connection waits for a reader.
+        self._to_fetch = threading.Semaphore(workers)
         self._threads = ThreadPoolExecutor(workers + readers, thread_name_prefix="arm-export")
+        # Every thread that ever read keeps memory for it, Arrow's above all: few threads read for all that fetch.
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="arm-read")
 
     def __enter__(self) -> Self:
         return self
@@ -126,6 +128,7 @@ class Flow(Generic[T]):
         # Whoever kills the task does not wait for a page that hangs.
         killed = kind is not None and not issubclass(kind, Exception)
         self._threads.shutdown(wait=not killed, cancel_futures=True)
+        self._readers.shutdown(wait=not killed, cancel_futures=True)
 
     def queries(self) -> Iterator[Query[T]]:
         """Give the queries in order, each when it is known that ARM gives all of it. Take all its pages first.
@@ -212,8 +215,7 @@ class Flow(Generic[T]):
             self._to_fetch.release()
             fetching = False
             try:
-                with self._to_read:
-                    return self._read(answer)
+                return self._readers.submit(self._read, answer).result()
             except BaseException:
                 self._to_fetch.acquire()  # the page may be asked for again
                 fetching = True

@@ -1,4 +1,4 @@
-"""From a page's answer to what goes into the file, in the thread that fetched it; and the sink that takes it."""
+"""From a page's answer to what goes into the file, in a thread that only reads; and the sink that takes it."""
 
 from __future__ import annotations
 
