@@ -18,6 +18,7 @@ from airflow_provider_arm.client.models import (
     Customer,
     CustomerWrite,
     Document,
+    GlItem,
     PaymentReservation,
     WriteAnswer,
 )
@@ -171,8 +172,10 @@ _TABLE = (
         key="paymentReservation",
     ),
     Operation("upload_files", "POST", f"{_CLIENT}/files", _NEVER, key="files"),
-    Operation("list_gl_items", "GET", f"{_CLIENT}/glitems", _SAFE, key="glItems"),  # key assumed (Q8)
-    Operation("get_gl_item", "GET", f"{_CLIENT}/glitems/{{glitemid}}", _SAFE),
+    Operation(
+        "list_gl_items", "GET", f"{_CLIENT}/glitems", _SAFE, answer=GlItem, key="glItems", item_key="glItemId"
+    ),  # keys and fields assumed (Q8)
+    Operation("get_gl_item", "GET", f"{_CLIENT}/glitems/{{glitemid}}", _SAFE, answer=GlItem),
 )
 
 #: Every operation by name.
