@@ -44,7 +44,8 @@ with DAG(
     @task
     def window(triggering_asset_events: Any = None, params: Any = None) -> dict[str, str]:
         """Give the days from the first to the last created time that the events name."""
-        told = [event.extra.get("payload") for event in (triggering_asset_events or {}).get(new_items, [])]
+        events = [event for of_asset in (triggering_asset_events or {}).values() for event in of_asset]
+        told = [event.extra.get("payload") for event in events]
         spans = [(payload["from"], payload["to"]) for payload in told if payload]
         if not spans:
             return {"start": params["start"], "end": params["end"]}

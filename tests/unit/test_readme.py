@@ -46,11 +46,11 @@ def test_the_client_snippet_lists_items_of_the_sandbox(arm_sandbox, capsys):
 
 
 def test_every_class_of_the_table_exists():
-    """Each operator, sensor and hook that the README names can be imported from where it says."""
+    """Each operator, sensor, hook and trigger that the README names can be imported from where it says."""
     import importlib
 
-    rows = re.findall(r"^\| `((?:operators|sensors|hooks)\.[\w.]+)`", README, flags=re.MULTILINE)
-    assert len(rows) == 16
+    rows = re.findall(r"^\| `((?:operators|sensors|hooks|triggers)\.[\w.]+)`", README, flags=re.MULTILINE)
+    assert len(rows) == 18
     for row in rows:
         module, name = row.rsplit(".", 1)
         assert hasattr(importlib.import_module(f"airflow_provider_arm.{module}"), name)
