@@ -41,6 +41,7 @@ def test_a_month_closes_where_ledgers_agree_or_a_person_says_so(tmp_path, monkey
             waits = ("awaiting_input", "deferred")
             airflow.until(lambda: state(run_id, "approve") in (*waits, *ENDED), END_SECONDS, "nobody is asked")
             assert state(run_id, "approve") in waits
+            airflow.until(lambda: airflow.let_go(DAG_ID, run_id, "approve"), END_SECONDS, "approve keeps its process")
             return run_id
 
         def answer(run_id, word):

@@ -46,6 +46,7 @@ def test_a_person_answers_and_the_run_goes_on(box, tmp_path, monkeypatch):
         ended = ("awaiting_input", "deferred", "failed", "upstream_failed")
         airflow.until(lambda: state("ask") in ended, END_SECONDS, "nobody is asked")
         assert (state("submit"), state("ask") in ended[:2]) == ("failed", True)
+        airflow.until(lambda: airflow.let_go(DAG_ID, run_id, "ask"), END_SECONDS, "ask keeps its process")
         detail = f"/api/v2/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/ask/-1/hitlDetails"
         asked = airflow.call("GET", detail)
         assert "chunk 2 (rows 11 to 20)" in asked["body"]
