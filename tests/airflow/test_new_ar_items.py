@@ -480,3 +480,28 @@ def test_a_dag_file_with_a_watcher_loads_nothing_heavy():
     assert not [
         name for name in loaded if name.startswith("airflow_provider_arm") and ("models" in name or "_client" in name)
     ]
+
+
+@only_shared
+def test_only_what_every_watcher_has_got_through_is_noted():
+    """One watcher's event that Airflow did not store keeps all of that look unnoted; the next look notes more."""
+    from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
+
+    from airflow_provider_arm.triggers.new_items import Look
+    from airflow_provider_arm.triggers.producer import Producer
+    from airflow_provider_arm.triggers.watermark import Span
+
+    noted = []
+
+    def look(number):
+        async def note():
+            noted.append(number)
+
+        made = Look(Span(number, 0, 0), [])
+        made.when_stored(note)
+        return made
+
+    outcomes = [AdvanceOutcome(2, 0), AdvanceOutcome(1, 1), AdvanceOutcome(0, 2), AdvanceOutcome(2, 0)]
+    batch = [AdvanceItem(look(number), outcome) for number, outcome in enumerate(outcomes)]
+    run(Producer(NewArItemsEventTrigger()).advance(batch))
+    assert noted == [0, 3]
