@@ -3,6 +3,7 @@
 - ``arm.request``: counter of attempts at calls of ARM and of the token service, by ``operation`` and ``status``
   (``lost`` where no answer came).
 - ``arm.batch.wait``: timer of deferred waits from the submission to their end, by ``outcome``.
+- ``arm.export.rows``: counter of the rows of whole exports, by ``operation`` (the list that was read).
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ if TYPE_CHECKING:
 
 REQUEST = "arm.request"
 BATCH_WAIT = "arm.batch.wait"
+EXPORT_ROWS = "arm.export.rows"
 
 
 def count_request(request: Request, outcome: Answer | Lost) -> None:
     """Count one attempt at a call: by its status, or as lost."""
     status = getattr(outcome, "status", None)
     Stats.incr(REQUEST, tags={"operation": request.operation.name, "status": "lost" if status is None else str(status)})
+
+
+def count_rows(rows: int, operation: str) -> None:
+    """Count what an export has written, once it is whole."""
+    Stats.incr(EXPORT_ROWS, rows, tags={"operation": operation})
 
 
 def time_wait(seconds: float, outcome: str) -> None:

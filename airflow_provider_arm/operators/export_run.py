@@ -106,6 +106,7 @@ class ArmExportOperator(ArmBaseOperator):
         """Export."""
         from airflow_provider_arm.export.manifest import manifest_path
         from airflow_provider_arm.export.run import run_export
+        from airflow_provider_arm.hooks.metrics import count_rows
 
         with airflow_errors():
             self._check()
@@ -113,6 +114,8 @@ class ArmExportOperator(ArmBaseOperator):
             with self.hook.client as client:
                 source = client.page_source(self._list(), page_size=self.page_size)
                 manifest = run_export(plan, source, lambda: datetime.now(tz=UTC))
+            listed = self._list()
+            count_rows(manifest["rows"], listed if isinstance(listed, str) else listed.name)
         essence = {key: manifest[key] for key in ("rows", "pages", "totals", "dates", "sha256", "bytes")}
         return {"uri": str(plan.path), "manifest_uri": str(manifest_path(plan.path)), **essence}
 

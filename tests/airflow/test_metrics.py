@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from airflow_provider_arm.client.retry import SystemClock
+from airflow_provider_arm.exceptions import ArmFailException
 from airflow_provider_arm.hooks import metrics
 from airflow_provider_arm.hooks.arm import ArmHook
+from airflow_provider_arm.operators.ar_item import ArItemExportOperator
 from airflow_provider_arm.triggers.batch import BatchTrigger
 
 
@@ -17,8 +21,8 @@ class Told:
     def __init__(self):
         self.counted, self.timed = [], []
 
-    def incr(self, name, *, tags):
-        self.counted.append((name, tags["operation"], tags["status"]))
+    def incr(self, name, count=1, *, tags):
+        self.counted.append((name, tags["operation"], tags.get("status", count)))
 
     def timing(self, name, milliseconds, *, tags):
         self.timed.append((name, milliseconds, tags["outcome"]))
@@ -61,3 +65,19 @@ def test_a_deferred_wait_is_timed_from_its_submission(arm_sandbox, arm_connectio
         ("arm.batch.wait", "failed"),
     ]
     assert all(milliseconds >= 3_600_000 for _, milliseconds, _ in told.timed)
+
+
+def test_the_rows_of_an_export_are_counted_once_it_is_whole(
+    arm_sandbox, arm_connection, first_try, monkeypatch, tmp_path
+):
+    """As many as the file has, by the list that was read; a failed export counts none."""
+    told = Told()
+    monkeypatch.setattr(metrics, "Stats", told)
+    export = ArItemExportOperator(task_id="export", path=str(tmp_path / "items.jsonl"))
+    rows = export.execute(first_try)["rows"]
+    arm_sandbox.fault({"match": {"path": "*/aritems"}, "do": "status", "status": 403})
+    with pytest.raises(ArmFailException):
+        ArItemExportOperator(task_id="export", path=str(tmp_path / "none.jsonl")).execute(first_try)
+    counted = [each for each in told.counted if each[0] == "arm.export.rows"]
+    assert counted == [("arm.export.rows", "list_ar_items", rows)]
+    assert rows > 0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import subprocess
-import sys
 
 import pytest
 from airflow.triggers.base import BaseEventTrigger
@@ -460,26 +458,6 @@ def test_arguments_that_cannot_be_are_refused_in_the_dag_file(arguments, what):
     """What cannot work is said when the DAG file is read, and not in a triggerer's log."""
     with pytest.raises(ValueError, match=what):
         NewArItemsEventTrigger(**arguments)
-
-
-PROBE = """
-import sys
-import airflow.sdk, airflow.triggers.base
-before = set(sys.modules)
-import airflow_provider_arm.triggers.ar_items
-print("\\n" + " ".join(sorted(set(sys.modules) - before)))
-"""
-
-
-def test_a_dag_file_with_a_watcher_loads_nothing_heavy():
-    """Importing the trigger, which every parse of a DAG file does, pulls in no HTTP library, model or client."""
-    result = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
-    loaded = set(result.stdout.splitlines()[-1].split())
-    assert "airflow_provider_arm.triggers.ar_items" in loaded
-    assert not {"requests", "aiohttp", "msgspec", "pyarrow"} & {name.split(".")[0] for name in loaded}
-    assert not [
-        name for name in loaded if name.startswith("airflow_provider_arm") and ("models" in name or "_client" in name)
-    ]
 
 
 @only_shared
