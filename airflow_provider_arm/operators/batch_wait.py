@@ -54,7 +54,7 @@ def wait_for_batches(
     """
     wait = times.wait(client, batch_uuids)
     while True:
-        _look(client, wait, now)
+        look_at_pending(client, wait, now)
         if not wait.pending:
             return [wait.finished[batch_uuid] for batch_uuid in batch_uuids]
         sleep(wait.pause(now()))
@@ -68,11 +68,15 @@ def look_at_batches(
     :raises ArmError: an error that will not pass.
     """
     wait = times.wait(client, batch_uuids)
-    _look(client, wait, now)
+    look_at_pending(client, wait, now)
     return None if wait.pending else [wait.finished[batch_uuid] for batch_uuid in batch_uuids]
 
 
-def _look(client: ArmClient, wait: BatchWait, now: Callable[[], float]) -> None:
+def look_at_pending(client: ArmClient, wait: BatchWait, now: Callable[[], float] = time.time) -> None:
+    """Look once at each batch that is not finished, and tell the wait what that brought.
+
+    :raises ArmError: an error that will not pass.
+    """
     for batch_uuid in list(wait.pending):
         seen: BatchStatus | ArmError
         try:

@@ -111,7 +111,6 @@ class Judgement:
     failed: bool
     level: int
     message: str
-    submitted: int | None
     accepted: int | None
     rejected: int | None
     rejects_uri: str | None
@@ -301,7 +300,6 @@ class SubmissionRun:
             failed=colour is Colour.RED,
             level=logging.INFO if colour is Colour.GREEN else logging.WARNING,
             message=message,
-            submitted=totals.submitted,
             accepted=totals.accepted,
             rejected=totals.rejected,
             rejects_uri=uri,

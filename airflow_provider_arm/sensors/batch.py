@@ -17,7 +17,6 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.exceptions import ArmBatchFailedException, airflow_errors
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.links.batch import BatchLink
@@ -132,6 +131,7 @@ class BatchSensor(BaseSensorOperator):
     def _poke(self) -> dict[str, Any] | None:
         """Give the result, or ``None`` while a batch is pending."""
         uuids = as_batch_uuids(self.batch_uuid)
+        from airflow_provider_arm.operators.batch_wait import look_at_pending
         from airflow_provider_arm.operators.rejects import check_rejects_path
 
         check_rejects_path(self.rejects_path)  # a wrong argument is told now, not in an hour
@@ -143,19 +143,11 @@ class BatchSensor(BaseSensorOperator):
             grace = self.hook.client.assumptions.batch_unknown_grace
             self._wait = BatchWait(uuids, now, now + self.timeout, self.poke_interval, grace)
         wait = self._wait
-        for uuid in list(wait.pending):
-            wait.saw(uuid, self._look(uuid), time.time())
+        look_at_pending(self.hook.client, wait)
         if wait.pending:
             self.log.info("%d of %d batches are not finished", len(wait.pending), len(uuids))
             return None
         return self._judge(uuids, [wait.finished[uuid] for uuid in uuids])
-
-    def _look(self, batch_uuid: str) -> BatchStatus | ArmError:
-        try:
-            return self.hook.client.get_batch(batch_uuid)
-        except ArmError as error:
-            self.log.warning("Batch %s: %s", batch_uuid, error)
-            return error
 
     def _policy(self) -> Any:
         from airflow_provider_arm.submission.policy import RejectPolicy
