@@ -1,42 +1,58 @@
-"""Columns straight from a page's text, by Arrow: no Python object per record, and most of it outside Python's lock.
+"""From a page's columns to what is known of it and to what goes into the file, by Arrow.
 
-Arrow reads text, whole numbers and flags from the JSON itself. Amounts, objects and lists are cut out of it as they
-stand, because Arrow would read an amount from text, too, and has no lossless reading of a shape that nobody publishes.
 A value that does not fit its column raises; none is rounded.
 """
 
 from __future__ import annotations
 
-import operator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json
 
-from airflow_provider_arm.export.facts import Facts, unusable
+from airflow_provider_arm.export.cells import (
+    ANYTHING,
+    TEXT,
+    WRITTEN_NUMBER,
+    CellReader,
+    Column,
+    MisfitError,
+    decimals,
+    together,
+)
+from airflow_provider_arm.export.facts import FactReader, Facts, unusable
 from airflow_provider_arm.export.ranges import moment_text
 from airflow_provider_arm.export.records import Holds
-from airflow_provider_arm.export.texts import cell, csv_text
+from airflow_provider_arm.export.texts import csv_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_provider_arm.export.records import RecordKind
 
 #: Money: 15 digits before the point and 4 after it.
 MONEY = pa.decimal128(19, 4)
-#: Rates, limits and quantities, and any amount of which only the sum is wanted.
+#: Rates, limits and quantities.
 NUMBER = pa.decimal128(38, 9)
+#: What is added up of amounts that a file has as text: ten digits are left for the sum, which Arrow does not watch. An
+#: amount beyond it is added up by Python.
+SUMMED = pa.decimal128(28, 9)
 DAY = pa.date32()
 MOMENT = pa.timestamp("us", tz="UTC")
 
-_PLAIN = {Holds.WHOLE: pa.int64(), Holds.FLAG: pa.bool_()}
-_NULL = msgspec.Raw(b"null")
+_PLAIN: dict[Holds, Column] = {Holds.WHOLE: pa.int64(), Holds.FLAG: pa.bool_(), Holds.OTHER: ANYTHING}
 #: What makes a cell of a CSV need quotes.
 _SPECIAL = '[",\r\n]'
+
+
+def _holds(kind: RecordKind, name: str) -> Holds:
+    return Holds.AMOUNT if name in kind.all_amounts else kind.fields.get(name, Holds.OTHER)
+
+
+def _fact_names(kind: RecordKind) -> list[str]:
+    return [name for name in (kind.key, kind.currency, *kind.all_amounts, *kind.days, *kind.moments) if name]
 
 
 class ColumnReader:
@@ -54,177 +70,189 @@ class ColumnReader:
         self._columns = columns
         self._masked = masked
         self._typed = typed
-        facts = (kind.key, kind.currency, *kind.all_amounts, *kind.days, *kind.moments)
-        wanted = dict.fromkeys([*(name for name in facts if name), *(name for name in columns if name not in masked)])
-        self._cut = [name for name in wanted if self._holds(name) in {Holds.AMOUNT, Holds.OTHER}]
-        self._read = [name for name in wanted if name not in self._cut]
-        self._list_key = list_key
-        self._fields = [pa.field(name, _PLAIN.get(self._holds(name), pa.string())) for name in self._read]
-        fields = [(f"f{n}", msgspec.Raw, msgspec.field(name=name, default=_NULL)) for n, name in enumerate(self._cut)]
-        #: The type to which the page is split: the fields that are cut out.
-        self.record = msgspec.defstruct("Cut", fields, gc=False)
+        wanted = dict.fromkeys([*_fact_names(kind), *(name for name in columns if name not in masked)])
+        self._cells = CellReader({name: self._cell(name) for name in wanted})
+        self._dates = {to: [name for name in wanted if self._type(name) == to] for to in (DAY, MOMENT)}
+        self._exact = FactReader(kind, list_key)
 
     @property
     def schema(self) -> pa.Schema:
         """The schema of a typed file."""
         return pa.schema([pa.field(name, self._type(name)) for name in self._columns])
 
-    def read(self, records: Sequence[Any], text: bytes) -> tuple[pa.RecordBatch, Facts]:
+    def read(self, records: Sequence[msgspec.Raw], text: bytes) -> tuple[pa.RecordBatch, Facts]:
         """Read the columns and the facts.
 
-        :param records: the page, split to :attr:`record`.
+        :param records: each record's own text.
         :param text: the page's text, an object that holds the list of records.
         :raises UnusableAnswerError: a record has no key, or a value does not fit its column; the column is named.
         """
         rows = len(records)
         if not rows:
             return pa.RecordBatch.from_pylist([], schema=self.schema), Facts()
-        found = {**self._cut_out(records), **self._read_plain(text)}
-        facts, sums = Facts(rows), self._cast(found, self._kind.all_amounts, MONEY if self._typed else NUMBER)
-        self._take_facts(facts, found, sums)
-        arrays = [self._file_column(name, rows, found, sums) for name in self._columns]
-        batch = pa.RecordBatch.from_arrays(arrays, names=list(self._columns))
         try:
-            batch.validate(full=True)
-        except pa.ArrowInvalid:
-            raise unusable(self._kind, "text that is not UTF-8, or a number that its column does not hold") from None
-        return batch, facts
+            found = self._cells.read(records)
+        except MisfitError as error:
+            raise unusable(self._kind, self._misfit(error.name)) from None
+        except msgspec.DecodeError:
+            raise unusable(self._kind, "no fields at all") from None
+        if self._typed:
+            for to, names in self._dates.items():
+                found |= _dates_of(self._kind, {name: found[name] for name in names}, to)
+        facts = self._facts(rows, found, text)
+        arrays = [self._file_column(name, rows, found) for name in self._columns]
+        return pa.RecordBatch.from_arrays(arrays, names=list(self._columns)), facts
 
-    def _holds(self, name: str) -> Holds:
-        if name in self._kind.all_amounts:
-            return Holds.AMOUNT
-        return self._kind.fields.get(name, Holds.OTHER)
+    def _cell(self, name: str) -> Column:
+        holds = _holds(self._kind, name)
+        if holds is Holds.AMOUNT and not self._typed:
+            return WRITTEN_NUMBER if name in self._kind.all_amounts else ANYTHING
+        if holds is Holds.AMOUNT:
+            return self._type(name)
+        return _PLAIN.get(holds, TEXT)
 
     def _type(self, name: str) -> pa.DataType:
-        holds = self._holds(name)
+        holds = _holds(self._kind, name)
         if holds is Holds.AMOUNT:
             return MONEY if name in self._kind.all_amounts else NUMBER
-        return {**_PLAIN, Holds.DAY: DAY, Holds.MOMENT: MOMENT}.get(holds, pa.string())
+        return {Holds.WHOLE: pa.int64(), Holds.FLAG: pa.bool_(), Holds.DAY: DAY, Holds.MOMENT: MOMENT}.get(
+            holds, pa.string()
+        )
 
-    # ---- from JSON to columns
+    def _misfit(self, name: str) -> str:
+        fits_not = f"does not fit {self._type(name)}" if self._typed else "is no number"
+        if _holds(self._kind, name) is Holds.AMOUNT:
+            return f"{name} that {fits_not}"
+        return f"{name} of another type than it should have"
 
-    def _cut_out(self, records: Sequence[Any]) -> dict[str, pa.Array]:
-        """Make columns of amounts, objects and lists, as they stand in the text."""
-        found = {}
-        for number, name in enumerate(self._cut):
-            raws = map(operator.attrgetter(f"f{number}"), records)
-            try:
-                if self._holds(name) is Holds.OTHER:
-                    found[name] = pa.array(list(map(cell, raws)), type=pa.string())
-                else:
-                    found[name] = _without(_numbers(raws, len(records)), "null")
-            except ValueError:
-                raise unusable(self._kind, f"{name} that cannot be read") from None
-        return found
-
-    def _read_plain(self, text: bytes) -> dict[str, pa.Array]:
-        if not self._read:
-            return {}
+    def _facts(self, rows: int, found: Mapping[str, pa.Array], text: bytes) -> Facts:
+        if self._typed:
+            return facts_of(self._kind, rows, found)
         try:
-            columns = _read_json(text, self._list_key, self._fields)
-        except pa.ArrowException:
-            # Arrow's own words quote values.
-            raise unusable(self._kind, self._misfit(text)) from None
-        return dict(zip(self._read, columns, strict=True))
+            sums = {name: decimals(found[name], SUMMED) for name in self._kind.all_amounts}
+        except pa.ArrowInvalid:
+            return self._exact.read(text)
+        return facts_of(self._kind, rows, {**found, **sums})
 
-    def _misfit(self, text: bytes) -> str:
-        """Find out which column does not fit."""
-        for field in (pa.field("", pa.string()), *self._fields):
-            try:
-                _read_json(text, self._list_key, [field])
-            except pa.ArrowException:
-                return (
-                    f"{field.name} of another type than it should have" if field.name else "a number beyond all sense"
-                )
-        return "fields of other types than they should have"  # pragma: no cover - one of them it must be
-
-    def _cast(self, found: dict[str, pa.Array], names: Iterable[str], to: pa.DataType) -> dict[str, pa.Array]:
-        """Cast columns, or say which does not fit."""
-        made = {}
-        for name in names:
-            try:
-                made[name] = found[name].cast(to)
-            except pa.ArrowInvalid:
-                raise unusable(self._kind, f"{name} that does not fit {to}") from None
-        return made
-
-    def _file_column(self, name: str, rows: int, found: dict[str, pa.Array], sums: dict[str, pa.Array]) -> pa.Array:
+    def _file_column(self, name: str, rows: int, found: Mapping[str, pa.Array]) -> pa.Array:
         if name in self._masked:
             return pa.nulls(rows, self._type(name) if self._typed else pa.string())
-        if not self._typed:
-            return found[name]
-        if name in sums:
-            return sums[name]
-        to = self._type(name)
-        column = found[name]
-        if column.type == to:
-            return column
-        return self._cast({name: _without(column, "")}, [name], to)[name]
-
-    # ---- from columns to facts
-
-    def _take_facts(self, facts: Facts, found: dict[str, pa.Array], sums: dict[str, pa.Array]) -> None:
-        kind = self._kind
-        if kind.key is not None:
-            if found[kind.key].null_count:
-                raise unusable(kind, f"no {kind.key}")
-            facts.keys = found[kind.key].to_pylist()
-        facts.own_totals = {name: pc.sum(sums[name]).as_py() or Decimal(0) for name in kind.own_amounts}
-        if kind.currency is not None and kind.amounts and facts.rows:
-            facts.totals = self._totals(found[kind.currency], sums)
-        for names, to, write in ((kind.days, DAY, str), (kind.moments, MOMENT, moment_text)):
-            self._take_ranges(facts, {name: _without(found[name], "") for name in names}, to, write)
-
-    def _totals(self, currency: pa.Array, sums: dict[str, pa.Array]) -> dict[str, dict[str, Decimal]]:
-        table = pa.table({"": currency, **{name: sums[name] for name in self._kind.amounts}})
-        grouped = table.group_by("", use_threads=False).aggregate([(name, "sum") for name in self._kind.amounts])
-        return {
-            row[""] or "": {name: row[f"{name}_sum"] or Decimal(0) for name in self._kind.amounts}
-            for row in grouped.to_pylist()
-        }
-
-    def _take_ranges(
-        self, facts: Facts, columns: dict[str, pa.Array], to: pa.DataType, write: Callable[[Any], str]
-    ) -> None:
-        for name, column in self._cast(columns, columns, to).items():
-            ends = pc.min_max(column)
-            if not ends["min"].is_valid:
-                continue
-            try:
-                facts.ranges[name] = write(ends["min"].as_py()), write(ends["max"].as_py())
-            except (ValueError, OverflowError):  # a year that Python does not know
-                raise unusable(self._kind, f"{name} that is no date") from None
+        return found[name]
 
 
-def _read_json(text: bytes, list_key: str, fields: Sequence[pa.Field]) -> list[pa.Array]:
-    """Read columns of the records under *list_key*: for Arrow the whole page is one row, and so one block."""
-    table = pyarrow.json.read_json(
-        pa.BufferReader(text),
-        read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(text) + 1),
-        parse_options=pyarrow.json.ParseOptions(
-            explicit_schema=pa.schema([(list_key, pa.list_(pa.struct(fields)))]),
-            unexpected_field_behavior="ignore",
-            newlines_in_values=b"\n" in text or b"\r" in text,
-        ),
-    )
-    columns: list[pa.Array] = table.column(0).chunk(0).flatten().flatten()
-    return columns
+class ArrowFactReader:
+    """Reads the facts of a page from its text, as :class:`~airflow_provider_arm.export.facts.FactReader` does.
 
+    What does not fit Arrow's columns is left to that one: an amount of more digits, a key that is no text, an error.
 
-def _numbers(raws: Iterable[msgspec.Raw], rows: int) -> pa.Array:
-    """Make one text of numbers, and let Arrow cut it: no object for each.
-
-    :raises ValueError: one of them is an object or a list, over several lines.
+    :param every_field: check the type of every field that the model knows, too.
     """
-    texts = pc.split_pattern(pa.array([b"\n".join(raws)], pa.string()), "\n").values
-    if len(texts) != rows:
-        raise ValueError
-    return texts
+
+    def __init__(self, kind: RecordKind, list_key: str, *, every_field: bool = False) -> None:
+        self._kind = kind
+        self._exact = FactReader(kind, list_key, every_field=every_field)
+        names = dict.fromkeys([*_fact_names(kind), *(kind.fields if every_field else ())])
+        self._cells = CellReader({name: self._cell(name) for name in names})
+        of_facts = {*kind.days, *kind.moments}
+        self._more = {
+            to: [name for name in names if name not in of_facts and _holds(kind, name) is holds]
+            for holds, to in ((Holds.DAY, DAY), (Holds.MOMENT, MOMENT))
+        }
+        self._whole = every_field
+
+    def _cell(self, name: str) -> Column:
+        if name == self._kind.key:
+            return TEXT
+        return SUMMED if (holds := _holds(self._kind, name)) is Holds.AMOUNT else _PLAIN.get(holds, TEXT)
+
+    def read(self, records: Sequence[msgspec.Raw], text: bytes) -> Facts:
+        """Read the facts. Raises as :meth:`~airflow_provider_arm.export.facts.FactReader.read`.
+
+        :param records: each record's own text.
+        :param text: the page's text, an object that holds the list of records.
+        """
+        if not records:
+            return Facts()
+        try:
+            found = self._cells.read(records)
+            for to, names in self._more.items():
+                for name in names:
+                    found[name].cast(to)
+            return facts_of(self._kind, len(records), found, empty_days=not self._whole)
+        except (ValueError, pa.ArrowException):
+            return self._exact.read(text)
 
 
-def _without(column: pa.Array, value: str) -> pa.Array:
-    """Put null where *value* stands."""
-    alike = pc.equal(column, value)
+def facts_of(kind: RecordKind, rows: int, found: Mapping[str, pa.Array], *, empty_days: bool = True) -> Facts:
+    """Find the facts of columns: amounts are decimals, days and moments text.
+
+    :param empty_days: take "" for no day and no moment.
+    :raises UnusableAnswerError: a record has no key, or a date is none.
+    """
+    facts = Facts(rows)
+    if kind.key is not None:
+        if found[kind.key].null_count:
+            raise unusable(kind, f"no {kind.key}")
+        facts.keys = found[kind.key].to_pylist()
+    facts.own_totals = {name: pc.sum(found[name]).as_py() or Decimal(0) for name in kind.own_amounts}
+    if kind.currency is not None and kind.amounts:
+        facts.totals = _totals(kind, found)
+    for names, to, write in ((kind.days, DAY, str), (kind.moments, MOMENT, moment_text)):
+        columns = {name: found[name] for name in names}
+        _take_ranges(facts, kind, _dates_of(kind, columns, to, empty=empty_days), write)
+    return facts
+
+
+def _totals(kind: RecordKind, found: Mapping[str, pa.Array]) -> dict[str, dict[str, Decimal]]:
+    table = pa.table({"": found[kind.currency or ""], **{name: found[name] for name in kind.amounts}})
+    grouped = table.group_by("", use_threads=False).aggregate([(name, "sum") for name in kind.amounts])
+    return {
+        row[""] or "": {name: row[f"{name}_sum"] or Decimal(0) for name in kind.amounts} for row in grouped.to_pylist()
+    }
+
+
+def _take_ranges(facts: Facts, kind: RecordKind, columns: Mapping[str, pa.Array], write: Callable[[Any], str]) -> None:
+    for name, column in columns.items():
+        ends = pc.min_max(column)
+        if not ends["min"].is_valid:
+            continue
+        try:
+            facts.ranges[name] = write(ends["min"].as_py()), write(ends["max"].as_py())
+        except (ValueError, OverflowError):  # a year that Python does not know
+            raise unusable(kind, f"{name} that is no date") from None
+
+
+def _dates_of(
+    kind: RecordKind, columns: Mapping[str, pa.Array], to: pa.DataType, *, empty: bool = True
+) -> dict[str, pa.Array]:
+    """Make days or moments of text, or say which is none. What is made already stays.
+
+    :param empty: take "" for none.
+    """
+    if not columns or all(column.type == to for column in columns.values()):
+        return dict(columns)
+    texts = list(columns.values())
+    if empty:
+        texts = together(texts, _without_empty)
+    try:
+        made = together(texts, lambda column: column.cast(to))
+    except pa.ArrowInvalid:
+        wrong = next(name for name, text in zip(columns, texts, strict=True) if not _can_be(text, to))
+        raise unusable(kind, f"{wrong} that does not fit {to}") from None
+    return dict(zip(columns, made, strict=True))
+
+
+def _can_be(column: pa.Array, to: pa.DataType) -> bool:
+    try:
+        column.cast(to)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _without_empty(column: pa.Array) -> pa.Array:
+    """Put null where "" stands."""
+    alike = pc.equal(column, "")
     return pc.if_else(alike, pa.scalar(None, column.type), column) if pc.any(alike).as_py() else column
 
 
@@ -234,26 +262,46 @@ def csv_of(batch: pa.RecordBatch) -> bytes:
         return b""
     if batch.num_columns == 1:  # an empty cell alone in its row is written with quotes
         return csv_text([value] for value in batch.column(0).cast(pa.string()).to_pylist())
-    cells = [_csv_cells(column) for column in batch.columns]
+    cells = _csv_cells(batch.columns)
     cells[-1] = pc.binary_join_element_wise(cells[-1], "\r\n", "")
-    rows = pc.binary_join_element_wise(*cells, ",")
-    # The rows' texts lie one after the other in one buffer.
-    offsets = memoryview(rows.buffers()[1]).cast("i")
-    first, last = offsets[rows.offset], offsets[rows.offset + len(rows)]
-    return bytes(memoryview(rows.buffers()[2])[first:last])
+    return _text_of(pc.binary_join_element_wise(*cells, ","))
 
 
-def _csv_cells(column: pa.Array) -> pa.Array:
-    if not pa.types.is_string(column.type):
-        column = column.cast(pa.string())
-    elif _may_need_quotes(column):
-        special = pc.match_substring_regex(column, _SPECIAL)
-        quoted = pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', "")
-        column = pc.if_else(special, quoted, column)
-    return pc.fill_null(column, "") if column.null_count else column
+def _csv_cells(columns: Sequence[pa.Array]) -> list[pa.Array]:
+    """Make text of columns, in quotes where it needs them, "" for null."""
+    plain: dict[Any, list[int]] = {}
+    cells = list(columns)
+    for number, column in enumerate(columns):
+        if pa.types.is_string(column.type) and _may_need_quotes(column):
+            cells[number] = pc.fill_null(_quoted(column), "")
+        elif column.null_count or not pa.types.is_string(column.type):
+            plain.setdefault(column.type, []).append(number)
+    for numbers in plain.values():
+        for number, made in zip(numbers, together([columns[n] for n in numbers], _plain_cells), strict=True):
+            cells[number] = made
+    return cells
+
+
+def _plain_cells(column: pa.Array) -> pa.Array:
+    return pc.fill_null(column.cast(pa.string()), "")
+
+
+def _quoted(column: pa.Array) -> pa.Array:
+    special = pc.match_substring_regex(column, _SPECIAL)
+    quoted = pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', "")
+    return pc.if_else(special, quoted, column)
 
 
 def _may_need_quotes(column: pa.Array) -> bool:
-    buffer = column.buffers()[2]
-    text = b"" if buffer is None else bytes(buffer)
+    text = _text_of(column)
     return b'"' in text or b"," in text or b"\r" in text or b"\n" in text
+
+
+def _text_of(column: pa.Array) -> bytes:
+    """Give the texts of a column, which lie one after the other in one buffer."""
+    _, places, texts = column.buffers()
+    if texts is None:
+        return b""
+    offsets = memoryview(places).cast("i")
+    first, last = offsets[column.offset], offsets[column.offset + len(column)]
+    return bytes(memoryview(texts)[first:last])

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-import msgspec
-
 from airflow_provider_arm.client.wire import Answer, UnusableAnswerError
 from airflow_provider_arm.export.bodies import Body, BodySplitter
 from airflow_provider_arm.export.compression import compressor, need_pyarrow
 from airflow_provider_arm.export.facts import FactReader, Facts
 from airflow_provider_arm.export.flow import ReadPage
 from airflow_provider_arm.export.sinks import BytesSink, CountedFile, ParquetSink, Sink
-from airflow_provider_arm.export.texts import Fields, csv_rows, csv_text, json_lines, selected
+from airflow_provider_arm.export.texts import csv_rows, csv_text, fields_of, json_lines, selected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,18 +59,18 @@ class JsonLines:
     """One line per record; ARM's own text unless fields are chosen or masked."""
 
     def __init__(self, list_: ListShape, compression: str | None, *, every_field: bool) -> None:
-        self._facts = FactReader(list_.kind, list_.key, every_field=every_field)
+        self._facts = _fact_reader(list_, every_field=every_field)
         self._selection = list_.selection
-        self._splitter = BodySplitter(list_.key, msgspec.Raw if self._selection.is_all else Fields)
+        self._splitter = BodySplitter(list_.key)
         self._compress = compressor(compression)
 
     def read(self, answer: Answer) -> ReadPage[Piece[bytes]]:
         """Check the records and make their lines."""
         body = self._splitter.split(answer)
-        facts, records, text = self._facts.read(body.text), body.records, body.text
+        facts, records = self._facts(body), body.records
         if not self._selection.is_all:
-            records = [selected(record, self._selection) for record in records]
-        lines = json_lines(records, text)
+            records = [selected(record, self._selection) for record in fields_of(records)]
+        lines = json_lines(records, body.text)
         return _page(body, facts, self._compress(lines) if lines else lines)
 
     def sink(self, file: CountedFile) -> Sink:
@@ -87,14 +85,14 @@ class Csv:
         self._columns = list_.selection.columns(list_.kind)
         self._masked = list_.selection.masked
         self._facts = FactReader(list_.kind, list_.key)
-        self._splitter = BodySplitter(list_.key, Fields)
+        self._splitter = BodySplitter(list_.key)
         self._compress = compressor(compression)
 
     def read(self, answer: Answer) -> ReadPage[Piece[bytes]]:
         """Check the records and make their rows."""
         body = self._splitter.split(answer)
         facts = self._facts.read(body.text)
-        rows = csv_rows(body.records, self._columns, self._masked)
+        rows = csv_rows(fields_of(body.records), self._columns, self._masked)
         return _page(body, facts, self._compress(rows) if rows else rows)
 
     def sink(self, file: CountedFile) -> Sink:
@@ -110,7 +108,7 @@ class ArrowCsv:
 
         self._columns = list_.selection.columns(list_.kind)
         self._reader = ColumnReader(list_.kind, list_.key, self._columns, list_.selection.masked, typed=False)
-        self._splitter = BodySplitter(list_.key, self._reader.record)
+        self._splitter = BodySplitter(list_.key)
         self._csv_of = csv_of
         self._compress = compressor(compression)
 
@@ -135,7 +133,7 @@ class Parquet:
 
         columns = list_.selection.columns(list_.kind)
         self._reader = ColumnReader(list_.kind, list_.key, columns, list_.selection.masked, typed=True)
-        self._splitter = BodySplitter(list_.key, self._reader.record)
+        self._splitter = BodySplitter(list_.key)
         self._compression = compression or PARQUET_COMPRESSION
         self._dictionary = [name for name in columns if name in list_.kind.repeating]
 
@@ -148,6 +146,17 @@ class Parquet:
     def sink(self, file: CountedFile) -> Sink:
         """Open a sink."""
         return ParquetSink(file, self._reader.schema, self._compression, self._dictionary)
+
+
+def _fact_reader(list_: ListShape, *, every_field: bool) -> Callable[[Body], Facts]:
+    """Make the reader of facts: Arrow's, which leaves Python's lock to others, where it is installed."""
+    try:
+        from airflow_provider_arm.export.arrow import ArrowFactReader
+    except ImportError:
+        exact = FactReader(list_.kind, list_.key, every_field=every_field)
+        return lambda body: exact.read(body.text)
+    arrow = ArrowFactReader(list_.kind, list_.key, every_field=every_field)
+    return lambda body: arrow.read(body.records, body.text)
 
 
 def _page(body: Body, facts: Facts, content: Any) -> ReadPage[Piece[Any]]:

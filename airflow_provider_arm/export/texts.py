@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from airflow_provider_arm.export.records import Selection
 
@@ -18,6 +18,15 @@ Fields = dict[str, msgspec.Raw]
 
 _NULL = msgspec.Raw(b"null")
 _text = msgspec.json.Decoder(str)
+_fields = msgspec.json.Decoder(Fields)
+
+
+def fields_of(records: Iterable[msgspec.Raw]) -> Iterator[Fields]:
+    """Split records into their fields.
+
+    :raises ValueError: one is no object.
+    """
+    return map(_fields.decode, records)
 
 
 def json_lines(records: Sequence[msgspec.Raw], text: bytes) -> bytes:

@@ -18,6 +18,7 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.models import ArItem, wire_names
 from airflow_provider_arm.client.wire import Answer, UnusableAnswerError
 from airflow_provider_arm.export import formats
+from airflow_provider_arm.export.facts import EXACT
 from airflow_provider_arm.export.formats import ArrowCsv, Csv, JsonLines, ListShape, Parquet, choose_format
 from airflow_provider_arm.export.records import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordKind, select
 from airflow_provider_arm.export.shapes import Shape
@@ -165,6 +166,14 @@ def test_a_field_that_nobody_knows_is_written_as_it_is(kind, value, cell):
     assert rows_of(written(kind(shape(["nytt", "arItemId"]), None), page)) == [["nytt", "arItemId"], [cell, "1"]]
 
 
+@pytest.mark.parametrize("limit", ["5.10", '"5.10"', '"five, or so"', "1e400", "null"])
+def test_a_number_that_is_not_added_up_is_written_as_it_is(limit):
+    """Of either making, whatever ARM puts there: nothing depends on it."""
+    list_ = shape(["customerNo", "limitAmount"], kind=CUSTOMERS, key="customers")
+    page = text_answer(f'{{"customerNo":"1","limitAmount":{limit}}}', '{"customerNo":"2"}', key="customers")
+    assert written(ArrowCsv(list_, None), page) == written(Csv(list_, None), page)
+
+
 @pytest.mark.parametrize("kind", [Csv, ArrowCsv])
 def test_csv_ends_its_lines_as_the_standard_says(kind):
     """RFC 4180: CRLF, and no byte order mark; without a record there is the header."""
@@ -227,10 +236,11 @@ def test_parquet_is_read_back_as_it_was(pages):
 @pytest.mark.parametrize(
     ("field", "name"),
     [
-        ('"currencyAmount":1.12345678901', "currencyAmount"),
         ('"currencyAmount":"1.5"', "currencyAmount"),
+        ('"currencyAmount":"1.12345678901"', "currencyAmount"),
         ('"glBalance":true', "glBalance"),
-        ('"glBalance":1e400', "a number beyond all sense"),
+        ('"glBalance":1e400', "glBalance"),
+        ('"glBalance":"null"', "glBalance"),
         ('"glYear":2025.5', "glYear"),
         ('"glYear":99999999999999999999', "glYear"),
         ('"kid":5', "kid"),
@@ -244,6 +254,18 @@ def test_a_value_that_does_not_fit_its_column_raises(kind, field, name):
     with pytest.raises(UnusableAnswerError, match=name) as caught:
         kind(ALL, None).read(page)
     assert field.split(":", 1)[1].strip('"') not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [Csv, ArrowCsv, JsonLines])
+@pytest.mark.parametrize("amount", ["1.12345678901", "99999999999999999999999999999.5", "-1E-12"])
+def test_an_amount_of_more_digits_than_arrow_adds_up_is_added_up_by_python(kind, amount):
+    """Ten of the largest would overflow Arrow's sum without a word."""
+    more = {"every_field": False} if kind is JsonLines else {}
+    page = text_answer(
+        *(f'{{"arItemId":"{n}","currency":"NOK","currencyAmount":{amount},"glBalance":{amount}}}' for n in range(10))
+    )
+    facts = kind(ALL, None, **more).read(page).content.facts
+    assert facts.totals["NOK"]["currencyAmount"] == facts.own_totals["glBalance"] == EXACT.multiply(Decimal(amount), 10)
 
 
 @pytest.mark.parametrize("amount", ["1.00001", "1000000000000000", "9999999999999999.9", "1E-5"])
