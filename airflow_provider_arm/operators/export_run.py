@@ -41,7 +41,8 @@ class ArmExportOperator(ArmBaseOperator):
     :param format: ``"jsonl"`` (each record as ARM wrote it), ``"csv"`` or ``"parquet"`` (extra ``parquet``); default
         by the path's ending. Templated.
     :param filters: ARM's own filters, passed through. Templated.
-    :param window: the days to export; split in halves where ARM would cut. Templated.
+    :param window: the days to export, a ``DateWindow`` or one of ``plan_windows(...)``; split in halves where ARM would
+        cut. Templated.
     :param split_by: filters and values to split by where a single day is too much, such as
         ``{"customerno": ["1001", "1002"]}``. The values must be all that there are: ARM cannot say. Templated.
     :param columns: fields by ARM's names, in order; default all that are known, in JSON lines all that ARM gives.
@@ -79,7 +80,7 @@ class ArmExportOperator(ArmBaseOperator):
         path: str,
         format: str | None = None,  # noqa: A002 - the name that exports have everywhere
         filters: Mapping[str, Any] | None = None,
-        window: DateWindow | None = None,
+        window: DateWindow | Mapping[str, Any] | None = None,
         split_by: Mapping[str, Sequence[Any]] | None = None,
         columns: Sequence[str] | None = None,
         mask: Sequence[str] = (),
@@ -134,6 +135,7 @@ class ArmExportOperator(ArmBaseOperator):
         from airflow_provider_arm.export.plan import ExportPlan
         from airflow_provider_arm.export.records import select
         from airflow_provider_arm.export.shapes import choose_shape
+        from airflow_provider_arm.export.window_plan import read_window
 
         kind = self._kind()
         return ExportPlan(
@@ -142,7 +144,7 @@ class ArmExportOperator(ArmBaseOperator):
             shape=choose_shape(self.path, self.format),
             selection=select(kind, self.columns, self.mask),
             filters=self.filters or {},
-            window=self.window.days() if self.window else None,
+            window=read_window(self.window),
             split_by=read_split_by(self.split_by),
             workers=self.workers,
             every_field=self.check_every_field,
