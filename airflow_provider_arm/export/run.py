@@ -69,7 +69,7 @@ def run_export(plan: ExportPlan, source: PageSource, now: Callable[[], dt.dateti
         stack.callback(sink.let_go)
         account = _Run(plan.kind, flow, sink, keys, progress).take_all()
         sink.finish()
-        origin = Origin(source.base_url, started, now())
+        origin = Origin(source.base_url, source.path, started, now())
         manifest = make_manifest(plan, account, file, origin)
         manifest_file.write(money.encode(manifest) + b"\n")
     progress.whole(account.pages, account.facts.rows, plan.kind.name)

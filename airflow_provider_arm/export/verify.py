@@ -20,7 +20,7 @@ from airflow_provider_arm.export.manifest import MANIFEST_SUFFIX, own_totals_tex
 from airflow_provider_arm.export.records import AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS, RecordKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from airflow_provider_arm.files import WritablePath
 
@@ -86,7 +86,7 @@ def _bytes_of(data: Any) -> dict[str, Any]:
 
 def _found(data: Any, said: dict[str, Any]) -> dict[str, Any]:
     """Find the facts of a file."""
-    kind = _kind_of(said)
+    kind = kind_of(said)
     there = set(_names(kind) if said["columns"] is None else said["columns"]) - set(said["masked"])
     total, distinct = _read_all(data, said, kind, there)
     if not distinct:
@@ -105,7 +105,8 @@ def _found(data: Any, said: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _kind_of(said: dict[str, Any]) -> RecordKind:
+def kind_of(said: Mapping[str, Any]) -> RecordKind:
+    """Say what the records of a manifest are, as far as it is known."""
     known = _KINDS.get(said["records"])
     if known is not None:
         return known
