@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import airflow_errors
+from airflow_provider_arm.operators.asset_events import tell_outlets
 from airflow_provider_arm.operators.base import ArmBaseOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_arm.client.operations import Operation
     from airflow_provider_arm.export import DateWindow
@@ -71,6 +73,8 @@ class ArmExportOperator(ArmBaseOperator):
         "columns",
         "mask",
     )
+    #: The manifest, once the export is whole.
+    manifest: dict[str, Any] | None = None
     #: The list's row in the operations table.
     list_operation: ClassVar[str] = ""
 
@@ -118,7 +122,19 @@ class ArmExportOperator(ArmBaseOperator):
             listed = self._list()
             count_rows(manifest["rows"], listed if isinstance(listed, str) else listed.name)
         essence = {key: manifest[key] for key in ("rows", "pages", "totals", "dates", "sha256", "bytes")}
-        return {"uri": str(plan.path), "manifest_uri": str(manifest_path(plan.path)), **essence}
+        result = {"uri": str(plan.path), "manifest_uri": str(manifest_path(plan.path)), **essence}
+        self.manifest = manifest
+        tell_outlets(context, self.outlets, result)
+        return result
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Tell OpenLineage which list became which file; ``None`` where the export is not whole."""
+        from airflow_provider_arm.operators.lineage import arm_list, file_at, lineage
+
+        manifest = self.manifest
+        if manifest is None:
+            return None
+        return lineage(lambda: ([arm_list(manifest)], [file_at(self.path, manifest)]))
 
     def _kind(self) -> RecordKind:
         """Say what the records are."""
