@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_arm.exceptions import airflow_errors
 from airflow_provider_arm.operators.asset_events import tell_outlets
-from airflow_provider_arm.operators.manifests import manifest_paths, open_path
+from airflow_provider_arm.operators.manifests import in_full, manifest_paths, open_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,8 +42,9 @@ class ExportMergeOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("exports", "path", "window")
     ui_color = "#dcebf7"
-    #: The merged manifest, once it is written.
+    #: The merged manifest, once it is written, and the addresses of those that it was made of.
     manifest: dict[str, Any] | None = None
+    parts: Sequence[str] = ()
 
     def __init__(
         self, *, exports: Any, path: str, window: DateWindow | Mapping[str, Any] | None = None, **kwargs: Any
@@ -61,19 +62,20 @@ class ExportMergeOperator(BaseOperator):
 
         with airflow_errors():
             window, path = read_window(self.window), open_path(self.path)
-            manifest = merge_exports(manifest_paths(self.exports, "exports"), path, window)
+            parts = manifest_paths(in_full(self.exports), "exports")
+            manifest = merge_exports(parts, path, window)
         log.info("%d rows in %d parts, %s, add up", manifest["rows"], len(manifest["parts"]), manifest["window"])
         essence = {name: manifest[name] for name in ("rows", "pages", "totals", "dates", "bytes")}
         result = {"manifest_uri": str(manifest_path(path)), "parts": len(manifest["parts"]), **essence}
-        self.manifest = manifest
+        self.manifest, self.parts = manifest, [str(part) for part in parts]
         tell_outlets(context, self.outlets, result)
         return result
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Tell OpenLineage which files became one; ``None`` where they did not. The whole stands under *path*."""
-        from airflow_provider_arm.operators.lineage import file_at, given_files, lineage
+        from airflow_provider_arm.operators.lineage import file_at, files_of, lineage
 
         manifest = self.manifest
         if manifest is None:
             return None
-        return lineage(lambda: (given_files(self.exports), [file_at(self.path, manifest)]))
+        return lineage(lambda: (files_of(self.parts), [file_at(self.path, manifest)]))

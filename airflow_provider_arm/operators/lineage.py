@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_arm.operators.asset_events import asset_uri
+from airflow_provider_arm.operators.manifests import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +37,8 @@ InOut = tuple["Iterable[Data]", "Iterable[Data]"]
 def lineage(find: Callable[[], InOut]) -> OperatorLineage[Any, Any] | None:
     """Give what *find* finds as OpenLineage's objects; ``None``, and a line in the debug log, where anything fails.
 
-    The work is done when lineage is asked for, so no lineage must not make a task fail.
+    The work is done when lineage is asked for, so no lineage must not make a task fail. It is asked for in a process
+    that OpenLineage has forked, in which a call of Airflow's API waits for ever: *find* must make none.
     """
     try:
         inputs, outputs = find()
@@ -94,8 +96,6 @@ def _columns(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(known.get(name, "text"))) for name in manifest["columns"] or ())
 
 
-def given_files(given: Any) -> list[Data]:
-    """Name the files of an argument that is an export's result, a manifest's address, or a list of either."""
-    from airflow_provider_arm.operators.manifests import manifest_addresses
-
-    return [file_at(address.removesuffix(".manifest.json")) for address in manifest_addresses(given)]
+def files_of(addresses: Iterable[str]) -> list[Data]:
+    """Name the files that these addresses stand for: a manifest's for the file beside it, any other for itself."""
+    return [file_at(address.removesuffix(MANIFEST)) for address in addresses]

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import airflow_errors
-from airflow_provider_arm.operators.manifests import MANIFEST, manifest_paths, open_path
+from airflow_provider_arm.operators.manifests import MANIFEST, in_full, manifest_addresses, manifest_paths, open_path
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -95,7 +95,8 @@ class LedgerReconcileOperator(BaseOperator):
         "allow_empty",
     )
     ui_color = "#dcebf7"
-    #: The report's addresses, once it is written.
+    #: The addresses of what was compared, and, once it is written, of the report.
+    compared: Sequence[str] = ()
     reports: Sequence[str] = ()
 
     def __init__(
@@ -158,25 +159,23 @@ class LedgerReconcileOperator(BaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Tell OpenLineage which files were compared and where the report is; ``None`` where there is no report."""
-        from airflow_provider_arm.operators.lineage import file_at, given_files, lineage
+        from airflow_provider_arm.operators.lineage import files_of, lineage
 
         if not self.reports:
             return None
-        figures = [self.against] if isinstance(self.against, str) and not self.against.endswith(MANIFEST) else []
-        return lineage(
-            lambda: (
-                [*given_files(self.export), *given_files(self.against), *map(file_at, figures)],
-                map(file_at, self.reports),
-            )
-        )
+        return lineage(lambda: (files_of(self.compared), files_of(self.reports)))
 
     def _compare(self) -> tuple[Outcome, Question]:
         from airflow_provider_arm.export.reconcile.compare import compare
         from airflow_provider_arm.export.reconcile.sums import sum_exports
 
         question, other, terms = self._read()
-        left = sum_exports(manifest_paths(self.export, "export"), question)
-        return compare(left, _other_side(self.against, other), terms), question
+        export, against = in_full(self.export), in_full(self.against)
+        left = sum_exports(manifest_paths(export, "export"), question)
+        right = _other_side(against, other)
+        figures = [against] if isinstance(against, str) and not against.endswith(MANIFEST) else []
+        self.compared = [*manifest_addresses(export), *manifest_addresses(against), *figures]
+        return compare(left, right, terms), question
 
     def _read(self) -> tuple[Question, Question, Terms]:
         """Read the arguments, all before the first file."""

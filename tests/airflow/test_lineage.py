@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from airflow.sdk import DAG
 from airflow_provider_arm.exceptions import ArmFailException
 from airflow_provider_arm.operators.ar_item import ArItemExportOperator
 from airflow_provider_arm.operators.export import CustomerExportOperator
+from airflow_provider_arm.operators.export_merge import ExportMergeOperator
 from airflow_provider_arm.operators.lineage import file_at, lineage
 from airflow_provider_arm.operators.reconcile import LedgerReconcileOperator
 
@@ -82,6 +84,36 @@ def test_a_reconciliation_tells_what_it_compared(arm_sandbox, arm_connection, fi
     found = told(operator, "failed")
     assert names(found.inputs) == [("file", str(tmp_path / "ar.jsonl")), ("file", str(figures))]
     assert names(found.outputs) == [("file", str(tmp_path / f"report{end}")) for end in (".json", ".md")]
+
+
+class OfMappedTasks(Sequence):
+    """What mapped tasks returned, as Airflow gives it: each is fetched when it is asked for, while the task runs."""
+
+    def __init__(self, results):
+        self.results = results
+
+    def __getitem__(self, place):
+        return self.results[place]
+
+    def __len__(self):
+        return len(self.results)
+
+    def end(self):
+        """End the task: whoever asks now would wait for ever."""
+        del self.results
+
+
+@pytest.mark.parametrize("kind", [ExportMergeOperator, LedgerReconcileOperator])
+def test_lineage_asks_airflow_for_nothing(arm_sandbox, arm_connection, first_try, tmp_path, kind):
+    """It is found in a forked process that has no way to Airflow's API, where a call hangs."""
+    window = {"start": "2025-01-01", "end": "2025-12-31"}
+    path = str(tmp_path / "a.csv")
+    given = OfMappedTasks([ArItemExportOperator(task_id="export", path=path, window=window).execute(first_try)])
+    arguments = {ExportMergeOperator: {"exports": given}, LedgerReconcileOperator: {"export": given, "against": given}}
+    operator = in_a_dag(kind, path=str(tmp_path / "all"), **arguments[kind])
+    operator.execute(first_try)
+    given.end()
+    assert set(names(told(operator).inputs)) == {("file", path)}
 
 
 def test_lineage_never_fails_a_task():
