@@ -5,9 +5,12 @@ import hashlib
 import shutil
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow.sdk.io import attach
+from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_arm.client import ArmClient, ClientCredentials, money
 from airflow_provider_arm.export import ArmExportMismatchError, check_export, plan_windows
@@ -289,6 +292,23 @@ def test_what_airflow_merged_can_be_checked_by_whoever_has_the_files(parts, tmp_
     change(manifest, parts=merged["parts"])
     with pytest.raises(ArmMergeError, match="give the manifest as an ObjectStoragePath"):
         check_export(manifest)
+
+
+def test_parts_in_an_object_store_are_merged_there(parts, tmp_path):
+    """In the same folder they are named from there, in another by their whole address."""
+    attach("memory", fs=MemoryFileSystem())
+    bucket = uuid4().hex
+    made = []
+    for number, path in enumerate(parts()):
+        folder = f"memory://{bucket}/{'year' if number else 'old'}"
+        for name in (path.name, path.name.removesuffix(".manifest.json")):
+            with ObjectStoragePath(f"{folder}/{name}").open("wb") as file:
+                file.write((tmp_path / name).read_bytes())
+        made.append(ObjectStoragePath(f"{folder}/{path.name}"))
+    merged = merge_exports(made, ObjectStoragePath(f"memory://{bucket}/year/all"), WHOLE)
+    files = [part["file"] for part in merged["parts"]]
+    assert files == [str(made[0]).removesuffix(".manifest.json"), "1.jsonl", "2.jsonl", "3.jsonl"]
+    assert check_export(ObjectStoragePath(f"memory://{bucket}/year/all.manifest.json")) == merged
 
 
 @pytest.mark.parametrize(
