@@ -45,6 +45,7 @@ OPERATOR_MODULES = [
     "airflow_provider_arm.operators.customer",
     "airflow_provider_arm.operators.document",
     "airflow_provider_arm.operators.export",
+    "airflow_provider_arm.operators.export_merge",
     "airflow_provider_arm.operators.payment",
     "airflow_provider_arm.operators.posting",
     "airflow_provider_arm.operators.reconcile",

@@ -232,7 +232,8 @@ class ArmClient(ClientCore, Booking):
         def get(due: PageRequest, read: Callable[[Answer], T]) -> T:
             return self._call(self._endpoints.page_request(row, due.params, due.url), read)
 
-        return PageSource(row, self._endpoints.base, page_size, self._rules.assumptions, get)
+        path = self._endpoints.path(row)
+        return PageSource(row, self._endpoints.base, page_size, self._rules.assumptions, get, path=path)
 
     def check(self) -> None:
         """Make one cheap read: host, credentials, client number and permission are good if it returns."""

@@ -65,7 +65,7 @@ class Endpoints:
         headers = dict(_HEADERS)
         if language:
             headers["Accept-Language"] = language
-        return Request(operation, self.base.join(self._path(operation, path), params), headers)
+        return Request(operation, self.base.join(self.path(operation, path), params), headers)
 
     def page_request(self, operation: Operation, params: Mapping[str, Any] | None, url: str | None) -> Request:
         """Build the call for one page: by query under the list's own path, or ARM's own address."""
@@ -85,14 +85,14 @@ class Endpoints:
         if user:
             body["metadata"] = {"userId": user}
         body[operation.key or "record"] = record
-        return self.raw_request(operation, self._path(operation, path), None, body)
+        return self.raw_request(operation, self.path(operation, path), None, body)
 
     def encoded_request(self, operation: Operation, records: bytes) -> Request:
         """Build a POST or PUT of records that are JSON text already: the same bytes as :meth:`write_request`."""
         text = self.write_request(operation, []).body or b""
         return Request(
             operation,
-            self.base.join(self._path(operation, None), None),
+            self.base.join(self.path(operation, None), None),
             {**_HEADERS, "Content-Type": "application/json"},
             text.removesuffix(b"[]}") + records + b"}",
             record=records,
@@ -110,7 +110,11 @@ class Endpoints:
             headers["Content-Type"] = "application/json"
         return Request(operation, self.base.join(path, params), headers, data, record=body)
 
-    def _path(self, operation: Operation, values: Mapping[str, Any] | None) -> str:
+    def path(self, operation: Operation, values: Mapping[str, Any] | None = None) -> str:
+        """Fill an operation's path, the client's number among the values.
+
+        :raises ArmConfigurationError: the path needs a client number and there is none.
+        """
         if "{clientno}" in operation.path and self.client_no is None:
             msg = "client_no is missing: set it in the connection's extra or as an argument"
             raise ArmConfigurationError(msg)

@@ -286,12 +286,21 @@ class PageSource:
     """A list as its pages' answers, for a caller who reads them himself. Safe to share between threads.
 
     :param call: makes one call and reads its answer.
+    :param path: the list's path under the base URL, with the client's number in it; default the operation's own.
     """
 
     def __init__(
-        self, operation: Operation, base: BaseUrl, page_size: int, assumptions: Assumptions, call: PageCall
+        self,
+        operation: Operation,
+        base: BaseUrl,
+        page_size: int,
+        assumptions: Assumptions,
+        call: PageCall,
+        *,
+        path: str | None = None,
     ) -> None:
         self.operation = operation
+        self.path = (path or operation.path).lstrip("/")
         self.page_size = page_size
         self.assumptions = assumptions
         self.base_url = base.url

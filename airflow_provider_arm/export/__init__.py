@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_arm.export.window_plan import plan_windows
 from airflow_provider_arm.export.windows import DateWindow
 
 if TYPE_CHECKING:
     from airflow_provider_arm.export.verify import ArmExportMismatchError, check_export
 
-__all__ = ["ArmExportMismatchError", "DateWindow", "check_export"]
+__all__ = ["ArmExportMismatchError", "DateWindow", "check_export", "plan_windows"]
 
 _LATER = ("ArmExportMismatchError", "check_export")
 

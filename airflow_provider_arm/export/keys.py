@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from array import array
+from bisect import bisect_right
 from contextlib import suppress
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Self
@@ -35,6 +36,8 @@ class KeyLog:
         self._written = 0
         self._begin_run()
         self._query = (0, 0)
+        #: Of each query that is whole, the run after its last.
+        self._ends: list[int] = []
 
     def _begin_run(self) -> None:
         self._fresh: list[list[int]] = [[] for _ in range(SLICES)]
@@ -65,6 +68,7 @@ class KeyLog:
             return False
         alone = self._all_new(self._query[0])
         self._query = (len(self._runs), self._written)
+        self._ends.append(len(self._runs))
         return alone
 
     def forget_query(self) -> None:
@@ -78,6 +82,17 @@ class KeyLog:
     def all_new(self) -> bool:
         """Whether no key came twice, of all queries."""
         return self._all_new(0)
+
+    def shared(self) -> tuple[int, int] | None:
+        """Name two whole queries, counted from 0, that have a key in common; ``None`` where there are none."""
+        for number in range(SLICES):
+            owner: dict[int, int] = {}
+            for run, starts in enumerate(self._runs):
+                query = bisect_right(self._ends, run)
+                for key in self._slice(starts, number):
+                    if (first := owner.setdefault(key, query)) != query:
+                        return first, query
+        return None
 
     def _flush(self) -> bool:
         slices = self._fresh
@@ -98,11 +113,16 @@ class KeyLog:
         seen: set[int] = set()
         total = 0
         for starts in runs:
-            start, count = starts[number], starts[number + 1] - starts[number]
-            self._file.seek(start * _BYTES)
-            keys = array("q")
-            keys.frombytes(self._file.read(count * _BYTES))
+            keys = self._slice(starts, number)
             seen.update(keys)
-            total += count
-        self._file.seek(self._written * _BYTES)
+            total += len(keys)
         return len(seen) == total
+
+    def _slice(self, starts: array[int], number: int) -> array[int]:
+        """Read a slice of a run again."""
+        start, count = starts[number], starts[number + 1] - starts[number]
+        self._file.seek(start * _BYTES)
+        keys = array("q")
+        keys.frombytes(self._file.read(count * _BYTES))
+        self._file.seek(self._written * _BYTES)
+        return keys

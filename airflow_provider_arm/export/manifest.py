@@ -64,6 +64,8 @@ class Origin:
     """Where and when an export was made."""
 
     api: str
+    #: The list's path, which has the client's number.
+    list: str
     started: dt.datetime
     finished: dt.datetime
 
@@ -93,6 +95,7 @@ def make_manifest(plan: ExportPlan, account: Account, file: CountedFile, origin:
         "windows": account.windows,
         "begun_again": account.begun_again,
         "api": origin.api,
+        "list": origin.list,
         "package": f"airflow-provider-arm {__version__}",
         "started": origin.started.isoformat(timespec="milliseconds"),
         "finished": origin.finished.isoformat(timespec="milliseconds"),

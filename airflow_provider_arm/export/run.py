@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import logging
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from airflow_provider_arm.export.formats import ListShape, Piece, choose_format,
 from airflow_provider_arm.export.keys import KeyLog
 from airflow_provider_arm.export.manifest import Account, Origin, make_manifest, manifest_path
 from airflow_provider_arm.export.parts import Part
+from airflow_provider_arm.export.progress import Progress
 from airflow_provider_arm.export.sinks import CountedFile
 from airflow_provider_arm.export.windows import check_days
 from airflow_provider_arm.files import whole_file
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Pages between two lines in the log.
-PAGES_PER_LOG_LINE = 50
 #: Stands for the key of a list of which no name is known: the one list beside the summary is taken.
 _ANY_KEY = "records"
 
@@ -47,7 +47,7 @@ def run_export(plan: ExportPlan, source: PageSource, now: Callable[[], dt.dateti
     :raises ArmCapReachedError: more records match than ARM gives and there is nothing left to split by.
     :raises ArmUnreadableAnswerError: a record cannot be exported exactly.
     """
-    started = now()
+    started, progress = now(), Progress(plan.window, time.monotonic, log.info)
     list_ = ListShape(plan.kind, source.operation.key or _ANY_KEY, plan.selection)
     format_ = choose_format(list_, plan.shape, every_field=plan.every_field)
     flow_of_pages: Flow[Piece[Any]] = Flow(
@@ -67,12 +67,12 @@ def run_export(plan: ExportPlan, source: PageSource, now: Callable[[], dt.dateti
         flow = stack.enter_context(flow_of_pages)
         sink, keys = format_.sink(file), stack.enter_context(KeyLog())
         stack.callback(sink.let_go)
-        account = _Run(plan.kind, flow, sink, keys).take_all()
+        account = _Run(plan.kind, flow, sink, keys, progress).take_all()
         sink.finish()
-        origin = Origin(source.base_url, started, now())
+        origin = Origin(source.base_url, source.path, started, now())
         manifest = make_manifest(plan, account, file, origin)
         manifest_file.write(money.encode(manifest) + b"\n")
-    log.info("%d %s on %d pages, complete", account.facts.rows, plan.kind.name, account.pages)
+    progress.whole(account.pages, account.facts.rows, plan.kind.name)
     return manifest
 
 
@@ -84,11 +84,12 @@ def _inspect(kind: RecordKind, part: Part, piece: Piece[Any]) -> None:
 class _Run:
     """Takes the queries one after the other into the sink."""
 
-    def __init__(self, kind: RecordKind, flow: Flow[Piece[Any]], sink: Sink, keys: KeyLog) -> None:
+    def __init__(self, kind: RecordKind, flow: Flow[Piece[Any]], sink: Sink, keys: KeyLog, progress: Progress) -> None:
         self._kind = kind
         self._flow = flow
         self._sink = sink
         self._keys = keys
+        self._progress = progress
         self._account = Account()
 
     def take_all(self) -> Account:
@@ -125,8 +126,13 @@ class _Run:
             self._add(facts, piece.facts, query)
             self._sink.write(piece.content)
             pages += 1
-            if (self._account.pages + pages) % PAGES_PER_LOG_LINE == 0:
-                log.info("%d pages, %d rows", self._account.pages + pages, self._account.facts.rows + facts.rows)
+            self._progress.page(
+                self._account.pages + pages,
+                self._account.facts.rows + facts.rows,
+                query.part,
+                pages,
+                page.summary.total_pages,
+            )
         if not self._keys.end_query():
             raise self._twice(str(query.part))
         return facts, pages

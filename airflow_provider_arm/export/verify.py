@@ -20,7 +20,7 @@ from airflow_provider_arm.export.manifest import MANIFEST_SUFFIX, own_totals_tex
 from airflow_provider_arm.export.records import AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS, RecordKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from airflow_provider_arm.files import WritablePath
 
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 _BLOCK = 2**20
 _RECORDS = 1000
 _KEY = "records"
+#: What a merged manifest has and no other: the files that it is made of.
+PARTS = "parts"
+#: What every manifest of a file says, and every merged one.
+_OF_FILE = {"file", "format", "rows", "sha256", "windows"}
+_OF_PARTS = {"file", "format", "rows", PARTS, "windows"}
 _KINDS = {kind.name: kind for kind in (AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS)}
 
 
@@ -38,37 +43,67 @@ class ArmExportMismatchError(ArmError):
 def check_export(manifest: WritablePath | str) -> dict[str, Any]:
     """Read the file of an export again and compare it with its manifest; gives the manifest.
 
+    Of a merged manifest every part is read again, and what they add up to is compared.
+
     Size, checksum, rows, windows, keys, totals and dates are compared; of columns that are not in the file, what can
     be.
 
     :param manifest: the manifest, ``<file>.manifest.json``: a local path, or anything like ``ObjectStoragePath``.
     :raises ArmExportMismatchError: naming what does not agree.
-    :raises OSError: one of the two cannot be read.
+    :raises OSError: a file cannot be read.
     """
     path: Any = Path(manifest) if isinstance(manifest, str) else manifest
+    said = read_manifest(path)
+    if PARTS in said:
+        from airflow_provider_arm.export.merged import check_merged
+
+        check_merged(path, said)
+        return said
+    with KeyLog() as keys:
+        check_file(path, said, keys)
+    return said
+
+
+def read_manifest(path: Any) -> dict[str, Any]:
+    """Read what a manifest says, and believe it.
+
+    :raises ArmExportMismatchError: it is none.
+    :raises OSError: it cannot be read.
+    """
     if not path.name.endswith(MANIFEST_SUFFIX):
         msg = f"{path.name} is no manifest: its name must end in {MANIFEST_SUFFIX}"
         raise ArmExportMismatchError(msg)
     with path.open("rb") as file:
-        said = _decode(file.read(), path.name)
-    data = path.with_name(path.name.removesuffix(MANIFEST_SUFFIX))
-    _compare(data.name, said, {"file": data.name, **_bytes_of(data)})
-    _compare(data.name, said, _found(data, said))
-    return said
-
-
-def _decode(text: bytes, name: str) -> dict[str, Any]:
+        text = file.read()
     try:
         said = money.decode(text)
-        if isinstance(said, dict) and {"file", "format", "rows", "sha256", "windows"} <= set(said):
+        if isinstance(said, dict) and (set(said) >= _OF_FILE or set(said) >= _OF_PARTS):
             return said
     except ValueError:
         pass
-    msg = f"{name} cannot be read as a manifest"
+    msg = f"{path.name} cannot be read as a manifest"
     raise ArmExportMismatchError(msg)
 
 
-def _compare(name: str, said: dict[str, Any], found: dict[str, Any]) -> None:
+def check_file(path: Any, said: dict[str, Any], keys: KeyLog) -> None:
+    """Hold an export's file against its manifest.
+
+    :param path: the manifest's.
+    :param said: what it says.
+    :param keys: takes the file's keys as one query.
+    :raises ArmExportMismatchError: naming what does not agree.
+    :raises OSError: the file cannot be read.
+    """
+    data = path.with_name(path.name.removesuffix(MANIFEST_SUFFIX))
+    compare(data.name, said, {"file": data.name, **_bytes_of(data)})
+    compare(data.name, said, _found(data, said, keys))
+
+
+def compare(name: str, said: dict[str, Any], found: dict[str, Any]) -> None:
+    """Compare what a manifest says with what was found.
+
+    :raises ArmExportMismatchError: naming the facts that differ.
+    """
     wrong = [fact for fact, value in found.items() if said.get(fact) != value]
     if wrong:
         msg = f"{name} and its manifest do not agree on {', '.join(wrong)}: export again"
@@ -84,11 +119,11 @@ def _bytes_of(data: Any) -> dict[str, Any]:
     return {"bytes": size, "sha256": checksum.hexdigest()}
 
 
-def _found(data: Any, said: dict[str, Any]) -> dict[str, Any]:
+def _found(data: Any, said: dict[str, Any], keys: KeyLog) -> dict[str, Any]:
     """Find the facts of a file."""
-    kind = _kind_of(said)
+    kind = kind_of(said)
     there = set(_names(kind) if said["columns"] is None else said["columns"]) - set(said["masked"])
-    total, distinct = _read_all(data, said, kind, there)
+    total, distinct = _read_all(data, said, FactReader(kind, _KEY, only=there), keys)
     if not distinct:
         msg = f"{data.name} holds the same {kind.key} twice: export again"
         raise ArmExportMismatchError(msg)
@@ -105,7 +140,8 @@ def _found(data: Any, said: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _kind_of(said: dict[str, Any]) -> RecordKind:
+def kind_of(said: Mapping[str, Any]) -> RecordKind:
+    """Say what the records of a manifest are, as far as it is known."""
     known = _KINDS.get(said["records"])
     if known is not None:
         return known
@@ -119,12 +155,11 @@ def _names(kind: RecordKind) -> list[str]:
     return [name for name in names if name is not None]
 
 
-def _read_all(data: Any, said: dict[str, Any], kind: RecordKind, there: set[str]) -> tuple[Facts, bool]:
-    reader = FactReader(kind, _KEY, only=there)
+def _read_all(data: Any, said: dict[str, Any], reader: FactReader, keys: KeyLog) -> tuple[Facts, bool]:
     read = {"jsonl": _lines, "csv": _rows, "parquet": _batches}[str(said["format"])]
     total = Facts()
     try:
-        with data.open("rb") as file, KeyLog() as keys:
+        with data.open("rb") as file:
             for facts in read(file, said, reader):
                 total.add(facts)
                 if not keys.add(facts.keys):

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import airflow_errors
+from airflow_provider_arm.operators.asset_events import tell_outlets
 from airflow_provider_arm.operators.base import ArmBaseOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_arm.client.operations import Operation
     from airflow_provider_arm.export import DateWindow
@@ -41,7 +43,8 @@ class ArmExportOperator(ArmBaseOperator):
     :param format: ``"jsonl"`` (each record as ARM wrote it), ``"csv"`` or ``"parquet"`` (extra ``parquet``); default
         by the path's ending. Templated.
     :param filters: ARM's own filters, passed through. Templated.
-    :param window: the days to export; split in halves where ARM would cut. Templated.
+    :param window: the days to export, a ``DateWindow`` or one of ``plan_windows(...)``; split in halves where ARM would
+        cut. Templated.
     :param split_by: filters and values to split by where a single day is too much, such as
         ``{"customerno": ["1001", "1002"]}``. The values must be all that there are: ARM cannot say. Templated.
     :param columns: fields by ARM's names, in order; default all that are known, in JSON lines all that ARM gives.
@@ -70,6 +73,8 @@ class ArmExportOperator(ArmBaseOperator):
         "columns",
         "mask",
     )
+    #: The manifest, once the export is whole.
+    manifest: dict[str, Any] | None = None
     #: The list's row in the operations table.
     list_operation: ClassVar[str] = ""
 
@@ -79,7 +84,7 @@ class ArmExportOperator(ArmBaseOperator):
         path: str,
         format: str | None = None,  # noqa: A002 - the name that exports have everywhere
         filters: Mapping[str, Any] | None = None,
-        window: DateWindow | None = None,
+        window: DateWindow | Mapping[str, Any] | None = None,
         split_by: Mapping[str, Sequence[Any]] | None = None,
         columns: Sequence[str] | None = None,
         mask: Sequence[str] = (),
@@ -117,7 +122,19 @@ class ArmExportOperator(ArmBaseOperator):
             listed = self._list()
             count_rows(manifest["rows"], listed if isinstance(listed, str) else listed.name)
         essence = {key: manifest[key] for key in ("rows", "pages", "totals", "dates", "sha256", "bytes")}
-        return {"uri": str(plan.path), "manifest_uri": str(manifest_path(plan.path)), **essence}
+        result = {"uri": str(plan.path), "manifest_uri": str(manifest_path(plan.path)), **essence}
+        self.manifest = manifest
+        tell_outlets(context, self.outlets, result)
+        return result
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Tell OpenLineage which list became which file; ``None`` where the export is not whole."""
+        from airflow_provider_arm.operators.lineage import arm_list, file_at, lineage
+
+        manifest = self.manifest
+        if manifest is None:
+            return None
+        return lineage(lambda: ([arm_list(manifest)], [file_at(self.path, manifest)]))
 
     def _kind(self) -> RecordKind:
         """Say what the records are."""
@@ -134,6 +151,7 @@ class ArmExportOperator(ArmBaseOperator):
         from airflow_provider_arm.export.plan import ExportPlan
         from airflow_provider_arm.export.records import select
         from airflow_provider_arm.export.shapes import choose_shape
+        from airflow_provider_arm.export.window_plan import read_window
 
         kind = self._kind()
         return ExportPlan(
@@ -142,7 +160,7 @@ class ArmExportOperator(ArmBaseOperator):
             shape=choose_shape(self.path, self.format),
             selection=select(kind, self.columns, self.mask),
             filters=self.filters or {},
-            window=self.window.days() if self.window else None,
+            window=read_window(self.window),
             split_by=read_split_by(self.split_by),
             workers=self.workers,
             every_field=self.check_every_field,

@@ -11,11 +11,13 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import airflow_errors
+from airflow_provider_arm.operators.manifests import MANIFEST, in_full, manifest_addresses, manifest_paths, open_path
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_arm.export.reconcile.compare import Outcome, Terms
     from airflow_provider_arm.export.reconcile.fields import Question
@@ -28,8 +30,8 @@ log = logging.getLogger(__name__)
 FAIL, WARN, SKIP = "fail", "warn", "skip"
 #: XCom that has the result also where the task fails or is skipped, for a task that asks a person.
 XCOM = "reconciliation"
-#: Ending of a manifest; the rest of the text that ``against`` may be.
-_MANIFEST, _FIGURES = ".manifest.json", (".csv", ".json")
+#: What the text of ``against`` may end in beside a manifest's ending.
+_FIGURES = (".csv", ".json")
 
 
 class LedgerReconcileOperator(BaseOperator):
@@ -93,6 +95,9 @@ class LedgerReconcileOperator(BaseOperator):
         "allow_empty",
     )
     ui_color = "#dcebf7"
+    #: The addresses of what was compared, and, once it is written, of the report.
+    compared: Sequence[str] = ()
+    reports: Sequence[str] = ()
 
     def __init__(
         self,
@@ -152,13 +157,25 @@ class LedgerReconcileOperator(BaseOperator):
 
             raise ArmLedgerDifferenceError(message)
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Tell OpenLineage which files were compared and where the report is; ``None`` where there is no report."""
+        from airflow_provider_arm.operators.lineage import files_of, lineage
+
+        if not self.reports:
+            return None
+        return lineage(lambda: (files_of(self.compared), files_of(self.reports)))
+
     def _compare(self) -> tuple[Outcome, Question]:
         from airflow_provider_arm.export.reconcile.compare import compare
         from airflow_provider_arm.export.reconcile.sums import sum_exports
 
         question, other, terms = self._read()
-        left = sum_exports(_manifests(self.export, "export"), question)
-        return compare(left, _other_side(self.against, other), terms), question
+        export, against = in_full(self.export), in_full(self.against)
+        left = sum_exports(manifest_paths(export, "export"), question)
+        right = _other_side(against, other)
+        figures = [against] if isinstance(against, str) and not against.endswith(MANIFEST) else []
+        self.compared = [*manifest_addresses(export), *manifest_addresses(against), *figures]
+        return compare(left, right, terms), question
 
     def _read(self) -> tuple[Question, Question, Terms]:
         """Read the arguments, all before the first file."""
@@ -187,8 +204,6 @@ class LedgerReconcileOperator(BaseOperator):
         return question, other, Terms(tolerance, self.against_sign, _periods(self.periods, period), empty)
 
     def _report(self, outcome: Outcome, question: Question) -> dict[str, Any]:
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
         from airflow_provider_arm.export.reconcile import report
         from airflow_provider_arm.files import whole_file
 
@@ -199,10 +214,11 @@ class LedgerReconcileOperator(BaseOperator):
             ("json_uri", ".json", report.json_report(outcome, question, now)),
             ("report_uri", ".md", report.markdown(outcome, question, now).encode()),
         ):
-            target = ObjectStoragePath(self.path + suffix)
+            target = open_path(self.path + suffix)
             with whole_file(target) as file:
                 file.write(content)
             uris[name] = str(target)
+        self.reports = tuple(uris.values())
         return {
             **uris,
             "matches": outcome.matches,
@@ -230,31 +246,14 @@ def _other_side(against: Any, question: Question) -> Side:
 
     if isinstance(against, Mapping) and "manifest_uri" not in against:
         return read_figures(against, question.period)
-    if isinstance(against, str) and not against.endswith(_MANIFEST):
+    if isinstance(against, str) and not against.endswith(MANIFEST):
         if against.lower().endswith(_FIGURES):
-            return read_figure_file(_open(against), question.period)
+            return read_figure_file(open_path(against), question.period)
         msg = (
             f"against must be an export's result, a manifest, figures, or the address of a {' or '.join(_FIGURES)} file"
         )
         raise ArmConfigurationError(msg)
-    return sum_exports(_manifests(against, "against"), question)
-
-
-def _manifests(given: Any, name: str) -> list[Any]:
-    """Give the manifests of one side as paths."""
-    several = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-    addresses = [one.get("manifest_uri") if isinstance(one, Mapping) else one for one in several]
-    paths = [_open(address) for address in addresses if isinstance(address, str) and address.endswith(_MANIFEST)]
-    if not paths or len(paths) < len(addresses):
-        msg = f"{name} must be what an export operator returned, an address that ends in {_MANIFEST}, or a list of them"
-        raise ArmConfigurationError(msg)
-    return paths
-
-
-def _open(address: str) -> Any:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-    return ObjectStoragePath(address)
+    return sum_exports(manifest_paths(against, "against"), question)
 
 
 def _periods(given: Any, period: Period) -> list[str] | None:

@@ -13,6 +13,7 @@ MODULES = (
     "airflow_provider_arm.operators.batch",
     "airflow_provider_arm.operators.ar_item",
     "airflow_provider_arm.operators.export",
+    "airflow_provider_arm.operators.export_merge",
     "airflow_provider_arm.operators.export_run",
     "airflow_provider_arm.operators.document",
     "airflow_provider_arm.operators.payment",

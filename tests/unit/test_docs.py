@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from airflow.sdk import DAG
 
 from airflow_provider_arm.sandbox.behaviour import SWITCHES
 from airflow_provider_arm.sandbox.faults import KINDS
@@ -70,3 +71,15 @@ def test_every_test_that_the_failure_model_names_exists():
     assert [
         name for name in sorted(named) if not re.search(rf"(def|class) {name}\b|^{name}\b", tests, re.MULTILINE)
     ] == []
+
+
+def test_the_snippets_of_the_page_of_exports_run():
+    """Each makes its operators as it stands there; what opens a bucket is only compiled, and its imports made."""
+    page = (DOCS / "exports.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len(blocks) >= 4
+    for block in blocks:
+        lines = [line for line in block.splitlines() if "check_export(" not in line]
+        compile(block, "exports.md", "exec")
+        with DAG("arm_page_of_exports", schedule=None):
+            exec("\n".join(lines), {})  # noqa: S102 - our own file

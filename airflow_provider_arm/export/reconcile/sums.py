@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.export.facts import EXACT
 from airflow_provider_arm.export.manifest import MANIFEST_SUFFIX
+from airflow_provider_arm.export.merged import parts_of
 from airflow_provider_arm.export.reconcile.amount import read_amount
 from airflow_provider_arm.export.reconcile.errors import ArmReconcileError
 from airflow_provider_arm.export.reconcile.fields import Fields, choose_fields, currency_code, plain
@@ -66,13 +67,14 @@ class Count:
 def sum_exports(manifests: Iterable[Any], question: Question) -> Side:
     """Add up exports, which together are one side. Memory does not grow with the number of records.
 
-    :param manifests: the manifests' paths; each is held against its file first (:func:`check_export`).
+    :param manifests: the manifests' paths; each is held against its file first (:func:`check_export`), a merged one's
+        parts one by one.
     :raises ArmExportMismatchError: a file and its manifest do not agree.
     :raises ArmReconcileError: an export has not what the question asks for, or the exports are of different lists.
     :raises ArmConfigurationError: the amount's currency is not told.
     :raises OSError: a file cannot be read.
     """
-    sides = [_sum_export(manifest, question) for manifest in manifests]
+    sides = [_sum_export(one, question) for manifest in manifests for one in parts_of(manifest)]
     if len({side.name for side in sides}) != 1:
         msg = "the exports of one side must be of one list, and there must be at least one"
         raise ArmReconcileError(msg)

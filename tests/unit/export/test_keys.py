@@ -67,3 +67,19 @@ def test_keys_are_held_in_a_file(monkeypatch):
         assert log.add(["2218-50-500"])
         assert log.end_query()
         assert not log.all_new()
+
+
+def test_two_queries_that_share_a_key_are_named(monkeypatch):
+    """Counted from 0, also where a query took several runs, was empty, or was begun again."""
+    monkeypatch.setattr(keys, "RUN", 4)
+    with KeyLog() as log:
+        for query in (range(9), (), range(20, 29), (40,)):
+            log.add(["7"])
+            log.forget_query()
+            for number in query:
+                log.add([str(number)])
+            assert log.end_query()
+        assert (log.all_new(), log.shared()) == (True, None)
+        log.add(["23"])
+        assert log.end_query()
+        assert (log.all_new(), log.shared()) == (False, (2, 4))

@@ -9,6 +9,7 @@ import json
 import logging
 import threading
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -31,7 +32,7 @@ from airflow_provider_arm.client.errors import (
 )
 from airflow_provider_arm.client.models import ArItem, wire_names
 from airflow_provider_arm.client.retry import RetryPolicy
-from airflow_provider_arm.export import DateWindow
+from airflow_provider_arm.export import DateWindow, run
 from airflow_provider_arm.export.manifest import manifest_path
 from airflow_provider_arm.export.parts import read_split_by
 from airflow_provider_arm.export.plan import ExportPlan
@@ -253,17 +254,24 @@ def test_a_second_export_replaces_both_files(export, tmp_path):
     assert json.loads((tmp_path / "a.manifest.json").read_bytes()) == manifest
 
 
-def test_a_long_export_says_how_far_it_is(export, tmp_path, caplog):
-    """One line for every fifty pages, and one at the end; none with a value of a record."""
+def test_a_long_export_says_how_far_it_is(export, tmp_path, caplog, monkeypatch):
+    """Pages, rows and what is left from time to time, and one line at the end; none with a value of a record."""
     caplog.set_level(logging.INFO, "airflow_provider_arm.export")
-    with ArmSandbox(ar_items=260) as many:
-        exporter = Exporter(many)
-        exporter.page_size = 5
-        exporter(tmp_path / "a")
+    ticks = itertools.count(step=7)
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    export(tmp_path / "a", window=None)
     assert [record.getMessage() for record in caplog.records if "export" in record.name] == [
-        "50 pages, 250 rows",
-        "260 AR items on 52 pages, complete",
+        "2 pages, 50 rows, 4 rows/s, about 28 s left",
+        "137 AR items on 6 pages, complete, in 49.0 s, 3 rows/s",
     ]
+
+
+def test_a_short_export_says_one_line(export, tmp_path, caplog):
+    """What is done at once tells no progress."""
+    caplog.set_level(logging.INFO, "airflow_provider_arm.export")
+    export(tmp_path / "a")
+    (line,) = [record.getMessage() for record in caplog.records if "export" in record.name]
+    assert line.startswith("137 AR items on 6 pages, complete, in ")
 
 
 # ---- more than ARM gives for one query

@@ -1,0 +1,81 @@
+"""Operator that makes one export of the parts that a mapped export wrote, or fails where they do not add up."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_arm.exceptions import airflow_errors
+from airflow_provider_arm.operators.asset_events import tell_outlets
+from airflow_provider_arm.operators.manifests import in_full, manifest_paths, open_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_provider_arm.export import DateWindow
+
+log = logging.getLogger(__name__)
+
+
+class ExportMergeOperator(BaseOperator):
+    """Merge the manifests of exports that were made window by window; the files stay where they are.
+
+    Every file is read and held against its manifest. The parts must be of one list, asked for in the same way, cover
+    their days without a gap or overlap, and have no record twice. Then ``<path>.manifest.json`` is written, whole:
+    ``check_export`` and ``LedgerReconcileOperator`` take it like that of any export. No call is made to ARM.
+
+    :param exports: what a mapped export operator returned (``export.output``), or the addresses of manifests
+        (``....manifest.json``). Templated.
+    :param path: what the whole is called; no file of that name is written. Parts in the same folder, or below, are
+        named from there, so the folder can be moved. Templated.
+    :param window: the days that the parts must cover, a ``DateWindow`` or a mapping as ``plan_windows`` gives them;
+        default whatever they cover without a gap, so a missing first or last part goes unseen. Templated.
+    :return: ``{"manifest_uri", "parts", "rows", "pages", "totals", "dates", "bytes"}``; ``parts`` is their count.
+    :raises ArmFailException: the parts do not add up, or bad arguments; the message names the part and what is wrong.
+    :raises OSError: a file cannot be read or written; a retry may help.
+    """
+
+    template_fields: Sequence[str] = ("exports", "path", "window")
+    ui_color = "#dcebf7"
+    #: The merged manifest, once it is written, and the addresses of those that it was made of.
+    manifest: dict[str, Any] | None = None
+    parts: Sequence[str] = ()
+
+    def __init__(
+        self, *, exports: Any, path: str, window: DateWindow | Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.exports = exports
+        self.path = path
+        self.window = window
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Merge."""
+        from airflow_provider_arm.export.manifest import manifest_path
+        from airflow_provider_arm.export.merged import merge_exports
+        from airflow_provider_arm.export.window_plan import read_window
+
+        with airflow_errors():
+            window, path = read_window(self.window), open_path(self.path)
+            parts = manifest_paths(in_full(self.exports), "exports")
+            manifest = merge_exports(parts, path, window)
+        log.info("%d rows in %d parts, %s, add up", manifest["rows"], len(manifest["parts"]), manifest["window"])
+        essence = {name: manifest[name] for name in ("rows", "pages", "totals", "dates", "bytes")}
+        result = {"manifest_uri": str(manifest_path(path)), "parts": len(manifest["parts"]), **essence}
+        self.manifest, self.parts = manifest, [str(part) for part in parts]
+        tell_outlets(context, self.outlets, result)
+        return result
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Tell OpenLineage which files became one; ``None`` where they did not. The whole stands under *path*."""
+        from airflow_provider_arm.operators.lineage import file_at, files_of, lineage
+
+        manifest = self.manifest
+        if manifest is None:
+            return None
+        return lineage(lambda: (files_of(self.parts), [file_at(self.path, manifest)]))

@@ -1,0 +1,54 @@
+"""One year's AR items as twelve tasks, which any number of workers share, and one manifest that holds them together.
+
+``windows`` plans a window for each month, ``export`` runs once for each of them, and ``merge`` reads every file again:
+it fails where a month is missing or doubled, a file was changed, or a record is in two of them. Only when all adds up
+does the asset ``arm_aritems`` get its event, with rows, totals and the manifest's address. Needs the connection
+``arm_default``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Asset, Param, task
+
+from airflow_provider_arm.export import plan_windows
+from airflow_provider_arm.operators.ar_item import ArItemExportOperator
+from airflow_provider_arm.operators.export_merge import ExportMergeOperator
+
+FOLDER = "{{ params.output }}/{{ params.year }}"
+
+with DAG(
+    dag_id="arm_mapped_export",
+    description="Export a year of AR items month by month, on as many workers as there are, and merge the manifests",
+    schedule=None,
+    catchup=False,
+    tags=["arm", "example"],
+    params={
+        "output": Param(os.environ.get("ARM_OUTPUT", str(Path.home() / "arm")), type="string"),
+        "year": Param(2025, type="integer", minimum=1900, maximum=2999, description="The year to export"),
+    },
+    doc_md=__doc__,
+) as dag:
+
+    @task
+    def windows(params: dict[str, Any]) -> list[dict[str, str]]:
+        """Plan a window for each month of the year."""
+        return plan_windows(f"{params['year']}-01-01", f"{params['year']}-12-31", by="voucherdate", days="month")
+
+    export = ArItemExportOperator.partial(
+        task_id="export",
+        path=f"{FOLDER}/aritems-{{{{ ti.map_index }}}}.jsonl",
+        # ARM is one service, however many workers there are.
+        max_active_tis_per_dagrun=4,
+    ).expand(window=windows())
+
+    merge = ExportMergeOperator(
+        task_id="merge",
+        exports=export.output,
+        path=f"{FOLDER}/aritems.jsonl",
+        window={"start": "{{ params.year }}-01-01", "end": "{{ params.year }}-12-31"},
+        outlets=[Asset("arm_aritems")],
+    )
