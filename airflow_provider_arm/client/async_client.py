@@ -19,7 +19,7 @@ from airflow_provider_arm.client.transport import proxies_for
 from airflow_provider_arm.client.wire import Answer, Lost, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from types import TracebackType
 
     from airflow_provider_arm.client.batch_state import BatchStatus
@@ -44,6 +44,9 @@ class AsyncArmClient(ClientCore):
     :class:`~airflow_provider_arm.client.errors.ArmThrottledError` with the seconds left, and nothing is sent.
 
     Its arguments are those of :class:`~airflow_provider_arm.client.core.ClientCore`.
+
+    A call is as few objects as can be while it is under way: thousands of polls that are let go of in good order still
+    count for the garbage collector, and where it looks through the whole process every few seconds, all of them stop.
     """
 
     def _prepare(self) -> None:
@@ -52,8 +55,9 @@ class AsyncArmClient(ClientCore):
         self._http_lock = asyncio.Lock()
         self._http: aiohttp.ClientSession | None = None
         self._proxies: dict[yarl.URL, str | None] = {}
+        self._read_batch = batch_reader(self._rules.assumptions)
 
-    async def get_batch(self, batch_uuid: str, *, client_no: int | None = None) -> BatchStatus:
+    def get_batch(self, batch_uuid: str, *, client_no: int | None = None) -> Awaitable[BatchStatus]:
         """GET one batch and decide what it is.
 
         :param client_no: another ARM client than the connection's.
@@ -61,14 +65,14 @@ class AsyncArmClient(ClientCore):
         """
         endpoints = self._endpoints.for_client(client_no)
         request = endpoints.read_request(endpoints.operation("get_batch"), {"batchuuid": batch_uuid})
-        return await self._call(request, batch_reader(self._rules.assumptions))
+        return self._call(request, self._read_batch)
 
-    async def call(
+    def call(
         self, name: str, *, path: Mapping[str, Any] | None = None, params: Mapping[str, Any] | None = None
-    ) -> Any:
+    ) -> Awaitable[Any]:
         """Make any reading call of the operations table; gives the decoded answer, numbers exact."""
         request = self._endpoints.read_request(self._endpoints.operation(name), path, params)
-        return await self._call(request, read_json)
+        return self._call(request, read_json)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -86,8 +90,8 @@ class AsyncArmClient(ClientCore):
         """Close all connections."""
         await self.close()
 
-    async def _call(self, request: Request, read: Callable[[Answer], T]) -> T:
-        return await self._run(call(request, read, self._rules))
+    def _call(self, request: Request, read: Callable[[Answer], T]) -> Coroutine[Any, Any, T]:
+        return self._run(call(request, read, self._rules))
 
     async def _run(self, flow: Flow[T]) -> T:
         outcome: Outcome = None
@@ -97,20 +101,19 @@ class AsyncArmClient(ClientCore):
             except StopIteration as done:
                 result: T = done.value
                 return result
-            outcome = await self._do(step)
+            match step:
+                case Send():
+                    outcome = await self._send(step)
+                case Pause():
+                    outcome = None
+                    await self._rules.clock.asleep(step.seconds)
+                case NeedToken():
+                    outcome = self._keeper.current(self._rules.clock.monotonic(), step.rejected)
+                    outcome = outcome or await self._new_token(step)
 
-    async def _do(self, step: Send | Pause | NeedToken) -> Outcome:
-        match step:
-            case Send():
-                return await self._send(step)
-            case Pause():
-                await self._rules.clock.asleep(step.seconds)
-                return None
-            case NeedToken():
-                if token := self._keeper.current(self._rules.clock.monotonic(), step.rejected):
-                    return token
-                async with self._token_lock:
-                    return await self._run(authorize(self._credentials, self._keeper, step.rejected, self._rules))
+    async def _new_token(self, step: NeedToken) -> str:
+        async with self._token_lock:
+            return await self._run(authorize(self._credentials, self._keeper, step.rejected, self._rules))
 
     async def _send(self, step: Send) -> Answer | Lost:
         request = step.request
@@ -119,17 +122,22 @@ class AsyncArmClient(ClientCore):
         if step.token is not None:
             headers["Authorization"] = f"Bearer {step.token}"
         url = yarl.URL(request.url, encoded=True)
-        session = await self._session()
+        session = self._http
+        if session is None or session.closed:
+            session = await self._open_session()
         try:
-            async with session.request(
+            response = await session.request(
                 request.operation.method,
                 url,
                 data=request.body,
                 headers=headers,
                 allow_redirects=False,
                 proxy=self._proxy_for(url),
-            ) as response:
+            )
+            try:
                 body = await response.read()
+            finally:
+                response.release()  # what is not read to its end is closed
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return classify(error)
         lower = {name.lower(): value for name, value in response.headers.items()}
@@ -152,9 +160,7 @@ class AsyncArmClient(ClientCore):
             msg = f"{request.operation.label}: not asked, because ARM wants {left:.0f} seconds of rest"
             raise ArmThrottledError(msg, operation=request.operation.label, phase=Phase.NOT_SENT, retry_after=left)
 
-    async def _session(self) -> aiohttp.ClientSession:
-        if self._http is not None and not self._http.closed:
-            return self._http
+    async def _open_session(self) -> aiohttp.ClientSession:
         async with self._http_lock:
             if self._http is None or self._http.closed:
                 # Off the loop: reading the world's certificates takes as long as twenty polls.

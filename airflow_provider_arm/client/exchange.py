@@ -81,7 +81,7 @@ def call(request: Request, read: Callable[[Answer], T], rules: Rules) -> Flow[T]
     attempt, renewed = 0, False
     while True:
         attempt += 1
-        outcome = yield from _send(request, token)
+        outcome = _checked(request, (yield Send(request, token)))
         rules.observe(request, outcome)
         if _may_renew(request, outcome, rules) and not renewed:
             renewed, attempt = True, attempt - 1
@@ -104,8 +104,7 @@ def _token(request: Request, rejected: str | None) -> Flow[str | None]:
     return token
 
 
-def _send(request: Request, token: str | None) -> Flow[Answer | Lost]:
-    outcome = yield Send(request, token)
+def _checked(request: Request, outcome: Outcome) -> Answer | Lost:
     if not isinstance(outcome, Answer | Lost):  # pragma: no cover - a driver's programming error
         msg = "the driver gave no outcome"
         raise TypeError(msg)

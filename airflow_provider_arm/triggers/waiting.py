@@ -129,19 +129,21 @@ class _Waiter:
 
     async def _look(self, client: AsyncArmClient) -> float | None:
         """Look at every pending batch once; gives the seconds until the next look, ``None`` when none is to come."""
-        wait, pending = self._wait, list(self._wait.pending)
-        for first in range(0, len(pending), LOOKS_AT_ONCE):
-            some = pending[first : first + LOOKS_AT_ONCE]
-            for batch_uuid, seen in zip(some, await self._see_all(client, some), strict=True):
-                wait.saw(batch_uuid, seen, CLOCK.time())
-        if len(wait.pending) < len(pending):
+        wait, before = self._wait, len(self._wait.pending)
+        if before == 1:  # nearly always: spares a task and lists
+            wait.saw(wait.pending[0], await self._see(client, wait.pending[0]), CLOCK.time())
+        else:
+            await self._see_all(client, list(wait.pending))
+        if len(wait.pending) < before:
             log.info("%d of %d batches are finished", len(wait.finished), len(wait.finished) + len(wait.pending))
         return wait.pause(CLOCK.time()) if wait.pending else None
 
-    async def _see_all(self, client: AsyncArmClient, some: list[str]) -> list[BatchStatus | ArmError]:
-        if len(some) == 1:  # nearly always: spares a task
-            return [await self._see(client, some[0])]
-        return await asyncio.gather(*(self._see(client, batch_uuid) for batch_uuid in some))
+    async def _see_all(self, client: AsyncArmClient, pending: list[str]) -> None:
+        for first in range(0, len(pending), LOOKS_AT_ONCE):
+            some = pending[first : first + LOOKS_AT_ONCE]
+            looks = await asyncio.gather(*(self._see(client, batch_uuid) for batch_uuid in some))
+            for batch_uuid, seen in zip(some, looks, strict=True):
+                self._wait.saw(batch_uuid, seen, CLOCK.time())
 
     async def _see(self, client: AsyncArmClient, batch_uuid: str) -> BatchStatus | ArmError:
         try:
