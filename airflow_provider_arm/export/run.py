@@ -20,7 +20,6 @@ from airflow_provider_arm.export.keys import KeyLog
 from airflow_provider_arm.export.manifest import Account, Origin, make_manifest, manifest_path
 from airflow_provider_arm.export.parts import Part
 from airflow_provider_arm.export.sinks import CountedFile
-from airflow_provider_arm.export.windows import check_days
 from airflow_provider_arm.files import whole_file
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def run_export(plan: ExportPlan, source: PageSource, now: Callable[[], dt.dateti
 
 def _inspect(kind: RecordKind, part: Part, piece: Piece[Any]) -> None:
     if part.days is not None:
-        check_days(part.days, kind, piece.facts)
+        part.days.check(kind, piece.facts)
 
 
 class _Run:
