@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_arm.client.paging import PageSource
+    from airflow_provider_arm.export.increment.run import Increment
     from airflow_provider_arm.export.plan import ExportPlan
     from airflow_provider_arm.export.records import RecordKind
     from airflow_provider_arm.export.sinks import Sink
@@ -39,9 +40,12 @@ PAGES_PER_LOG_LINE = 50
 _ANY_KEY = "records"
 
 
-def run_export(plan: ExportPlan, source: PageSource, now: Callable[[], dt.datetime]) -> dict[str, Any]:
+def run_export(
+    plan: ExportPlan, source: PageSource, now: Callable[[], dt.datetime], increment: Increment | None = None
+) -> dict[str, Any]:
     """Export; gives the manifest. Neither file appears unless the export is whole, and the manifest comes last.
 
+    :param increment: leaves out what is known already; see ``export_increment``. Default: everything is taken.
     :raises ArmIncompleteListError: a list did not come whole, and not the second time either.
     :raises ArmCapReachedError: more records match than ARM gives and there is nothing left to split by.
     :raises ArmUnreadableAnswerError: a record cannot be exported exactly.
@@ -49,6 +53,8 @@ def run_export(plan: ExportPlan, source: PageSource, now: Callable[[], dt.dateti
     started = now()
     list_ = ListShape(plan.kind, source.operation.key or _ANY_KEY, plan.selection)
     format_ = choose_format(list_, plan.shape, every_field=plan.every_field)
+    if increment is not None:
+        format_ = increment.around(format_, list_)
     flow_of_pages: Flow[Piece[Any]] = Flow(
         source,
         plan.filters,
@@ -69,7 +75,7 @@ def run_export(plan: ExportPlan, source: PageSource, now: Callable[[], dt.dateti
         account = _Run(plan.kind, flow, sink, keys).take_all()
         sink.finish()
         origin = Origin(source.base_url, started, now())
-        manifest = make_manifest(plan, account, file, origin)
+        manifest = make_manifest(plan, account, file, origin) | (increment.said() if increment else {})
         manifest_file.write(money.encode(manifest) + b"\n")
     log.info("%d %s on %d pages, complete", account.facts.rows, plan.kind.name, account.pages)
     return manifest
@@ -96,7 +102,7 @@ class _Run:
             facts, pages = self._take_or_again(query)
             self._sink.keep()
             self._account.close_window(query.part, facts, pages)
-            query.part.finished(facts.rows)
+            query.part.finished(query.walk.rows)  # ARM's count: not all of it need go into the file
         if not self._keys.all_new():
             raise self._twice("two of the windows")
         return self._account
