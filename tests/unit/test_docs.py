@@ -70,3 +70,14 @@ def test_every_test_that_the_failure_model_names_exists():
     assert [
         name for name in sorted(named) if not re.search(rf"(def|class) {name}\b|^{name}\b", tests, re.MULTILINE)
     ] == []
+
+
+def test_the_tasks_of_the_page_of_exports_can_be_made():
+    """Each operator on the page takes the arguments that the page gives it."""
+    page = (DOCS / "exports.md").read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL) if "task_id" in block]
+    assert len(blocks) == 2
+    for block in blocks:
+        names = {}
+        exec(block, names)  # noqa: S102 - our own file
+        assert any(name.startswith("export") for name in names)
