@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_arm.export.moments import CLOCK_SKEW
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import msgspec
 
@@ -97,15 +97,19 @@ class Gathering:
     :param before: the mark that the run began from.
     :param began: when it began, by our clock.
     :param overlap: milliseconds in which a record may still become visible or change.
+    :param clock: tells the time, by our clock.
     """
 
-    def __init__(self, before: Mark, began: int, overlap: int) -> None:
+    def __init__(self, before: Mark, began: int, overlap: int, clock: Callable[[], int]) -> None:
         self.before = before
         self.began = began
         #: Records that were known and are not in the file.
         self.left_out = 0
         self._overlap = overlap
+        self._clock = clock
         self._latest = before.latest
+        #: Where ARM's clock certainly stood when the run began, or later.
+        self._reached = began - CLOCK_SKEW if before.latest is None else max(began - CLOCK_SKEW, before.latest)
         self._met: dict[int, int] = {}
         self._any = False
         self._room = _PRUNED_FROM
@@ -121,6 +125,7 @@ class Gathering:
 
     def keep(self) -> None:
         """The query is whole."""
+        latest = None
         for met in self._pending:
             self.left_out += met.left_out
             for value, created in zip(met.digests, met.created, strict=True):
@@ -129,9 +134,13 @@ class Gathering:
                 self._any = True
                 self._met[value] = created
                 # A created time that has not come says nothing of how far ARM's clock is.
-                if created <= self.began and (self._latest is None or created > self._latest):
-                    self._latest = created
+                if created <= self.began and (latest is None or created > latest):
+                    latest = created
         self._pending.clear()
+        if latest is not None:
+            self._latest = latest if self._latest is None else max(self._latest, latest)
+            # What was read an hour after the run began may be an hour newer, by ARM's clock too.
+            self._reached = max(self._reached, latest - max(0, self._clock() - self.began))
         if len(self._met) > self._room:
             self._prune()
             self._room = max(_PRUNED_FROM, 2 * len(self._met))
@@ -142,13 +151,10 @@ class Gathering:
         return Mark(self._low(), self._latest, dict(self._met))
 
     def _low(self) -> int | None:
+        """Give what is old enough that nothing that was not met can show there any more."""
         if self.before.low is None and not self._any:
             return None
-        # ARM's clock stands at the latest created time or later, and less than a skew behind ours.
-        reached = self.began - CLOCK_SKEW
-        if self._latest is not None:
-            reached = max(reached, min(self._latest, self.began))
-        low = reached - self._overlap
+        low = min(self._reached, self.began) - self._overlap
         return low if self.before.low is None else max(low, self.before.low)
 
     def _prune(self) -> None:

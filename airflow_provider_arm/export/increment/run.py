@@ -66,10 +66,11 @@ def export_increment(
     _check_target(plan.path, start)
     began = milliseconds_of(now())
     _check_clock(start.before, began)
-    increment = Increment(start, Gathering(start.before, began, since.overlap), since.store, kept)
+    gathering = Gathering(start.before, began, since.overlap, lambda: milliseconds_of(now()))
+    increment = Increment(start, gathering, since.store, kept)
     plan = replace(plan, window=Moments(start.before.low, None, began))
     manifest = run_export(plan, source, now, increment)
-    since.store.save(start.left_behind(str(plan.path), increment.gathering.after()).as_json())
+    since.store.save(start.left_behind(str(plan.path), gathering.after()).as_json())
     _tell(plan, manifest)
     return manifest
 

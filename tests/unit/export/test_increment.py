@@ -500,3 +500,37 @@ def test_a_file_that_cannot_be_reached_may_be_tried_again(ledger, tmp_path):
     assert str(tmp_path) not in str(caught.value)
     with pytest.raises(ArmWatermarkUnavailableError, match="cannot be written"):
         FileWatermark(path).save({})
+
+
+@pytest.mark.parametrize("skew", [-10 * HOUR, -40 * MINUTE])
+def test_what_shows_while_a_long_run_reads_on_is_not_passed_by(store, tmp_path, skew):
+    """One half was read before it showed, the other half has an item that is half an hour newer.
+
+    ARM's clock goes after ours, so that this newer item looks as if it had been there when the run began.
+    """
+    ledger = Ledger(cap=6)
+    for minute in range(8):
+        ledger.add(NOON + skew - minute * 10 * MINUTE)
+    late = ledger.add(NOON + skew - 45 * MINUTE, NOON + 10 * MINUTE)
+    plain, passed, newest = ledger._found, [], []
+
+    def covers(params: dict[str, str], created: int) -> bool:
+        return params.get("fromcreatedtime", "") <= instant_text(created) <= params.get("tocreatedtime", "9")
+
+    def found_so_far(params: dict[str, str]) -> list[bytes]:
+        if passed and not newest and covers(params, ledger.now + 30 * MINUTE + skew):
+            ledger.now += 30 * MINUTE
+            newest.append(ledger.add(ledger.now + skew))
+        rows = plain(params)
+        if len(rows) < ledger.cap and covers(params, ledger.items[late].created):
+            passed.append(params)
+        return rows
+
+    ledger._found = found_so_far
+    manifest = increment(ledger, store, tmp_path / "1.jsonl", "r1")
+    assert len(manifest["windows"]) > 1
+    assert newest
+    increment(ledger, store, tmp_path / "2.jsonl", "r2")
+    taken = found(tmp_path / "1.jsonl") + found(tmp_path / "2.jsonl")
+    assert late in taken
+    assert sorted(taken) == sorted(ledger.items)

@@ -43,9 +43,11 @@ DEATHS = ["first page", "middle", "mark"]
 class History:
     """Plays events, and keeps for each run that came to its end what its file says."""
 
-    def __init__(self, folder: Path, skew: int, cap: int) -> None:
+    def __init__(self, folder: Path, skew: int, cap: int, pace: int) -> None:
         self.folder = folder
         self.ledger = Ledger(cap)
+        self.pace = pace
+        self.ledger.before_page = self._page
         self.store = Memory()
         self.skew = skew
         self.runs = 0
@@ -100,7 +102,7 @@ class History:
             self.ledger.before_page = before_page
         with contextlib.suppress(ArmIncompleteListError, Killed):
             self._export(name)
-        self.ledger.before_page, self.store.before_save = lambda _: None, lambda: None
+        self.ledger.before_page, self.store.before_save = self._page, lambda: None
         if name not in self.whole and much % 2:
             self.ledger.now += 60_000 * much
             self._export(name)
@@ -122,6 +124,10 @@ class History:
                 increment(self.ledger, self.store, path, path.stem)
             assert path.read_bytes() == before
 
+    def _page(self, _number: int) -> None:
+        """A page takes its time: what shows meanwhile is on the queries that are yet to come."""
+        self.ledger.now += self.pace
+
     def _export(self, name: str) -> None:
         path = self.folder / f"{name}.jsonl"
         increment(self.ledger, self.store, path, name)
@@ -141,11 +147,16 @@ def full(history: History, **more: Any) -> dict[str, bytes]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(EVENTS, st.sampled_from([0, -15 * HOUR, -60_000, 60_000, 15 * HOUR]), st.sampled_from([4, 9, 10_000]))
-def test_all_increments_together_are_the_full_export(events, skew, cap):
+@given(
+    EVENTS,
+    st.sampled_from([0, -15 * HOUR, -60_000, 60_000, 15 * HOUR]),
+    st.sampled_from([4, 9, 10_000]),
+    st.sampled_from([0, 200_000]),
+)
+def test_all_increments_together_are_the_full_export(events, skew, cap, pace):
     """However items come late, change and runs die: the union of increments is what one export of all gives."""
     with tempfile.TemporaryDirectory() as folder:
-        history = History(Path(folder), skew, cap)
+        history = History(Path(folder), skew, cap, pace)
         for event in events:
             history.play(*event)
         history.ledger.now += 2 * HOUR
@@ -189,7 +200,7 @@ def test_a_mark_survives_json(mark):
 @given(marks, st.lists(st.lists(st.none() | created_times, max_size=20), max_size=8), st.integers(0, 48 * HOUR))
 def test_the_mark_only_moves_forward_and_never_past_now(before, pages, overlap):
     """Whatever is met: low does not move back, lies an overlap before now, and all from it on is remembered."""
-    gathering, met = Gathering(before, NOON, overlap), {}
+    gathering, met = Gathering(before, NOON, overlap, lambda: NOON), {}
     for page in pages:
         digests = [digest(f"{len(met)} {number}".encode()) for number in range(len(page))]
         gathering.add(Met(digests, page))
@@ -210,7 +221,7 @@ def test_the_mark_only_moves_forward_and_never_past_now(before, pages, overlap):
 @given(st.lists(created_times, min_size=1), st.integers(0, 48 * HOUR))
 def test_what_was_forgotten_was_never_there(created, overlap):
     """A query that is begun again leaves neither a digest nor a time."""
-    gathering = Gathering(Mark(), NOON, overlap)
+    gathering = Gathering(Mark(), NOON, overlap, lambda: NOON)
     gathering.add(Met([digest(str(one).encode()) for one in created], created, 5))
     gathering.forget()
     gathering.keep()
@@ -219,7 +230,7 @@ def test_what_was_forgotten_was_never_there(created, overlap):
 
 def test_a_first_run_over_a_long_list_remembers_only_its_end():
     """Memory does not grow with the rows: of half a million over a year a few thousand are held at any time."""
-    gathering, most, year = Gathering(Mark(), NOON, HOUR), 0, 365 * 24 * HOUR
+    gathering, most, year = Gathering(Mark(), NOON, HOUR, lambda: NOON), 0, 365 * 24 * HOUR
     for page in range(500):
         created = [NOON - year + (page * 1000 + number) * (year // 500_000) for number in range(1000)]
         gathering.add(Met([digest(str(one).encode()) for one in created], created))
