@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from airflow_provider_arm.export import DateWindow
 from airflow_provider_arm.export.increment.mark import Gathering, Mark, Met, digest
 from airflow_provider_arm.export.increment.state import RunName, State, begin
 from airflow_provider_arm.export.instants import instant_text
+from airflow_provider_arm.export.manifest import MANIFEST_SUFFIX
 from airflow_provider_arm.export.moments import CLOCK_SKEW
 from airflow_provider_arm.export.run import run_export
 
@@ -36,8 +38,8 @@ EVENTS = st.lists(
     max_size=40,
 )
 #: Where a run may die: before its first page, in the middle of a query (twice, so that it is not begun again), and
-#: when its file and manifest stand but the mark did not move.
-DEATHS = ["first page", "middle", "mark"]
+#: when its file stands but its manifest does not, and when both stand but the mark did not move.
+DEATHS = ["first page", "middle", "manifest", "mark"]
 
 
 class History:
@@ -84,10 +86,9 @@ class History:
         """The next run dies; half of them are retried, the others given up."""
         self.runs += 1
         name, death = f"r{self.runs}", DEATHS[which % len(DEATHS)]
-        pages: list[int] = []
+        plain = Path.replace
 
         def before_page(number: int) -> None:
-            pages.append(number)
             if death == "first page":
                 raise ArmIncompleteListError(death)
             if number > 1:
@@ -96,11 +97,19 @@ class History:
         def before_save() -> None:
             raise Killed
 
+        def replace(part: Path, target: Path) -> None:
+            if target.name.endswith(MANIFEST_SUFFIX):
+                raise Killed
+            plain(part, target)
+
         if death == "mark":
             self.store.before_save = before_save
-        else:
+        elif death != "manifest":
             self.ledger.before_page = before_page
-        with contextlib.suppress(ArmIncompleteListError, Killed):
+        with (
+            contextlib.suppress(ArmIncompleteListError, Killed),
+            mock.patch.object(Path, "replace", replace) if death == "manifest" else contextlib.nullcontext(),
+        ):
             self._export(name)
         self.ledger.before_page, self.store.before_save = self._page, lambda: None
         if name not in self.whole and much % 2:
