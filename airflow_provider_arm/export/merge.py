@@ -17,7 +17,7 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.facts import Facts
 from airflow_provider_arm.export.manifest import own_totals_text, ranges_text, totals_text
 from airflow_provider_arm.export.verify import PARTS, ArmExportMismatchError, kind_of
-from airflow_provider_arm.export.windows import Days, check_days
+from airflow_provider_arm.export.windows import Days
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -174,7 +174,7 @@ def _add(facts: Facts, part: PartFile) -> None:
             own_totals=_amounts(said["own_currency_totals"]),
             ranges={name: (day["first"], day["last"]) for name, day in said["dates"].items()},
         )
-        check_days(part.days, kind_of(said), more)
+        part.days.check(kind_of(said), more)
         facts.add(more)
     except ArmConfigurationError:
         msg = f"{part.address} holds records from outside of {part.days}"

@@ -10,6 +10,7 @@ from airflow_provider_arm.client.errors import ArmCapReachedError, ArmConfigurat
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from airflow_provider_arm.export.moments import Moments
     from airflow_provider_arm.export.windows import Days
 
 #: A filter and the values that are asked for one by one where days cannot be split any more.
@@ -20,7 +21,7 @@ SplitBy = tuple[tuple[str, tuple[str, ...]], ...]
 class Part:
     """What one query asks for, or what was split because one query does not give it all."""
 
-    days: Days | None = None
+    days: Days | Moments | None = None
     #: Values of the filters that it was split by.
     chosen: Mapping[str, str] = field(default_factory=dict)
     #: Filters that it can still be split by.
@@ -38,7 +39,7 @@ class Part:
         return {**(self.days.filters if self.days else {}), **self.chosen}
 
     def split(self, error: ArmCapReachedError) -> list[Part]:
-        """Split into parts that neither overlap nor leave a gap, in order: days in halves, then by value.
+        """Split into parts that neither overlap nor leave a gap, in order: days or moments in halves, then by value.
 
         :raises ArmCapReachedError: there is nothing left to split by; the message says what to do.
         """

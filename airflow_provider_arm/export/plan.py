@@ -11,6 +11,7 @@ from airflow_provider_arm.export.records import RecordKind, Selection
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_arm.export.moments import Moments
     from airflow_provider_arm.export.parts import SplitBy
     from airflow_provider_arm.export.shapes import Shape
     from airflow_provider_arm.export.windows import Days
@@ -31,7 +32,7 @@ class ExportPlan:
     shape: Shape
     selection: Selection = field(default_factory=Selection)
     filters: Mapping[str, Any] = field(default_factory=dict)
-    window: Days | None = None
+    window: Days | Moments | None = None
     #: Filters to split by where days cannot be split any more.
     split_by: SplitBy = ()
     workers: int = DEFAULT_WORKERS
@@ -42,7 +43,7 @@ class ExportPlan:
 
     def __post_init__(self) -> None:
         """Check what contradicts itself."""
-        ours = {*(self.window.filters if self.window else ()), *(name for name, _ in self.split_by)}
+        ours = {*(self.window.names if self.window else ()), *(name for name, _ in self.split_by)}
         for name in sorted(ours & set(self.filters)):
             msg = f"filters must not hold {name}: window or split_by sets it"
             raise ArmConfigurationError(msg)

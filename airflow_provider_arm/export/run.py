@@ -22,7 +22,6 @@ from airflow_provider_arm.export.manifest import Account, Origin, make_manifest,
 from airflow_provider_arm.export.parts import Part
 from airflow_provider_arm.export.progress import Progress
 from airflow_provider_arm.export.sinks import CountedFile
-from airflow_provider_arm.export.windows import check_days
 from airflow_provider_arm.files import whole_file
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_arm.client.paging import PageSource
+    from airflow_provider_arm.export.increment.run import Increment
     from airflow_provider_arm.export.plan import ExportPlan
     from airflow_provider_arm.export.records import RecordKind
     from airflow_provider_arm.export.sinks import Sink
@@ -40,9 +40,12 @@ log = logging.getLogger(__name__)
 _ANY_KEY = "records"
 
 
-def run_export(plan: ExportPlan, source: PageSource, now: Callable[[], dt.datetime]) -> dict[str, Any]:
+def run_export(
+    plan: ExportPlan, source: PageSource, now: Callable[[], dt.datetime], increment: Increment | None = None
+) -> dict[str, Any]:
     """Export; gives the manifest. Neither file appears unless the export is whole, and the manifest comes last.
 
+    :param increment: leaves out what is known already; see ``export_increment``. Default: everything is taken.
     :raises ArmIncompleteListError: a list did not come whole, and not the second time either.
     :raises ArmCapReachedError: more records match than ARM gives and there is nothing left to split by.
     :raises ArmUnreadableAnswerError: a record cannot be exported exactly.
@@ -50,6 +53,8 @@ def run_export(plan: ExportPlan, source: PageSource, now: Callable[[], dt.dateti
     started, progress = now(), Progress(plan.window, time.monotonic, log.info)
     list_ = ListShape(plan.kind, source.operation.key or _ANY_KEY, plan.selection)
     format_ = choose_format(list_, plan.shape, every_field=plan.every_field)
+    if increment is not None:
+        format_ = increment.around(format_, list_)
     flow_of_pages: Flow[Piece[Any]] = Flow(
         source,
         plan.filters,
@@ -70,7 +75,7 @@ def run_export(plan: ExportPlan, source: PageSource, now: Callable[[], dt.dateti
         account = _Run(plan.kind, flow, sink, keys, progress).take_all()
         sink.finish()
         origin = Origin(source.base_url, source.path, started, now())
-        manifest = make_manifest(plan, account, file, origin)
+        manifest = make_manifest(plan, account, file, origin) | (increment.said() if increment else {})
         manifest_file.write(money.encode(manifest) + b"\n")
     progress.whole(account.pages, account.facts.rows, plan.kind.name)
     return manifest
@@ -78,7 +83,7 @@ def run_export(plan: ExportPlan, source: PageSource, now: Callable[[], dt.dateti
 
 def _inspect(kind: RecordKind, part: Part, piece: Piece[Any]) -> None:
     if part.days is not None:
-        check_days(part.days, kind, piece.facts)
+        part.days.check(kind, piece.facts)
 
 
 class _Run:
@@ -98,7 +103,7 @@ class _Run:
             facts, pages = self._take_or_again(query)
             self._sink.keep()
             self._account.close_window(query.part, facts, pages)
-            query.part.finished(facts.rows)
+            query.part.finished(query.walk.rows)  # ARM's count: not all of it need go into the file
         if not self._keys.all_new():
             raise self._twice("two of the windows")
         return self._account

@@ -28,9 +28,14 @@ class Days:
     by: str
 
     @property
+    def names(self) -> tuple[str, str]:
+        """The filters that it sets."""
+        return WINDOW_FILTERS[self.by]
+
+    @property
     def filters(self) -> dict[str, str]:
         """The window as ARM's filters."""
-        from_filter, to_filter = WINDOW_FILTERS[self.by]
+        from_filter, to_filter = self.names
         return {from_filter: self.first.isoformat(), to_filter: self.last.isoformat()}
 
     def halves(self) -> tuple[Days, Days] | None:
@@ -39,6 +44,25 @@ class Days:
             return None
         middle = self.first + (self.last - self.first) // 2
         return Days(self.first, middle, self.by), Days(middle + dt.timedelta(days=1), self.last, self.by)
+
+    def check(self, kind: RecordKind, facts: Facts) -> None:
+        """Check that what came lies in the window: a server that does not know a filter may pass over it.
+
+        Moments may lie a day off, because the server's days begin when its own zone says.
+
+        :raises ArmConfigurationError: a record lies outside.
+        """
+        for name in (*kind.days, *kind.moments):
+            if name.lower() != self.by or name not in facts.ranges:
+                continue
+            slack = dt.timedelta(days=1 if name in kind.moments else 0)
+            first, last = (dt.date.fromisoformat(text[:_DAY_LENGTH]) for text in facts.ranges[name])
+            if first < self.first - slack or last > self.last + slack:
+                msg = (
+                    f"ARM gave {kind.name} from outside of {self}: it does not go by the filters "
+                    f"{' and '.join(self.filters)}; give other filters, or no window"
+                )
+                raise ArmConfigurationError(msg)
 
     def __str__(self) -> str:
         """Read as ``voucherdate 2026-01-01 to 2026-01-31``."""
@@ -92,23 +116,3 @@ def _day(value: str | dt.date, what: str) -> dt.date:
     except ValueError:
         msg = f"window: {what} must be a day, YYYY-MM-DD"
         raise ArmConfigurationError(msg) from None
-
-
-def check_days(days: Days, kind: RecordKind, facts: Facts) -> None:
-    """Check that what came for a window lies in it: a server that does not know a filter may pass over it.
-
-    Moments may lie a day off, because the server's days begin when its own zone says.
-
-    :raises ArmConfigurationError: a record lies outside.
-    """
-    for name in (*kind.days, *kind.moments):
-        if name.lower() != days.by or name not in facts.ranges:
-            continue
-        slack = dt.timedelta(days=1 if name in kind.moments else 0)
-        first, last = (dt.date.fromisoformat(text[:_DAY_LENGTH]) for text in facts.ranges[name])
-        if first < days.first - slack or last > days.last + slack:
-            msg = (
-                f"ARM gave {kind.name} from outside of {days}: it does not go by the filters "
-                f"{' and '.join(days.filters)}; give other filters, or no window"
-            )
-            raise ArmConfigurationError(msg)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from airflow_provider_arm.client.models.base import only_list
 from airflow_provider_arm.client.money import MAX_EXPONENT
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import LARGEST_QUERY, PageRequest, PageWalk
+from airflow_provider_arm.export.instants import instant_text, milliseconds_of
 from airflow_provider_arm.export.records import AR_ITEMS
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ _SUMMARY = "summary"
 PAGE_SIZE = 500
 #: Items that are read in one part, so that no absence fills the triggerer's memory; more are split by time.
 MOST_AT_ONCE = 2000
-
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MILLISECOND = dt.timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,8 @@ async def read_items(
     :raises ArmUnreadableAnswerError: ARM's answer is no list of AR items with keys and created times.
     """
     is_moment = first == last
-    span: dict[str, Any] = dict(zip(WINDOW_FILTERS["createdtime"], (moment(first), moment(last)), strict=True))
+    bounds = (instant_text(first), None if last is None else instant_text(last))  # ``None`` leaves the filter out
+    span: dict[str, Any] = dict(zip(WINDOW_FILTERS["createdtime"], bounds, strict=True))
     if is_moment:
         span["maximumcount"] = LARGEST_QUERY
     walk = PageWalk({**trigger.filters, **span}, PAGE_SIZE, BaseUrl.parse(client.base_url), _LIST.label)
@@ -119,7 +117,7 @@ def _item(record: Any) -> Item:
     """Read what a watcher needs of a record."""
     try:
         key, text, currency = record[_KEY], record[_CREATED], record.get(_CURRENCY)
-        created = (dt.datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
+        created = milliseconds_of(text)
     except (TypeError, KeyError, ValueError, AttributeError):
         msg = f"an AR item has no {_KEY} or no {_CREATED} with an offset, so nobody can tell what is new"
         raise ArmUnreadableAnswerError(msg) from None
@@ -137,11 +135,3 @@ def _can_be_added(amount: Any) -> bool:
     number = Decimal(amount)
     exponent = number.as_tuple().exponent
     return number.adjusted() <= MAX_EXPONENT and isinstance(exponent, int) and exponent >= -MAX_EXPONENT
-
-
-def moment(milliseconds: int | None) -> str | None:
-    """Write a moment as the list's filters take it; ``None`` leaves the filter out."""
-    if milliseconds is None:
-        return None
-    # assumed (Q7): they take a moment with its offset, as ARM writes one, and not only a day
-    return (_EPOCH + milliseconds * _MILLISECOND).isoformat(timespec="milliseconds")

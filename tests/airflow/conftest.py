@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+
+#: Where Airflow keeps what it masks in logs, by its versions.
+MASKERS = (
+    "airflow.sdk._shared.secrets_masker",
+    "airflow._shared.secrets_masker",
+    "airflow.sdk.execution_time.secrets_masker",
+)
+
+
+@pytest.fixture(autouse=True)
+def forget_masks():
+    """Let Airflow forget the secrets of each test after it.
+
+    It makes one pattern of all that it ever masked, anew with each: a thousand sandboxes would take a minute for every
+    token.
+    """
+    yield
+    for name in MASKERS:
+        if (module := sys.modules.get(name)) is not None:
+            module._secrets_masker().reset_masker()
 
 
 class TaskStateStore:
