@@ -22,6 +22,7 @@ from airflow_provider_arm.export.cells import (
     decimals,
     together,
 )
+from airflow_provider_arm.export.columns import PageColumns
 from airflow_provider_arm.export.facts import FactReader, Facts, unusable
 from airflow_provider_arm.export.ranges import moment_text
 from airflow_provider_arm.export.records import Holds
@@ -71,7 +72,7 @@ class ColumnReader:
         self._masked = masked
         self._typed = typed
         wanted = dict.fromkeys([*_fact_names(kind), *(name for name in columns if name not in masked)])
-        self._cells = CellReader({name: self._cell(name) for name in wanted})
+        self._page = PageColumns({name: self._cell(name) for name in wanted}, list_key)
         self._dates = {to: [name for name in wanted if self._type(name) == to] for to in (DAY, MOMENT)}
         self._exact = FactReader(kind, list_key)
 
@@ -91,7 +92,7 @@ class ColumnReader:
         if not rows:
             return pa.RecordBatch.from_pylist([], schema=self.schema), Facts()
         try:
-            found = self._cells.read(records)
+            found = self._page.read(records, text)
         except MisfitError as error:
             raise unusable(self._kind, self._misfit(error.name)) from None
         except msgspec.DecodeError:
@@ -129,10 +130,11 @@ class ColumnReader:
         if self._typed:
             return facts_of(self._kind, rows, found)
         try:
-            sums = {name: decimals(found[name], SUMMED) for name in self._kind.all_amounts}
+            names = self._kind.all_amounts
+            made = together([found[name] for name in names], lambda column: decimals(column, SUMMED))
         except pa.ArrowInvalid:
             return self._exact.read(text)
-        return facts_of(self._kind, rows, {**found, **sums})
+        return facts_of(self._kind, rows, {**found, **dict(zip(names, made, strict=True))})
 
     def _file_column(self, name: str, rows: int, found: Mapping[str, pa.Array]) -> pa.Array:
         if name in self._masked:

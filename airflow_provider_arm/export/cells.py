@@ -99,6 +99,10 @@ class CellReader:
                 return self._plain(table, records, escaped=_ESCAPE in data)
         except pa.ArrowException:
             pass  # one of them is not what it should be, or cannot be told apart this way
+        return self.with_care(records)
+
+    def with_care(self, records: Sequence[msgspec.Raw]) -> dict[str, pa.Array]:
+        """Read the columns one by one: slower, and this decides. Raises as :meth:`read`."""
         return {name: self._alone(name, records) for name in self._columns}
 
     def _table(self, data: bytes) -> pa.Table:
@@ -111,7 +115,7 @@ class CellReader:
         """Take the quotes off texts, and make numbers of what is written."""
         found = {name: chunks.chunk(0) for name, chunks in zip(self._columns, table.columns, strict=True)}
         for holds, names in self._alike.items():
-            if not isinstance(holds, str):
+            if holds not in _PLAIN:
                 continue
             if escaped and holds != WRITTEN_NUMBER:
                 careful = [name for name in names if pc.any(pc.match_substring(found[name], "\\")).as_py()]

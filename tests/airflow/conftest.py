@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-
 #: Where Airflow keeps what it masks in logs, by its versions.
 MASKERS = (
     "airflow.sdk._shared.secrets_masker",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.export.cells import ANYTHING, TEXT, WRITTEN_NUMBER, CellReader, MisfitError
+from airflow_provider_arm.export.columns import PageColumns
 
 MONEY = pa.decimal128(19, 4)
 COLUMNS = {"t": TEXT, "w": WRITTEN_NUMBER, "a": ANYTHING, "n": pa.int64(), "f": pa.bool_(), "m": MONEY}
@@ -45,6 +46,12 @@ def split(page: list[str]) -> list[msgspec.Raw]:
 def read(reader: CellReader, page: list[str]) -> dict[str, list[Any]]:
     """Read columns as Python's values."""
     return {name: column.to_pylist() for name, column in reader.read(split(page)).items()}
+
+
+def read_page(columns: dict[str, Any], page: list[str]) -> dict[str, list[Any]]:
+    """Read columns from a page's text and its records."""
+    found = PageColumns(columns, "x").read(split(page), f'{{"x":[{",".join(page)}]}}'.encode())
+    return {name: found[name].to_pylist() for name in columns}
 
 
 def alone(reader: CellReader, page: list[str]) -> dict[str, list[Any]]:
@@ -100,6 +107,18 @@ def test_the_fast_way_and_the_careful_way_agree(records):
         assert fast == careful
 
 
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(COLUMNS, values)), min_size=1, max_size=3),
+    st.sets(st.sampled_from(list(COLUMNS)), min_size=1),
+)
+def test_what_arrow_reads_from_the_text_is_what_care_finds(records, names):
+    """Whatever stands in the fields, of any choice of columns: the same columns, or none."""
+    page, columns = [text_of(record) for record in records], {name: COLUMNS[name] for name in names}
+    fast, careful = outcome(read_page, columns, page), outcome(alone, CellReader(columns), page)
+    assert fast == careful or (isinstance(fast, str) and isinstance(careful, str))
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(list(COLUMNS)), st.lists(values, min_size=1, max_size=3))
 def test_one_column_alone_is_read_like_all_of_them(name, column):
@@ -143,13 +162,20 @@ def test_what_does_not_fit_is_named(name, value):
     page = ["{}", f'{{"{name}":{value}}}']
     for reader in (CellReader(COLUMNS), CellReader({name: COLUMNS[name]})):
         assert outcome(read, reader, page) == name
+    for columns in (COLUMNS, {name: COLUMNS[name]}):
+        assert outcome(read_page, columns, page) == name
 
 
 @pytest.mark.parametrize("name", ["t", "a"])
 def test_text_that_is_not_utf8_fits_no_column(name):
     """Bytes that are no text are an error and not a replacement character."""
-    with pytest.raises(ValueError):  # noqa: PT011 - msgspec's own or ours
-        CellReader({name: COLUMNS[name]}).read([msgspec.Raw(b'{"%b":"\xff"}' % name.encode())])
+    record, columns = b'{"%b":"\xff"}' % name.encode(), {name: COLUMNS[name]}
+    for read_it in (
+        CellReader(columns).read,
+        lambda records: PageColumns(columns, "x").read(records, b'{"x":[%b]}' % record),
+    ):
+        with pytest.raises(ValueError):  # noqa: PT011 - msgspec's own or ours
+            read_it([msgspec.Raw(record)])
 
 
 def test_a_record_that_is_no_object_has_no_columns():

@@ -256,6 +256,15 @@ def test_a_value_that_does_not_fit_its_column_raises(kind, field, name):
     assert field.split(":", 1)[1].strip('"') not in str(caught.value)
 
 
+@pytest.mark.parametrize("field", ["kid", "nytt"])
+@pytest.mark.parametrize("kind", [Csv, ArrowCsv, Parquet])
+def test_bytes_that_are_no_text_are_in_no_table(kind, field):
+    """A reader of the file would fail on them, or show what ARM never wrote."""
+    body = b'{"summary":{},"arItems":[{"arItemId":"1","%b":"\xff"}]}' % field.encode()
+    with pytest.raises(ValueError):  # noqa: PT011 - our own or msgspec's: no page either way
+        kind(shape(["arItemId", field]), None).read(Answer(200, {}, body))
+
+
 @pytest.mark.parametrize("kind", [Csv, ArrowCsv, JsonLines])
 @pytest.mark.parametrize("amount", ["1.12345678901", "99999999999999999999999999999.5", "-1E-12"])
 def test_an_amount_of_more_digits_than_arrow_adds_up_is_added_up_by_python(kind, amount):
