@@ -2,7 +2,8 @@
 
 The server is another process: it answers each look after 20 ms, counts connections, and lets each batch end at a moment
 that its name says. "no core" is the share of time in which our process was ready and another one had the core: where it
-is more than a few hundredths, the lags are the machine's.
+is more than a few hundredths, the lags are the machine's. "stops" are full rounds of Python's collector, which look
+through all of Airflow and hold every trigger meanwhile: how many, and the milliseconds of the longest.
 The same looks by what a user might pick instead are run beside it: an aiohttp session per trigger, and requests in
 threads.
 
@@ -24,7 +25,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -146,17 +147,42 @@ class Lags:
         self.due[who] = now + seconds
 
 
+class Collector:
+    """The full rounds of Python's garbage collector while the block lasts."""
+
+    def __enter__(self) -> Self:
+        """Listen."""
+        self.stops: list[float] = []
+        gc.callbacks.append(self.heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Listen no more."""
+        gc.callbacks.remove(self.heard)
+
+    def heard(self, phase: str, info: dict[str, int]) -> None:
+        """Note a full round."""
+        if info["generation"] < 2:
+            return
+        if phase == "start":
+            self.began = time.perf_counter()
+        else:
+            self.stops.append((time.perf_counter() - self.began) * 1000)
+
+
 async def measured(url: str, lags: Lags, seconds: float) -> dict[str, float]:
     """Measure for *seconds* what this process does."""
     await asyncio.to_thread(counts, url)
     lags.taken.clear()
     begun, cpu, waited = time.monotonic(), time.process_time(), seconds_without_core()
-    await asyncio.sleep(seconds)
+    with Collector() as collector:
+        await asyncio.sleep(seconds)
     passed, used = time.monotonic() - begun, time.process_time() - cpu
     waited = (seconds_without_core() - waited) / passed
     p99, middle = percentile(lags.taken, 0.99), percentile(lags.taken, 0.5)
     seen = await asyncio.to_thread(counts, url)
     figures = {"looks": seen["looks"] / passed, "core": used / passed, "p50": middle, "p99": p99, "waited": waited}
+    figures |= {"stops": len(collector.stops), "longest": max(collector.stops, default=0.0)}
     return figures | {"ms": used / max(1, seen["looks"]) * 1000, "connections": seen["most"]}
 
 
@@ -298,12 +324,13 @@ def main() -> None:
             found[name] = asyncio.run(names[name](url))
     print(
         f"  {'':<22} {'looks/s':>8} {'ms CPU':>7} {'a core':>7} {'lag p50':>9} {'lag p99':>9} {'connections':>12}"
-        f" {'no core':>8}"
+        f" {'no core':>8} {'stops':>12}"
     )
     for name, one in found.items():
         print(
             f"  {name:<22} {one['looks']:>8.0f} {one['ms']:>7.2f} {one['core']:>7.2f} {one['p50']:>6.1f} ms"
             f" {one['p99']:>6.1f} ms {one['connections']:>12.0f} {one['waited']:>8.2f}"
+            f" {one['stops']:>3.0f} x {one['longest']:>3.0f} ms"
         )
     if own := found.get("BatchTrigger"):
         judge(own)

@@ -15,6 +15,7 @@ from airflow_provider_arm.client.endpoints import batch_reader, read_json
 from airflow_provider_arm.client.errors import ArmThrottledError, Phase
 from airflow_provider_arm.client.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
 from airflow_provider_arm.client.retry import Rest, parse_retry_after
+from airflow_provider_arm.client.time_limit import TimeLimit
 from airflow_provider_arm.client.transport import proxies_for
 from airflow_provider_arm.client.wire import Answer, Lost, Request
 
@@ -55,6 +56,7 @@ class AsyncArmClient(ClientCore):
         self._http_lock = asyncio.Lock()
         self._http: aiohttp.ClientSession | None = None
         self._proxies: dict[yarl.URL, str | None] = {}
+        self._limit = TimeLimit(self._transport.timeout * TIMEOUTS_PER_CALL)
         self._read_batch = batch_reader(self._rules.assumptions)
 
     def get_batch(self, batch_uuid: str, *, client_no: int | None = None) -> Awaitable[BatchStatus]:
@@ -76,6 +78,7 @@ class AsyncArmClient(ClientCore):
 
     async def close(self) -> None:
         """Close all connections."""
+        self._limit.stop()
         if self._http is not None:
             await self._http.close()
             self._http = None
@@ -125,6 +128,7 @@ class AsyncArmClient(ClientCore):
         session = self._http
         if session is None or session.closed:
             session = await self._open_session()
+        task = self._limit.begin()
         try:
             response = await session.request(
                 request.operation.method,
@@ -140,6 +144,12 @@ class AsyncArmClient(ClientCore):
                 response.release()  # what is not read to its end is closed
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return classify(error)
+        except asyncio.CancelledError:
+            if self._limit.has_ended(task):
+                return classify(TimeoutError())
+            raise
+        finally:
+            self._limit.finish(task)
         lower = {name.lower(): value for name, value in response.headers.items()}
         if request.needs_token and response.status in _ASKS_FOR_REST:
             seconds = parse_retry_after(lower.get("retry-after"), self._rules.clock.time())
@@ -173,7 +183,7 @@ class AsyncArmClient(ClientCore):
             connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
-                total=self._transport.timeout * TIMEOUTS_PER_CALL,
+                total=None,  # see TimeLimit
                 sock_connect=self._transport.connect_timeout,
                 sock_read=self._transport.timeout,
             ),
