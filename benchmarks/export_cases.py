@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -97,8 +98,6 @@ def hand_parquet(base: str, pages: int, path: Path) -> None:
 
 def http_operator(base: str, pages: int, path: Path) -> None:
     """Airflow's HttpOperator with its pagination, to JSON lines."""
-    import os
-
     from airflow.providers.http.operators.http import HttpOperator
 
     os.environ["AIRFLOW_CONN_BENCH"] = base.removesuffix("/arm/v1")
@@ -164,6 +163,9 @@ def import_all(case: str) -> None:
     if case == "http_operator":
         from airflow.providers.http.operators.http import HttpOperator  # noqa: F401
     if case == "dlt_jsonl":
+        os.environ["RUNTIME__DLTHUB_TELEMETRY"] = (
+            "false"  # it would call home, and a benchmark talks to this machine only
+        )
         import dlt  # noqa: F401
 
 

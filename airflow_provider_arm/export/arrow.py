@@ -12,11 +12,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_provider_arm.export.bodies import BodySplitter
 from airflow_provider_arm.export.cells import (
     ANYTHING,
     TEXT,
     WRITTEN_NUMBER,
-    CellReader,
     Column,
     MisfitError,
     decimals,
@@ -31,6 +31,8 @@ from airflow_provider_arm.export.texts import csv_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from airflow_provider_arm.client.wire import Answer
+    from airflow_provider_arm.export.bodies import Body
     from airflow_provider_arm.export.records import RecordKind
 
 #: Money: 15 digits before the point and 4 after it.
@@ -73,6 +75,7 @@ class ColumnReader:
         self._typed = typed
         wanted = dict.fromkeys([*_fact_names(kind), *(name for name in columns if name not in masked)])
         self._page = PageColumns({name: self._cell(name) for name in wanted}, list_key)
+        self._splitter, self._whole = BodySplitter(list_key, self._page.record), BodySplitter(list_key)
         self._dates = {to: [name for name in wanted if self._type(name) == to] for to in (DAY, MOMENT)}
         self._exact = FactReader(kind, list_key)
 
@@ -81,28 +84,35 @@ class ColumnReader:
         """The schema of a typed file."""
         return pa.schema([pa.field(name, self._type(name)) for name in self._columns])
 
-    def read(self, records: Sequence[msgspec.Raw], text: bytes) -> tuple[pa.RecordBatch, Facts]:
-        """Read the columns and the facts.
+    def read(self, answer: Answer) -> tuple[Body, pa.RecordBatch, Facts]:
+        """Read a page: its body, the columns and the facts.
 
-        :param records: each record's own text.
-        :param text: the page's text, an object that holds the list of records.
         :raises UnusableAnswerError: a record has no key, or a value does not fit its column; the column is named.
+        :raises ValueError: it is no page.
         """
-        rows = len(records)
-        if not rows:
-            return pa.RecordBatch.from_pylist([], schema=self.schema), Facts()
         try:
-            found = self._page.read(records, text)
+            body = self._splitter.split(answer)
+            found = self._page.read(body.records, body.text) if body.records else {}
+        except (pa.ArrowException, msgspec.DecodeError):
+            body, found = self._with_care(answer)
+        rows = len(body.records)
+        if not rows:
+            return body, pa.RecordBatch.from_pylist([], schema=self.schema), Facts()
+        if self._typed:
+            for to, names in self._dates.items():
+                found |= _dates_of(self._kind, {name: found[name] for name in names}, to)
+        facts = self._facts(rows, found, body.text)
+        arrays = [self._file_column(name, rows, found) for name in self._columns]
+        return body, pa.RecordBatch.from_arrays(arrays, names=list(self._columns)), facts
+
+    def _with_care(self, answer: Answer) -> tuple[Body, dict[str, pa.Array]]:
+        body = self._whole.split(answer)
+        try:
+            return body, self._page.with_care(body.records) if body.records else {}
         except MisfitError as error:
             raise unusable(self._kind, self._misfit(error.name)) from None
         except msgspec.DecodeError:
             raise unusable(self._kind, "no fields at all") from None
-        if self._typed:
-            for to, names in self._dates.items():
-                found |= _dates_of(self._kind, {name: found[name] for name in names}, to)
-        facts = self._facts(rows, found, text)
-        arrays = [self._file_column(name, rows, found) for name in self._columns]
-        return pa.RecordBatch.from_arrays(arrays, names=list(self._columns)), facts
 
     def _cell(self, name: str) -> Column:
         holds = _holds(self._kind, name)
@@ -142,53 +152,9 @@ class ColumnReader:
         return found[name]
 
 
-class ArrowFactReader:
-    """Reads the facts of a page from its text, as :class:`~airflow_provider_arm.export.facts.FactReader` does.
-
-    What does not fit Arrow's columns is left to that one: an amount of more digits, a key that is no text, an error.
-
-    :param every_field: check the type of every field that the model knows, too.
-    """
-
-    def __init__(self, kind: RecordKind, list_key: str, *, every_field: bool = False) -> None:
-        self._kind = kind
-        self._exact = FactReader(kind, list_key, every_field=every_field)
-        names = dict.fromkeys([*_fact_names(kind), *(kind.fields if every_field else ())])
-        self._cells = CellReader({name: self._cell(name) for name in names})
-        of_facts = {*kind.days, *kind.moments}
-        self._more = {
-            to: [name for name in names if name not in of_facts and _holds(kind, name) is holds]
-            for holds, to in ((Holds.DAY, DAY), (Holds.MOMENT, MOMENT))
-        }
-        self._whole = every_field
-
-    def _cell(self, name: str) -> Column:
-        if name == self._kind.key:
-            return TEXT
-        return SUMMED if (holds := _holds(self._kind, name)) is Holds.AMOUNT else _PLAIN.get(holds, TEXT)
-
-    def read(self, records: Sequence[msgspec.Raw], text: bytes) -> Facts:
-        """Read the facts. Raises as :meth:`~airflow_provider_arm.export.facts.FactReader.read`.
-
-        :param records: each record's own text.
-        :param text: the page's text, an object that holds the list of records.
-        """
-        if not records:
-            return Facts()
-        try:
-            found = self._cells.read(records)
-            for to, names in self._more.items():
-                for name in names:
-                    found[name].cast(to)
-            return facts_of(self._kind, len(records), found, empty_days=not self._whole)
-        except (ValueError, pa.ArrowException):
-            return self._exact.read(text)
-
-
-def facts_of(kind: RecordKind, rows: int, found: Mapping[str, pa.Array], *, empty_days: bool = True) -> Facts:
+def facts_of(kind: RecordKind, rows: int, found: Mapping[str, pa.Array]) -> Facts:
     """Find the facts of columns: amounts are decimals, days and moments text.
 
-    :param empty_days: take "" for no day and no moment.
     :raises UnusableAnswerError: a record has no key, or a date is none.
     """
     facts = Facts(rows)
@@ -201,7 +167,7 @@ def facts_of(kind: RecordKind, rows: int, found: Mapping[str, pa.Array], *, empt
         facts.totals = _totals(kind, found)
     for names, to, write in ((kind.days, DAY, str), (kind.moments, MOMENT, moment_text)):
         columns = {name: found[name] for name in names}
-        _take_ranges(facts, kind, _dates_of(kind, columns, to, empty=empty_days), write)
+        _take_ranges(facts, kind, _dates_of(kind, columns, to), write)
     return facts
 
 
@@ -224,18 +190,11 @@ def _take_ranges(facts: Facts, kind: RecordKind, columns: Mapping[str, pa.Array]
             raise unusable(kind, f"{name} that is no date") from None
 
 
-def _dates_of(
-    kind: RecordKind, columns: Mapping[str, pa.Array], to: pa.DataType, *, empty: bool = True
-) -> dict[str, pa.Array]:
-    """Make days or moments of text, or say which is none. What is made already stays.
-
-    :param empty: take "" for none.
-    """
+def _dates_of(kind: RecordKind, columns: Mapping[str, pa.Array], to: pa.DataType) -> dict[str, pa.Array]:
+    """Make days or moments of text, null of "", or say which is none. What is made already stays."""
     if not columns or all(column.type == to for column in columns.values()):
         return dict(columns)
-    texts = list(columns.values())
-    if empty:
-        texts = together(texts, _without_empty)
+    texts = together(list(columns.values()), _without_empty)
     try:
         made = together(texts, lambda column: column.cast(to))
     except pa.ArrowInvalid:

@@ -1,4 +1,4 @@
-"""A page's body, split once: its summary, and each record's own text."""
+"""A page's body, split once: its summary, and each record as the type that its reader wants."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Body:
     """A page: *text* is a JSON object that holds the list of records under the expected key."""
 
     summary: PageSummary
-    records: Sequence[msgspec.Raw]
+    records: Sequence[Any]
     text: bytes
 
 
@@ -33,20 +33,21 @@ class BodySplitter:
     """Splits bodies in one pass where the list stands under the expected key, else in two.
 
     :param key: the key under which the records should stand.
+    :param record: the type that a record is decoded to; default its own text.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, record: Any = msgspec.Raw) -> None:
         self._key = key
         fields = [
             (_SUMMARY, msgspec.Raw, msgspec.field(name=_SUMMARY)),
-            ("records", list[msgspec.Raw], msgspec.field(name=key)),
+            ("records", list[record], msgspec.field(name=key)),
         ]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(msgspec.defstruct("Body", fields))
 
     def split(self, answer: Answer) -> Body:
         """Split.
 
-        :raises ValueError: the body is no page.
+        :raises ValueError: the body is no page, or a record is not of its type.
         """
         if answer.status == _NO_CONTENT:
             return Body(split_page(answer, self._key)[0], [], wrap(self._key, b"[]"))

@@ -38,7 +38,7 @@ _NUMBER_BEGINS = "^[-0-9]"
 #: Characters of a number that Arrow can be trusted with: up to so many digits its decimals do not wrap around.
 _LONGEST_NUMBER = 38
 
-#: Said to nobody: whatever does not fit is looked at again.
+#: Said to nobody: whatever does not fit is looked at again with care.
 _OTHER_TYPE = "of another type"
 
 _texts: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[str | None])
@@ -65,8 +65,9 @@ class CellReader:
         fields = [
             (f"f{n}", msgspec.Raw, msgspec.field(name=name, default=_NULL)) for n, name in enumerate(self._columns)
         ]
-        # A record at a time: of a whole page's fields at once the objects would fill the processor's cache.
-        self._split: msgspec.json.Decoder[Any] = msgspec.json.Decoder(msgspec.defstruct("Cells", fields, gc=False))
+        #: The type to which a record is split: its fields' own texts.
+        self.record = msgspec.defstruct("Cells", fields, gc=False)
+        self._split: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self.record)
         #: Columns that hold alike.
         self._alike: dict[Column, list[str]] = {}
         for name, holds in self._columns.items():
@@ -85,25 +86,27 @@ class CellReader:
             false_values=["false"],
         )
 
-    def read(self, records: Sequence[msgspec.Raw]) -> dict[str, pa.Array]:
+    def read(self, records: Sequence[Any]) -> dict[str, pa.Array]:
         """Read the columns of a page that has records.
+
+        :param records: the page, split to :attr:`record`.
+        :raises ValueError: a value does not fit its column, or may not: :meth:`with_care` tells.
+        """
+        data = b"\n".join(map(_BETWEEN.join, map(msgspec.structs.astuple, records)))
+        table = self._table(data)
+        if table.num_rows != len(records):  # a line break in an object, where there is one column
+            raise pa.ArrowInvalid(_OTHER_TYPE)
+        return self._plain(table, records, escaped=_ESCAPE in data)
+
+    def with_care(self, records: Sequence[msgspec.Raw]) -> dict[str, pa.Array]:
+        """Read the columns one by one: slower, and this decides.
 
         :param records: each record's own text.
         :raises MisfitError: a value does not fit its column, which is named.
         :raises msgspec.DecodeError: a record is no object.
         """
-        data = b"\n".join(map(_BETWEEN.join, map(msgspec.structs.astuple, map(self._split.decode, records))))
-        try:
-            table = self._table(data)
-            if table.num_rows == len(records):
-                return self._plain(table, records, escaped=_ESCAPE in data)
-        except pa.ArrowException:
-            pass  # one of them is not what it should be, or cannot be told apart this way
-        return self.with_care(records)
-
-    def with_care(self, records: Sequence[msgspec.Raw]) -> dict[str, pa.Array]:
-        """Read the columns one by one: slower, and this decides. Raises as :meth:`read`."""
-        return {name: self._alone(name, records) for name in self._columns}
+        split = list(map(self._split.decode, records))
+        return {name: self._alone(name, split) for name in self._columns}
 
     def _table(self, data: bytes) -> pa.Table:
         options = pyarrow.csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=self._names)
@@ -111,7 +114,7 @@ class CellReader:
             pa.BufferReader(data), read_options=options, parse_options=self._parse, convert_options=self._convert
         )
 
-    def _plain(self, table: pa.Table, records: Sequence[msgspec.Raw], *, escaped: bool) -> dict[str, pa.Array]:
+    def _plain(self, table: pa.Table, records: Sequence[Any], *, escaped: bool) -> dict[str, pa.Array]:
         """Take the quotes off texts, and make numbers of what is written."""
         found = {name: chunks.chunk(0) for name, chunks in zip(self._columns, table.columns, strict=True)}
         for holds, names in self._alike.items():
@@ -128,10 +131,10 @@ class CellReader:
                 found |= _together(found, names, partial(decimals, to=holds))
         return found
 
-    def _alone(self, name: str, records: Sequence[msgspec.Raw]) -> pa.Array:
+    def _alone(self, name: str, records: Sequence[Any]) -> pa.Array:
         """Read one column with as much care as it takes."""
         number, holds = list(self._columns).index(name), self._columns[name]
-        raws = list(map(operator.attrgetter(f"f{number}"), map(self._split.decode, records)))
+        raws = list(map(operator.attrgetter(f"f{number}"), records))
         try:
             if holds == TEXT:
                 return pa.array(_texts.decode(_list_of(raws)), pa.string())

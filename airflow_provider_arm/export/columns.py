@@ -39,25 +39,27 @@ class PageColumns:
         fields = [
             (f"f{n}", int | float | None, msgspec.field(name=name, default=None)) for n, name in enumerate(numbers)
         ]
-        struct = msgspec.defstruct("Numbers", fields, gc=False)
-        body = msgspec.defstruct("Page", [("records", list[struct], msgspec.field(name=list_key))])  # type: ignore[valid-type]
-        self._numbers: msgspec.json.Decoder[Any] | None = msgspec.json.Decoder(body) if numbers else None
+        struct: Any = msgspec.defstruct("Numbers", fields, gc=False)
+        #: The type to which a page is split: what is cut out, or else the numbers, whose types are looked at so.
+        self.record = self._cut.record if self._cut is not None else struct
+        body = msgspec.defstruct("Page", [("records", list[struct], msgspec.field(name=list_key))])
+        self._numbers: msgspec.json.Decoder[Any] | None = msgspec.json.Decoder(body) if numbers and cut else None
 
-    def read(self, records: Sequence[msgspec.Raw], text: bytes) -> dict[str, pa.Array]:
+    def read(self, records: Sequence[Any], text: bytes) -> dict[str, pa.Array]:
         """Read the columns of a page that has records.
 
-        :param records: each record's own text.
+        :param records: the page, split to :attr:`record`.
         :param text: the page's text, an object that holds the list of records.
-        :raises MisfitError: a value does not fit its column, which is named.
-        :raises msgspec.DecodeError: a record is no object.
+        :raises ValueError: a value does not fit its column, or may not: :meth:`with_care` tells.
         """
-        try:
-            found = self._plain(text) if self._read else {}
-            if self._cut is not None:
-                found |= self._cut.read(records)
-        except (pa.ArrowException, ValueError):
-            return self._careful.with_care(records)
+        found = self._plain(text) if self._read else {}
+        if self._cut is not None:
+            found |= self._cut.read(records)
         return found
+
+    def with_care(self, records: Sequence[msgspec.Raw]) -> dict[str, pa.Array]:
+        """Read them slowly; this decides. See :meth:`CellReader.with_care`."""
+        return self._careful.with_care(records)
 
     def _plain(self, text: bytes) -> dict[str, pa.Array]:
         if self._numbers is not None:

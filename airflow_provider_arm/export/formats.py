@@ -59,7 +59,7 @@ class JsonLines:
     """One line per record; ARM's own text unless fields are chosen or masked."""
 
     def __init__(self, list_: ListShape, compression: str | None, *, every_field: bool) -> None:
-        self._facts = _fact_reader(list_, every_field=every_field)
+        self._facts = FactReader(list_.kind, list_.key, every_field=every_field)
         self._selection = list_.selection
         self._splitter = BodySplitter(list_.key)
         self._compress = compressor(compression)
@@ -67,7 +67,7 @@ class JsonLines:
     def read(self, answer: Answer) -> ReadPage[Piece[bytes]]:
         """Check the records and make their lines."""
         body = self._splitter.split(answer)
-        facts, records = self._facts(body), body.records
+        facts, records = self._facts.read(body.text), body.records
         if not self._selection.is_all:
             records = [selected(record, self._selection) for record in fields_of(records)]
         lines = json_lines(records, body.text)
@@ -108,14 +108,12 @@ class ArrowCsv:
 
         self._columns = list_.selection.columns(list_.kind)
         self._reader = ColumnReader(list_.kind, list_.key, self._columns, list_.selection.masked, typed=False)
-        self._splitter = BodySplitter(list_.key)
         self._csv_of = csv_of
         self._compress = compressor(compression)
 
     def read(self, answer: Answer) -> ReadPage[Piece[bytes]]:
         """Check the records and make their rows."""
-        body = self._splitter.split(answer)
-        batch, facts = self._reader.read(body.records, body.text)
+        body, batch, facts = self._reader.read(answer)
         rows = self._csv_of(batch)
         return _page(body, facts, self._compress(rows) if rows else rows)
 
@@ -133,30 +131,17 @@ class Parquet:
 
         columns = list_.selection.columns(list_.kind)
         self._reader = ColumnReader(list_.kind, list_.key, columns, list_.selection.masked, typed=True)
-        self._splitter = BodySplitter(list_.key)
         self._compression = compression or PARQUET_COMPRESSION
         self._dictionary = [name for name in columns if name in list_.kind.repeating]
 
     def read(self, answer: Answer) -> ReadPage[Piece[Any]]:
         """Check the records and make their columns."""
-        body = self._splitter.split(answer)
-        batch, facts = self._reader.read(body.records, body.text)
+        body, batch, facts = self._reader.read(answer)
         return _page(body, facts, batch)
 
     def sink(self, file: CountedFile) -> Sink:
         """Open a sink."""
         return ParquetSink(file, self._reader.schema, self._compression, self._dictionary)
-
-
-def _fact_reader(list_: ListShape, *, every_field: bool) -> Callable[[Body], Facts]:
-    """Make the reader of facts: Arrow's, which leaves Python's lock to others, where it is installed."""
-    try:
-        from airflow_provider_arm.export.arrow import ArrowFactReader
-    except ImportError:
-        exact = FactReader(list_.kind, list_.key, every_field=every_field)
-        return lambda body: exact.read(body.text)
-    arrow = ArrowFactReader(list_.kind, list_.key, every_field=every_field)
-    return lambda body: arrow.read(body.records, body.text)
 
 
 def _page(body: Body, facts: Facts, content: Any) -> ReadPage[Piece[Any]]:
