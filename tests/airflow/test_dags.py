@@ -51,6 +51,19 @@ def test_the_quickstart_does_the_whole_round(run_dag, load_dags, arm_sandbox, ar
     assert "Canary" not in json.dumps(returned)
 
 
+def test_the_nightly_export_takes_everything_once(
+    run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch
+):
+    """The first night takes the whole ledger; the second finds nothing new, succeeds, and nothing follows on it."""
+    monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
+    dag = load_dags(EXAMPLES[0].with_name("arm_nightly.py"))["arm_nightly"]
+    nights = [run_dag(dag) for _ in range(2)]
+    assert [str(night.state) for night in nights] == ["success", "success"]
+    assert [results(night)["export_new"]["rows"] for night in nights] == [arm_sandbox.totals()["arItems"], 0]
+    loads = [str(ti.state) for night in nights for ti in night.get_task_instances() if ti.task_id == "load"]
+    assert loads == ["success", "skipped"]
+
+
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_a_failed_try_is_taken_up_by_the_next(run_dag, arm_sandbox, arm_connection, deferrable):
     """A task that fails after its first batch goes on with the second in its retry: each batch reaches ARM once."""

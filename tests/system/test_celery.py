@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from airflow_provider_arm.export import check_export
 from airflow_provider_arm.sandbox import ArmSandbox
 from tests.system.celery_deployment import WORKERS, CeleryDeployment, missing
 from tests.system.dags.invoices import documents
@@ -135,9 +136,10 @@ def test_mapped_submissions_and_exports_outlive_a_worker_and_the_triggerer(airfl
     lines = [line for result in exports for line in Path(result["uri"]).read_bytes().splitlines()]
     ids = [json.loads(line)["arItemId"] for line in lines]
     assert len(ids) == len(set(ids)) == AR_ITEMS + 240 == box.totals()["arItems"]
+    merged = airflow.returned("mapped", run_id, "merge")
+    assert check_export(merged["manifest_uri"].removeprefix("file://"))["rows"] == merged["rows"] == len(ids)
     for currency, total in box.totals()["currencies"].items():
-        amounts = [result["totals"].get(currency, {"currencyAmount": "0"})["currencyAmount"] for result in exports]
-        assert sum(map(Decimal, amounts)) == total["currencyAmount"]
+        assert Decimal(merged["totals"][currency]["currencyAmount"]) == total["currencyAmount"]
 
 
 def test_a_task_whose_worker_is_dead_sends_nothing_more(airflow, box):

@@ -9,9 +9,10 @@ from pathlib import Path
 from airflow.sdk import DAG, task
 from invoices import documents
 
-from airflow_provider_arm.export import DateWindow
+from airflow_provider_arm.export import plan_windows
 from airflow_provider_arm.operators.ar_item import ArItemExportOperator
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
+from airflow_provider_arm.operators.export_merge import ExportMergeOperator
 from airflow_provider_arm.sensors.batch import BatchSensor
 
 HOME = Path(os.environ["AIRFLOW_HOME"])
@@ -19,11 +20,7 @@ HOME = Path(os.environ["AIRFLOW_HOME"])
 RETRIES = {"retries": 5, "retry_delay": timedelta(seconds=1)}
 
 #: The sandbox's items are of 2024 and 2025, the invoices of January 2026.
-QUARTERS = [
-    DateWindow(start=f"{year}-{first}", end=f"{year}-{last}")
-    for year in (2024, 2025, 2026)
-    for first, last in (("01-01", "03-31"), ("04-01", "06-30"), ("07-01", "09-30"), ("10-01", "12-31"))
-]
+YEARS = {"start": "2024-01-01", "end": "2026-12-31"}
 
 with DAG("mapped", schedule=None, catchup=False) as mapped:
     submit = BatchSubmitOperator.partial(
@@ -38,7 +35,10 @@ with DAG("mapped", schedule=None, catchup=False) as mapped:
     ).expand(records=[documents(f"8{number}", 30) for number in range(8)])
     export = ArItemExportOperator.partial(
         task_id="export", path=str(HOME / "out" / "{{ ti.map_index }}.jsonl"), **RETRIES
-    ).expand(window=QUARTERS)
+    ).expand(window=plan_windows(**YEARS, parts=12))
+    merge = ExportMergeOperator(
+        task_id="merge", exports=export.output, path=str(HOME / "out" / "all.jsonl"), window=YEARS, **RETRIES
+    )
     submit >> export
 
 with DAG("many_waits", schedule=None, catchup=False) as many_waits:

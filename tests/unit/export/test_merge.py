@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
-from airflow_provider_arm.client import ArmClient, ClientCredentials, money
+from airflow_provider_arm.client import money
 from airflow_provider_arm.export import ArmExportMismatchError, check_export, plan_windows
 from airflow_provider_arm.export.merge import ArmMergeError
 from airflow_provider_arm.export.merged import merge_exports, parts_of
@@ -21,22 +21,13 @@ from airflow_provider_arm.export.records import AR_ITEMS, DOCUMENTS, GL_ITEMS, R
 from airflow_provider_arm.export.run import run_export
 from airflow_provider_arm.export.shapes import choose_shape
 from airflow_provider_arm.export.window_plan import read_window
-from airflow_provider_arm.sandbox import ArmSandbox, lists
+from airflow_provider_arm.sandbox import lists
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FIRST, LAST = "2024-01-01", "2026-12-31"
 WHOLE = read_window({"start": FIRST, "end": LAST})
-
-
-@pytest.fixture(scope="module")
-def client():
-    """Give a client of one sandbox that nobody changes."""
-    with ArmSandbox(ar_items=120) as box:
-        credentials = ClientCredentials(box.auth_url, box.client_id, box.client_secret)
-        with ArmClient(box.base_url, credentials, client_no=box.client_no) as made:
-            yield made
 
 
 @pytest.fixture

@@ -8,24 +8,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_arm.client import ArmClient, ClientCredentials, money
+from airflow_provider_arm.client import money
 from airflow_provider_arm.export import ArmExportMismatchError, check_export
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.records import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordKind, select
 from airflow_provider_arm.export.run import run_export
 from airflow_provider_arm.export.shapes import choose_shape
-from airflow_provider_arm.sandbox import ArmSandbox
 
 NAMES = ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.csv", "a.csv.gz", "a.csv.zst", "a.parquet", "a.gz.parquet"]
-
-
-@pytest.fixture(scope="module")
-def client():
-    """Give a client of one sandbox that nobody changes."""
-    with ArmSandbox(ar_items=120) as box:
-        credentials = ClientCredentials(box.auth_url, box.client_id, box.client_secret)
-        with ArmClient(box.base_url, credentials, client_no=box.client_no) as made:
-            yield made
 
 
 @pytest.fixture
