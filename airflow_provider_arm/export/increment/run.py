@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.client.errors import ArmConfigurationError, ArmNotFoundError
+from airflow_provider_arm.client.paging import split_list, split_page
 from airflow_provider_arm.export.increment.errors import ArmWatermarkError, ArmWatermarkUnavailableError
 from airflow_provider_arm.export.increment.format import IncrementFormat
 from airflow_provider_arm.export.increment.mark import Gathering, Mark
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from airflow_provider_arm.files import WritablePath
 
 log = logging.getLogger(__name__)
+
+#: The last moment that has a year of four digits: nothing is created then.
+_END_OF_TIME = milliseconds_of("9999-12-31T23:59:59.999+00:00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ def export_increment(
     _check_clock(start.before, began)
     gathering = Gathering(start.before, began, since.overlap, lambda: milliseconds_of(now()))
     increment = Increment(start, gathering, since.store, kept)
+    if start.before.low is None:
+        _check_filter(plan, source, began)
     plan = replace(plan, window=Moments(start.before.low, None, began))
     manifest = run_export(plan, source, now, increment)
     since.store.save(start.left_behind(str(plan.path), gathering.after()).as_json())
@@ -110,6 +116,30 @@ def _check_target(path: WritablePath, start: Begin) -> None:
             f"at {path.name} there is a whole export already that this run would write over, and its rows would be "
             "lost. Give each run a path of its own, such as one with {{ ts_nodash }} in it. A run that others have "
             "followed cannot be made again: export with window=... and without since"
+        )
+        raise ArmConfigurationError(msg)
+
+
+def _check_filter(plan: ExportPlan, source: PageSource, began: int) -> None:
+    """Ask for what is created at the end of time, before the first run, which asks for everything, is taken for good.
+
+    :raises ArmConfigurationError: the list passes over the filter, so that no later run could ask for what is new.
+    :raises ArmError: the list refuses it.
+    """
+    span = Moments(_END_OF_TIME, None, began)
+    walk = source.walk({**plan.filters, **span.filters, "maximumcount": 1})
+    due = walk.next_request()
+    try:
+        rows = (
+            0
+            if due is None
+            else source.get(due, lambda answer: len(split_list(split_page(answer, source.operation.key)[1])))
+        )
+    except ArmNotFoundError:
+        return  # so some servers answer where there is none; where the list is not there, the export itself says so
+    if rows:
+        msg = (
+            f"ARM's list of {plan.kind.name} passes over the filter {span.names[0]}: export with window, without since"
         )
         raise ArmConfigurationError(msg)
 

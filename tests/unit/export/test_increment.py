@@ -92,7 +92,8 @@ def test_the_manifest_says_from_when_to_when(ledger, store, tmp_path):
         "createdtime the beginning to now",
         f"createdtime {instant_text(NOON - HOUR)} to now",
     ]
-    assert ledger.asked == [{}, {"fromcreatedtime": instant_text(NOON - HOUR)}]
+    trial = {"fromcreatedtime": "9999-12-31T23:59:59.999+00:00"}  # whether the list goes by the filter at all
+    assert ledger.asked == [trial, {}, {"fromcreatedtime": instant_text(NOON - HOUR)}]
 
 
 def test_a_full_export_says_nothing_of_increments(ledger, tmp_path):
@@ -259,6 +260,14 @@ def test_past_the_cap_the_span_is_split_by_milliseconds(tmp_path, cap):
     assert [len(keys) for keys in taken] == [21, 0, 20]
     assert sorted(taken[0] + taken[2]) == sorted(ledger.items)
     assert old in taken[0]
+
+
+def test_a_list_that_passes_over_the_bound_is_told_before_the_first_export(ledger, store, tmp_path):
+    """Else the first run would take everything, and no later one could ask for what is new."""
+    ledger._found = lambda _: [ledger.text(key) for key in ledger.items]
+    with pytest.raises(ArmConfigurationError, match="passes over the filter fromcreatedtime"):
+        increment(ledger, store, tmp_path / "1.jsonl", "r1")
+    assert (list(tmp_path.iterdir()), store.state) == ([], None)
 
 
 def test_a_server_that_passes_over_the_bound_is_told(ledger, store, tmp_path):
