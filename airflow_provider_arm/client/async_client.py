@@ -20,7 +20,7 @@ from airflow_provider_arm.client.transport import proxies_for
 from airflow_provider_arm.client.wire import Answer, Lost, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
     from types import TracebackType
 
     from airflow_provider_arm.client.batch_state import BatchStatus
@@ -59,7 +59,7 @@ class AsyncArmClient(ClientCore):
         self._limit = TimeLimit(self._transport.timeout * TIMEOUTS_PER_CALL)
         self._read_batch = batch_reader(self._rules.assumptions)
 
-    def get_batch(self, batch_uuid: str, *, client_no: int | None = None) -> Awaitable[BatchStatus]:
+    def get_batch(self, batch_uuid: str, *, client_no: int | None = None) -> Coroutine[Any, Any, BatchStatus]:
         """GET one batch and decide what it is.
 
         :param client_no: another ARM client than the connection's.
@@ -71,7 +71,7 @@ class AsyncArmClient(ClientCore):
 
     def call(
         self, name: str, *, path: Mapping[str, Any] | None = None, params: Mapping[str, Any] | None = None
-    ) -> Awaitable[Any]:
+    ) -> Coroutine[Any, Any, Any]:
         """Make any reading call of the operations table; gives the decoded answer, numbers exact."""
         request = self._endpoints.read_request(self._endpoints.operation(name), path, params)
         return self._call(request, read_json)
