@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: Bytes of a query that are held in memory where the file cannot be cut; more of them lie in a temporary file.
 HELD_IN_MEMORY = 4 * 2**20
 #: Bytes that are gathered for one write: with each write the thread gives up Python's lock, and waits for it again.
-WRITTEN_AT_ONCE = 2 * 2**20
+WRITTEN_AT_ONCE = 2**20
 #: Rows of one row group: readers skip and share work by it, and its columns pack the better the longer they are.
 ROW_GROUP = 50_000
 
