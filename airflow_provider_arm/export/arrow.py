@@ -13,15 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_arm.export.bodies import BodySplitter
-from airflow_provider_arm.export.cells import (
-    ANYTHING,
-    TEXT,
-    WRITTEN_NUMBER,
-    Column,
-    MisfitError,
-    decimals,
-    together,
-)
+from airflow_provider_arm.export.cells import ANYTHING, OTHER_TYPE, TEXT, WRITTEN_NUMBER, Column, MisfitError
 from airflow_provider_arm.export.columns import PageColumns
 from airflow_provider_arm.export.facts import FactReader, Facts, unusable
 from airflow_provider_arm.export.ranges import moment_text
@@ -44,6 +36,9 @@ NUMBER = pa.decimal128(38, 9)
 SUMMED = pa.decimal128(28, 9)
 DAY = pa.date32()
 MOMENT = pa.timestamp("us", tz="UTC")
+
+#: Characters of a number that Arrow can be trusted with: up to so many digits its decimals do not wrap around.
+_LONGEST_NUMBER = 38
 
 _PLAIN: dict[Holds, Column] = {Holds.WHOLE: pa.int64(), Holds.FLAG: pa.bool_(), Holds.OTHER: ANYTHING}
 #: What makes a cell of a CSV need quotes.
@@ -150,6 +145,30 @@ class ColumnReader:
         if name in self._masked:
             return pa.nulls(rows, self._type(name) if self._typed else pa.string())
         return found[name]
+
+
+def together(columns: Sequence[pa.Array], work: Callable[[pa.Array], pa.Array]) -> list[pa.Array]:
+    """Do the same work for several columns of a type, as one.
+
+    At the end of each of Arrow's calls the thread waits for Python's lock: ten short calls wait ten times.
+    """
+    if len(columns) < 2:  # noqa: PLR2004 - spares the copy
+        return [work(column) for column in columns]
+    rows, made = len(columns[0]), work(pa.concat_arrays(columns))
+    return [made.slice(number * rows, rows) for number in range(len(columns))]
+
+
+def decimals(column: pa.Array, to: pa.DataType) -> pa.Array:
+    """Make decimals of numbers as they are written.
+
+    :raises pa.ArrowInvalid: one does not fit, or is written in a way in which Arrow would wrap around what is too
+        large: in more than 38 digits, or with an exponent.
+    """
+    longest = pc.max(pc.binary_length(column)).as_py() or 0
+    powers = any(pc.any(pc.match_substring(column, sign)).as_py() for sign in "eE")
+    if longest > _LONGEST_NUMBER or powers:
+        raise pa.ArrowInvalid(OTHER_TYPE)
+    return column.cast(to)
 
 
 def facts_of(kind: RecordKind, rows: int, found: Mapping[str, pa.Array]) -> Facts:

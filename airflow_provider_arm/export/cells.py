@@ -1,15 +1,14 @@
-"""A page's fields as columns, by way of their own JSON text: no Python object for a cell, and mostly outside its lock.
+"""Fields of a page as columns, by way of their own JSON text: as a file has them, or as carefully as it takes.
 
 msgspec cuts the fields out of the page. Joined by a character that JSON text cannot hold, they are a table that Arrow's
-CSV reader takes apart. Texts still have their quotes then, so that neither a number passes for a text nor a text for a
-number. What the reader does not take is looked at again, field by field: that decides, and says which field it is.
+CSV reader takes apart, outside of Python's lock and without an object for each cell. Texts still have their quotes
+then, so that neither a number passes for a text nor a text for a number.
 """
 
 from __future__ import annotations
 
 import operator
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,26 +19,22 @@ import pyarrow.csv
 from airflow_provider_arm.export.texts import cell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 #: Stands between the fields of a record: inside JSON text it is escaped, and between JSON values it is not allowed.
 _BETWEEN = b"\x1f"
 _NULL = msgspec.Raw(b"null")
 _ESCAPE = b"\\"
 _NOTHING = type(None)
+#: How a JSON value begins that is a number.
+_NUMBER_BEGINS = "^[-0-9]"
+#: Said to nobody: whatever does not fit is looked at again with care.
+OTHER_TYPE = "of another type"
 
 #: What a column may hold besides an Arrow type: text; a number as it is written; anything (text without its quotes,
 #: everything else as it is written).
 TEXT, WRITTEN_NUMBER, ANYTHING = "text", "written number", "anything"
 Column = Any  # pyarrow ships no types
-
-#: How a JSON value begins that is a number.
-_NUMBER_BEGINS = "^[-0-9]"
-#: Characters of a number that Arrow can be trusted with: up to so many digits its decimals do not wrap around.
-_LONGEST_NUMBER = 38
-
-#: Said to nobody: whatever does not fit is looked at again with care.
-_OTHER_TYPE = "of another type"
 
 _texts: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[str | None])
 _flags: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[bool | None])
@@ -54,59 +49,47 @@ class MisfitError(ValueError):
         self.name = name
 
 
-class CellReader:
-    """Reads columns.
+def cells_type(names: Sequence[str]) -> Any:
+    """Make the type to which a record is split: these fields' own texts, as ``f0``, ``f1``, ..."""
+    fields = [(f"f{n}", msgspec.Raw, msgspec.field(name=name, default=_NULL)) for n, name in enumerate(names)]
+    return msgspec.defstruct("Cells", fields, gc=False)
 
-    :param columns: by field name, what the column holds.
+
+class CellReader:
+    """Reads columns that a file has as they are written.
+
+    :param columns: by field name, :data:`WRITTEN_NUMBER` or :data:`ANYTHING`.
     """
 
     def __init__(self, columns: Mapping[str, Column]) -> None:
         self._columns = dict(columns)
-        fields = [
-            (f"f{n}", msgspec.Raw, msgspec.field(name=name, default=_NULL)) for n, name in enumerate(self._columns)
-        ]
-        #: The type to which a record is split: its fields' own texts.
-        self.record = msgspec.defstruct("Cells", fields, gc=False)
-        self._split: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self.record)
-        #: Columns that hold alike.
-        self._alike: dict[Column, list[str]] = {}
-        for name, holds in self._columns.items():
-            self._alike.setdefault(holds, []).append(name)
-        # Looked up once: building the options takes as long as reading a hundred records.
-        types = {str(n): _read_as(of) for n, of in enumerate(self._columns.values())}
-        self._names = list(types)
+        #: The type to which a record is split.
+        self.record = cells_type(list(columns))
+        # Once: building the options takes as long as reading a hundred records.
+        self._names = [str(number) for number in range(len(self._columns))]
         self._parse = pyarrow.csv.ParseOptions(
             delimiter=_BETWEEN.decode(), quote_char=False, double_quote=False, escape_char=False
         )
         self._convert = pyarrow.csv.ConvertOptions(
-            column_types=types,
-            null_values=["null"],
-            strings_can_be_null=True,
-            true_values=["true"],
-            false_values=["false"],
+            column_types=dict.fromkeys(self._names, pa.string()), null_values=["null"], strings_can_be_null=True
         )
 
     def read(self, records: Sequence[Any]) -> dict[str, pa.Array]:
         """Read the columns of a page that has records.
 
         :param records: the page, split to :attr:`record`.
-        :raises ValueError: a value does not fit its column, or may not: :meth:`with_care` tells.
+        :raises ValueError: a value does not fit its column, or may not: :func:`read_with_care` tells.
         """
         data = b"\n".join(map(_BETWEEN.join, map(msgspec.structs.astuple, records)))
         table = self._table(data)
         if table.num_rows != len(records):  # a line break in an object, where there is one column
-            raise pa.ArrowInvalid(_OTHER_TYPE)
-        return self._plain(table, records, escaped=_ESCAPE in data)
-
-    def with_care(self, records: Sequence[msgspec.Raw]) -> dict[str, pa.Array]:
-        """Read the columns one by one: slower, and this decides.
-
-        :param records: each record's own text.
-        :raises MisfitError: a value does not fit its column, which is named.
-        :raises msgspec.DecodeError: a record is no object.
-        """
-        split = list(map(self._split.decode, records))
-        return {name: self._alone(name, split) for name in self._columns}
+            raise pa.ArrowInvalid(OTHER_TYPE)
+        columns = [column.chunk(0) for column in table.columns]
+        escaped = _ESCAPE in data
+        return {
+            name: self._plain(number, column, records, escaped=escaped)
+            for number, (name, column) in enumerate(zip(self._columns, columns, strict=True))
+        }
 
     def _table(self, data: bytes) -> pa.Table:
         options = pyarrow.csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=self._names)
@@ -114,105 +97,49 @@ class CellReader:
             pa.BufferReader(data), read_options=options, parse_options=self._parse, convert_options=self._convert
         )
 
-    def _plain(self, table: pa.Table, records: Sequence[Any], *, escaped: bool) -> dict[str, pa.Array]:
-        """Take the quotes off texts, and make numbers of what is written."""
-        found = {name: chunks.chunk(0) for name, chunks in zip(self._columns, table.columns, strict=True)}
-        for holds, names in self._alike.items():
-            if holds not in _PLAIN:
-                continue
-            if escaped and holds != WRITTEN_NUMBER:
-                careful = [name for name in names if pc.any(pc.match_substring(found[name], "\\")).as_py()]
-                found |= {name: self._alone(name, records) for name in careful}
-                names = [name for name in names if name not in careful]  # noqa: PLW2901 - the others go on together
-            if names:
-                found |= _together(found, names, _PLAIN[holds])
-        for holds, names in self._alike.items():
-            if not isinstance(holds, str) and pa.types.is_decimal(holds):
-                found |= _together(found, names, partial(decimals, to=holds))
-        return found
+    def _plain(self, number: int, column: pa.Array, records: Sequence[Any], *, escaped: bool) -> pa.Array:
+        """Take the quotes off texts; see that numbers are some."""
+        if list(self._columns.values())[number] == WRITTEN_NUMBER:
+            if pc.all(pc.match_substring_regex(column, _NUMBER_BEGINS)).as_py() is False:
+                raise pa.ArrowInvalid(OTHER_TYPE)
+            return column
+        if escaped and pc.any(pc.match_substring(column, "\\")).as_py():
+            return _column(ANYTHING, list(map(operator.attrgetter(f"f{number}"), records)))
+        unquoted = pc.ascii_trim(column, characters='"')  # where nothing is escaped, there is no quote inside
+        return pc.if_else(pc.starts_with(column, pattern='"'), unquoted, column)
 
-    def _alone(self, name: str, records: Sequence[Any]) -> pa.Array:
-        """Read one column with as much care as it takes."""
-        number, holds = list(self._columns).index(name), self._columns[name]
-        raws = list(map(operator.attrgetter(f"f{number}"), records))
+
+def read_with_care(columns: Mapping[str, Column], records: Sequence[msgspec.Raw]) -> dict[str, pa.Array]:
+    """Read columns of any kind, one by one: slow, and this decides what fits.
+
+    :param records: each record's own text.
+    :raises MisfitError: a value does not fit its column, which is named.
+    :raises msgspec.DecodeError: a record is no object.
+    """
+    split = list(map(msgspec.json.Decoder(cells_type(list(columns))).decode, records))
+    found = {}
+    for number, (name, holds) in enumerate(columns.items()):
         try:
-            if holds == TEXT:
-                return pa.array(_texts.decode(_list_of(raws)), pa.string())
-            if holds == ANYTHING:
-                return pa.array(list(map(cell, raws)), pa.string())
-            if holds == pa.bool_():
-                return pa.array(_flags.decode(_list_of(raws)), pa.bool_())
-            numbers = _numbers.decode(_list_of(raws))
-            if not set(map(type, numbers)) <= {int, Decimal, _NOTHING}:
-                raise MisfitError(name)
-            if isinstance(holds, pa.DataType) and pa.types.is_decimal(holds):
-                return pa.array([None if one is None else Decimal(one) for one in numbers], holds)
-            written = pa.array(
-                [None if one is None else bytes(raw).decode() for one, raw in zip(numbers, raws, strict=True)],
-                pa.string(),
-            )
-            return written if isinstance(holds, str) else written.cast(holds)
+            found[name] = _column(holds, list(map(operator.attrgetter(f"f{number}"), split)))
         except (ValueError, ArithmeticError, pa.ArrowException):
             raise MisfitError(name) from None
+    return found
 
 
-def together(columns: Sequence[pa.Array], work: Callable[[pa.Array], pa.Array]) -> list[pa.Array]:
-    """Do the same work for several columns of a type, as one.
-
-    At the end of each of Arrow's calls the thread waits for Python's lock: ten short calls wait ten times.
-    """
-    if len(columns) < 2:  # noqa: PLR2004 - spares the copy
-        return [work(column) for column in columns]
-    rows, made = len(columns[0]), work(pa.concat_arrays(columns))
-    return [made.slice(number * rows, rows) for number in range(len(columns))]
-
-
-def _together(
-    found: Mapping[str, pa.Array], names: Sequence[str], work: Callable[[pa.Array], pa.Array]
-) -> dict[str, pa.Array]:
-    return dict(zip(names, together([found[name] for name in names], work), strict=True))
-
-
-def _texts_of(column: pa.Array) -> pa.Array:
-    if pc.all(pc.starts_with(column, pattern='"')).as_py() is False:
-        raise pa.ArrowInvalid(_OTHER_TYPE)
-    return _unquoted(column)
-
-
-def _anything_of(column: pa.Array) -> pa.Array:
-    return pc.if_else(pc.starts_with(column, pattern='"'), _unquoted(column), column)
-
-
-def _unquoted(column: pa.Array) -> pa.Array:
-    return pc.ascii_trim(column, characters='"')  # where nothing is escaped, there is no quote inside
-
-
-def _numbers_of(column: pa.Array) -> pa.Array:
-    if pc.all(pc.match_substring_regex(column, _NUMBER_BEGINS)).as_py() is False:
-        raise pa.ArrowInvalid(_OTHER_TYPE)
-    return column
-
-
-_PLAIN = {TEXT: _texts_of, ANYTHING: _anything_of, WRITTEN_NUMBER: _numbers_of}
-
-
-def decimals(column: pa.Array, to: pa.DataType) -> pa.Array:
-    """Make decimals of numbers as they are written.
-
-    :raises pa.ArrowInvalid: one does not fit, or is written in a way in which Arrow would wrap around what is too
-        large: in more than 38 digits, or with an exponent.
-    """
-    longest = pc.max(pc.binary_length(column)).as_py() or 0
-    powers = any(pc.any(pc.match_substring(column, sign)).as_py() for sign in "eE")
-    if longest > _LONGEST_NUMBER or powers:
-        raise pa.ArrowInvalid(_OTHER_TYPE)
-    return column.cast(to)
-
-
-def _read_as(holds: Column) -> pa.DataType:
-    """Say what the reader makes of a column: not a decimal, of which it does not look at the number of digits."""
-    return pa.string() if isinstance(holds, str) or pa.types.is_decimal(holds) else holds
-
-
-def _list_of(raws: Sequence[msgspec.Raw]) -> bytes:
-    return b"[%b]" % b",".join(raws)
+def _column(holds: Column, raws: Sequence[msgspec.Raw]) -> pa.Array:
+    """Make a column of its cells' texts. Raises whatever it is that does not fit."""
+    text = b"[%b]" % b",".join(raws)
+    if holds == TEXT:
+        return pa.array(_texts.decode(text), pa.string())
+    if holds == ANYTHING:
+        return pa.array(list(map(cell, raws)), pa.string())
+    if holds == pa.bool_():
+        return pa.array(_flags.decode(text), pa.bool_())
+    numbers = _numbers.decode(text)
+    if not set(map(type, numbers)) <= {int, Decimal, _NOTHING}:
+        raise ValueError(OTHER_TYPE)
+    if isinstance(holds, pa.DataType) and pa.types.is_decimal(holds):
+        return pa.array([None if one is None else Decimal(one) for one in numbers], holds)
+    pairs = zip(numbers, raws, strict=True)
+    written = pa.array([None if one is None else bytes(raw).decode() for one, raw in pairs], pa.string())
+    return written if isinstance(holds, str) else written.cast(holds)

@@ -12,7 +12,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.json
 
-from airflow_provider_arm.export.cells import ANYTHING, TEXT, WRITTEN_NUMBER, CellReader, Column
+from airflow_provider_arm.export.cells import ANYTHING, TEXT, WRITTEN_NUMBER, CellReader, Column, read_with_care
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,6 @@ class PageColumns:
 
     def __init__(self, columns: Mapping[str, Column], list_key: str) -> None:
         self._columns = dict(columns)
-        self._careful = CellReader(columns)
         cut = {name: holds for name, holds in columns.items() if holds in {WRITTEN_NUMBER, ANYTHING}}
         self._cut = CellReader(cut) if cut else None
         self._read = {name: _read_as(holds) for name, holds in columns.items() if name not in cut}
@@ -58,8 +57,8 @@ class PageColumns:
         return found
 
     def with_care(self, records: Sequence[msgspec.Raw]) -> dict[str, pa.Array]:
-        """Read them slowly; this decides. See :meth:`CellReader.with_care`."""
-        return self._careful.with_care(records)
+        """Read them slowly; this decides. See :func:`~airflow_provider_arm.export.cells.read_with_care`."""
+        return read_with_care(self._columns, records)
 
     def _plain(self, text: bytes) -> dict[str, pa.Array]:
         if self._numbers is not None:
