@@ -49,10 +49,6 @@ def _holds(kind: RecordKind, name: str) -> Holds:
     return Holds.AMOUNT if name in kind.all_amounts else kind.fields.get(name, Holds.OTHER)
 
 
-def _fact_names(kind: RecordKind) -> list[str]:
-    return [name for name in (kind.key, kind.currency, *kind.all_amounts, *kind.days, *kind.moments) if name]
-
-
 class ColumnReader:
     """Reads the columns of a page, and its facts.
 
@@ -68,7 +64,7 @@ class ColumnReader:
         self._columns = columns
         self._masked = masked
         self._typed = typed
-        wanted = dict.fromkeys([*_fact_names(kind), *(name for name in columns if name not in masked)])
+        wanted = dict.fromkeys([*kind.looked_at, *(name for name in columns if name not in masked)])
         self._page = PageColumns({name: self._cell(name) for name in wanted}, list_key)
         self._splitter, self._whole = BodySplitter(list_key, self._page.record), BodySplitter(list_key)
         self._dates = {to: [name for name in wanted if self._type(name) == to] for to in (DAY, MOMENT)}

@@ -102,11 +102,7 @@ class FactReader:
         self._kind = kind
         there = None if only is None else set(only)
         #: The fields that are looked at.
-        self.names = [
-            name
-            for name in (kind.key, kind.currency, *kind.all_amounts, *kind.days, *kind.moments)
-            if name is not None and (there is None or name in there)
-        ]
+        self.names = [name for name in kind.looked_at if there is None or name in there]
         struct = msgspec.defstruct("Checked", self._fields(every_field=every_field), gc=False)
         body = msgspec.defstruct("Page", [("records", list[struct], msgspec.field(name=list_key))])  # type: ignore[valid-type]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body, float_hook=Decimal)

@@ -85,6 +85,12 @@ class RecordKind:
         """Amounts that are added up."""
         return self.amounts + self.own_amounts
 
+    @property
+    def looked_at(self) -> list[str]:
+        """The fields of which an export reads something, whatever goes into its file: key, totals, dates."""
+        names = (self.key, self.currency, *self.all_amounts, *self.days, *self.moments)
+        return [name for name in names if name is not None]
+
 
 def _names(model: type[ArmModel], *names: str) -> tuple[str, ...]:
     return tuple(model.model_fields[name].alias or name for name in names)

@@ -122,7 +122,7 @@ def _bytes_of(data: Any) -> dict[str, Any]:
 def _found(data: Any, said: dict[str, Any], keys: KeyLog) -> dict[str, Any]:
     """Find the facts of a file."""
     kind = kind_of(said)
-    there = set(_names(kind) if said["columns"] is None else said["columns"]) - set(said["masked"])
+    there = set(kind.looked_at if said["columns"] is None else said["columns"]) - set(said["masked"])
     total, distinct = _read_all(data, said, FactReader(kind, _KEY, only=there), keys)
     if not distinct:
         msg = f"{data.name} holds the same {kind.key} twice: export again"
@@ -148,11 +148,6 @@ def kind_of(said: Mapping[str, Any]) -> RecordKind:
     amounts = tuple(dict.fromkeys(name for totals in said["totals"].values() for name in totals))
     own = tuple(said["own_currency_totals"])
     return RecordKind(said["records"], None, said["key"], said["currency_field"], amounts, own)
-
-
-def _names(kind: RecordKind) -> list[str]:
-    names = (kind.key, kind.currency, *kind.all_amounts, *kind.days, *kind.moments)
-    return [name for name in names if name is not None]
 
 
 def _read_all(data: Any, said: dict[str, Any], reader: FactReader, keys: KeyLog) -> tuple[Facts, bool]:
