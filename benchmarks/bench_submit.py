@@ -174,10 +174,10 @@ def submit_file(address: str, path: Path, in_flight: int = 1) -> None:
     from airflow_provider_arm.client import ArmClient, StaticToken
     from airflow_provider_arm.client.batch_state import BatchState
     from airflow_provider_arm.client.operations import OPERATIONS
-    from airflow_provider_arm.submission.file_journal import FileJournal, Runner
-    from airflow_provider_arm.submission.prepare import prepare
-    from airflow_provider_arm.submission.send import Sender
-    from airflow_provider_arm.submission.source import FileSource
+    from airflow_provider_arm.submission.journal.file_journal import FileJournal, Runner
+    from airflow_provider_arm.submission.planning.prepare import prepare
+    from airflow_provider_arm.submission.sending.send import Sender
+    from airflow_provider_arm.submission.sources.source import FileSource
 
     operation = OPERATIONS["create_customer_batch"]
     # The journal stays, as it does for a task; it goes with all files of the benchmark.

@@ -188,16 +188,17 @@ async def measured(url: str, lags: Lags, seconds: float) -> dict[str, float]:
 
 async def ours(url: str) -> dict[str, float]:
     """Wait with :class:`BatchTrigger`, until every batch has ended."""
-    from airflow_provider_arm.triggers import batch, timetable, waiting  # loaded before memory is measured
+    from airflow_provider_arm.triggers import batch
+    from airflow_provider_arm.triggers.polling import batch_poller, shared_timer
 
     lags = Lags()
 
-    class Timetable(timetable.Timetable):
+    class Timetable(shared_timer.Timetable):
         def plan(self, turn: Any, seconds: float) -> None:
             lags.planned(turn, seconds)
             super().plan(turn, seconds)
 
-    timetable.Timetable = Timetable  # type: ignore[misc]
+    shared_timer.Timetable = Timetable  # type: ignore[misc]
     ends = [time.time() + WARM_UP + MEASURE + 3 + ENDINGS * random.random() for _ in range(TRIGGERS)]
     late: list[float] = []
 
@@ -217,7 +218,7 @@ async def ours(url: str) -> dict[str, float]:
             sys.exit(f"a trigger sent {events}")
         late.append(time.time() - ends[number])
 
-    del waiting
+    del batch_poller
     gc.collect()
     before = resident_bytes()
     tasks = [asyncio.create_task(run(number)) for number in range(TRIGGERS)]

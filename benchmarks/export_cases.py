@@ -138,10 +138,10 @@ def dlt_jsonl(base: str, pages: int, path: Path) -> None:
 def ours(base: str, pages: int, path: Path, workers: int, *, every_field: bool = False) -> None:
     """This package; the program is imported before the clock starts."""
     from airflow_provider_arm.client import ArmClient, StaticToken
+    from airflow_provider_arm.export.files.file_format import choose_shape
+    from airflow_provider_arm.export.pages.record_types import AR_ITEMS
     from airflow_provider_arm.export.plan import ExportPlan
-    from airflow_provider_arm.export.records import AR_ITEMS
     from airflow_provider_arm.export.run import run_export
-    from airflow_provider_arm.export.shapes import choose_shape
 
     plan = ExportPlan(AR_ITEMS, path, choose_shape(path.name), workers=workers, every_field=every_field)
     with ArmClient(base, StaticToken("t"), client_no=2218) as client:
@@ -159,7 +159,7 @@ def import_all(case: str) -> None:
     if arrow or case == "hand_parquet":
         import pyarrow.parquet  # noqa: F401
     if arrow:
-        import airflow_provider_arm.export.arrow  # noqa: F401
+        import airflow_provider_arm.export.pages.arrow  # noqa: F401
     if case == "http_operator":
         from airflow.providers.http.operators.http import HttpOperator  # noqa: F401
     if case == "dlt_jsonl":

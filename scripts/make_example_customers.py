@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_arm.sandbox import people
+from airflow_provider_arm.sandbox.data import people
 
 TARGET = Path(__file__).parent.parent / "example_dags" / "data" / "customers.csv"
 CUSTOMERS = 1200

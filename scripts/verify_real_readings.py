@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import ArmError
-from airflow_provider_arm.sandbox.behaviour import SWITCHES
+from airflow_provider_arm.sandbox.state.switches import SWITCHES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

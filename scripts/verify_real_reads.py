@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from verify_real_wire import Seen, Wire, WireError
 
-from airflow_provider_arm.client.addresses import BaseUrl
+from airflow_provider_arm.client.http.addresses import BaseUrl
 
 if TYPE_CHECKING:
     from verify_real_readings import Notes
@@ -120,7 +120,7 @@ def _error_body(wire: Wire, notes: Notes) -> None:
     if not kinds:
         notes.unseen("nothing was refused", "q06_error_body")
     elif strange := [kind for kind in kinds.values() if kind.startswith("JSON")]:
-        step = "errors lose what ARM said until _what_arm_said (client/failures.py) reads these keys"
+        step = "errors lose what ARM said until _what_arm_said (client/http/failures.py) reads these keys"
         notes.unlisted("q06_error_body", strange[0], how, step)
     elif len(set(kinds.values())) == 1:
         notes.saw("q06_error_body", next(iter(kinds.values())), how)

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import requests
 
 from airflow_provider_arm.client import ArmClient, ArmError, ClientCredentials, Transport, money
-from airflow_provider_arm.client.addresses import fill, refuse_sandbox_elsewhere
 from airflow_provider_arm.client.arm_client import classify
 from airflow_provider_arm.client.assumptions import PRODUCTION_BASE_URL
-from airflow_provider_arm.client.transport import proxies_for
+from airflow_provider_arm.client.http.addresses import fill, refuse_sandbox_elsewhere
+from airflow_provider_arm.client.http.transport import proxies_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ from verify_real_wire import WireError
 
 from airflow_provider_arm.client import BatchState
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
-from airflow_provider_arm.client.redaction import mask
+from airflow_provider_arm.client.http.redaction import mask
 
 if TYPE_CHECKING:
     from verify_real_readings import Notes

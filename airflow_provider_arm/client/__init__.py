@@ -29,20 +29,20 @@ from airflow_provider_arm.client.errors import (
 if TYPE_CHECKING:
     from airflow_provider_arm.client.arm_client import ArmClient
     from airflow_provider_arm.client.async_client import AsyncArmClient
-    from airflow_provider_arm.client.auth import ClientCredentials, StaticToken
     from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
+    from airflow_provider_arm.client.http.auth import ClientCredentials, StaticToken
+    from airflow_provider_arm.client.http.transport import Transport
     from airflow_provider_arm.client.operations import Replay
-    from airflow_provider_arm.client.transport import Transport
 
 _LAZY = {
     "ArmClient": "arm_client",
     "AsyncArmClient": "async_client",
     "BatchState": "batch_state",
     "BatchStatus": "batch_state",
-    "ClientCredentials": "auth",
+    "ClientCredentials": "http.auth",
     "Replay": "operations",
-    "StaticToken": "auth",
-    "Transport": "transport",
+    "StaticToken": "http.auth",
+    "Transport": "http.transport",
 }
 
 __all__ = [

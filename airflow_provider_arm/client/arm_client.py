@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from airflow_provider_arm.client.booking import Booking
 from airflow_provider_arm.client.core import ClientCore
-from airflow_provider_arm.client.endpoints import (
+from airflow_provider_arm.client.errors import ArmConfigurationError, Phase
+from airflow_provider_arm.client.http.endpoints import (
     Record,
     batch_reader,
     free_operation,
@@ -27,8 +27,11 @@ from airflow_provider_arm.client.endpoints import (
     to_wire_list,
     write_reader,
 )
-from airflow_provider_arm.client.errors import ArmConfigurationError, Phase
-from airflow_provider_arm.client.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
+from airflow_provider_arm.client.http.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
+from airflow_provider_arm.client.http.messages import Answer, Lost, Request
+from airflow_provider_arm.client.http.redaction import HideQueries
+from airflow_provider_arm.client.http.transport import proxies_for
+from airflow_provider_arm.client.ledger_writes import Booking
 from airflow_provider_arm.client.models import ArItem, ArmModel, BatchReceipt, Customer, Document, WriteAnswer
 from airflow_provider_arm.client.paging import (
     LARGEST_PAGE,
@@ -39,9 +42,6 @@ from airflow_provider_arm.client.paging import (
     PageWalk,
     read_page,
 )
-from airflow_provider_arm.client.redaction import HideQueries
-from airflow_provider_arm.client.transport import proxies_for
-from airflow_provider_arm.client.wire import Answer, Lost, Request
 
 if TYPE_CHECKING:
     from types import TracebackType

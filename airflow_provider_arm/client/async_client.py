@@ -11,13 +11,13 @@ import aiohttp
 import yarl
 
 from airflow_provider_arm.client.core import ClientCore
-from airflow_provider_arm.client.endpoints import batch_reader, read_json
 from airflow_provider_arm.client.errors import ArmThrottledError, Phase
-from airflow_provider_arm.client.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
-from airflow_provider_arm.client.retry import Rest, parse_retry_after
-from airflow_provider_arm.client.time_limit import TimeLimit
-from airflow_provider_arm.client.transport import proxies_for
-from airflow_provider_arm.client.wire import Answer, Lost, Request
+from airflow_provider_arm.client.http.endpoints import batch_reader, read_json
+from airflow_provider_arm.client.http.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
+from airflow_provider_arm.client.http.messages import Answer, Lost, Request
+from airflow_provider_arm.client.http.retry import Rest, parse_retry_after
+from airflow_provider_arm.client.http.time_limit import TimeLimit
+from airflow_provider_arm.client.http.transport import proxies_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping

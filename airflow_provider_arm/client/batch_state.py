@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
+from airflow_provider_arm.client.http.redaction import mask
 from airflow_provider_arm.client.models import Batch, WriteAnswer
-from airflow_provider_arm.client.redaction import mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_arm.client.addresses import BaseUrl, check_address
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
-from airflow_provider_arm.client.auth import ClientCredentials, StaticToken, TokenKeeper
-from airflow_provider_arm.client.endpoints import Endpoints
-from airflow_provider_arm.client.exchange import Rules
-from airflow_provider_arm.client.retry import Clock, RetryPolicy, SystemClock
-from airflow_provider_arm.client.transport import Transport
+from airflow_provider_arm.client.http.addresses import BaseUrl, check_address
+from airflow_provider_arm.client.http.auth import ClientCredentials, StaticToken, TokenKeeper
+from airflow_provider_arm.client.http.endpoints import Endpoints
+from airflow_provider_arm.client.http.exchange import Rules
+from airflow_provider_arm.client.http.retry import Clock, RetryPolicy, SystemClock
+from airflow_provider_arm.client.http.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_arm.client.wire import Answer, Lost, Request
+    from airflow_provider_arm.client.http.messages import Answer, Lost, Request
 
 
 class ClientCore:
@@ -31,7 +31,7 @@ class ClientCore:
     :param clock: where time comes from; tests move it.
     :param on_token: called with every new token, to mask it in logs.
     :param on_attempt: called with every attempt's request and what came of it, to count them.
-    :raises ArmConfigurationError: an address is not usable (see ``client.addresses``).
+    :raises ArmConfigurationError: an address is not usable (see ``client.http.addresses``).
     """
 
     def __init__(

@@ -19,14 +19,14 @@ from airflow_provider_arm.client.errors import (
     ArmError,
     ArmIncompleteListError,
 )
+from airflow_provider_arm.client.http.messages import Answer, UnusableAnswerError
 from airflow_provider_arm.client.models import ArmModel, PageSummary
-from airflow_provider_arm.client.wire import Answer, UnusableAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from airflow_provider_arm.client.addresses import BaseUrl
     from airflow_provider_arm.client.assumptions import Assumptions
+    from airflow_provider_arm.client.http.addresses import BaseUrl
     from airflow_provider_arm.client.operations import Operation
 
 #: Largest page that ARM gives (documented); a list needs the fewest round trips with it.

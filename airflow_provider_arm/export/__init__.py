@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.export.window_plan import plan_windows
-from airflow_provider_arm.export.windows import DateWindow
+from airflow_provider_arm.export.fetch.date_window import DateWindow
+from airflow_provider_arm.export.fetch.plan_windows import plan_windows
 
 if TYPE_CHECKING:
-    from airflow_provider_arm.export.verify import ArmExportMismatchError, check_export
+    from airflow_provider_arm.export.manifest.verify import ArmExportMismatchError, check_export
 
 __all__ = ["ArmExportMismatchError", "DateWindow", "check_export", "plan_windows"]
 
@@ -21,7 +21,7 @@ _LATER = ("ArmExportMismatchError", "check_export")
 def __getattr__(name: str) -> Any:
     """Load what needs the models when it is asked for."""
     if name in _LATER:
-        from airflow_provider_arm.export import verify
+        from airflow_provider_arm.export.manifest import verify
 
         return getattr(verify, name)
     msg = f"module {__name__!r} has no attribute {name!r}"

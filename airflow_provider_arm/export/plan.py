@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.export.records import RecordKind, Selection
+from airflow_provider_arm.export.pages.record_types import RecordKind, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_arm.export.moments import Moments
-    from airflow_provider_arm.export.parts import SplitBy
-    from airflow_provider_arm.export.shapes import Shape
-    from airflow_provider_arm.export.windows import Days
+    from airflow_provider_arm.export.fetch.date_window import Days
+    from airflow_provider_arm.export.fetch.partition import SplitBy
+    from airflow_provider_arm.export.fetch.time_range import Moments
+    from airflow_provider_arm.export.files.file_format import Shape
     from airflow_provider_arm.files import WritablePath
 
 #: Threads that fetch, unless told otherwise: at 50 ms per answer eight of them keep one core busy.
@@ -38,7 +38,7 @@ class ExportPlan:
     workers: int = DEFAULT_WORKERS
     #: Check the type of every known field of JSON lines, too.
     every_field: bool = False
-    #: Read every page twice; see :class:`~airflow_provider_arm.export.flow.Flow`.
+    #: Read every page twice; see :class:`~airflow_provider_arm.export.fetch.page_fetcher.Flow`.
     look_twice: bool = False
 
     def __post_init__(self) -> None:

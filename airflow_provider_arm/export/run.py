@@ -14,14 +14,14 @@ from airflow_provider_arm.client.errors import (
     ArmIncompleteListError,
     ArmUnreadableAnswerError,
 )
-from airflow_provider_arm.export.facts import Facts
-from airflow_provider_arm.export.flow import Flow, Query
-from airflow_provider_arm.export.formats import ListShape, Piece, choose_format, guarded
-from airflow_provider_arm.export.keys import KeyLog
-from airflow_provider_arm.export.manifest import Account, Origin, make_manifest, manifest_path
-from airflow_provider_arm.export.parts import Part
-from airflow_provider_arm.export.progress import Progress
-from airflow_provider_arm.export.sinks import CountedFile
+from airflow_provider_arm.export.fetch.key_set import KeyLog
+from airflow_provider_arm.export.fetch.page_fetcher import Flow, Query
+from airflow_provider_arm.export.fetch.partition import Part
+from airflow_provider_arm.export.fetch.progress import Progress
+from airflow_provider_arm.export.files.formats import ListShape, Piece, choose_format, guarded
+from airflow_provider_arm.export.files.sinks import CountedFile
+from airflow_provider_arm.export.manifest.manifest import Account, Origin, make_manifest, manifest_path
+from airflow_provider_arm.export.pages.page_stats import Facts
 from airflow_provider_arm.files import whole_file
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_arm.client.paging import PageSource
-    from airflow_provider_arm.export.increment.run import Increment
+    from airflow_provider_arm.export.files.sinks import Sink
+    from airflow_provider_arm.export.incremental.run import Increment
+    from airflow_provider_arm.export.pages.record_types import RecordKind
     from airflow_provider_arm.export.plan import ExportPlan
-    from airflow_provider_arm.export.records import RecordKind
-    from airflow_provider_arm.export.sinks import Sink
 
 log = logging.getLogger(__name__)
 

@@ -117,7 +117,7 @@ class ArmHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and make one small read; gives whether it worked, and what to do if not. Shows no secret."""
         from airflow_provider_arm.client import ArmClient
-        from airflow_provider_arm.client.retry import RetryPolicy
+        from airflow_provider_arm.client.http.retry import RetryPolicy
 
         try:
             arguments = self._client_arguments(self.settings, timeout=_TEST_TIMEOUT)

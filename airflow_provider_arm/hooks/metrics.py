@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import Stats
 
 if TYPE_CHECKING:
-    from airflow_provider_arm.client.wire import Answer, Lost, Request
+    from airflow_provider_arm.client.http.messages import Answer, Lost, Request
 
 REQUEST = "arm.request"
 BATCH_WAIT = "arm.batch.wait"

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_arm.operators.base import shown
 from airflow_provider_arm.operators.customer import read_record
-from airflow_provider_arm.operators.export_run import ArmExportOperator
-from airflow_provider_arm.operators.write import ArmWriteOperator
+from airflow_provider_arm.runtime.base_operator import shown
+from airflow_provider_arm.runtime.export.export_operator import ArmExportOperator
+from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_arm.export.records import RecordKind
+    from airflow_provider_arm.export.pages.record_types import RecordKind
 
 
 class ArItemExportOperator(ArmExportOperator):
@@ -26,7 +26,7 @@ class ArItemExportOperator(ArmExportOperator):
     list_operation: ClassVar[str] = "list_ar_items"
 
     def _kind(self) -> RecordKind:
-        from airflow_provider_arm.export.records import AR_ITEMS
+        from airflow_provider_arm.export.pages.record_types import AR_ITEMS
 
         return AR_ITEMS
 

@@ -12,15 +12,15 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import ArmBatchFailedException, airflow_errors
 from airflow_provider_arm.links.batch import BatchLink
-from airflow_provider_arm.operators.base import ArmBaseOperator, as_seconds, shown
-from airflow_provider_arm.operators.journal_path import open_journal
+from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, as_seconds, shown
+from airflow_provider_arm.runtime.journal_location import open_journal
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_arm.client.batch_state import BatchStatus
-    from airflow_provider_arm.operators.batch_wait import WaitTimes
-    from airflow_provider_arm.operators.submission_run import Judgement, Rules, SubmissionRun, Submitted
+    from airflow_provider_arm.runtime.batch_polling import WaitTimes
+    from airflow_provider_arm.runtime.submission import Judgement, Rules, SubmissionRun, Submitted
 
 #: Seconds between two looks at a batch.
 DEFAULT_POLL_INTERVAL = 30.0
@@ -191,7 +191,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         :param submitted: what of it is with ARM.
         :param deadline: unix seconds at which the wait ends however often it was deferred.
         """
-        from airflow_provider_arm.operators.submission_run import Submitted
+        from airflow_provider_arm.runtime.submission import Submitted
         from airflow_provider_arm.triggers.events import check_event
 
         with airflow_errors():
@@ -209,14 +209,14 @@ class BatchSubmitOperator(ArmBaseOperator):
             return self._finish(run, with_arm, statuses)
 
     def _times(self, deadline: float | None = None) -> WaitTimes:
-        from airflow_provider_arm.operators.batch_wait import WaitTimes
+        from airflow_provider_arm.runtime.batch_polling import WaitTimes
 
         now = time.time()
         ends = now + self.timeout if deadline is None else deadline
         return WaitTimes(now, ends, self.poll_interval, self.max_poll_interval)
 
     def _rules(self) -> Rules:
-        from airflow_provider_arm.operators.submission_run import Rules
+        from airflow_provider_arm.runtime.submission import Rules
 
         return Rules(
             on_unknown_outcome=self.on_unknown_outcome,
@@ -229,7 +229,7 @@ class BatchSubmitOperator(ArmBaseOperator):
 
     def _run(self) -> SubmissionRun:
         """Check the arguments; nothing is read yet."""
-        from airflow_provider_arm.operators.submission_run import SubmissionRun
+        from airflow_provider_arm.runtime.submission import SubmissionRun
 
         return SubmissionRun.prepare(
             self.hook,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmNotFoundError
 from airflow_provider_arm.exceptions import airflow_errors
-from airflow_provider_arm.operators.base import NOT_JSON, ArmBaseOperator, shown
+from airflow_provider_arm.runtime.base_operator import NOT_JSON, ArmBaseOperator, shown
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_arm.client.http.redaction import Mask
     from airflow_provider_arm.client.models import WriteAnswer
-    from airflow_provider_arm.client.redaction import Mask
 
 
 class CustomerUpsertOperator(ArmBaseOperator):
@@ -115,7 +115,7 @@ def read_record(value: Any, what: str) -> Mapping[str, Any]:
 
 def written(answer: WriteAnswer, record: Mapping[str, Any]) -> dict[str, Any]:
     """Give what an operator returns of a write answer."""
-    from airflow_provider_arm.client.redaction import Mask
+    from airflow_provider_arm.client.http.redaction import Mask
 
     return {
         "customer_no": answer.customer_no or record.get("customerNo"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_arm.operators.base import as_seconds, shown
 from airflow_provider_arm.operators.customer import read_record
-from airflow_provider_arm.operators.write import ArmWriteOperator
+from airflow_provider_arm.runtime.base_operator import as_seconds, shown
+from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_arm.submission.reconcile import LookUp
+    from airflow_provider_arm.submission.sending.lookup import LookUp
 
 
 class DocumentCreateOperator(ArmWriteOperator):
@@ -68,6 +68,6 @@ class DocumentCreateOperator(ArmWriteOperator):
         return {"document_no": wire["documentNo"], "customer_no": wire["customerNo"], **answer}
 
     def _look_up(self, wire: Mapping[str, Any]) -> LookUp:
-        from airflow_provider_arm.submission.reconcile import find_documents, look_up
+        from airflow_provider_arm.submission.sending.lookup import find_documents, look_up
 
         return look_up([wire], "documentNo", find_documents(self.hook.client))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.operators.export_run import ArmExportOperator
+from airflow_provider_arm.runtime.export.export_operator import ArmExportOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_arm.client.operations import Operation
-    from airflow_provider_arm.export.records import RecordKind
+    from airflow_provider_arm.export.pages.record_types import RecordKind
 
 
 class CustomerExportOperator(ArmExportOperator):
@@ -24,7 +24,7 @@ class CustomerExportOperator(ArmExportOperator):
     list_operation: ClassVar[str] = "list_customers"
 
     def _kind(self) -> RecordKind:
-        from airflow_provider_arm.export.records import CUSTOMERS
+        from airflow_provider_arm.export.pages.record_types import CUSTOMERS
 
         return CUSTOMERS
 
@@ -38,7 +38,7 @@ class DocumentExportOperator(ArmExportOperator):
     list_operation: ClassVar[str] = "list_documents"
 
     def _kind(self) -> RecordKind:
-        from airflow_provider_arm.export.records import DOCUMENTS
+        from airflow_provider_arm.export.pages.record_types import DOCUMENTS
 
         return DOCUMENTS
 
@@ -52,7 +52,7 @@ class GlItemExportOperator(ArmExportOperator):
     list_operation: ClassVar[str] = "list_gl_items"
 
     def _kind(self) -> RecordKind:
-        from airflow_provider_arm.export.records import GL_ITEMS
+        from airflow_provider_arm.export.pages.record_types import GL_ITEMS
 
         return GL_ITEMS
 
@@ -96,7 +96,7 @@ class ListExportOperator(ArmExportOperator):
         self.currency_field = currency_field
 
     def _list(self) -> Operation:
-        from airflow_provider_arm.client.endpoints import free_operation
+        from airflow_provider_arm.client.http.endpoints import free_operation
 
         if not self.resource.startswith("/"):
             msg = "resource must start with / (it is put under the base URL)"
@@ -104,7 +104,7 @@ class ListExportOperator(ArmExportOperator):
         return free_operation("GET", self.resource, None)
 
     def _kind(self) -> RecordKind:
-        from airflow_provider_arm.export.records import RecordKind
+        from airflow_provider_arm.export.pages.record_types import RecordKind
 
         amounts, own = (tuple(self.amounts), ()) if self.currency_field else ((), tuple(self.amounts))
         return RecordKind(

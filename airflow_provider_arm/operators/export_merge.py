@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_arm.exceptions import airflow_errors
-from airflow_provider_arm.operators.asset_events import tell_outlets
-from airflow_provider_arm.operators.manifests import in_full, manifest_paths, open_path
+from airflow_provider_arm.runtime.export.asset_events import tell_outlets
+from airflow_provider_arm.runtime.export.manifest_args import in_full, manifest_paths, open_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,9 +56,9 @@ class ExportMergeOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Merge."""
-        from airflow_provider_arm.export.manifest import manifest_path
-        from airflow_provider_arm.export.merged import merge_exports
-        from airflow_provider_arm.export.window_plan import read_window
+        from airflow_provider_arm.export.fetch.plan_windows import read_window
+        from airflow_provider_arm.export.manifest.manifest import manifest_path
+        from airflow_provider_arm.export.manifest.merged import merge_exports
 
         with airflow_errors():
             window, path = read_window(self.window), open_path(self.path)
@@ -73,7 +73,7 @@ class ExportMergeOperator(BaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Tell OpenLineage which files became one; ``None`` where they did not. The whole stands under *path*."""
-        from airflow_provider_arm.operators.lineage import file_at, files_of, lineage
+        from airflow_provider_arm.runtime.export.openlineage import file_at, files_of, lineage
 
         manifest = self.manifest
         if manifest is None:

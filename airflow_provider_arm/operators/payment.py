@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.operators.base import shown
 from airflow_provider_arm.operators.customer import read_record
-from airflow_provider_arm.operators.write import ArmWriteOperator
+from airflow_provider_arm.runtime.base_operator import shown
+from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmValidationError
-from airflow_provider_arm.operators.base import shown
-from airflow_provider_arm.operators.write import ArmWriteOperator
+from airflow_provider_arm.runtime.base_operator import shown
+from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_arm.client.models import AutoPostingsAnswer
-    from airflow_provider_arm.submission.source import Source
+    from airflow_provider_arm.submission.sources.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +66,9 @@ class AutoPostingOperator(ArmWriteOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Post the set, or have it checked."""
-        from airflow_provider_arm.client.booking import only_checks
+        from airflow_provider_arm.client.ledger_writes import only_checks
         from airflow_provider_arm.client.operations import OPERATIONS
-        from airflow_provider_arm.submission.postings import read_set
+        from airflow_provider_arm.submission.planning.postings import read_set
 
         with self._journalled(context) as journal:
             postings = read_set(open_set(shown(self.postings), self.source), OPERATIONS[_OPERATION])
@@ -112,8 +112,8 @@ def open_set(postings: Any, source: str | None) -> Source:
     :raises ArmConfigurationError: both or neither of *postings* and *source*, or one of them cannot be.
     """
     from airflow_provider_arm.client.models import AutoPosting
-    from airflow_provider_arm.operators.rejects import open_list
-    from airflow_provider_arm.submission.source import FileSource
+    from airflow_provider_arm.runtime.rejects import open_list
+    from airflow_provider_arm.submission.sources.source import FileSource
 
     if (postings is None) == (source is None):
         msg = "give either postings or source"
@@ -135,14 +135,14 @@ def count_results(answer: AutoPostingsAnswer) -> dict[str, int]:
     """Count ARM's words for the single postings."""
     from collections import Counter
 
-    from airflow_provider_arm.client.redaction import mask
+    from airflow_provider_arm.client.http.redaction import mask
 
     return dict(Counter(mask(posting.result_type or posting.status or "") for posting in answer.postings()))
 
 
 def list_warnings(answer: AutoPostingsAnswer, postings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Give ARM's remarks on postings that it took, each with its posting's place from 1."""
-    from airflow_provider_arm.client.redaction import Mask
+    from airflow_provider_arm.client.http.redaction import Mask
     from airflow_provider_arm.operators.customer import masked_warnings
 
     mask = Mask(postings)  # a remark may quote any of the postings

@@ -11,7 +11,13 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import airflow_errors
-from airflow_provider_arm.operators.manifests import MANIFEST, in_full, manifest_addresses, manifest_paths, open_path
+from airflow_provider_arm.runtime.export.manifest_args import (
+    MANIFEST,
+    in_full,
+    manifest_addresses,
+    manifest_paths,
+    open_path,
+)
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -19,10 +25,10 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_arm.export.reconcile.compare import Outcome, Terms
-    from airflow_provider_arm.export.reconcile.fields import Question
-    from airflow_provider_arm.export.reconcile.period import Period
-    from airflow_provider_arm.export.reconcile.sums import Side
+    from airflow_provider_arm.reconcile.compare import Outcome, Terms
+    from airflow_provider_arm.reconcile.fields import Question
+    from airflow_provider_arm.reconcile.period import Period
+    from airflow_provider_arm.reconcile.sums import Side
 
 log = logging.getLogger(__name__)
 
@@ -153,21 +159,21 @@ class LedgerReconcileOperator(BaseOperator):
             message = _message(outcome, result)
             if self.on_difference == SKIP:
                 raise AirflowSkipException(message)
-            from airflow_provider_arm.export.reconcile.errors import ArmLedgerDifferenceError
+            from airflow_provider_arm.reconcile.errors import ArmLedgerDifferenceError
 
             raise ArmLedgerDifferenceError(message)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Tell OpenLineage which files were compared and where the report is; ``None`` where there is no report."""
-        from airflow_provider_arm.operators.lineage import files_of, lineage
+        from airflow_provider_arm.runtime.export.openlineage import files_of, lineage
 
         if not self.reports:
             return None
         return lineage(lambda: (files_of(self.compared), files_of(self.reports)))
 
     def _compare(self) -> tuple[Outcome, Question]:
-        from airflow_provider_arm.export.reconcile.compare import compare
-        from airflow_provider_arm.export.reconcile.sums import sum_exports
+        from airflow_provider_arm.reconcile.compare import compare
+        from airflow_provider_arm.reconcile.sums import sum_exports
 
         question, other, terms = self._read()
         export, against = in_full(self.export), in_full(self.against)
@@ -179,9 +185,9 @@ class LedgerReconcileOperator(BaseOperator):
 
     def _read(self) -> tuple[Question, Question, Terms]:
         """Read the arguments, all before the first file."""
-        from airflow_provider_arm.export.reconcile.compare import OPPOSITE, SAME, Terms, read_tolerance
-        from airflow_provider_arm.export.reconcile.fields import Question, currency_code, read_where
-        from airflow_provider_arm.export.reconcile.period import Period
+        from airflow_provider_arm.reconcile.compare import OPPOSITE, SAME, Terms, read_tolerance
+        from airflow_provider_arm.reconcile.fields import Question, currency_code, read_where
+        from airflow_provider_arm.reconcile.period import Period
 
         _one_of("on_difference", self.on_difference, (FAIL, WARN, SKIP))
         _one_of("against_sign", self.against_sign, (SAME, OPPOSITE))
@@ -204,8 +210,8 @@ class LedgerReconcileOperator(BaseOperator):
         return question, other, Terms(tolerance, self.against_sign, _periods(self.periods, period), empty)
 
     def _report(self, outcome: Outcome, question: Question) -> dict[str, Any]:
-        from airflow_provider_arm.export.reconcile import report
         from airflow_provider_arm.files import whole_file
+        from airflow_provider_arm.reconcile import report
 
         now = datetime.now(tz=UTC)
         uris = {}
@@ -241,8 +247,8 @@ def _message(outcome: Outcome, result: Mapping[str, Any]) -> str:
 
 def _other_side(against: Any, question: Question) -> Side:
     """Read the other side, whichever of its forms it has."""
-    from airflow_provider_arm.export.reconcile.figures import read_figure_file, read_figures
-    from airflow_provider_arm.export.reconcile.sums import sum_exports
+    from airflow_provider_arm.reconcile.figures import read_figure_file, read_figures
+    from airflow_provider_arm.reconcile.sums import sum_exports
 
     if isinstance(against, Mapping) and "manifest_uri" not in against:
         return read_figures(against, question.period)

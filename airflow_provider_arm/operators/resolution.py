@@ -59,7 +59,7 @@ class SubmissionReleaseOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Write the words down."""
-        from airflow_provider_arm.operators.journal_path import JournalOf, open_files
+        from airflow_provider_arm.runtime.journal_location import JournalOf, open_files
 
         ti = context["ti"]
         owner = JournalOf(
@@ -69,6 +69,6 @@ class SubmissionReleaseOperator(BaseOperator):
             self.submit_map_index,
         )
         with airflow_errors(), open_files(self.journal_path, owner, ti) as journal:
-            from airflow_provider_arm.operators.unknown import read_resolutions, release_named
+            from airflow_provider_arm.runtime.resolutions import read_resolutions, release_named
 
             return [release_named(journal, word) for word in read_resolutions(self.resolutions)]

@@ -111,7 +111,7 @@ def _write_ready(path: Path, box: ArmSandbox) -> None:
 
 
 def _write_openapi(path: Path) -> int:
-    from airflow_provider_arm.sandbox.openapi import document
+    from airflow_provider_arm.sandbox.web.openapi import document
 
     path.write_text(json.dumps(document(f"http://127.0.0.1:{DEFAULT_PORT}"), indent=2) + "\n", encoding="utf-8")
     print(f"wrote {path}")

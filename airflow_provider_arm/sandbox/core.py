@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.sandbox import batches, documented, overview, packs
-from airflow_provider_arm.sandbox.behaviour import Behaviour
-from airflow_provider_arm.sandbox.books import Books
-from airflow_provider_arm.sandbox.clock import Clock
-from airflow_provider_arm.sandbox.faults import Fault, Faults
-from airflow_provider_arm.sandbox.identity import Identity
-from airflow_provider_arm.sandbox.journal import Journal
-from airflow_provider_arm.sandbox.routes import BASE, TOKEN, Route, Router
-from airflow_provider_arm.sandbox.store import Store
-from airflow_provider_arm.sandbox.wire import Answer, Call, Problem, Refusal, answer
+from airflow_provider_arm.sandbox.api import batches
+from airflow_provider_arm.sandbox.api.routes import BASE, TOKEN, Route, Router
+from airflow_provider_arm.sandbox.data import documented, packs
+from airflow_provider_arm.sandbox.messages import Answer, Call, Problem, Refusal, answer
+from airflow_provider_arm.sandbox.state import overview
+from airflow_provider_arm.sandbox.state.clock import Clock
+from airflow_provider_arm.sandbox.state.context import Books
+from airflow_provider_arm.sandbox.state.faults import Fault, Faults
+from airflow_provider_arm.sandbox.state.identity import Identity
+from airflow_provider_arm.sandbox.state.request_log import Journal
+from airflow_provider_arm.sandbox.state.store import Store
+from airflow_provider_arm.sandbox.state.switches import Behaviour
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from airflow_provider_arm.sandbox import documented
+from airflow_provider_arm.sandbox.data import documented
 
 try:
     import stdnum  # noqa: F401 - its absence is to be noticed here, not in a batch
@@ -20,11 +20,11 @@ except ImportError as error:  # pragma: no cover - shown by a test in a process 
     _missing = f"The sandbox needs {error.name}: pip install 'airflow-provider-arm[sandbox]'"
     raise ImportError(_missing) from None
 
-from airflow_provider_arm.sandbox.admin import Admin
+from airflow_provider_arm.sandbox.api.routes import BASE, TOKEN
 from airflow_provider_arm.sandbox.core import Core, Seed
-from airflow_provider_arm.sandbox.http import Application, Protocol
-from airflow_provider_arm.sandbox.identity import CLIENT_ID, CLIENT_SECRET
-from airflow_provider_arm.sandbox.routes import BASE, TOKEN
+from airflow_provider_arm.sandbox.state.identity import CLIENT_ID, CLIENT_SECRET
+from airflow_provider_arm.sandbox.web.admin import Admin
+from airflow_provider_arm.sandbox.web.http import Application, Protocol
 
 #: Seconds that an idle connection stays open: longer than any test pauses, so that no caller meets a race that ARM
 #: did not make.
@@ -49,9 +49,9 @@ class ArmSandbox:
     :param batch_delay: seconds of the sandbox's clock from a batch's submit to its result.
     :param port: 0 takes a free one.
     :param state_dir: a folder that keeps the state; ``None``: in memory. What it holds goes before the arguments.
-    :param behaviour: switches by name, see ``airflow_provider_arm.sandbox.behaviour``.
+    :param behaviour: switches by name, see ``airflow_provider_arm.sandbox.state.switches``.
     :param customers: customers in the ledger; ``None``: an eighth of the items.
-    :param pack: what the ledger holds, see ``airflow_provider_arm.sandbox.packs``.
+    :param pack: what the ledger holds, see ``airflow_provider_arm.sandbox.data.packs``.
     """
 
     client_id = CLIENT_ID

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_arm.client.batch_state import BatchStatus
-    from airflow_provider_arm.submission.waiting import BatchWait
+    from airflow_provider_arm.submission.results.batch_wait import BatchWait
 
 
 class BatchSensor(BaseSensorOperator):
@@ -131,13 +131,13 @@ class BatchSensor(BaseSensorOperator):
     def _poke(self) -> dict[str, Any] | None:
         """Give the result, or ``None`` while a batch is pending."""
         uuids = as_batch_uuids(self.batch_uuid)
-        from airflow_provider_arm.operators.batch_wait import look_at_pending
-        from airflow_provider_arm.operators.rejects import check_rejects_path
+        from airflow_provider_arm.runtime.batch_polling import look_at_pending
+        from airflow_provider_arm.runtime.rejects import check_rejects_path
 
         check_rejects_path(self.rejects_path)  # a wrong argument is told now, not in an hour
         self._policy()
         if self._wait is None:
-            from airflow_provider_arm.submission.waiting import BatchWait
+            from airflow_provider_arm.submission.results.batch_wait import BatchWait
 
             now = time.time()
             grace = self.hook.client.assumptions.batch_unknown_grace
@@ -150,15 +150,15 @@ class BatchSensor(BaseSensorOperator):
         return self._judge(uuids, [wait.finished[uuid] for uuid in uuids])
 
     def _policy(self) -> Any:
-        from airflow_provider_arm.submission.policy import RejectPolicy
+        from airflow_provider_arm.submission.results.reject_policy import RejectPolicy
 
         return RejectPolicy(self.on_rejected, self.max_rejected)
 
     def _judge(self, uuids: list[str], statuses: Sequence[BatchStatus]) -> dict[str, Any]:
-        from airflow_provider_arm.operators.rejects import find_again, found_in, invalid_in, write_rejects
-        from airflow_provider_arm.submission.found import in_order
-        from airflow_provider_arm.submission.outcome import add_up, count_sentence
-        from airflow_provider_arm.submission.policy import Colour
+        from airflow_provider_arm.runtime.rejects import find_again, found_in, invalid_in, write_rejects
+        from airflow_provider_arm.submission.results.outcome import add_up, count_sentence
+        from airflow_provider_arm.submission.results.reject_policy import Colour
+        from airflow_provider_arm.submission.sending.recovered import in_order
 
         batches = in_order(list(zip(uuids, statuses, strict=True)), found_in(self.batch_uuid))
         totals = add_up([status for _, status in batches])

@@ -46,7 +46,7 @@ class NewArItemsEventTrigger(ArmEventTrigger):
     :raises ValueError: a filter or a number that cannot be.
     """
 
-    worker: ClassVar[str] = "airflow_provider_arm.triggers.new_items"
+    worker: ClassVar[str] = "airflow_provider_arm.triggers.polling.new_items_poller"
 
     def __init__(
         self,

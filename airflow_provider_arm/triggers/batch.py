@@ -75,7 +75,7 @@ class BatchTrigger(BaseTrigger):
         """Wait; then send exactly one event. A wait that is cancelled sends none."""
         # In a thread: HTTP library and models take a quarter of a second to load, and every trigger of the process
         # would stand still for it.
-        waiting = await asyncio.to_thread(import_module, "airflow_provider_arm.triggers.waiting")
+        waiting = await asyncio.to_thread(import_module, "airflow_provider_arm.triggers.polling.batch_poller")
         yield TriggerEvent(await waiting.wait_for_end(self))
 
     async def on_kill(self) -> None:

@@ -15,9 +15,9 @@ class BatchFinishedEventTrigger(ArmEventTrigger):
     """Sends an event whenever all batches of a slip are finished: for an ``AssetWatcher``.
 
     ARM has no list of batches. Whoever submits some leaves a slip in a folder
-    (``airflow_provider_arm.submission.slips.leave_slip``, or any JSON file ``{"batch_uuids": [...]}``); the watcher
-    reads the folder, looks at the batches (``GET /clients/{clientno}/batches/{batchuuid}``) and sends one event for
-    each slip::
+    (``airflow_provider_arm.submission.batch_receipts.leave_slip``, or any JSON file
+    ``{"batch_uuids": [...]}``); the watcher reads the folder, looks at the batches
+    (``GET /clients/{clientno}/batches/{batchuuid}``) and sends one event for each slip::
 
         {"batch_uuids": ["..."], "submitted": 1200, "rejected": 7, "succeeded": 2, "partial": 1, "refused": 0,
          "unknown": 0}
@@ -37,7 +37,7 @@ class BatchFinishedEventTrigger(ArmEventTrigger):
     :raises ValueError: a number or a folder that cannot be.
     """
 
-    worker: ClassVar[str] = "airflow_provider_arm.triggers.finished_batches"
+    worker: ClassVar[str] = "airflow_provider_arm.triggers.polling.finished_batches_poller"
 
     def __init__(
         self,

@@ -65,7 +65,7 @@ class ArmEventTrigger(BaseEventTrigger):
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
         """Make the one poll of a group of watchers."""
-        from airflow_provider_arm.triggers.producer import Producer
+        from airflow_provider_arm.triggers.event_producer import Producer
 
         return Producer(cls(**kwargs))
 

@@ -10,7 +10,7 @@ from verify_real_wire import Numbers, Wire, target_of
 from verify_real_writes import Writes
 
 from airflow_provider_arm.sandbox import ArmSandbox
-from airflow_provider_arm.sandbox.behaviour import SWITCHES
+from airflow_provider_arm.sandbox.state.switches import SWITCHES
 
 #: Switches that no observer can tell, and why.
 NOT_OBSERVED = {

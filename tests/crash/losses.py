@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import cycle, islice, product
 from typing import TYPE_CHECKING
 
-from tests.unit.submission.sandbox_task import LOST, Loss, suffer
+from tests.unit.submission.sending.sandbox_task import LOST, Loss, suffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.unit.submission.machine import Submissions
+from tests.unit.submission.sending.state_machine import Submissions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -113,8 +113,8 @@ class Killer:
         setattr(owner, name, outer)
 
     def _arm_journal(self) -> None:
-        from airflow_provider_arm.submission.file_journal import FileJournal
-        from airflow_provider_arm.submission.journal_folder import JournalFolder
+        from airflow_provider_arm.submission.journal.checksummed_folder import JournalFolder
+        from airflow_provider_arm.submission.journal.file_journal import FileJournal
 
         self._around(FileJournal, "__init__", "before the journal opens", "after the journal opened")
         self._around(FileJournal, "release", "before the journal is released")
@@ -139,7 +139,7 @@ class Killer:
         JournalFolder.put, os.fsync = put_line, torn
 
     def _arm_rejects(self) -> None:
-        from airflow_provider_arm.operators import rejects
+        from airflow_provider_arm.runtime import rejects
 
         lines = rejects.reject_lines
 
@@ -152,11 +152,11 @@ class Killer:
 
     def _arm_client(self) -> None:
         from airflow_provider_arm.client import ArmClient, AsyncArmClient
-        from airflow_provider_arm.operators import submission_run
+        from airflow_provider_arm.runtime import submission
 
         self._around(ArmClient, "submit_encoded", None, "answer read, not journalled")
         self._around(ArmClient, "get_batch", "while waiting")
-        self._around(submission_run, "look_up", "before the look-up", "looked, not journalled")
+        self._around(submission, "look_up", "before the look-up", "looked, not journalled")
         self._around(ArmClient, "get_document", "in the look-up")
         self._around(AsyncArmClient, "get_batch", "in the trigger")
 

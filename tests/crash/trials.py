@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_arm.submission.journal import ChunkState
-from airflow_provider_arm.submission.journal_lines import JournalLines
-from airflow_provider_arm.submission.open_case import NAMED
+from airflow_provider_arm.submission.journal.entries import ChunkState
+from airflow_provider_arm.submission.journal.file_entries import JournalLines
+from airflow_provider_arm.submission.sending.unknown_outcome import NAMED
 from tests.crash.points import PER_CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_arm.sandbox import ArmSandbox
-    from airflow_provider_arm.submission.journal import Entry
+    from airflow_provider_arm.submission.journal.entries import Entry
 
 ROOT = Path(__file__).parents[2]
 #: What the name of a kill at a random moment is.

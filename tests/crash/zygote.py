@@ -20,8 +20,8 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 import airflow_provider_arm.hooks.arm
 import airflow_provider_arm.hooks.shared
-import airflow_provider_arm.operators.submission_run
-import airflow_provider_arm.submission.file_journal  # noqa: F401 - all of it is loaded before the fork
+import airflow_provider_arm.runtime.submission
+import airflow_provider_arm.submission.journal.file_journal  # noqa: F401 - all of it is loaded before the fork
 from airflow_provider_arm.client import ArmClient, AsyncArmClient  # noqa: F401 - these too
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
 from airflow_provider_arm.triggers.batch import BatchTrigger

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from airflow_provider_arm.sandbox.faults import KINDS, WHEN
+from airflow_provider_arm.sandbox.state.faults import KINDS, WHEN
 
 BODY = b'{"metadata":{"userId":"t"},"customer":{"customerNo":"9","name":"x"}}'
 

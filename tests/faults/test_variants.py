@@ -28,7 +28,7 @@ from airflow_provider_arm.client import (
     ClientCredentials,
 )
 from airflow_provider_arm.sandbox import ArmSandbox
-from airflow_provider_arm.sandbox.behaviour import SWITCHES
+from airflow_provider_arm.sandbox.state.switches import SWITCHES
 
 GOOD = {"customerNo": "700001", "name": "Kari Syntetisk"}
 BAD = {"customerNo": "700002", "name": "Ola Syntetisk", "organizationNo": "984842253"}

@@ -9,9 +9,9 @@ import pytest
 
 from airflow_provider_arm.client import ArmClient, ClientCredentials
 from airflow_provider_arm.sandbox import ArmSandbox
-from airflow_provider_arm.submission.slips import leave_slip
-from tests.airflow.invoices import documents
+from airflow_provider_arm.submission.batch_receipts import leave_slip
 from tests.system.local_deployment import LocalDeployment
+from tests.unit.airflow.invoices import documents
 
 pytestmark = [
     pytest.mark.system,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider_arm.sandbox.behaviour import SWITCHES
-from airflow_provider_arm.sandbox.faults import KINDS
+from airflow_provider_arm.sandbox.state.faults import KINDS
+from airflow_provider_arm.sandbox.state.switches import SWITCHES
 
 DOCS = Path(__file__).parents[2] / "docs"
 SANDBOX = (DOCS / "sandbox.md").read_text(encoding="utf-8")

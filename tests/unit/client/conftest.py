@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-from .driving import PATIENT, STATIC, Awaiting, Blocking, ManualClock, quick
-from .scripted_server import Script, ScriptedServer
+from tests.unit.client.driving import PATIENT, STATIC, Awaiting, Blocking, ManualClock, quick
+from tests.unit.client.scripted_server import Script, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

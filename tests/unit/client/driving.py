@@ -8,13 +8,13 @@ from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import ArmClient, AsyncArmClient, StaticToken, Transport
-from airflow_provider_arm.client.endpoints import read_json
-from airflow_provider_arm.client.retry import RetryPolicy
+from airflow_provider_arm.client.http.endpoints import read_json
+from airflow_provider_arm.client.http.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_arm.client.wire import Request
+    from airflow_provider_arm.client.http.messages import Request
 
 #: For servers that hang: every such attempt costs it for real; nothing is asserted about it.
 IMPATIENT = Transport(timeout=0.1)

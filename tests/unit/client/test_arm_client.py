@@ -22,8 +22,7 @@ from airflow_provider_arm.client.errors import (
 )
 from airflow_provider_arm.client.models import ArmModel, CustomerWrite
 from airflow_provider_arm.client.operations import Replay
-
-from .scripted_server import Say
+from tests.unit.client.scripted_server import Say
 
 DONE = {"status": "PROCESSED", "result": "CREATED", "customerNo": "543210"}
 

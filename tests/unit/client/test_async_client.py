@@ -16,9 +16,8 @@ from airflow_provider_arm.client.errors import (
     ArmUnavailableError,
     Phase,
 )
-
-from .driving import PATIENT, ManualClock, quick
-from .scripted_server import Close, Reply, Say, Seen
+from tests.unit.client.driving import PATIENT, ManualClock, quick
+from tests.unit.client.scripted_server import Close, Reply, Say, Seen
 
 FINISHED = Say({"status": "PROCESSED", "totalCount": 1, "failedCount": 0})
 

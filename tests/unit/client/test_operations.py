@@ -5,8 +5,6 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_arm.client.addresses import BaseUrl
-from airflow_provider_arm.client.endpoints import Endpoints, free_operation
 from airflow_provider_arm.client.errors import (
     ArmError,
     ArmThrottledError,
@@ -15,10 +13,23 @@ from airflow_provider_arm.client.errors import (
     ArmUnreadableAnswerError,
     Phase,
 )
+from airflow_provider_arm.client.http.addresses import BaseUrl
+from airflow_provider_arm.client.http.endpoints import Endpoints, free_operation
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
-
-from .driving import IMPATIENT, PATIENT
-from .scripted_server import EMPTY, HALF_BODY, HALF_HEADER, HTML, Close, Hang, Raw, Reply, Reset, Say, unused_port
+from tests.unit.client.driving import IMPATIENT, PATIENT
+from tests.unit.client.scripted_server import (
+    EMPTY,
+    HALF_BODY,
+    HALF_HEADER,
+    HTML,
+    Close,
+    Hang,
+    Raw,
+    Reply,
+    Reset,
+    Say,
+    unused_port,
+)
 
 #: Section 3 and 5 of the API's facts, written out once more: a row that changes here was changed on purpose.
 FACTS = {

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_arm.client.addresses import BaseUrl
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
 from airflow_provider_arm.client.errors import (
     ArmCapReachedError,
@@ -19,6 +18,8 @@ from airflow_provider_arm.client.errors import (
     ArmUnreadableAnswerError,
     InvalidRecordError,
 )
+from airflow_provider_arm.client.http.addresses import BaseUrl
+from airflow_provider_arm.client.http.messages import Answer
 from airflow_provider_arm.client.models import ArItem, ArmModel, Customer, PageSummary
 from airflow_provider_arm.client.paging import (
     LARGEST_PAGE,
@@ -30,9 +31,7 @@ from airflow_provider_arm.client.paging import (
     split_list,
     split_page,
 )
-from airflow_provider_arm.client.wire import Answer
-
-from .scripted_server import EMPTY, HALF_BODY, HTML, Say, ScriptedServer, Seen
+from tests.unit.client.scripted_server import EMPTY, HALF_BODY, HTML, Say, ScriptedServer, Seen
 
 PATH = "/arm/v1/clients/2218/customers"
 

@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client import ArmClient, ClientCredentials, money
-from airflow_provider_arm.client.addresses import BaseUrl
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.errors import (
     ArmCapReachedError,
@@ -24,17 +23,19 @@ from airflow_provider_arm.client.errors import (
     ArmIncompleteListError,
     ArmNotFoundError,
 )
+from airflow_provider_arm.client.http.addresses import BaseUrl
+from airflow_provider_arm.client.http.messages import Answer
+from airflow_provider_arm.client.http.retry import RetryPolicy
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import PageSource
-from airflow_provider_arm.client.retry import RetryPolicy
-from airflow_provider_arm.client.wire import Answer
 from airflow_provider_arm.export import DateWindow, check_export
-from airflow_provider_arm.export.parts import read_split_by
+from airflow_provider_arm.export.fetch.partition import read_split_by
+from airflow_provider_arm.export.files.file_format import choose_shape
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS
 from airflow_provider_arm.export.plan import ExportPlan
-from airflow_provider_arm.export.records import AR_ITEMS
 from airflow_provider_arm.export.run import run_export
-from airflow_provider_arm.export.shapes import choose_shape
-from airflow_provider_arm.sandbox import ArmSandbox, lists
+from airflow_provider_arm.sandbox import ArmSandbox
+from airflow_provider_arm.sandbox.api import lists
 
 if TYPE_CHECKING:
     from pathlib import Path

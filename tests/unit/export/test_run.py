@@ -30,17 +30,18 @@ from airflow_provider_arm.client.errors import (
     ArmUnreadableAnswerError,
     ArmValidationError,
 )
+from airflow_provider_arm.client.http.retry import RetryPolicy
 from airflow_provider_arm.client.models import ArItem, wire_names
-from airflow_provider_arm.client.retry import RetryPolicy
 from airflow_provider_arm.export import DateWindow, run
-from airflow_provider_arm.export.manifest import manifest_path
-from airflow_provider_arm.export.parts import read_split_by
+from airflow_provider_arm.export.fetch.partition import read_split_by
+from airflow_provider_arm.export.files.file_format import Shape
+from airflow_provider_arm.export.manifest.manifest import manifest_path
+from airflow_provider_arm.export.manifest.verify import check_export
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS
 from airflow_provider_arm.export.plan import ExportPlan
-from airflow_provider_arm.export.records import AR_ITEMS
 from airflow_provider_arm.export.run import run_export
-from airflow_provider_arm.export.shapes import Shape
-from airflow_provider_arm.export.verify import check_export
-from airflow_provider_arm.sandbox import ArmSandbox, lists
+from airflow_provider_arm.sandbox import ArmSandbox
+from airflow_provider_arm.sandbox.api import lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,8 +1,8 @@
 import re
 from pathlib import Path
 
-from airflow_provider_arm.sandbox.behaviour import SWITCHES
-from airflow_provider_arm.sandbox.faults import KINDS
+from airflow_provider_arm.sandbox.state.faults import KINDS
+from airflow_provider_arm.sandbox.state.switches import SWITCHES
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "sandbox-differences.md"

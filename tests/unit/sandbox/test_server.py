@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox import ArmSandbox
 from airflow_provider_arm.sandbox.core import Core, Seed
-from airflow_provider_arm.sandbox.wire import Call
+from airflow_provider_arm.sandbox.messages import Call
 
 
 def test_every_answer_says_that_it_is_not_arm(box, caller):
@@ -195,7 +195,7 @@ def test_what_a_folder_holds_goes_before_what_is_asked_for(tmp_path):
 
 def test_a_batch_that_the_sandbox_cannot_process_stops_nobody(box, caller, customer, monkeypatch, caplog):
     """It is rejected and logged; the calls after it are served."""
-    from airflow_provider_arm.sandbox import batches
+    from airflow_provider_arm.sandbox.api import batches
 
     with monkeypatch.context() as broken:
         broken.setattr(batches, "write_customer", lambda *_, **__: 1 / 0)
@@ -206,7 +206,7 @@ def test_a_batch_that_the_sandbox_cannot_process_stops_nobody(box, caller, custo
 
 def test_a_failure_of_the_sandbox_is_a_500_in_arms_format(box, caller, monkeypatch, caplog):
     """With a line in the log, nothing half done, and the next call served."""
-    from airflow_provider_arm.sandbox import lists
+    from airflow_provider_arm.sandbox.api import lists
 
     with monkeypatch.context() as broken:
         broken.setattr(lists, "_summary", lambda *_: 1 / 0)

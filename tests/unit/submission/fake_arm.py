@@ -20,12 +20,11 @@ from airflow_provider_arm.client.errors import (
     Phase,
 )
 from airflow_provider_arm.submission.errors import JournalError
-from airflow_provider_arm.submission.journal import ChunkState, Entry, PlanEntry
-from airflow_provider_arm.submission.prepare import prepare
-from airflow_provider_arm.submission.send import Sender
-from airflow_provider_arm.submission.source import ListSource
-
-from .records import DOCUMENTS
+from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, PlanEntry
+from airflow_provider_arm.submission.planning.prepare import prepare
+from airflow_provider_arm.submission.sending.send import Sender
+from airflow_provider_arm.submission.sources.source import ListSource
+from tests.unit.submission.records import DOCUMENTS
 
 PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
 from airflow_provider_arm.client.models import CustomerWrite, Document, WriteAnswer
 from airflow_provider_arm.client.operations import OPERATIONS
-from airflow_provider_arm.submission.source import FileSource
+from airflow_provider_arm.submission.sources.source import FileSource
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.models import Amount, ArmModel, Day, PostalAddress
-from airflow_provider_arm.submission.annotations import as_model, list_member, without_none
+from airflow_provider_arm.submission.sources.field_types import as_model, list_member, without_none
 
 #: Places of the amounts: as a decimal128(28, 4) has them.
 PLACES = 4

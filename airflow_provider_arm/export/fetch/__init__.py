@@ -1,0 +1,1 @@
+"""Asking ARM for pages: windows, partitions, several pages at the same time."""

@@ -1,0 +1,104 @@
+"""The pieces that an export is asked for in: a window of days, and values of further filters. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_arm.client.errors import ArmCapReachedError, ArmConfigurationError, ArmIncompleteListError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_arm.export.fetch.date_window import Days
+    from airflow_provider_arm.export.fetch.time_range import Moments
+
+#: A filter and the values that are asked for one by one where days cannot be split any more.
+SplitBy = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(eq=False, slots=True)
+class Part:
+    """What one query asks for, or what was split because one query does not give it all."""
+
+    days: Days | Moments | None = None
+    #: Values of the filters that it was split by.
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    #: Filters that it can still be split by.
+    left: SplitBy = ()
+    parent: Part | None = None
+    #: What ARM counted, where it was split.
+    counted: int = 0
+    #: Records that came for it, and parts of it that are still to come.
+    rows: int = 0
+    to_come: int = 0
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """What it adds to the export's own filters."""
+        return {**(self.days.filters if self.days else {}), **self.chosen}
+
+    def split(self, error: ArmCapReachedError) -> list[Part]:
+        """Split into parts that neither overlap nor leave a gap, in order: days or moments in halves, then by value.
+
+        :raises ArmCapReachedError: there is nothing left to split by; the message says what to do.
+        """
+        halves = self.days.halves() if self.days else None
+        if halves is not None:
+            parts = [Part(half, self.chosen, self.left, self) for half in halves]
+        elif self.left:
+            (name, values), *rest = self.left
+            parts = [Part(self.days, {**self.chosen, name: value}, tuple(rest), self) for value in values]
+        else:
+            raise self._too_much(error)
+        self.counted, self.to_come = error.counted, len(parts)
+        return parts
+
+    def finished(self, rows: int) -> None:
+        """Note that all of this part is there.
+
+        :raises ArmIncompleteListError: the parts of a part are all there and hold fewer records than ARM had counted
+            for it: filters whose bounds leave a gap, or values that are not all there are.
+        """
+        self.rows = rows
+        above = self.parent
+        if above is None:
+            return
+        above.rows += rows
+        above.to_come -= 1
+        if above.to_come:
+            return
+        if above.rows < above.counted:
+            msg = (
+                f"the parts of {above} hold {above.rows} records and ARM had counted {above.counted}: the list "
+                "changed while it was read, or what it was split by does not cover it"
+            )
+            raise ArmIncompleteListError(msg)
+        above.finished(above.rows)
+
+    def _too_much(self, error: ArmCapReachedError) -> ArmCapReachedError:
+        if self.days is None and not self.chosen:
+            way_out = "give the operator a window=DateWindow(...)"
+        else:
+            way_out = f'{self} cannot be split further: add a filter, or split_by={{"customerno": [...]}}'
+        return ArmCapReachedError(f"{error}; {way_out}", operation=error.operation, counted=error.counted)
+
+    def __str__(self) -> str:
+        """Read as ``voucherdate 2026-01-01 to 2026-01-31``; of a value that it was split by only the filter's name."""
+        shown = [str(self.days)] if self.days else []
+        shown += [f"one {name}" for name in self.chosen]
+        return ", ".join(shown) or "the whole list"
+
+
+def read_split_by(value: Mapping[str, Sequence[Any]] | None) -> SplitBy:
+    """Check the argument ``split_by``.
+
+    :raises ArmConfigurationError: a filter has no values, or one twice.
+    """
+    found = []
+    for name, values in (value or {}).items():
+        if isinstance(values, str) or not values or len({str(one) for one in values}) != len(values):
+            msg = f"split_by: {name} must have a list of values, none of them twice"
+            raise ArmConfigurationError(msg)
+        found.append((name, tuple(str(one) for one in values)))
+    return tuple(found)

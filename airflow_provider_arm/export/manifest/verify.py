@@ -1,0 +1,192 @@
+"""Read an export and its manifest again: they agree, or it raises. Memory does not grow with the number of records."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import zlib
+from decimal import InvalidOperation
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.client.errors import ArmError
+from airflow_provider_arm.export.fetch.key_set import KeyLog
+from airflow_provider_arm.export.files.compression import need_pyarrow, open_compressed
+from airflow_provider_arm.export.manifest.manifest import MANIFEST_SUFFIX, own_totals_text, ranges_text, totals_text
+from airflow_provider_arm.export.pages.page_body import wrap
+from airflow_provider_arm.export.pages.page_stats import FactReader, Facts
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS, RecordKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from airflow_provider_arm.files import WritablePath
+
+#: Bytes read at once, and records looked at together.
+_BLOCK = 2**20
+_RECORDS = 1000
+_KEY = "records"
+#: What a merged manifest has and no other: the files that it is made of.
+PARTS = "parts"
+#: What every manifest of a file says, and every merged one.
+_OF_FILE = {"file", "format", "rows", "sha256", "windows"}
+_OF_PARTS = {"file", "format", "rows", PARTS, "windows"}
+_KINDS = {kind.name: kind for kind in (AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS)}
+
+
+class ArmExportMismatchError(ArmError):
+    """An export's file and its manifest do not agree: one of them was changed, cut or replaced."""
+
+
+def check_export(manifest: WritablePath | str) -> dict[str, Any]:
+    """Read the file of an export again and compare it with its manifest; gives the manifest.
+
+    Of a merged manifest every part is read again, and what they add up to is compared.
+
+    Size, checksum, rows, windows, keys, totals and dates are compared; of columns that are not in the file, what can
+    be.
+
+    :param manifest: the manifest, ``<file>.manifest.json``: a local path, or anything like ``ObjectStoragePath``.
+    :raises ArmExportMismatchError: naming what does not agree.
+    :raises OSError: a file cannot be read.
+    """
+    path: Any = Path(manifest) if isinstance(manifest, str) else manifest
+    said = read_manifest(path)
+    if PARTS in said:
+        from airflow_provider_arm.export.manifest.merged import check_merged
+
+        check_merged(path, said)
+        return said
+    with KeyLog() as keys:
+        check_file(path, said, keys)
+    return said
+
+
+def read_manifest(path: Any) -> dict[str, Any]:
+    """Read what a manifest says, and believe it.
+
+    :raises ArmExportMismatchError: it is none.
+    :raises OSError: it cannot be read.
+    """
+    if not path.name.endswith(MANIFEST_SUFFIX):
+        msg = f"{path.name} is no manifest: its name must end in {MANIFEST_SUFFIX}"
+        raise ArmExportMismatchError(msg)
+    with path.open("rb") as file:
+        text = file.read()
+    try:
+        said = money.decode(text)
+        if isinstance(said, dict) and (set(said) >= _OF_FILE or set(said) >= _OF_PARTS):
+            return said
+    except ValueError:
+        pass
+    msg = f"{path.name} cannot be read as a manifest"
+    raise ArmExportMismatchError(msg)
+
+
+def check_file(path: Any, said: dict[str, Any], keys: KeyLog) -> None:
+    """Hold an export's file against its manifest.
+
+    :param path: the manifest's.
+    :param said: what it says.
+    :param keys: takes the file's keys as one query.
+    :raises ArmExportMismatchError: naming what does not agree.
+    :raises OSError: the file cannot be read.
+    """
+    data = path.with_name(path.name.removesuffix(MANIFEST_SUFFIX))
+    compare(data.name, said, {"file": data.name, **_bytes_of(data)})
+    compare(data.name, said, _found(data, said, keys))
+
+
+def compare(name: str, said: dict[str, Any], found: dict[str, Any]) -> None:
+    """Compare what a manifest says with what was found.
+
+    :raises ArmExportMismatchError: naming the facts that differ.
+    """
+    wrong = [fact for fact, value in found.items() if said.get(fact) != value]
+    if wrong:
+        msg = f"{name} and its manifest do not agree on {', '.join(wrong)}: export again"
+        raise ArmExportMismatchError(msg)
+
+
+def _bytes_of(data: Any) -> dict[str, Any]:
+    checksum, size = hashlib.sha256(), 0
+    with data.open("rb") as file:
+        while block := file.read(_BLOCK):
+            checksum.update(block)
+            size += len(block)
+    return {"bytes": size, "sha256": checksum.hexdigest()}
+
+
+def _found(data: Any, said: dict[str, Any], keys: KeyLog) -> dict[str, Any]:
+    """Find the facts of a file."""
+    kind = kind_of(said)
+    there = set(kind.looked_at if said["columns"] is None else said["columns"]) - set(said["masked"])
+    total, distinct = _read_all(data, said, FactReader(kind, _KEY, only=there), keys)
+    if not distinct:
+        msg = f"{data.name} holds the same {kind.key} twice: export again"
+        raise ArmExportMismatchError(msg)
+    windows = said["windows"]
+    found: dict[str, Any] = {"rows": total.rows}
+    if sum(window["rows"] for window in windows) != said["rows"]:
+        found["windows"] = None
+    if kind.currency is not None and there.issuperset((kind.currency, *kind.amounts)):
+        found["totals"] = totals_text(total.totals)
+    if there.issuperset(kind.own_amounts):
+        found["own_currency_totals"] = own_totals_text(total.own_totals)
+    if there.issuperset((*kind.days, *kind.moments)):
+        found["dates"] = ranges_text(total)
+    return found
+
+
+def kind_of(said: Mapping[str, Any]) -> RecordKind:
+    """Say what the records of a manifest are, as far as it is known."""
+    known = _KINDS.get(said["records"])
+    if known is not None:
+        return known
+    amounts = tuple(dict.fromkeys(name for totals in said["totals"].values() for name in totals))
+    own = tuple(said["own_currency_totals"])
+    return RecordKind(said["records"], None, said["key"], said["currency_field"], amounts, own)
+
+
+def _read_all(data: Any, said: dict[str, Any], reader: FactReader, keys: KeyLog) -> tuple[Facts, bool]:
+    read = {"jsonl": _lines, "csv": _rows, "parquet": _batches}[str(said["format"])]
+    total = Facts()
+    try:
+        with data.open("rb") as file:
+            for facts in read(file, said, reader):
+                total.add(facts)
+                if not keys.add(facts.keys):
+                    return total, False
+            return total, keys.end_query()
+    except (ValueError, InvalidOperation, EOFError, KeyError, zlib.error, OSError) as error:
+        # gzip and Arrow call it an OSError when a file is not theirs, without the number that a lost disk has.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        msg = f"{data.name} cannot be read as {said['format']}: export again"
+        raise ArmExportMismatchError(msg) from None
+
+
+def _lines(file: IO[bytes], said: dict[str, Any], reader: FactReader) -> Iterator[Facts]:
+    lines = iter(open_compressed(file, said["compression"]))
+    while some := list(islice(lines, _RECORDS)):
+        yield reader.read(wrap(_KEY, b"[%b]" % b",".join(some)))
+
+
+def _rows(file: IO[bytes], said: dict[str, Any], reader: FactReader) -> Iterator[Facts]:
+    rows = csv.reader(line.decode() for line in open_compressed(file, said["compression"]))
+    header = next(rows, [])
+    if header != said["columns"]:
+        raise ValueError
+    while some := list(islice(rows, _RECORDS)):
+        columns = dict(zip(header, zip(*some, strict=True), strict=True))
+        yield reader.of_columns(len(some), {name: reader.of_text(name, columns[name]) for name in reader.names})
+
+
+def _batches(file: IO[bytes], _: dict[str, Any], reader: FactReader) -> Iterator[Facts]:
+    need_pyarrow("Parquet")
+    import pyarrow.parquet
+
+    for batch in pyarrow.parquet.ParquetFile(file).iter_batches(_RECORDS, columns=reader.names):
+        yield reader.of_columns(batch.num_rows, {name: batch[name].to_pylist() for name in reader.names})

@@ -1,0 +1,1 @@
+"""Reading one page: its records, totals, keys and columns."""

@@ -1,0 +1,66 @@
+"""A page's body, split once: its summary, and each record as the type that its reader wants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.client.models import PageSummary
+from airflow_provider_arm.client.paging import split_page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_arm.client.http.messages import Answer
+
+_NO_CONTENT = 204
+_SUMMARY = "summary"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A page: *text* is a JSON object that holds the list of records under the expected key."""
+
+    summary: PageSummary
+    records: Sequence[Any]
+    text: bytes
+
+
+class BodySplitter:
+    """Splits bodies in one pass where the list stands under the expected key, else in two.
+
+    :param key: the key under which the records should stand.
+    :param record: the type that a record is decoded to; default its own text.
+    """
+
+    def __init__(self, key: str, record: Any = msgspec.Raw) -> None:
+        self._key = key
+        fields = [
+            (_SUMMARY, msgspec.Raw, msgspec.field(name=_SUMMARY)),
+            ("records", list[record], msgspec.field(name=key)),
+        ]
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(msgspec.defstruct("Body", fields))
+
+    def split(self, answer: Answer) -> Body:
+        """Split.
+
+        :raises ValueError: the body is no page, or a record is not of its type.
+        """
+        if answer.status == _NO_CONTENT:
+            return Body(split_page(answer, self._key)[0], [], wrap(self._key, b"[]"))
+        try:
+            body, text = self._decoder.decode(answer.body), answer.body
+        except msgspec.ValidationError:
+            # Perhaps the list has another name (Q8).
+            summary, records = split_page(answer, self._key)
+            text = b"{%b:{},%b" % (msgspec.json.encode(_SUMMARY), wrap(self._key, records)[1:])
+            return Body(summary, self._decoder.decode(text).records, text)
+        return Body(PageSummary.from_wire(money.decode(bytes(body.summary))), body.records, text)
+
+
+def wrap(key: str, records: bytes) -> bytes:
+    """Put the text of a list under its key."""
+    return b"{%b:%b}" % (msgspec.json.encode(key), records)

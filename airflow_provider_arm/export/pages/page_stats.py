@@ -1,0 +1,201 @@
+"""What is read of a page's records on their way into a file: keys, exact totals, first and last dates.
+
+It is read by a thread beside those that fetch, for a whole page at a time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import compress
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.client.http.messages import UnusableAnswerError
+from airflow_provider_arm.export.pages.ranges import day_range, moment_range
+from airflow_provider_arm.export.pages.record_types import Holds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from airflow_provider_arm.export.pages.record_types import RecordKind
+
+#: Adds without rounding, or raises; the usual context rounds to 28 digits without a word.
+EXACT = decimal.Context(prec=100, traps=[decimal.Inexact])
+_NOTHING = type(None)
+_NUMBERS = {int, Decimal, _NOTHING}
+#: Types that are checked on request only. An amount must be a number: as a ``Decimal`` it would be taken from text.
+_TYPES: dict[Holds, Any] = {
+    Holds.TEXT: str | None,
+    Holds.WHOLE: int | None,
+    Holds.FLAG: bool | None,
+    Holds.DAY: dt.date | None,
+    Holds.MOMENT: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None,
+    Holds.AMOUNT: int | float | None,
+    Holds.OTHER: Any,
+}
+
+#: First and last of a date field, as text.
+Range = tuple[str, str]
+_RangeOf = Callable[[Sequence[Any]], Range | None]
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is known of the records of a page, of a window, of an export."""
+
+    rows: int = 0
+    keys: Sequence[Any] = ()
+    #: By currency, by field. Records without a currency stand under "".
+    totals: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    #: Of amounts in the client's own currency, by field.
+    own_totals: dict[str, Decimal] = field(default_factory=dict)
+    #: Of days and moments, by field; a field that no record has is not there.
+    ranges: dict[str, Range] = field(default_factory=dict)
+
+    def add(self, other: Facts) -> None:
+        """Add the facts of more records; their keys are not kept.
+
+        :raises decimal.Inexact: a total has more digits than can be added exactly.
+        """
+        self.rows += other.rows
+        for currency, totals in other.totals.items():
+            _add(self.totals.setdefault(currency, {}), totals)
+        _add(self.own_totals, other.own_totals)
+        for name, (first, last) in other.ranges.items():
+            known = self.ranges.get(name, (first, last))
+            self.ranges[name] = min(known[0], first), max(known[1], last)
+
+
+def _add(totals: dict[str, Decimal], more: Mapping[str, Decimal]) -> None:
+    for name, amount in more.items():
+        totals[name] = EXACT.add(totals.get(name, Decimal(0)), amount)
+
+
+def amount_text(amount: Decimal) -> str:
+    """Write a total: every digit, no exponent, no zeros that say nothing (``749.37``, ``4``)."""
+    plain = EXACT.normalize(amount)
+    return format(plain or Decimal(0), "f")
+
+
+def unusable(kind: RecordKind, what: str) -> UnusableAnswerError:
+    """Say that a page's records cannot be exported; asking again would bring the same."""
+    return UnusableAnswerError(f"{kind.name} of which one has {what}: the export would not be exact", again=False)
+
+
+class FactReader:
+    """Reads the facts of a page from its text: an object that holds the list of records under *list_key*.
+
+    :param every_field: check the type of every field that the model knows, too.
+    :param only: the fields that the text has, where it has not all (a file that is read again).
+    """
+
+    def __init__(
+        self, kind: RecordKind, list_key: str, *, every_field: bool = False, only: Iterable[str] | None = None
+    ) -> None:
+        self._kind = kind
+        there = None if only is None else set(only)
+        #: The fields that are looked at.
+        self.names = [name for name in kind.looked_at if there is None or name in there]
+        struct = msgspec.defstruct("Checked", self._fields(every_field=every_field), gc=False)
+        body = msgspec.defstruct("Page", [("records", list[struct], msgspec.field(name=list_key))])  # type: ignore[valid-type]
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body, float_hook=Decimal)
+        # A column at a time: a tuple for each record would wake the garbage collector, over and over.
+        self._columns = {name: operator.attrgetter(f"f{number}") for number, name in enumerate(self.names)}
+
+    def _fields(self, *, every_field: bool) -> list[tuple[str, Any, Any]]:
+        kind, fields = self._kind, []
+        names = [*self.names, *(name for name in kind.fields if every_field and name not in self.names)]
+        for number, name in enumerate(names):
+            if name == kind.key:
+                fields.append((f"f{number}", str | int, msgspec.field(name=name)))
+                continue
+            if name in kind.all_amounts:
+                holds: Any = Any  # looked at when it is added up
+            elif every_field:
+                holds = _TYPES[kind.fields.get(name, Holds.TEXT)]
+            else:
+                holds = str | None
+            fields.append((f"f{number}", holds, msgspec.field(name=name, default=None)))
+        return fields
+
+    def read(self, text: bytes) -> Facts:
+        """Read the facts.
+
+        :raises UnusableAnswerError: a record has no key, an amount is no number, a date is none, a field is of
+            another type.
+        """
+        try:
+            records = self._decoder.decode(text).records
+        except (msgspec.DecodeError, decimal.InvalidOperation, RecursionError):
+            what = f"no {self._kind.key}, or a field of another type than it should have"
+            raise unusable(self._kind, what) from None
+        if not records:
+            return Facts()
+        return self.of_columns(len(records), {name: list(map(get, records)) for name, get in self._columns.items()})
+
+    def of_text(self, name: str, cells: Sequence[str]) -> Sequence[Any]:
+        """Read a column of a CSV: an amount as a number, an empty cell as none.
+
+        :raises decimal.InvalidOperation: a cell is no number.
+        """
+        if name in self._kind.all_amounts:
+            return [Decimal(cell) if cell else None for cell in cells]
+        return cells if name == self._kind.key else [cell or None for cell in cells]
+
+    def of_columns(self, rows: int, columns: Mapping[str, Sequence[Any]]) -> Facts:
+        """Find the facts of columns by their names. Raises as :meth:`read`."""
+        kind = self._kind
+        facts = Facts(rows, columns.get(kind.key or "", ()))
+        for names, range_of in ((kind.days, day_range), (kind.moments, moment_range)):
+            for name in filter(columns.__contains__, names):
+                self._range(facts, name, range_of, columns[name])
+        amounts = {name: self._numbers(name, columns[name]) for name in kind.all_amounts if name in columns}
+        facts.own_totals = {name: self._sum(name, amounts[name]) for name in kind.own_amounts if name in amounts}
+        currencies = columns.get(kind.currency or "")
+        if currencies is not None:
+            named = [name for name in kind.amounts if name in amounts]
+            facts.totals = self._totals(currencies, {name: amounts[name] for name in named})
+        return facts
+
+    def _totals(self, currencies: Sequence[Any], amounts: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Decimal]]:
+        """Add up by currency."""
+        distinct = set(currencies)
+        if len(distinct) == 1:
+            return {distinct.pop() or "": {name: self._sum(name, values) for name, values in amounts.items()}}
+        totals = {}
+        for currency in distinct:
+            mine = [one == currency for one in currencies]
+            totals[currency or ""] = {name: self._sum(name, compress(values, mine)) for name, values in amounts.items()}
+        return totals
+
+    def _range(self, facts: Facts, name: str, range_of: _RangeOf, values: Sequence[Any]) -> None:
+        try:
+            found = range_of(values)
+        except ValueError:
+            raise unusable(self._kind, f"{name} that is no date") from None
+        if found is not None:
+            facts.ranges[name] = found
+
+    def _numbers(self, name: str, values: Sequence[Any]) -> Sequence[Any]:
+        """Check that amounts are numbers; null counts for nothing."""
+        kinds = set(map(type, values))
+        if not kinds <= _NUMBERS:
+            raise unusable(self._kind, f"{name} that is no number")
+        return [value or 0 for value in values] if _NOTHING in kinds else values
+
+    def _sum(self, name: str, values: Iterable[Any]) -> Decimal:
+        try:
+            with decimal.localcontext(EXACT):
+                total = sum(values, Decimal(0))
+        except decimal.Inexact:
+            raise unusable(self._kind, f"{name} of more digits than can be added exactly") from None
+        if abs(total.adjusted()) > money.MAX_EXPONENT:
+            raise unusable(self._kind, f"{name} of an absurd size")
+        return total

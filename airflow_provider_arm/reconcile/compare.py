@@ -1,0 +1,216 @@
+"""Two ledgers side by side: every period and currency of either, and whether they agree. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.export.pages.page_stats import EXACT
+from airflow_provider_arm.reconcile.amount import read_amount
+from airflow_provider_arm.reconcile.fields import currency_code
+from airflow_provider_arm.reconcile.sums import Sum
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from airflow_provider_arm.reconcile.sums import Key, Side
+
+#: What ``against_sign`` may be: in one ledger a debit is a debit, or the other one shows it with a minus.
+SAME, OPPOSITE = "same", "opposite"
+_NOTHING = Decimal(0)
+
+
+class Status(StrEnum):
+    """How the two sides of a line stand."""
+
+    AGREES = "agrees"
+    WITHIN = "within tolerance"
+    DIFFERS = "differs"
+    #: A side has no record there; also where the other's records come to nothing.
+    LEFT_MISSING = "missing on the left"
+    RIGHT_MISSING = "missing on the right"
+    #: Nobody has anything there: that proves nothing.
+    EMPTY = "nothing on either side"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A period and a currency; an amount is ``None`` where its side has no record."""
+
+    period: str
+    currency: str
+    left: Decimal | None
+    right: Decimal | None
+    #: Left less right, or left and right where they are of opposite sign. A missing side counts as 0.
+    difference: Decimal
+    tolerance: Decimal
+    status: Status
+    left_rows: int | None = 0
+    right_rows: int | None = 0
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it may pass."""
+        return self.status in {Status.AGREES, Status.WITHIN}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How two sides are compared."""
+
+    #: By currency how far they may be apart; under ``""`` of every other currency.
+    tolerance: Mapping[str, Decimal] = field(default_factory=dict)
+    sign: str = SAME
+    #: Only these periods; ``None`` for all that either side has.
+    periods: Sequence[str] | None = None
+    #: Whether a period in which neither side has anything may pass.
+    allow_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it."""
+
+    left: Side
+    right: Side
+    terms: Terms
+    #: By period, then currency; those that nobody asked for are not among them.
+    lines: Sequence[Line]
+    #: Over all lines of a currency. Their status says nothing beyond that of the lines.
+    totals: Sequence[Line]
+    #: What lies outside of the periods asked for, by currency.
+    outside: Sequence[Line]
+
+    @property
+    def differences(self) -> Sequence[Line]:
+        """The lines that do not agree."""
+        return [line for line in self.lines if not line.agrees]
+
+    @property
+    def matches(self) -> bool:
+        """Whether the two sides agree."""
+        return not self.differences
+
+
+def compare(left: Side, right: Side, terms: Terms) -> Outcome:
+    """Compare every period and currency that either side has; none is left out without a word."""
+    if left.name == right.name:
+        left, right = replace(left, name=f"{left.name} (export)"), replace(right, name=f"{right.name} (against)")
+    keys = {*left.sums, *right.sums}
+    wanted = keys if terms.periods is None else {key for key in keys if key[0] in terms.periods}
+    lines = [_line(key, left.sums.get(key), right.sums.get(key), terms) for key in wanted]
+    lines += [_empty(period, terms) for period in _silent(wanted, terms)]
+    return Outcome(
+        left,
+        right,
+        terms,
+        sorted(lines, key=lambda line: (line.period, line.currency)),
+        _by_currency(left, right, wanted, terms),
+        _by_currency(left, right, keys - wanted, terms),
+    )
+
+
+def _silent(keys: Iterable[Key], terms: Terms) -> list[str]:
+    """Give the periods asked for of which neither side has anything; with none asked for, whether that is all."""
+    spoken = {period for period, _ in keys}
+    if terms.periods is None:
+        return [] if spoken else [""]
+    return [period for period in dict.fromkeys(terms.periods) if period not in spoken]
+
+
+def _empty(period: str, terms: Terms) -> Line:
+    status = Status.AGREES if terms.allow_empty else Status.EMPTY
+    return Line(period, "", None, None, _NOTHING, _NOTHING, status)
+
+
+def _line(key: Key, left: Sum | None, right: Sum | None, terms: Terms) -> Line:
+    mine, others = (left.amount if left else _NOTHING), (right.amount if right else _NOTHING)
+    difference = EXACT.subtract(mine, others) if terms.sign == SAME else EXACT.add(mine, others)
+    tolerance = terms.tolerance.get(key[1], terms.tolerance.get("", _NOTHING))
+    return Line(
+        *key,
+        left.amount if left else None,
+        right.amount if right else None,
+        difference,
+        tolerance,
+        _status(left, right, difference, tolerance),
+        left.rows if left else 0,
+        right.rows if right else 0,
+    )
+
+
+def _status(left: Sum | None, right: Sum | None, difference: Decimal, tolerance: Decimal) -> Status:
+    if left is None and not _is_figure_of_nothing(right):
+        return Status.LEFT_MISSING
+    if right is None and not _is_figure_of_nothing(left):
+        return Status.RIGHT_MISSING
+    if not difference:
+        return Status.AGREES
+    return Status.WITHIN if abs(difference) <= tolerance else Status.DIFFERS
+
+
+def _is_figure_of_nothing(found: Sum | None) -> bool:
+    """Tell a figure of 0, which says that there is nothing; records that come to 0 are something."""
+    return found is not None and found.rows is None and not found.amount
+
+
+def _by_currency(left: Side, right: Side, keys: Iterable[Key], terms: Terms) -> list[Line]:
+    sides: tuple[dict[str, Sum], dict[str, Sum]] = ({}, {})
+    for key in keys:
+        for side, sums in zip((left, right), sides, strict=True):
+            if key in side.sums:
+                sums.setdefault(key[1], Sum()).add(side.sums[key])
+    currencies = sorted({*sides[0], *sides[1]})
+    return [_line(("", currency), sides[0].get(currency), sides[1].get(currency), terms) for currency in currencies]
+
+
+def remarks(outcome: Outcome) -> list[str]:
+    """Say what the differences look like, for whoever has to find their cause."""
+    found = []
+    for total in outcome.totals:
+        lines = [line for line in outcome.differences if line.currency == total.currency]
+        name = total.currency or "No currency"
+        if len(lines) > 1 and not total.difference:
+            found.append(f"{name}: over all periods the two sides agree. Something stands in different periods.")
+        amounts = [line for line in lines if line.left]
+        if amounts and len(amounts) == len(lines) and all(_mirrored(line, outcome.terms.sign) for line in lines):
+            found.append(f"{name}: the two sides differ by their sign only. See against_sign.")
+    apis = {file["api"] for side in (outcome.left, outcome.right) for file in side.files if "api" in file}
+    if len(apis) > 1:
+        found.append("The exports are from different ARM services.")
+    for side in (outcome.left, outcome.right):
+        without = sum(file.get("rows_without_amount", 0) for file in side.files)
+        if without:
+            found.append(f"{without} of the {side.name} have no amount and count as 0.")
+    return found
+
+
+def _mirrored(line: Line, sign: str) -> bool:
+    if line.left is None or line.right is None:
+        return False
+    return line.left == -line.right if sign == SAME else line.left == line.right
+
+
+def read_tolerance(value: Any) -> dict[str, Decimal]:
+    """Read an author's tolerance: an amount for every currency, or amounts by currency (the others: 0).
+
+    :raises ArmConfigurationError: it is neither, or below 0.
+    """
+    given = value if isinstance(value, Mapping) else {"": value}
+    found = {}
+    for currency, amount in given.items():
+        try:
+            code, number = currency_code(currency), read_amount(amount)
+            if isinstance(value, Mapping) and not code:
+                raise ValueError  # noqa: TRY301 - told as any other slip
+        except ValueError:
+            number = None
+        if number is None or number < 0:
+            msg = 'tolerance must be an amount such as "0.50", or amounts by currency: 0 or more, and no floats'
+            raise ArmConfigurationError(msg)
+        found[code] = number
+    return found

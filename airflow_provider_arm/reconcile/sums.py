@@ -1,0 +1,152 @@
+"""One side of a reconciliation: what exports add up to, by period and currency."""
+
+from __future__ import annotations
+
+import decimal
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_arm.export.manifest.manifest import MANIFEST_SUFFIX
+from airflow_provider_arm.export.manifest.merged import parts_of
+from airflow_provider_arm.export.manifest.verify import check_export
+from airflow_provider_arm.export.pages.page_stats import EXACT
+from airflow_provider_arm.reconcile.amount import read_amount
+from airflow_provider_arm.reconcile.errors import ArmReconcileError
+from airflow_provider_arm.reconcile.fields import Fields, choose_fields, currency_code, plain
+from airflow_provider_arm.reconcile.read import check_columns, read_columns
+from airflow_provider_arm.reconcile.whole import about_file, check_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from airflow_provider_arm.reconcile.fields import Question
+    from airflow_provider_arm.reconcile.read import Columns
+
+#: Period and currency.
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Sum:
+    """An amount, and of how many records it is the sum; ``None`` where it is a figure that somebody gave."""
+
+    amount: Decimal = Decimal(0)
+    rows: int | None = 0
+
+    def add(self, other: Sum) -> None:
+        """Add another; with a figure the sum is one."""
+        self.amount = EXACT.add(self.amount, other.amount)
+        self.rows = None if self.rows is None or other.rows is None else self.rows + other.rows
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one side says."""
+
+    #: As the report calls it: ``AR items``.
+    name: str
+    sums: dict[Key, Sum]
+    #: Of each file what the report tells: text, counts and names of fields, nothing of any one record.
+    files: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(slots=True)
+class Count:
+    """What has been read of a file."""
+
+    taken: dict[Key, Sum] = field(default_factory=dict)
+    #: Of all records, taken or not, by currency: must come to what the manifest says.
+    whole: dict[str, Decimal] = field(default_factory=dict)
+    rows: int = 0
+    without_amount: int = 0
+    #: Of the fields asked for, those that some record has a value in.
+    filled: set[str] = field(default_factory=set)
+
+
+def sum_exports(manifests: Iterable[Any], question: Question) -> Side:
+    """Add up exports, which together are one side. Memory does not grow with the number of records.
+
+    :param manifests: the manifests' paths; each is held against its file first (:func:`check_export`), a merged one's
+        parts one by one.
+    :raises ArmExportMismatchError: a file and its manifest do not agree.
+    :raises ArmReconcileError: an export has not what the question asks for, or the exports are of different lists.
+    :raises ArmConfigurationError: the amount's currency is not told.
+    :raises OSError: a file cannot be read.
+    """
+    sides = [_sum_export(one, question) for manifest in manifests for one in parts_of(manifest)]
+    if len({side.name for side in sides}) != 1:
+        msg = "the exports of one side must be of one list, and there must be at least one"
+        raise ArmReconcileError(msg)
+    sums: dict[Key, Sum] = {}
+    for side in sides:
+        for key, more in side.sums.items():
+            sums.setdefault(key, Sum()).add(more)
+    return Side(sides[0].name, sums, tuple(file for side in sides for file in side.files))
+
+
+def _sum_export(manifest: Any, question: Question) -> Side:
+    said = check_export(manifest)
+    fields = choose_fields(said, question)
+    check_columns(said, fields.names)
+    data = manifest.with_name(manifest.name.removesuffix(MANIFEST_SUFFIX))
+    count, adder = Count(), _Adder(said["file"], fields, question)
+    for columns in read_columns(data, said, fields.names):
+        adder.add(columns, count)
+    check_whole(said, fields, count)
+    return Side(said["records"], count.taken, (about_file(said, question, count),))
+
+
+class _Adder:
+    """Adds up a file's records, batch by batch."""
+
+    def __init__(self, file: str, fields: Fields, question: Question) -> None:
+        self._file, self._fields, self._question = file, fields, question
+
+    def add(self, columns: Columns, count: Count) -> None:
+        """Add a batch.
+
+        :raises ArmReconcileError: a value is not what its field should hold; the message names the field.
+        """
+        fields, rows = self._fields, len(columns[0])
+        named = dict(zip(fields.names, columns, strict=True))
+        count.rows += rows
+        for name in set(fields.names) - count.filled:
+            if any(value is not None and value != "" for value in named[name]):
+                count.filled.add(name)
+        amounts = self._read(fields.amount, lambda: [v if v is None else read_amount(v) for v in named[fields.amount]])
+        count.without_amount += amounts.count(None)
+        periods = self._read(
+            " or ".join(fields.period),
+            lambda: self._question.period.names(rows, [named[name] for name in fields.period]),
+        )
+        keys = zip(periods, self._currencies(named, rows), strict=True)
+        with decimal.localcontext(EXACT):
+            for key, amount, taken in zip(keys, amounts, self._taken(named, rows), strict=True):
+                value = amount or Decimal(0)
+                count.whole[key[1]] = count.whole.get(key[1], Decimal(0)) + value
+                if taken:
+                    known = count.taken.setdefault(key, Sum())
+                    known.amount += value
+                    known.rows = (known.rows or 0) + 1
+
+    def _currencies(self, named: Mapping[str, Sequence[Any]], rows: int) -> Sequence[str]:
+        name = self._fields.currency
+        if name is None:
+            return [self._fields.own_currency] * rows
+        codes = self._read(name, lambda: {value: currency_code(value) for value in set(named[name])})
+        return [codes[value] for value in named[name]]
+
+    def _taken(self, named: Mapping[str, Sequence[Any]], rows: int) -> Sequence[bool]:
+        taken = [True] * rows
+        for name, wanted in self._question.where.items():
+            taken = [before and plain(value) in wanted for before, value in zip(taken, named[name], strict=True)]
+        return taken
+
+    def _read(self, what: str, read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except (ValueError, TypeError) as error:
+            told = error if type(error) is ValueError else "is not what it should be"
+            msg = f"{self._file}: a record's {what} {told}"
+            raise ArmReconcileError(msg) from None

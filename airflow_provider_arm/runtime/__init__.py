@@ -1,0 +1,1 @@
+"""What operators, sensors and links share inside a task."""

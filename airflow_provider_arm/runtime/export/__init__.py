@@ -1,0 +1,1 @@
+"""What the export operators share inside a task."""

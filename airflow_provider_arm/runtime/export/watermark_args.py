@@ -1,0 +1,92 @@
+"""The arguments of an incremental export, and where its watermark is kept."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.runtime.base_operator import as_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_arm.export.incremental.run import Since
+    from airflow_provider_arm.export.incremental.stores import WatermarkStore
+
+#: The one word that ``since`` takes.
+WATERMARK = "watermark"
+#: Seconds for which records may still become visible or change, unless told otherwise.
+DEFAULT_OVERLAP = 3600
+#: Ten years: what is remembered for longer is a full export, and a mark must stay a moment with a year.
+LONGEST_OVERLAP = 10 * 366 * 24 * 3600
+
+
+def check_since(since: str | None, overlap: timedelta | float, watermark_path: str | None) -> None:
+    """Check the arguments.
+
+    :raises ArmConfigurationError: *since* is another word, *watermark_path* is given without it, or *overlap* is
+        negative or absurd.
+    """
+    if since is None:
+        if watermark_path is not None:
+            msg = f'watermark_path does nothing without since="{WATERMARK}": give both, or neither'
+            raise ArmConfigurationError(msg)
+        return
+    if since != WATERMARK:
+        msg = f'since must be "{WATERMARK}" or None (everything), not {since!r}; for given days there is window'
+        raise ArmConfigurationError(msg)
+    seconds = as_seconds(overlap)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_OVERLAP:
+        msg = f"overlap must be from 0 to {LONGEST_OVERLAP} seconds (or a timedelta)"
+        raise ArmConfigurationError(msg)
+
+
+def since_of(
+    context: Context, outlets: Sequence[Any], overlap: timedelta | float, watermark_path: str | None, client_no: Any
+) -> Since:
+    """Put together what an increment needs.
+
+    :raises ArmConfigurationError: there is no place to keep the watermark.
+    """
+    from airflow_provider_arm.export.incremental.run import Since
+    from airflow_provider_arm.export.incremental.state import RunName
+
+    ti: Any = context["ti"]
+    map_index = -1 if ti.map_index is None else ti.map_index
+    store = _store(context, outlets, watermark_path, map_index)
+    name = RunName.of(ti.dag_id, ti.run_id, ti.task_id, map_index)
+    return Since(store, name, math.ceil((as_seconds(overlap) or 0) * 1000), client_no)
+
+
+def _store(context: Context, outlets: Sequence[Any], watermark_path: str | None, map_index: int) -> WatermarkStore:
+    if watermark_path is not None:
+        return _file(watermark_path)
+    from airflow.providers.common.compat.sdk import Asset
+
+    from airflow_provider_arm.runtime.export.asset_watermark import AssetWatermark, key_of
+
+    states: Any = context.get("asset_state_store")
+    asset = next((outlet for outlet in outlets if isinstance(outlet, Asset)), None)
+    if states is None or asset is None:
+        msg = (
+            f'since="{WATERMARK}" has no place for its watermark: give the task an outlet, outlets=[Asset(...)] (its '
+            "state is kept by Airflow 3.3 and later), or a watermark_path, which is a file on any Airflow"
+        )
+        raise ArmConfigurationError(msg)
+    ti: Any = context["ti"]
+    return AssetWatermark(states[asset], key_of(ti.dag_id, ti.task_id, map_index))
+
+
+def _file(watermark_path: str) -> WatermarkStore:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    from airflow_provider_arm.export.incremental.stores import FileWatermark
+
+    if "://" not in watermark_path and not watermark_path.startswith("/"):
+        msg = f"watermark_path must be absolute, not {watermark_path!r}: each try may start in another folder"
+        raise ArmConfigurationError(msg)
+    return FileWatermark(ObjectStoragePath(watermark_path))

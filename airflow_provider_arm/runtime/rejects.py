@@ -1,0 +1,138 @@
+"""Records in and refused records out, for operator and sensor. Loaded only when a task runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.client.operations import OPERATIONS, Operation
+from airflow_provider_arm.files import whole_file
+from airflow_provider_arm.runtime.base_operator import NOT_JSON
+from airflow_provider_arm.submission.planning.resources import find_operation
+from airflow_provider_arm.submission.results.outcome import Batches, Reject, find_rejects, name_rejects
+from airflow_provider_arm.submission.results.rejects_file import check_name, reject_lines
+from airflow_provider_arm.submission.sending.recovered import Found, read_found
+from airflow_provider_arm.submission.sources.source import FileSource, ListSource, Source
+
+if TYPE_CHECKING:
+    from airflow_provider_arm.client.models import ArmModel
+
+log = logging.getLogger(__name__)
+
+#: What ``on_invalid`` may be: rows that do not fit stop everything, or are left out and reported.
+FAIL, REJECT = "fail", "reject"
+
+#: Refused records that the log lists; the rejects file has them all.
+LOGGED_REJECTS = 10
+
+
+def check_rejects_path(path: str | None) -> None:
+    """Refuse what a rejects file cannot be, before anything is sent.
+
+    :raises ArmConfigurationError: it ends neither in ``.jsonl`` nor in ``.csv``.
+    """
+    if path:
+        check_name(path)
+
+
+def write_rejects(
+    rejects: Iterable[Reject], path: str | None, expected: int | None, model: type[ArmModel] | None
+) -> tuple[str | None, str]:
+    """Log the first of the refused records and write all of them.
+
+    :param expected: how many there must be; ARM may name fewer than it counts, or not count.
+    :param model: of the records; ``None`` where only ARM's names of them are known.
+    :return: the file's address if there is one, and where to find the records, in words.
+    """
+    if not path:
+        for number, reject in zip(range(LOGGED_REJECTS), rejects, strict=False):
+            _log(number, reject)
+        return None, "set rejects_path to get them with their reasons"
+    target = ObjectStoragePath(path)
+    named = 0
+
+    def seen() -> Iterator[Reject]:
+        nonlocal named
+        for reject in rejects:
+            _log(named, reject)
+            named += 1
+            yield reject
+
+    with whole_file(target) as file:
+        file.writelines(reject_lines(seen(), path, model))
+    if named == expected:
+        return str(target), f"they are in {target}"
+    return str(target), f"ARM names {named} of them, which are in {target}"
+
+
+def _log(number: int, reject: Reject) -> None:
+    if number < LOGGED_REJECTS:
+        log.warning("Row %d, %s: %s", reject.row, reject.key, "; ".join(reject.reasons))
+
+
+def open_source(records: Any, source: str | None, operation: Operation, key: str) -> Source:
+    """Give the records as a source that can be read again.
+
+    :raises ArmConfigurationError: both or neither of *records* and *source*, or *records* is no list.
+    :raises SourceError: the file's ending is not known.
+    """
+    if (records is None) == (source is None):
+        msg = "give either records or source"
+        raise ArmConfigurationError(msg)
+    if source is not None:
+        if operation.record is None:  # pragma: no cover - every batch operation has a model
+            msg = f"{operation.name} has no model"
+            raise ArmConfigurationError(msg)
+        return FileSource(ObjectStoragePath(source), source, operation.record, key)
+    return open_list(records, "records")
+
+
+def open_list(value: Any, what: str) -> Source:
+    """Give the records of an operator's argument, a list or JSON text of one, as a source.
+
+    :param what: the argument's name.
+    :raises ArmConfigurationError: it is neither.
+    """
+    if isinstance(value, str):
+        try:
+            value = money.decode(value)
+        except ValueError:
+            msg = f"{what} {NOT_JSON}"
+            raise ArmConfigurationError(msg) from None
+    if not isinstance(value, Sequence) or not all(isinstance(record, Mapping) for record in value):
+        msg = f"{what} must be a list of mappings of ARM's field names to values"
+        raise ArmConfigurationError(msg)
+    return ListSource(value, what)
+
+
+def found_in(submitted: Any) -> list[Found]:
+    """Give the chunks without a batchUuid of what another task submitted.
+
+    :param submitted: what ``BatchSubmitOperator`` returned, or bare batchUuids.
+    """
+    return read_found(submitted.get("found")) if isinstance(submitted, Mapping) else []
+
+
+def invalid_in(submitted: Any) -> int:
+    """Give how many rows another task left out of what it submitted."""
+    return int(submitted.get("invalid") or 0) if isinstance(submitted, Mapping) else 0
+
+
+def find_again(submitted: Any, batches: Batches) -> tuple[Iterable[Reject], type[ArmModel] | None]:
+    """Give the refused records of batches that another task submitted, and their model where it is known.
+
+    :param submitted: what ``BatchSubmitOperator`` returned, or bare batchUuids.
+    """
+    if not (isinstance(submitted, Mapping) and submitted.get("source")):
+        return name_rejects(batches), None
+    resource, name = find_operation(str(submitted.get("resource")), submitted.get("action") or "create")
+    operation = OPERATIONS[name]
+    source = open_source(None, submitted["source"], operation, resource.name)
+    checked_by = operation if submitted.get("on_invalid") == REJECT else None
+    size = int(submitted["chunk_size"])
+    return find_rejects(source, size, batches, resource.key, checked_by), operation.record

@@ -1,0 +1,78 @@
+"""Between an operator that books one thing at once and its journalled write. Loaded when a task runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_arm.client.http.redaction import Mask
+from airflow_provider_arm.client.operations import OPERATIONS
+from airflow_provider_arm.operators.customer import masked_warnings
+from airflow_provider_arm.runtime.resolutions import (
+    may_resend,
+    open_cases_shown,
+    read_resolutions,
+    refuse_blind_try,
+    release_all,
+)
+from airflow_provider_arm.submission.sending.single_write import SingleWrite, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_arm.client.models import WriteAnswer
+    from airflow_provider_arm.submission.journal.entries import Journal
+    from airflow_provider_arm.submission.sending.lookup import LookUp
+
+
+def run_single(
+    context: Context,
+    journal: Journal,
+    *,
+    operation: str,
+    path: Mapping[str, Any],
+    record: Any,
+    what: str,
+    send: Callable[[], dict[str, Any]],
+    on_unknown_outcome: str,
+    resolutions: Any,
+    look_up: Callable[[], LookUp] | None,
+    settle_after: float | None,
+) -> dict[str, Any]:
+    """Bring *record* to ARM, or find that it is there; gives ARM's answer, empty where the journal has not kept it.
+
+    :param journal: of this task instance, open for this try.
+    :raises ArmError: see :meth:`SingleWrite.run`; also where this try cannot know what an earlier one sent.
+    """
+    ti, row = context["ti"], OPERATIONS[operation]
+    resend = may_resend(on_unknown_outcome)
+    release_all(journal, read_resolutions(resolutions))
+    if not resend:
+        refuse_blind_try(ti, journal, row.replay, what)
+    write = SingleWrite(
+        operation=row,
+        journal=journal,
+        # A retry keeps max_tries, a clear raises it: so a clear is told from a retry.
+        generation=ti.max_tries or 0,
+        what=what,
+        sha256=fingerprint(row, path, record),
+        send=send,
+        resend_unknown=resend,
+        look_up=look_up,
+        settle_after=settle_after,
+    )
+    with open_cases_shown(ti):
+        return write.run() or {}
+
+
+def in_short(answer: WriteAnswer | None, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what an operator returns and the journal keeps of ARM's answer, without personal data."""
+    if answer is None:
+        return {"account_no": None, "status": None, "result": None, "warnings": []}
+    return {
+        "account_no": answer.account_no,
+        "status": answer.status,
+        "result": answer.result,
+        "warnings": masked_warnings(answer, Mask(record)),
+    }

@@ -1,0 +1,1 @@
+"""The sandbox's handlers, one module per subject of ARM's API."""

@@ -1,0 +1,182 @@
+"""Booking: what makes an AR item, and what settles one item with another. Sums of amounts and balances always agree."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.sandbox.api.numbers import mod10
+from airflow_provider_arm.sandbox.api.validation import day
+from airflow_provider_arm.sandbox.state.clock import epoch_ms
+from airflow_provider_arm.sandbox.state.context import Books
+
+#: 3 is documented for an invoice; the others are assumed.
+PAYMENT, INVOICE, CREDIT_NOTE = 1, 3, 4
+DESCRIPTIONS = {PAYMENT: "Payment", INVOICE: "Invoice", CREDIT_NOTE: "Credit note"}
+
+#: Days from invoice to due date where neither says anything.
+DEFAULT_DUE_DAYS = 14
+
+#: The client's own currency, and fixed rates into it: a sandbox needs no market.
+GL_CURRENCY = "NOK"
+RATES = {
+    "NOK": Decimal(1),
+    "EUR": Decimal("11.5"),
+    "SEK": Decimal("1.05"),
+    "DKK": Decimal("1.54"),
+    "USD": Decimal("10.5"),
+}
+OTHER_RATE = Decimal(10)
+
+_CENT = Decimal("0.01")
+
+#: The numbers of the documented item: new ones come after.
+FIRST_REFERENCE_NO = 35_078
+FIRST_VOUCHER_NO = 57_869
+FIRST_GL_CASE_NO = 1_165_723
+FIRST_GL_LOT_NO = 6_852_398
+LEDGER_PERIOD_REPORT_NO = 2564
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """What is to be booked on an account."""
+
+    voucher_type: int
+    customer_no: str
+    account_no: int
+    amount: int | Decimal
+    currency: str
+    voucher_date: str
+    due_date: str | None = None
+    document_no: str | None = None
+    kid: str | None = None
+    lot: int = 0
+    #: The reference that this posting belongs to; a new one where it is ``None``.
+    reference_no: int | None = None
+    text: str | None = None
+    external_id: str | None = None
+
+
+def to_gl(amount: int | Decimal, currency: str) -> int | Decimal:
+    """The amount in the client's own currency."""
+    if currency == GL_CURRENCY:
+        return amount
+    return (Decimal(amount) * RATES.get(currency, OTHER_RATE)).quantize(_CENT, ROUND_HALF_EVEN)
+
+
+def kid_for(client_no: int, account_no: int, reference_no: int) -> str:
+    """A payment reference built as the documented one, but with a valid mod 10 check digit."""
+    digits = f"5{client_no:06d}{account_no:06d}{reference_no:07d}"
+    return digits + mod10(digits)
+
+
+def book(books: Books, posting: Posting) -> dict[str, Any]:
+    """Write the AR item of *posting*; gives the item."""
+    store = books.store
+    reference = posting.reference_no or store.number("reference", FIRST_REFERENCE_NO + 1)
+    sequence = _next_sequence(books, posting.account_no, reference) if posting.reference_no else 0
+    on = day(posting.voucher_date) or books.now().date()
+    due = posting.due_date or (on + dt.timedelta(days=DEFAULT_DUE_DAYS)).isoformat()
+    gl_amount = to_gl(posting.amount, posting.currency)
+    item: dict[str, Any] = {
+        "clientNo": books.client_no,
+        "accountNo": posting.account_no,
+        "referenceNo": reference,
+        "referenceSequenceNo": sequence,
+        "arItemId": f"{books.client_no}-{posting.account_no}-{reference}-{sequence}",
+        "customerNo": posting.customer_no,
+        "documentNo": posting.document_no or "",
+        "voucherDate": posting.voucher_date,
+        "dueDate": due,
+        "originalDueDate": due,
+        "currency": posting.currency,
+        "currencyAmount": posting.amount,
+        "currencyBalance": posting.amount,
+        "glAmount": gl_amount,
+        "glBalance": gl_amount,
+        "kid": posting.kid or kid_for(books.client_no, posting.account_no, reference),
+        "voucherType": posting.voucher_type,
+        "voucherTypeDescription": DESCRIPTIONS[posting.voucher_type],
+        "voucherNo": store.number("voucher", FIRST_VOUCHER_NO + 1),
+        "transactionText": posting.text or DESCRIPTIONS[posting.voucher_type],
+        "glCaseNo": store.number("gl_case", FIRST_GL_CASE_NO + 1),
+        "glLotNo": FIRST_GL_LOT_NO + posting.lot,
+        "glYear": on.year,
+        "glPeriod": on.month,
+        "externalId1": posting.external_id or books.short_id("external"),
+        "ledgerPeriodReportNo": LEDGER_PERIOD_REPORT_NO,
+        "reservedStatus": "",
+        "createdTime": books.stamp(),
+    }
+    write_item(books, item)
+    return item
+
+
+def write_item(books: Books, item: dict[str, Any]) -> None:
+    """Write an AR item, in the place of its older version where there is one."""
+    older = books.store.row("SELECT id, pos FROM ar_item WHERE ar_item_id = ? AND live = 1", (item["arItemId"],))
+    if older:
+        books.store.retire("ar_item", older[0])
+    books.store.add("ar_item", money.encode(item), columns(item), older[1] if older else None)
+
+
+def columns(item: dict[str, Any]) -> tuple[Any, ...]:
+    """What the store keeps beside the text, for filters."""
+    voucher, due = day(item["voucherDate"]), day(item["dueDate"])
+    return (
+        item["arItemId"],
+        item["customerNo"],
+        item["documentNo"],
+        item["kid"],
+        voucher.toordinal() if voucher else None,
+        due.toordinal() if due else None,
+        epoch_ms(dt.datetime.fromisoformat(item["createdTime"])),
+        item["glYear"] * 100 + item["glPeriod"],
+        int(item["currencyBalance"] != 0),
+    )
+
+
+def settle(books: Books, payment: dict[str, Any], invoice: dict[str, Any]) -> None:
+    """Set a payment or credit note (negative) against an open item (positive), as far as both reach."""
+    amount = min(Decimal(invoice["currencyBalance"]), -Decimal(payment["currencyBalance"]))
+    if amount <= 0 or payment["currency"] != invoice["currency"]:
+        return
+    # In the client's currency the side that is used up gives all it has left, so that no cent is lost in rounding.
+    if amount == invoice["currencyBalance"]:
+        gl_amount = Decimal(invoice["glBalance"])
+    elif amount == -payment["currencyBalance"]:
+        gl_amount = -Decimal(payment["glBalance"])
+    else:  # pragma: no cover - the smaller of the two is always one of them
+        gl_amount = Decimal(to_gl(amount, invoice["currency"]))
+    for item, sign in ((invoice, -1), (payment, 1)):
+        item["currencyBalance"] = plain(item["currencyBalance"] + sign * amount)
+        item["glBalance"] = plain(item["glBalance"] + sign * gl_amount)
+        write_item(books, item)
+
+
+def settle_by_kid(books: Books, payment: dict[str, Any], kid: str) -> None:
+    """Set *payment* against the open items with this payment reference, oldest first."""
+    rows = books.store.rows("SELECT body FROM ar_item WHERE kid = ? AND live = 1 AND open = 1 ORDER BY pos", (kid,))
+    for (body,) in rows:
+        item = money.decode(body)
+        if item["arItemId"] != payment["arItemId"]:
+            settle(books, payment, item)
+
+
+def plain(amount: int | Decimal) -> int | Decimal:
+    """Write a computed amount as ARM does: 625, not 625.00."""
+    exact = Decimal(amount)
+    return int(exact) if exact == exact.to_integral_value() else exact
+
+
+def _next_sequence(books: Books, account_no: int, reference_no: int) -> int:
+    prefix = f"{books.client_no}-{account_no}-{reference_no}-"
+    rows = books.store.rows(
+        "SELECT ar_item_id FROM ar_item WHERE ar_item_id >= ? AND ar_item_id < ? AND live = 1",
+        (prefix, prefix + ":"),  # the colon is the character after 9
+    )
+    return 1 + max((int(row[0].rpartition("-")[2]) for row in rows), default=-1)

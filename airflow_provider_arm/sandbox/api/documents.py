@@ -1,0 +1,114 @@
+"""Documents: invoices and credit notes. Each one books an AR item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.sandbox.api import lists
+from airflow_provider_arm.sandbox.api.booking import CREDIT_NOTE, INVOICE, Posting, book, settle_by_kid
+from airflow_provider_arm.sandbox.api.customers import account_no_of, only_parameters
+from airflow_provider_arm.sandbox.api.validation import check, day
+from airflow_provider_arm.sandbox.api.writing import Written, envelope, natural_key, rejected
+from airflow_provider_arm.sandbox.messages import Answer, Call, Problem, Refusal, answer
+from airflow_provider_arm.sandbox.record_fields import DOCUMENT
+from airflow_provider_arm.sandbox.state.context import Books
+
+LISTING = lists.Listing(
+    "document",
+    "documents",  # assumed (Q8)
+    {  # assumed (Q7)
+        "customerno": lists.Filter("customer_no = ?", lists.text),
+        "fromdocumentdate": lists.Filter("document_day >= ?", lists.date),
+        "todocumentdate": lists.Filter("document_day <= ?", lists.date),
+    },
+)
+
+#: ``IN`` is documented; ``CN`` for a credit note is assumed.
+VOUCHER_TYPES = {"IN": INVOICE, "CN": CREDIT_NOTE}
+
+_ORDER = [f.name for f in DOCUMENT]
+
+
+def get_document(books: Books, call: Call) -> Answer:
+    """GET one document."""
+    only_parameters(call, {"userid", "expand"})
+    found = _find(books, call.values["documentno"])
+    if found is None:
+        raise Refusal(404, "Document not found", [Problem("DocumentNo", "not found")])
+    return Answer(200, found)
+
+
+def list_documents(books: Books, call: Call) -> Answer:
+    """GET a list of documents."""
+    return lists.serve(books, call, LISTING)
+
+
+def post_document(books: Books, call: Call) -> Answer:
+    """POST one document."""
+    written = write_document(books, envelope(call, "document"), call.number, books.store.number("gl_lot"))
+    return answer(written.status if written.failed else 201, written.as_json(books.behaviour))
+
+
+def write_document(books: Books, record: Any, request: int, lot: int) -> Written:
+    """Book one document, as the single call and the batches both do."""
+    checked = check(DOCUMENT, record, strict=books.behaviour["strict"])
+    document_no, customer_no = natural_key(record, "documentNo"), natural_key(record, "customerNo")
+    keys: dict[str, Any] = {"clientNo": books.client_no}
+    account = account_no_of(books, customer_no) if customer_no else None
+    if account:
+        keys["accountNo"] = account[0]
+    if customer_no:
+        keys["customerNo"] = account[1] if account else customer_no
+    if document_no:
+        keys["documentNo"] = document_no
+    errors = checked.errors
+    if customer_no and account is None:
+        errors.append(Problem("CustomerNo", "no such customer"))
+    kind = str(checked.record.get("documentType") or "").upper()
+    if kind and kind not in VOUCHER_TYPES:
+        errors.append(Problem("DocumentType", f"must be one of {', '.join(VOUCHER_TYPES)}"))
+    if document_no and books.behaviour["q15_duplicate_document"] == "refuse" and _find(books, document_no):
+        errors.append(Problem("DocumentNo", "a document with this number exists already"))  # assumed (Q15)
+    if errors or account is None or document_no is None:
+        return rejected("Document not processed", errors, keys)
+    body = {**checked.record, "clientNo": books.client_no, "accountNo": account[0], "customerNo": account[1]}
+    body["documentType"] = kind
+    body["currency"] = str(body.get("currency") or "NOK").upper()
+    _book(books, body, lot)
+    body = {name: body[name] for name in _ORDER if name in body}
+    values = (document_no, account[1], _day_number(body["documentDate"]))
+    books.store.add("document", money.encode(body), values)
+    books.ledger.record("documents", document_no, "created", request)
+    return Written("CREATED", "Document created", keys, checked.warnings)
+
+
+def _book(books: Books, body: dict[str, Any], lot: int) -> None:
+    voucher_type = VOUCHER_TYPES[body["documentType"]]
+    amount = body["currencyAmounts"]["inclVat"]
+    posting = Posting(
+        voucher_type=voucher_type,
+        customer_no=body["customerNo"],
+        account_no=body["accountNo"],
+        amount=-abs(amount) if voucher_type == CREDIT_NOTE else amount,
+        currency=body["currency"],
+        voucher_date=body["documentDate"],
+        due_date=body.get("dueDate"),
+        document_no=body["documentNo"],
+        kid=body.get("kid") or None,
+        lot=lot,
+    )
+    item = book(books, posting)
+    body.setdefault("kid", item["kid"])
+    if voucher_type == CREDIT_NOTE and body.get("kid"):
+        settle_by_kid(books, item, body["kid"])
+
+
+def _find(books: Books, document_no: str) -> bytes | None:
+    row = books.store.row("SELECT body FROM document WHERE document_no = ? AND live = 1 ORDER BY pos", (document_no,))
+    return None if row is None else bytes(row[0])
+
+
+def _day_number(text: str) -> int:
+    found = day(text)
+    return found.toordinal() if found else 0

@@ -1,0 +1,71 @@
+"""GL items: the general ledger's side of every AR item. They are made from the AR items, so the two always agree."""
+
+from __future__ import annotations
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.sandbox.api import lists
+from airflow_provider_arm.sandbox.api.customers import only_parameters
+from airflow_provider_arm.sandbox.messages import Answer, Call, Problem, Refusal
+from airflow_provider_arm.sandbox.state.context import Books
+
+#: Accounts receivable in the Norwegian standard chart of accounts (NS 4102).
+RECEIVABLES_ACCOUNT = "1500"
+
+#: What a GL item takes over from its AR item. The reference gives the paths, not the fields. # assumed
+TAKEN_OVER = (
+    "arItemId",
+    "customerNo",
+    "documentNo",
+    "voucherDate",
+    "currency",
+    "currencyAmount",
+    "glAmount",
+    "voucherType",
+    "voucherTypeDescription",
+    "voucherNo",
+    "transactionText",
+    "glCaseNo",
+    "glLotNo",
+    "glYear",
+    "glPeriod",
+    "createdTime",
+)
+
+
+def _render(books: Books, bodies: list[bytes]) -> list[bytes]:
+    return [render(books, body) for body in bodies]
+
+
+def render(books: Books, body: bytes) -> bytes:
+    """The GL item of an AR item."""
+    item = money.decode(body)
+    shown = {"clientNo": books.client_no, "glItemId": f"GL-{item['arItemId']}", "glAccountNo": RECEIVABLES_ACCOUNT}
+    return money.encode(shown | {name: item[name] for name in TAKEN_OVER})
+
+
+LISTING = lists.Listing(
+    "ar_item",
+    "glItems",  # assumed (Q8)
+    {  # assumed (Q7)
+        "glyear": lists.Filter("gl_month / 100 = ?", lists.whole),
+        "glperiod": lists.Filter("gl_month % 100 = ?", lists.whole),
+        "fromvoucherdate": lists.Filter("voucher_day >= ?", lists.date),
+        "tovoucherdate": lists.Filter("voucher_day <= ?", lists.date),
+    },
+    _render,
+)
+
+
+def get_gl_item(books: Books, call: Call) -> Answer:
+    """GET one GL item."""
+    only_parameters(call, {"userid", "expand"})
+    item_id = call.values["glitemid"].removeprefix("GL-")
+    row = books.store.row("SELECT body FROM ar_item WHERE ar_item_id = ? AND live = 1", (item_id,))
+    if row is None or item_id == call.values["glitemid"]:
+        raise Refusal(404, "GL item not found", [Problem("GlItemId", "not found")])
+    return Answer(200, render(books, row[0]))
+
+
+def list_gl_items(books: Books, call: Call) -> Answer:
+    """GET a list of GL items."""
+    return lists.serve(books, call, LISTING)

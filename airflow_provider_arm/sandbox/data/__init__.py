@@ -1,0 +1,1 @@
+"""Seed data: synthetic people, ledgers and edge cases."""

@@ -1,0 +1,135 @@
+"""The pack ``nasty``: records that are legal and break careless programs. Nobody in it exists."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+from typing import Any
+
+from airflow_provider_arm.client import money
+from airflow_provider_arm.sandbox.api import booking
+from airflow_provider_arm.sandbox.api.customers import FIRST_ACCOUNT_NO
+from airflow_provider_arm.sandbox.data import people, seeds
+from airflow_provider_arm.sandbox.state.context import Books
+
+#: customerNo and name, in pairs.
+CUSTOMERS = (
+    ("0007", "Åse Ærlig-Østgård"),
+    ("Æ-Ø-Å", "Blåbærsyltetøy Brødbakeri"),
+    ("A/B", "Slash / Backslash \\ AS"),
+    ("100%", "Hundre % Rabatt"),
+    ("a+b c", "Pluss og Mellomrom"),
+    ("?x=1&y=2#z", "Spørsmål & Svar"),
+    ("emoji", "Kaffe ☕ og Kake 🍰 👩‍👩‍👧"),
+    ("long", "Lang" * 50),
+    ("quotes", 'Ola "Den Store" O\'Hara; DROP TABLE customer;--'),
+    ("lines", "Linje en\nLinje to\r\n\tInnrykk"),
+    ("formula", '=HYPERLINK("http://example.com","klikk")'),
+    ("commas", 'Semikolon; komma, tabulator\t, og et anførselstegn "'),
+    ("null", "NULL"),
+    ("nan", "NaN"),
+    ("spaces", "  foran og bak  "),
+    ("combining", "Re\u0301ne\u0301 \u202edetnevmo"),
+    ("wide", "漢字 かな العربية עברית"),
+    ("1e5", "1E5"),
+)
+
+#: Amounts with the digits they are to be served with.
+AMOUNTS = (
+    "0",
+    "0.00",
+    "0.01",
+    "-0.01",
+    "0.1",
+    "0.10",
+    "0.30",
+    "-625",
+    "1.005",
+    "2.675",
+    "0.0001",
+    "33.33",
+    "66.67",
+    "99999.995",
+    "123456789012345",
+    "123456789012345.67",
+    "-999999999999999.99",
+    "9007199254740993",
+    "4503599627370497.5",
+    "70368744177664.01",
+)
+
+#: Leap days, ends of years, both changes of the clock, a day on which ISO week and year differ.
+DATES = (
+    "2024-02-29",
+    "2024-12-31",
+    "2025-01-01",
+    "2025-03-30",
+    "2025-10-26",
+    "2021-01-03",
+    "1999-12-31",
+    "2099-12-31",
+)
+
+#: Every item was created at the same millisecond but one, which is the documented example's.
+CREATED = "2025-06-30T23:59:59.999+02:00"
+
+_CURRENCIES = ("NOK", "EUR", "JPY", "BHD", "XAU")
+
+
+def fill(books: Books) -> None:
+    """Write the documented records, and these beside them."""
+    seeds.fill(books, seeds.Plan(items=2, customers=1))
+    dice = random.Random(books.seed)
+    accounts: list[tuple[int, str]] = []
+    for number, (customer_no, name) in enumerate(CUSTOMERS, 1):
+        account_no = FIRST_ACCOUNT_NO + number
+        body = people.customer(books.client_no, account_no, customer_no, dice)
+        body |= {"name": name, "emailAddressDocument": [f"nasty{number}@example.com"]}
+        values = (customer_no, account_no, name, body.get("organizationNo"))
+        books.store.add("customer", money.encode(body), values)
+        accounts.append((account_no, customer_no))
+    books.store.move_series("account", FIRST_ACCOUNT_NO + len(CUSTOMERS))
+    for number in range(len(AMOUNTS) * len(DATES)):
+        booking.write_item(books, _item(books, number, accounts[number % len(accounts)]))
+    books.store.move_series("reference", booking.FIRST_REFERENCE_NO + len(AMOUNTS) * len(DATES))
+
+
+def _item(books: Books, number: int, account: tuple[int, str]) -> dict[str, Any]:
+    amount = _exact(AMOUNTS[number % len(AMOUNTS)])
+    on = DATES[number // len(AMOUNTS)]
+    reference = booking.FIRST_REFERENCE_NO + 1 + number
+    account_no, customer_no = account
+    return {
+        "clientNo": books.client_no,
+        "accountNo": account_no,
+        "referenceNo": reference,
+        "referenceSequenceNo": 0,
+        "arItemId": f"{books.client_no}-{account_no}-{reference}-0",
+        "customerNo": customer_no,
+        "documentNo": f"Æ/{number} %",
+        "voucherDate": on,
+        "dueDate": on,
+        "originalDueDate": on,
+        "currency": _CURRENCIES[number % len(_CURRENCIES)],
+        "currencyAmount": amount,
+        "currencyBalance": amount,
+        "glAmount": amount,
+        "glBalance": amount,
+        "kid": booking.kid_for(books.client_no, account_no, reference),
+        "voucherType": booking.INVOICE,
+        "voucherTypeDescription": "Invoice",
+        "voucherNo": booking.FIRST_VOUCHER_NO + 1 + number,
+        "transactionText": CUSTOMERS[number % len(CUSTOMERS)][1],
+        "glCaseNo": booking.FIRST_GL_CASE_NO + 1 + number,
+        "glLotNo": booking.FIRST_GL_LOT_NO + 1 + number,
+        "glYear": int(on[:4]),
+        "glPeriod": int(on[5:7]),
+        "externalId1": "",
+        "ledgerPeriodReportNo": booking.LEDGER_PERIOD_REPORT_NO,
+        "reservedStatus": "",
+        "createdTime": CREATED,
+    }
+
+
+def _exact(text: str) -> int | Decimal:
+    return Decimal(text) if "." in text else int(text)

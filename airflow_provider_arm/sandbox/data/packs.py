@@ -1,0 +1,46 @@
+"""Seed packs: what the sandbox is filled with."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from airflow_provider_arm.sandbox.data import edge_cases, seeds
+from airflow_provider_arm.sandbox.state.context import Books
+
+#: Pack -> what it holds.
+PACKS = {
+    "standard": "the documented records and as many synthetic ones as asked for",
+    "tiny": "10 customers, 30 AR items",
+    "month-end": "5,000 invoices of one month with credit notes, part payments and several currencies",
+    "nasty": "names, numbers, dates and amounts that break careless programs",
+    "large": "1,000,000 AR items of 20,000 customers (at least; more with ar_items)",
+}
+
+#: November, and the days in which its invoices are settled.
+_MONTH_END = seeds.Plan(invoices=5000, customers=600, first_day=dt.date(2025, 11, 1), last_day=dt.date(2026, 1, 29))
+
+_LARGE_ITEMS, _LARGE_CUSTOMERS = 1_000_000, 20_000
+
+
+def known(pack: str) -> None:
+    """Check a pack's name.
+
+    :raises ValueError: there is no such pack.
+    """
+    if pack not in PACKS:
+        msg = f"no pack {pack!r}; there are: {', '.join(PACKS)}"
+        raise ValueError(msg)
+
+
+def fill(books: Books, pack: str, ar_items: int, customers: int | None) -> None:
+    """Fill the books."""
+    if pack == "nasty":
+        edge_cases.fill(books)
+    elif pack == "month-end":
+        seeds.fill(books, _MONTH_END)
+    elif pack == "large":
+        seeds.fill(books, seeds.Plan(items=max(ar_items, _LARGE_ITEMS), customers=customers or _LARGE_CUSTOMERS))
+    elif pack == "tiny":
+        seeds.fill(books, seeds.Plan(items=30, customers=10))
+    else:
+        seeds.fill(books, seeds.Plan(items=ar_items, customers=customers))

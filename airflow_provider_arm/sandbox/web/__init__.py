@@ -1,0 +1,1 @@
+"""The sandbox over HTTP: server protocol, injected faults, admin paths, page."""

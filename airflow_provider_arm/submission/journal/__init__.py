@@ -1,0 +1,1 @@
+"""What is written down of each chunk before and after it is sent."""

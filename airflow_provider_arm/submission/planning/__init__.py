@@ -1,0 +1,1 @@
+"""From records to checked chunks, before anything is sent."""

@@ -1,0 +1,1 @@
+"""Sending chunks so that none is processed twice, whatever fails."""

@@ -1,0 +1,147 @@
+"""One chunk, one step at a time, each journalled: about to send, taken, failed, looked for.
+
+A batch and a single write take the same steps; only what is sent, and what a success brings, differ.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_arm.client.errors import ArmError, ArmUnknownOutcomeError, ArmUnreadableAnswerError, Phase
+from airflow_provider_arm.client.operations import Replay
+from airflow_provider_arm.submission.errors import SentAgainError
+from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, NextStep, next_step
+from airflow_provider_arm.submission.sending.lookup import Finding, LookUp, decide
+from airflow_provider_arm.submission.sending.unknown_outcome import OpenCase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_arm.client.operations import Operation
+    from airflow_provider_arm.submission.journal.entries import Journal
+
+log = logging.getLogger(__name__)
+
+_TOO_MANY = 429
+#: Bytes of a case's name: enough that no two of a journal are alike, short enough to be typed.
+_CASE_BYTES = 4
+ENDED_WHILE_SENDING = "the task ended while it was being sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The steps of one attempt, and by which rules they are taken.
+
+    :param generation: of this attempt.
+    :param resend_unknown: the author has chosen to send again what may have arrived (``on_unknown_outcome="resend"``).
+    :param settle_after: seconds after a look that missed records, when nobody was sending them, after which the author
+        takes what is absent for not taken; ``None``: never.
+    :param now: gives unix seconds.
+    """
+
+    operation: Operation
+    journal: Journal
+    generation: int
+    resend_unknown: bool = False
+    settle_after: float | None = None
+    now: Callable[[], float] = time.time
+
+    def next(self, entry: Entry | None) -> NextStep:
+        """Say what to do with a chunk."""
+        return next_step(entry, self.operation.replay, self.generation)
+
+    def begin(self, entry: Entry | None, index: int, sha256: str) -> Entry:
+        """Note that it is about to be sent.
+
+        :param entry: its line so far.
+        """
+        resolutions = entry.resolutions if entry is not None else ()
+        case = secrets.token_hex(_CASE_BYTES)
+        line = Entry(index, sha256, ChunkState.SENDING, self.generation, case=case, resolutions=resolutions)
+        self.journal.write(line)
+        return line
+
+    def taken(self, line: Entry, *, batch_uuid: str | None = None, answer: dict[str, Any] | None = None) -> Entry:
+        """Note that ARM has taken it."""
+        return self._write(line.to(ChunkState.ACCEPTED, batch_uuid=batch_uuid, answer=answer))
+
+    def failed(self, line: Entry, error: ArmError) -> Entry:
+        """Note that its sending ended in *error*."""
+        return self._write(line.to(state_after(error), reason=error.fact))
+
+    def raise_failed(self, line: Entry, error: ArmError, case: OpenCase) -> None:
+        """Raise what a failed sending, noted in *line*, means for the task."""
+        if line.state is not ChunkState.UNKNOWN or self.operation.replay is Replay.SAFE:
+            raise error
+        if self.resend_unknown and not case.is_there:
+            msg = f'{error}. The next try sends it again, as on_unknown_outcome="resend" says'
+            raise SentAgainError(msg, phase=error.phase) from None
+        raise case.error() from None
+
+    def reconcile(self, line: Entry, look: Callable[[], LookUp] | None, what: str, keys: str = "") -> OpenCase:
+        """Look for a chunk of which nobody knows, and note what that decides.
+
+        :param look: looks for its records; ``None`` where ARM cannot be asked for them.
+        :param what: names it in messages.
+        :param keys: names its records.
+        """
+        if line.state is ChunkState.SENDING:
+            line = self._write(line.to(ChunkState.UNKNOWN, reason=ENDED_WHILE_SENDING))
+        if look is None:
+            return OpenCase(line, what, keys)
+        try:
+            seen = look()
+        except ArmError as error:
+            return OpenCase(line, what, keys, trouble=error)
+        finding = decide(seen, settled=self._settled(line), was_there=line.missing is not None)
+        if finding is Finding.TAKEN:
+            line = self._write(line.to(ChunkState.FOUND, generation=self.generation, missing=seen.absent))
+        elif finding is Finding.NOT_TAKEN:
+            line = self._write(line.to(ChunkState.PLANNED, missed_since=None))
+        elif finding is Finding.UNDECIDED:
+            line = self._note_look(line, seen)
+        return OpenCase(line, what, keys, seen=seen, settle_after=self.settle_after)
+
+    def note_missing(self, line: Entry, look: Callable[[], LookUp] | None) -> Entry:
+        """Look which records are absent of a chunk that ARM has by a person's word."""
+        if line.missing is not None:
+            return line
+        seen = look() if look is not None else LookUp()
+        return self._write(line.to(ChunkState.FOUND, missing=tuple(sorted(seen.absent + seen.other))))
+
+    def may_send_again(self, case: OpenCase) -> bool:
+        """Whether a chunk that was looked for may be sent."""
+        return case.line.state is ChunkState.PLANNED or (
+            self.resend_unknown and case.line.state is ChunkState.UNKNOWN and not case.is_there
+        )
+
+    def _note_look(self, line: Entry, seen: LookUp) -> Entry:
+        """Note the first look that missed records, and the first that found some: what was there once was taken."""
+        since = self.now() if line.missed_since is None else line.missed_since
+        missing = seen.absent if seen.same else line.missing
+        after = line.to(ChunkState.UNKNOWN, missed_since=since, missing=missing)
+        return line if after == line else self._write(after)
+
+    def _settled(self, line: Entry) -> bool:
+        if self.settle_after is None or line.missed_since is None:
+            return False
+        return self.now() - line.missed_since >= self.settle_after
+
+    def _write(self, line: Entry) -> Entry:
+        self.journal.write(line)
+        return line
+
+
+def state_after(error: ArmError) -> ChunkState:
+    """Say what is known of a chunk whose sending ended in *error*. What is not proved to be unsent is unknown."""
+    if isinstance(error, ArmUnknownOutcomeError | ArmUnreadableAnswerError):
+        return ChunkState.UNKNOWN
+    if error.phase is Phase.NOT_SENT or error.phase is None or error.status_code == _TOO_MANY:
+        return ChunkState.PLANNED
+    if error.phase is Phase.ANSWERED and error.permanent:
+        return ChunkState.REFUSED
+    return ChunkState.UNKNOWN

@@ -1,0 +1,106 @@
+"""A chunk of which nobody knows whether ARM took it: what the looks showed, in the words that a person needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_arm.submission.errors import BlockedError, UnsettledError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_arm.client.errors import ArmError
+    from airflow_provider_arm.submission.journal.entries import Entry
+    from airflow_provider_arm.submission.sending.lookup import LookUp
+
+#: Keys, or places of records, that a message names; it says how many more there are.
+NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCase:
+    """What is known of the chunk now.
+
+    :param line: its line in the journal after the look.
+    :param what: names the chunk.
+    :param keys: names its records.
+    :param seen: what ARM has of it; ``None`` where it was not asked.
+    :param trouble: why it could not be asked.
+    :param settle_after: see ``Steps``.
+    """
+
+    line: Entry
+    what: str
+    keys: str = ""
+    seen: LookUp | None = None
+    trouble: ArmError | None = None
+    settle_after: float | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether ARM has, or has had, some of it, or something else under its keys: it must not be sent over that."""
+        return self.line.missing is not None or (self.seen is not None and bool(self.seen.same or self.seen.other))
+
+    @property
+    def _has_vanished(self) -> bool:
+        """Whether an earlier look has found some of it, and this one none."""
+        return self.line.missing is not None and self.seen is not None and not self.seen.same
+
+    def error(self) -> BlockedError | UnsettledError:
+        """Make the error that stops the task: one that a later look may mend, or one for a person."""
+        named = f"{self.what}, {self.keys}," if self.keys else self.what
+        why = self.line.reason or "the journal does not say why"
+        msg = f"{named} may or may not have reached ARM ({why}). It is not sent again. {self._shown()}{self._release()}"
+        later = self.trouble is not None and not self.trouble.permanent
+        if later or (self.seen is not None and not self.seen.other and not self._has_vanished):
+            return UnsettledError(msg, [self.as_json()])
+        return BlockedError(msg, [self.as_json()])
+
+    def as_json(self) -> dict[str, Any]:
+        """Give what a person is asked about, plain JSON values."""
+        # Not named keys: case.keys in a template is a method of the mapping.
+        return {"case": self.line.case, "what": self.what, "records": self.keys, "reason": self.line.reason}
+
+    def _shown(self) -> str:
+        if self.trouble is not None:
+            return f"ARM cannot be asked for its records now ({self.trouble}). "
+        if self.seen is None:
+            return "Look in ARM whether its records are there. "
+        seen = self.seen
+        records, later = len(seen.same) + len(seen.absent) + len(seen.other), self._later()
+        if seen.other:
+            return (
+                f"Under the key of {_places(seen.other)} of its {records} records ARM has something that was not sent "
+                "or cannot be compared: compare them. "
+            )
+        if self._has_vanished:
+            return f"ARM has none of its {records} records, and an earlier look has found some: find out why. "
+        if not seen.same:
+            return f"ARM has none of its {records} records, which proves nothing while they may be in work. {later}"
+        return (
+            f"ARM has {len(seen.same)} of its {records} records; {_places(seen.absent)} may be refused, or still in "
+            f"work. {later}"
+        )
+
+    def _later(self) -> str:
+        if self.settle_after is None or self.line.missed_since is None:
+            return "A later try looks again. "
+        moment = datetime.fromtimestamp(self.line.missed_since + self.settle_after, tz=UTC)
+        return f"A try after {moment.isoformat(timespec='seconds')} takes what is absent for not taken (settle_after). "
+
+    def _release(self) -> str:
+        resend = "" if self.is_there else ', or let on_unknown_outcome="resend" send it again'
+        return f'Somebody who knows releases case {self.line.case} as "accepted" or "absent" (resolutions){resend}'
+
+
+def name_keys(key: str, values: Sequence[str]) -> str:
+    """Name records by their natural keys."""
+    more = f" and {len(values) - NAMED} more" if len(values) > NAMED else ""
+    return f"{key} {', '.join(values[:NAMED])}{more}"
+
+
+def _places(places: Sequence[int]) -> str:
+    more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+    return f"number {', '.join(map(str, places[:NAMED]))}{more}"

@@ -1,0 +1,471 @@
+"""``BatchSubmitOperator`` against the sandbox: what is sent, what is found again, what is said."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_provider_arm.client import ArmClient
+from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
+from airflow_provider_arm.client.http.retry import SystemClock
+from airflow_provider_arm.exceptions import ArmBatchFailedException, ArmFailException, ArmTransientException
+from airflow_provider_arm.operators.batch import BatchSubmitOperator, as_batch_uuids
+from airflow_provider_arm.sensors.batch import BatchSensor
+from tests.unit.airflow.invoices import documents, effects
+
+POSTS = {"method": "POST", "path": "*/batches"}
+
+
+def customers(count, first=80001):
+    """Make so many customers."""
+    return [{"customerNo": str(first + n), "name": f"Canary {n}"} for n in range(count)]
+
+
+def submit(**arguments):
+    """Make the operator; customers unless told otherwise."""
+    arguments.setdefault("resource", "customers")
+    return BatchSubmitOperator(task_id="submit", poll_interval=0.01, **arguments)
+
+
+def sent(box):
+    """Ask the sandbox which batches were sent to it."""
+    return [call for call in box.requests() if call["method"] in ("POST", "PUT") and "batches" in call["path"]]
+
+
+def test_records_go_in_chunks_and_every_one_takes_effect_once(arm_sandbox, arm_connection, first_try):
+    """Records are cut into batches of chunk_size, and each takes effect once."""
+    result = submit(records=customers(25), chunk_size=10, wait_for_completion=True).execute(first_try)
+    assert (len(result["batch_uuids"]), result["submitted"], result["accepted"], result["rejected"]) == (3, 25, 25, 0)
+    assert effects(arm_sandbox, "customers") == {str(80001 + n): 1 for n in range(25)}
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json", "csv"])
+def test_a_file_of_each_kind_is_a_source(arm_sandbox, arm_connection, first_try, tmp_path, ending):
+    """A .jsonl, .json or .csv file gives the same customers."""
+    rows = customers(3)
+    text = {
+        "jsonl": "".join(json.dumps(row) + "\n" for row in rows),
+        "json": json.dumps({"customers": rows}),
+        "csv": "customerNo,name\n" + "".join(f"{row['customerNo']},{row['name']}\n" for row in rows),
+    }[ending]
+    (tmp_path / f"in.{ending}").write_text(text, encoding="utf-8")
+    result = submit(source=f"file://{tmp_path}/in.{ending}", wait_for_completion=True).execute(first_try)
+    assert (result["submitted"], result["accepted"]) == (3, 3)
+    assert effects(arm_sandbox, "customers") == {row["customerNo"]: 1 for row in rows}
+
+
+def test_an_update_goes_as_put(arm_sandbox, arm_connection, first_try):
+    """The action update uses PUT, and only customers have it."""
+    submit(records=[{"customerNo": "543210", "informalName": "Oa"}], action="update").execute(first_try)
+    assert [call["method"] for call in sent(arm_sandbox)] == ["PUT"]
+
+
+def test_refused_records_fail_the_task_by_default(arm_sandbox, arm_connection, first_try, tmp_path):
+    """One refused record is a failure; the rest went through, and the rejects file has row, reason and record."""
+    rows = [*customers(4), {"customerNo": "80099", "name": "Canary X", "organizationNo": "312345678"}]
+    path = tmp_path / "out" / "rejects.jsonl"
+    with pytest.raises(ArmBatchFailedException, match="refused 1 of 5 customers") as caught:
+        submit(records=rows, wait_for_completion=True, rejects_path=f"file://{path}").execute(first_try)
+    (reject,) = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert (reject["_row"], reject["customerNo"], reject["name"]) == (5, "80099", "Canary X")
+    assert "OrganizationNo" in reject["_reasons"][0]
+    assert "312345678" not in " ".join(reject["_reasons"])
+    assert "Canary" not in str(caught.value)
+    assert sum(effects(arm_sandbox, "customers").values()) == 4
+
+
+@pytest.mark.parametrize(
+    ("policy", "passes"),
+    [
+        ({"on_rejected": "warn"}, True),
+        ({"max_rejected": 1}, True),
+        ({"max_rejected": "20%"}, True),
+        ({"max_rejected": "19%"}, False),
+        ({"max_rejected": 0}, False),
+    ],
+)
+def test_the_authors_policy_decides_the_colour(arm_sandbox, arm_connection, first_try, policy, passes):
+    """One refused record of five is green or red exactly as the author said."""
+    rows = [*customers(4), {"customerNo": "80099", "name": "X", "organizationNo": "312345678"}]
+    operator = submit(records=rows, wait_for_completion=True, **policy)
+    if passes:
+        assert operator.execute(first_try)["rejected"] == 1
+    else:
+        with pytest.raises(ArmBatchFailedException):
+            operator.execute(first_try)
+
+
+def test_a_batch_that_is_rejected_as_a_whole_fails(arm_sandbox, arm_connection, first_try):
+    """406 is a failure with ARM's reason."""
+    arm_sandbox.behave(q03_reject_batches=True)
+    with pytest.raises(ArmBatchFailedException, match="refused 3 of 3"):
+        submit(records=customers(3), wait_for_completion=True).execute(first_try)
+
+
+def test_a_retry_finds_its_batches_and_sends_nothing(arm_sandbox, arm_connection, store, make_context):
+    """A second try of the same task gives the same batches without a request that changes anything."""
+    operator = submit(resource="documents", records=documents(20), chunk_size=10)
+    first = operator.execute(make_context(store, try_number=1, max_tries=2))
+    second = operator.execute(make_context(store, try_number=2, max_tries=2))
+    assert second == first
+    assert len(sent(arm_sandbox)) == 2
+
+
+def test_the_batch_uuids_are_in_xcom_even_when_the_task_fails(arm_sandbox, arm_connection, first_try):
+    """The batchUuids are pushed before the wait, so that a failed task has not lost them."""
+    arm_sandbox.behave(q03_reject_batches=True)
+    with pytest.raises(ArmBatchFailedException):
+        submit(records=customers(3), wait_for_completion=True).execute(first_try)
+    assert len(first_try["ti"].xcoms["batch_uuids"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["close", "reset", "half_header", "half_body", "html", "empty", "status"])
+def test_documents_whose_answer_was_lost_are_never_sent_again(arm_sandbox, arm_connection, store, make_context, kind):
+    """However the answer gets lost after ARM took the batch: tries look for it, and find it once ARM has worked."""
+    arm_sandbox.behave(batch_delay=50)
+    arm_sandbox.fault({"match": POSTS, "do": kind, "when": "after_accept", "nth": 2})
+    operator = submit(resource="documents", records=documents(30), chunk_size=10, wait_for_completion=True)
+    operator.poll_interval = 0.01
+    for number in (1, 2):
+        context = make_context(store, try_number=number, max_tries=2)
+        with pytest.raises(
+            ArmTransientException, match=r"chunk 2 .rows 11 to 20., documentNo 50011, .* may or may not"
+        ):
+            operator.execute(context)
+        (case,) = context["ti"].xcoms["open_cases"]
+        assert case["records"] == "documentNo 50011, 50012, 50013, 50014, 50015 and 5 more"
+    arm_sandbox.advance(60)
+    result = operator.execute(make_context(store, try_number=3, max_tries=2))
+    assert result["found"] == [{"chunk": 2, "records": 10, "missing": []}]
+    assert (result["submitted"], result["accepted"], len(result["batch_uuids"])) == (30, 30, 2)
+    assert len(sent(arm_sandbox)) == 3
+    assert effects(arm_sandbox, "documents") == {str(50001 + n): 1 for n in range(30)}
+
+
+def test_what_arm_refused_of_a_lost_batch_is_in_the_rejects(arm_sandbox, arm_connection, store, make_context, tmp_path):
+    """A chunk that was found without its batchUuid: after settle_after what is absent counts as refused, by its row."""
+    arm_sandbox.behave(batch_delay=50)
+    arm_sandbox.fault({"match": POSTS, "do": "close", "when": "after_accept", "nth": 2})
+    records = documents(6)
+    records[3]["customerNo"] = "999999999"
+    rejects = tmp_path / "rejects.jsonl"
+    operator = submit(
+        resource="documents", records=records, chunk_size=2, wait_for_completion=True,
+        rejects_path=str(rejects), max_rejected=1, settle_after=0,
+    )  # fmt: skip
+    with pytest.raises(ArmTransientException, match="chunk 2"):
+        operator.execute(make_context(store, try_number=1, max_tries=2))
+    arm_sandbox.advance(60)
+    arm_sandbox.behave(batch_delay=0)
+    result = operator.execute(make_context(store, try_number=2, max_tries=2))
+    assert (result["accepted"], result["rejected"], result["found"]) == (
+        5,
+        1,
+        [{"chunk": 2, "records": 2, "missing": [2]}],
+    )
+    (line,) = map(json.loads, rejects.read_text(encoding="utf-8").splitlines())
+    assert (line["_row"], line["_batch_uuid"], line["documentNo"]) == (4, None, records[3]["documentNo"])
+    assert "the answer that would have said why is lost" in line["_reasons"][0]
+    sensor = BatchSensor(task_id="wait", batch_uuid=result, max_rejected=1)
+    judged = sensor.execute(make_context(store))
+    assert (judged["submitted"], judged["accepted"], judged["rejected"]) == (6, 5, 1)
+
+
+@pytest.mark.parametrize(("verdict", "posts"), [("accepted", 2), ("absent", 3)])
+def test_a_person_releases_what_nobody_knows(arm_sandbox, arm_connection, store, make_context, verdict, posts):
+    """The case in XCom, released with who and why: taken, it is followed; absent, it is sent; the word is kept."""
+    arm_sandbox.behave(batch_delay=50)
+    when = "after_accept" if verdict == "accepted" else "before_accept"
+    arm_sandbox.fault({"match": POSTS, "do": "close", "when": when, "nth": 2})
+    operator = submit(resource="documents", records=documents(4), chunk_size=2)
+    context = make_context(store, try_number=1, max_tries=0)
+    with pytest.raises(ArmTransientException, match="chunk 2") as caught:
+        operator.execute(context)
+    (case,) = context["ti"].xcoms["open_cases"]
+    assert case["case"] in str(caught.value)
+    word = {"case": case["case"], "verdict": verdict, "by": "Controller", "why": "looked in ARM"}
+    operator.resolutions = [word, {**word, "case": "of another task"}]
+    result = operator.execute(make_context(store, try_number=2, max_tries=1))
+    assert len(sent(arm_sandbox)) == posts
+    assert [found["chunk"] for found in result["found"]] == ([2] if verdict == "accepted" else [])
+    line = json.loads(store.values["arm.chunk.1"])
+    (kept,) = line["resolutions"]
+    assert kept.items() >= word.items()
+    assert kept["at"] > 1_700_000_000
+    arm_sandbox.advance(60)
+    # A word that was taken once releases no later doubt: here it only finds that it was said.
+    assert operator.execute(make_context(store, try_number=3, max_tries=1))["submitted"] == 4
+    assert len(sent(arm_sandbox)) == posts
+
+
+@pytest.mark.parametrize(
+    ("resolutions", "words"),
+    [
+        ("no json", "resolutions is text but not JSON"),
+        ([{"case": "x"}], "verdict"),
+        ([{"case": "x", "verdict": "maybe", "by": "a", "why": "b"}], "verdict"),
+        ([7], "each of resolutions"),
+    ],
+)
+def test_a_resolution_that_cannot_be_read_sends_nothing(arm_sandbox, arm_connection, first_try, resolutions, words):
+    """A slip in a person's word stops the task before anything is sent."""
+    with pytest.raises(ArmFailException, match=words):
+        submit(resource="documents", records=documents(1), resolutions=resolutions).execute(first_try)
+    assert sent(arm_sandbox) == []
+
+
+def test_the_author_may_have_an_unknown_chunk_sent_again(arm_sandbox, arm_connection, store, make_context):
+    """With on_unknown_outcome="resend" the chunk that never arrived is sent, and only that one."""
+    arm_sandbox.fault({"match": POSTS, "do": "close", "when": "before_accept", "nth": 2})
+    operator = submit(resource="documents", records=documents(30), chunk_size=10)
+    with pytest.raises(ArmTransientException):
+        operator.execute(make_context(store, try_number=1, max_tries=2))
+    operator.on_unknown_outcome = "resend"
+    result = operator.execute(make_context(store, try_number=2, max_tries=2))
+    assert len(result["batch_uuids"]) == 3
+    assert effects(arm_sandbox, "documents") == {str(50001 + n): 1 for n in range(30)}
+
+
+def test_customers_are_sent_again_because_a_repeat_changes_nothing(arm_sandbox, arm_connection, store, make_context):
+    """An upsert whose answer was lost is repeated by the client itself, within the try."""
+    arm_sandbox.fault({"match": POSTS, "do": "close", "when": "after_accept"})
+    result = submit(records=customers(3), wait_for_completion=True).execute(make_context(store))
+    assert result["accepted"] == 3
+
+
+def test_documents_without_a_journal_are_not_sent_on_a_second_try(arm_sandbox, arm_connection, make_context):
+    """Where no journal outlives the try, a second try of documents stops and says why."""
+    operator = submit(resource="documents", records=documents(1))
+    with pytest.raises(ArmFailException, match="kept no journal"):
+        operator.execute(make_context(None, try_number=2, max_tries=2))
+    assert sent(arm_sandbox) == []
+
+
+def test_a_journal_that_cannot_be_written_sends_nothing(arm_sandbox, arm_connection, first_try, store):
+    """When the state store refuses the line, ARM hears nothing."""
+
+    def refuse(key, value, *, retention=None):
+        raise OSError(28, "No space left")
+
+    store.set = refuse
+    with pytest.raises(ArmTransientException, match="cannot be written"):
+        submit(resource="documents", records=documents(1)).execute(first_try)
+    assert sent(arm_sandbox) == []
+
+
+def test_a_clear_follows_a_batch_that_is_still_in_work(arm_sandbox, arm_connection, store, make_context):
+    """A cleared task finds its unfinished batch and follows it; after its end a clear sends anew."""
+    arm_sandbox.behave(batch_delay=60)
+    operator = submit(records=customers(3))
+    first = operator.execute(make_context(store, try_number=1, max_tries=0))
+    cleared = operator.execute(make_context(store, try_number=2, max_tries=1))
+    assert cleared["batch_uuids"] == first["batch_uuids"]
+    arm_sandbox.advance(120)
+    again = operator.execute(make_context(store, try_number=3, max_tries=2))
+    assert again["batch_uuids"] != first["batch_uuids"]
+    assert len(sent(arm_sandbox)) == 2
+
+
+def test_a_changed_source_stops_a_retry(arm_sandbox, arm_connection, store, make_context):
+    """A retry whose records differ from what was planned sends nothing more."""
+    submit(records=customers(3)).execute(make_context(store, try_number=1, max_tries=1))
+    with pytest.raises(ArmFailException, match="differ from what this task has already planned"):
+        submit(records=customers(4)).execute(make_context(store, try_number=2, max_tries=1))
+    assert len(sent(arm_sandbox)) == 1
+
+
+def test_rows_that_do_not_fit_may_be_left_out(arm_sandbox, arm_connection, store, make_context, tmp_path):
+    """on_invalid="reject": the sound rows go, the others count as refused and stand in the file with what is wrong."""
+    records = customers(9)
+    del records[2]["customerNo"]
+    records[7]["organizationNo"] = "312345678"  # ARM refuses it
+    source = tmp_path / "customers.jsonl"
+    source.write_text("".join(json.dumps(record) + "\n" for record in records) + "no json\n", encoding="utf-8")
+    arguments = {"source": str(source), "chunk_size": 3, "on_invalid": "reject"}
+    for name in ("one", "two"):
+        rejects = tmp_path / f"{name}.jsonl"
+        operator = submit(rejects_path=str(rejects), max_rejected=3, **arguments)
+        if name == "one":
+            operator.wait_for_completion = True
+            result = operator.execute(make_context(store))
+        else:
+            given = operator.execute(make_context(None))
+            assert (given["submitted"], given["invalid"]) == (8, 2)
+            assert len(rejects.read_text(encoding="utf-8").splitlines()) == 2
+            sensor = BatchSensor(task_id="wait", batch_uuid=given, max_rejected=3, rejects_path=str(rejects))
+            result = sensor.execute(make_context(None))
+        assert (result["submitted"], result["accepted"], result["rejected"]) == (8, 7, 1)
+        lines = [json.loads(line) for line in rejects.read_text(encoding="utf-8").splitlines()]
+        assert sorted(line["_row"] for line in lines) == [3, 8, 10]
+        assert {line["_row"]: line.get("_line") for line in lines}[10] == "no json"
+    assert len(effects(arm_sandbox, "customers")) == 7
+
+
+def test_rows_that_were_left_out_fail_the_task_unless_the_policy_allows_them(
+    arm_sandbox, arm_connection, first_try, tmp_path
+):
+    """They count as refused: with max_rejected=0 the task fails, after the sound rows were sent."""
+    records = [*customers(3), {"name": "without a number"}]
+    with pytest.raises(ArmBatchFailedException, match=r"ARM took all 3 customers; 1 more rows do not fit"):
+        submit(
+            records=records, on_invalid="reject", rejects_path=str(tmp_path / "r.csv"), wait_for_completion=True
+        ).execute(first_try)
+    assert "customerNo: is required" in (tmp_path / "r.csv").read_text(encoding="utf-8")
+    assert len(effects(arm_sandbox, "customers")) == 3
+
+
+def test_a_dry_run_gives_exact_totals(arm_sandbox, arm_connection, first_try):
+    """By currency, as text, for a person to compare before anything is sent."""
+    records = documents(3)
+    records[2] |= {"currency": "EUR", "currencyAmounts": {"exclVat": "0.10", "vat": "0.025", "inclVat": "0.125"}}
+    plan = submit(resource="documents", records=records, dry_run=True).execute(first_try)
+    assert plan["totals"] == {
+        "EUR": {"records": 1, "exclVat": "0.10", "vat": "0.025", "inclVat": "0.125"},
+        "NOK": {"records": 2, "exclVat": "200", "vat": "50", "inclVat": "250"},
+    }
+    assert [call for call in arm_sandbox.requests() if call["method"] != "GET"] == []
+
+
+def test_a_dry_run_changes_nothing(arm_sandbox, arm_connection, first_try):
+    """A dry run gives the plan and sends no request at all."""
+    plan = submit(records=customers(25), chunk_size=10, dry_run=True).execute(first_try)
+    assert (plan["dry_run"], plan["chunks"], plan["records"], len(plan["plan_sha256"])) == (True, 3, 25, 64)
+    assert arm_sandbox.requests() == []
+
+
+def test_a_receipt_without_a_batch_uuid_is_no_success(arm_sandbox, arm_connection, first_try):
+    """Documents whose receipt has no batchUuid stop for a person."""
+    arm_sandbox.behave(q01_no_uuid=True, batch_delay=50)
+    with pytest.raises(ArmTransientException, match="no batchUuid"):
+        submit(resource="documents", records=documents(1)).execute(first_try)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"records": [], "on_invalid": "skip"}, ["on_invalid", "fail", "reject"]),
+        ({"records": [], "on_invalid": "reject"}, ["on_invalid", "needs rejects_path"]),
+        ({"records": [], "max_in_flight": 0}, ["max_in_flight", "1 to 32"]),
+        ({"records": [], "settle_after": -1}, ["settle_after", "-1"]),
+        ({"resource": "invoices", "records": []}, ["resource", "customers, documents", "invoices"]),
+        ({"resource": "documents", "action": "update", "records": []}, ["action", "create", "update"]),
+        ({"records": []}, ["no records"]),
+        ({}, ["either records or source"]),
+        ({"records": customers(1), "source": "x.csv"}, ["either records or source"]),
+        ({"records": "not json"}, ["records", "not JSON"]),
+        ({"records": [1]}, ["records must be a list of mappings"]),
+        ({"records": customers(1), "chunk_size": 0}, ["chunk_size", "1 to 1000"]),
+        ({"records": customers(1), "chunk_size": 1001}, ["chunk_size"]),
+        ({"records": customers(1), "on_rejected": "maybe"}, ["on_rejected", "warn"]),
+        ({"records": customers(1), "max_rejected": "few"}, ["max_rejected", "2%"]),
+        ({"records": customers(1), "rejects_path": "x.xlsx"}, ["rejects_path", ".jsonl"]),
+        ({"records": customers(1), "on_unknown_outcome": "hope"}, ["on_unknown_outcome", "resend"]),
+        ({"source": "/no/such.csv"}, ["such.csv", "no such file"]),
+        ({"source": "/no/such.xls"}, ["such.xls", ".jsonl"]),
+        ({"resource": "documents", "records": [*documents(1), *documents(1)]}, ["row 2", "documentNo", "row 1"]),
+        ({"records": [{"customerNo": "1", "limitAmount": 0.1}]}, ["row 1", "limitAmount", "float"]),
+    ],
+)
+def test_a_wrong_argument_is_told_and_nothing_is_sent(arm_sandbox, arm_connection, first_try, arguments, words):
+    """Each mistake is one sentence that names the thing and the way out; ARM hears nothing."""
+    with pytest.raises(ArmFailException) as caught:
+        submit(**arguments).execute(first_try)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert sent(arm_sandbox) == []
+
+
+def test_a_malformed_file_names_row_and_column(arm_sandbox, arm_connection, first_try, tmp_path):
+    """A bad cell is named by file, row and column, without its value."""
+    (tmp_path / "in.csv").write_text("customerNo,name,dueDays\n1,A,10\n2,B,canary\n", encoding="utf-8")
+    with pytest.raises(ArmFailException) as caught:
+        submit(source=f"{tmp_path}/in.csv").execute(first_try)
+    assert "in.csv" in str(caught.value)
+    assert "row 2, column dueDays" in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_refused_batch_fails_for_good(arm_sandbox, arm_connection, store, make_context):
+    """A 422 for the whole batch ends the task; nothing happened, so a later clear may send it again."""
+    arm_sandbox.behave(q16_max_records=2)
+    operator = submit(resource="documents", records=documents(3))
+    with pytest.raises(ArmFailException, match="422"):
+        operator.execute(make_context(store, try_number=1, max_tries=0))
+    arm_sandbox.behave(q16_max_records=1000)
+    assert len(operator.execute(make_context(store, try_number=2, max_tries=1))["batch_uuids"]) == 1
+
+
+def test_an_outage_before_the_send_may_be_retried(arm_sandbox, arm_connection, store, make_context, monkeypatch):
+    """Documents that certainly did not leave are sent by the next try."""
+    from airflow_provider_arm.client.http import retry
+
+    monkeypatch.setattr(retry.SystemClock, "sleep", lambda *_: None)
+    arm_sandbox.fault({"match": {"method": "POST", "path": "*/token"}, "do": "status", "status": 503, "times": 5})
+    operator = submit(resource="documents", records=documents(3))
+    with pytest.raises(ArmTransientException, match="503"):
+        operator.execute(make_context(store, try_number=1, max_tries=1))
+    again = submit(resource="documents", records=documents(3))
+    assert len(again.execute(make_context(store, try_number=2, max_tries=1))["batch_uuids"]) == 1
+    assert set(effects(arm_sandbox, "documents").values()) == {1}
+
+
+@pytest.mark.parametrize("value", ["u1", ["u1"], ("u1", "u1"), {"batch_uuids": ["u1"], "submitted": 1}])
+def test_batch_uuids_are_read_from_every_form(value):
+    """One, several and the operator's own result give the same list."""
+    assert as_batch_uuids(value) == ["u1"]
+
+
+@pytest.mark.parametrize("value", [None, "", [], {}, [1], [["u1"]], {"batch_uuids": []}, " "])
+def test_no_batch_uuid_is_told(value):
+    """Nothing to wait for is an error, not an endless or empty wait."""
+    from airflow_provider_arm.client import ArmConfigurationError
+
+    with pytest.raises(ArmConfigurationError, match="batch_uuid"):
+        as_batch_uuids(value)
+
+
+def test_resend_is_left_to_the_next_try(arm_sandbox, arm_connection, store, make_context):
+    """With on_unknown_outcome="resend" a lost answer is worth a retry, which sends the chunk once more."""
+    arm_sandbox.fault({"match": POSTS, "do": "close", "when": "before_accept"})
+    operator = submit(resource="documents", records=documents(3), on_unknown_outcome="resend")
+    with pytest.raises(ArmTransientException, match="next try sends it again"):
+        operator.execute(make_context(store, try_number=1, max_tries=1))
+    assert len(operator.execute(make_context(store, try_number=2, max_tries=1))["batch_uuids"]) == 1
+    assert set(effects(arm_sandbox, "documents").values()) == {1}
+
+
+def test_a_clear_never_posts_invoices_again(arm_sandbox, arm_connection, store, make_context):
+    """A finished submission of documents that somebody clears gives its batches, and ARM hears nothing new."""
+    operator = submit(resource="documents", records=documents(20), chunk_size=10, wait_for_completion=True)
+    first = operator.execute(make_context(store, try_number=1, max_tries=0))
+    assert first["accepted"] == 20
+    for clears in (1, 2):
+        again = operator.execute(make_context(store, try_number=1 + clears, max_tries=clears))
+        assert again == first
+    assert len(sent(arm_sandbox)) == 2
+    assert set(effects(arm_sandbox, "documents").values()) == {1}
+
+
+@pytest.mark.parametrize("why", ["503", "pending"])
+def test_a_resume_that_cannot_see_the_end_goes_on_waiting(
+    arm_sandbox, arm_connection, store, make_context, monkeypatch, why
+):
+    """After the trigger ARM cannot answer, or takes its word back: no colour is given, the wait keeps its deadline."""
+    operator = submit(records=customers(3), wait_for_completion=True, deferrable=True, on_rejected="warn", timeout=600)
+    context = make_context(store)
+    with pytest.raises(TaskDeferred) as first:
+        operator.execute(context)
+    with monkeypatch.context() as patch:
+        if why == "503":
+            patch.setattr(SystemClock, "sleep", lambda *_: None)
+            rule = {"match": {"path": "*/batches/*"}, "do": "status", "status": 503}
+            arm_sandbox.fault({**rule, "times": 5})
+        else:
+            in_work = BatchStatus(BatchState.PENDING, "in work", total=3)
+            patch.setattr(ArmClient, "get_batch", lambda *_: in_work)
+        with pytest.raises(TaskDeferred) as again:
+            operator.execute_complete(context, {"status": "finished"}, **first.value.kwargs)
+    assert again.value.kwargs == first.value.kwargs
+    assert again.value.trigger.deadline == first.value.trigger.deadline
+    assert operator.execute_complete(context, {"status": "finished"}, **again.value.kwargs)["accepted"] == 3

@@ -1,0 +1,528 @@
+"""The operators that book one thing at once, against the sandbox: each natural key takes effect once, or it stops."""
+
+from __future__ import annotations
+
+import json
+import logging
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_arm.exceptions import ArmFailException, ArmTransientException
+from airflow_provider_arm.operators.ar_item import ArItemUpdateOperator
+from airflow_provider_arm.operators.document import DocumentCreateOperator
+from airflow_provider_arm.operators.payment import PaymentReservationOperator
+from airflow_provider_arm.operators.posting import AutoPostingOperator
+
+ITEM = "2218-500002-35078-0"
+CANARY = "Kanarifugl"
+INVOICE = {
+    "documentType": "IN",
+    "customerNo": "543210",
+    "documentNo": "50001",
+    "documentDate": "2026-01-31",
+    "dueDate": "2026-02-28",
+    "currency": "NOK",
+    "ledgerNote": CANARY,
+    "currencyAmounts": {"exclVat": 100, "vat": 25, "inclVat": 125},
+}
+POSTING = {"arItemId": ITEM, "currencyAmount": Decimal("24.37"), "transactionText": CANARY, "externalId1": "E-1"}
+
+
+def create_document(**arguments):
+    """Make the operator for one invoice."""
+    return DocumentCreateOperator(task_id="write", **{"document": INVOICE, **arguments})
+
+
+def reserve(**arguments):
+    """Make the operator for one reservation."""
+    reservation = {"documentNo": "88776655", "currencyAmount": Decimal("10.50")}
+    return PaymentReservationOperator(task_id="write", **{"payment_id": "P-1", "reservation": reservation, **arguments})
+
+
+def credit(**arguments):
+    """Make the operator that credits a part of one item."""
+    changes = {"arItemId": ITEM, "transactionText": CANARY, "creditNote": {"currencyAmount": Decimal("4.37")}}
+    return ArItemUpdateOperator(task_id="write", **{"changes": changes, **arguments})
+
+
+def post(**arguments):
+    """Make the operator for a set of one posting."""
+    if "source" not in arguments:
+        arguments.setdefault("postings", [POSTING])
+    return AutoPostingOperator(task_id="write", **{"method": "payment", **arguments})
+
+
+#: What each operator books: how it is made, where its request goes, its natural key in the ledger, what it returns.
+CASES = {
+    "document": SimpleNamespace(
+        make=create_document,
+        personal="document",
+        request={"method": "POST", "path": "*/documents"},
+        key=("documents", "50001"),
+        result={
+            "document_no": "50001",
+            "customer_no": "543210",
+            "account_no": 500002,
+            "status": "PROCESSED",
+            "result": "CREATED",
+            "warnings": [],
+        },
+    ),
+    "reservation": SimpleNamespace(
+        make=reserve,
+        personal="reservation",
+        request={"method": "POST", "path": "*/paymentreservations"},
+        key=("payments", "P-1"),
+        result={
+            "payment_id": "P-1",
+            "account_no": None,
+            "status": "PROCESSED",
+            "result": "CREATED",
+            "warnings": [],
+        },
+    ),
+    "credit note": SimpleNamespace(
+        make=credit,
+        personal="changes",
+        request={"method": "PUT", "path": "*/aritems"},
+        key=("arItems", ITEM),
+        result={
+            "ar_item_id": ITEM,
+            "account_no": 500002,
+            "status": "PROCESSED",
+            "result": "UPDATED",
+            "warnings": [],
+        },
+    ),
+    "auto postings": SimpleNamespace(
+        make=post,
+        personal="postings",
+        request={"method": "POST", "path": "*/autopostings/*"},
+        key=("payments", "E-1"),
+        result={
+            "method": "payment",
+            "postings": 1,
+            "validate_only": False,
+            "status": "PROCESSED",
+            "result_types": {"CREATED": 1},
+            "warnings": [],
+        },
+    ),
+}
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES)
+def case(request):
+    """Give each operator in turn."""
+    return request.param
+
+
+@pytest.fixture
+def impatient(arm_connection, monkeypatch):
+    """Let the client retry without pauses."""
+    from airflow_provider_arm.client.http import retry
+
+    monkeypatch.setattr(retry.SystemClock, "sleep", lambda *_: None)
+
+
+def effects(box, case):
+    """Ask the sandbox's ledger how often the case's natural key took effect."""
+    kind, key = case.key
+    return box.ledger()[kind].get(key, {}).get("effects", 0)
+
+
+def sent(box):
+    """Ask the sandbox which writes reached it."""
+    return [call for call in box.requests() if call["method"] in ("POST", "PUT") and "/clients/" in call["path"]]
+
+
+def books(box):
+    """Everything that the sandbox has booked, in figures."""
+    return box.totals() | {"ledger": box.ledger()}
+
+
+def test_a_write_takes_effect_once_and_gives_a_small_result(arm_sandbox, arm_connection, first_try, case):
+    """ARM's words and the natural key come back, as plain JSON."""
+    result = case.make().execute(first_try)
+    assert json.loads(json.dumps(result)) == result == case.result
+    assert effects(arm_sandbox, case) == 1
+
+
+def test_a_retry_gives_the_stored_result_and_sends_nothing(arm_sandbox, arm_connection, store, make_context, case):
+    """Whatever happened to the task after ARM's answer, its next try finds that answer."""
+    results = [case.make().execute(make_context(store, try_number=number, max_tries=2)) for number in (1, 2, 3)]
+    assert results == [case.result] * 3
+    assert len(sent(arm_sandbox)) == 1
+
+
+AFTER = ["close", "reset", "hang", "half_header", "half_body", "html", "empty", "status"]
+
+
+@pytest.mark.parametrize("kind", AFTER)
+def test_a_lost_answer_stops_every_try_and_every_clear(
+    arm_sandbox, impatient, store, make_context, case, kind, monkeypatch
+):
+    """However the answer gets lost after ARM took it: a document is found, all else stops; one effect stands."""
+    if kind == "hang":  # waited for in real time
+        conn = arm_sandbox.connection()
+        conn["extra"]["timeout"] = 1
+        monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps(conn))
+    arm_sandbox.fault({"match": case.request, "do": kind, "when": "after_accept"})
+    before = None
+    for number, clears in ((1, 0), (2, 0), (3, 2), (4, 3)):
+        context = make_context(store, try_number=number, max_tries=clears)
+        if case is CASES["document"]:  # processed at once, so it is there
+            assert case.make().execute(context).items() >= {"document_no": "50001", "result": None}.items()
+        else:
+            with pytest.raises(ArmFailException, match="may or may not have reached ARM") as caught:
+                case.make().execute(context)
+            assert CANARY not in str(caught.value)
+        assert before in (None, books(arm_sandbox))
+        before = books(arm_sandbox)
+    assert len(sent(arm_sandbox)) == 1
+    assert effects(arm_sandbox, case) == 1
+
+
+@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504])
+def test_no_server_error_is_taken_for_a_refusal(arm_sandbox, impatient, store, make_context, case, status):
+    """A gateway's word says nothing of what ARM did behind it."""
+    arm_sandbox.fault({"match": case.request, "do": "status", "status": status, "when": "after_accept"})
+    for number in (1, 2):
+        context = make_context(store, try_number=number, max_tries=1)
+        if case is CASES["document"]:
+            assert case.make().execute(context)["document_no"] == "50001"
+        else:
+            with pytest.raises(ArmFailException, match="may or may not have reached ARM"):
+                case.make().execute(context)
+    assert (len(sent(arm_sandbox)), effects(arm_sandbox, case)) == (1, 1)
+
+
+def test_a_late_commit_is_not_overtaken(arm_sandbox, impatient, store, make_context, case):
+    """Where ARM commits after the connection is gone, no try in between sends a second one; a document is found."""
+    arm_sandbox.fault({"match": case.request, "do": "late_commit", "seconds": 60})
+    is_document = case is CASES["document"]
+    for number, seconds in ((1, 0), (2, 59), (3, 2)):
+        arm_sandbox.advance(seconds)
+        context = make_context(store, try_number=number, max_tries=2)
+        if is_document and number == 3:
+            assert case.make().execute(context)["document_no"] == "50001"
+            continue
+        later = ArmTransientException if is_document else ArmFailException
+        with pytest.raises(later, match="may or may not have reached ARM"):
+            case.make().execute(context)
+    assert effects(arm_sandbox, case) == 1
+
+
+def test_the_author_may_have_it_sent_again(arm_sandbox, impatient, store, make_context, case):
+    """With on_unknown_outcome="resend" the next try sends what never arrived, and only once."""
+    arm_sandbox.fault({"match": case.request, "do": "close", "when": "before_accept"})
+    operator = case.make(on_unknown_outcome="resend")
+    with pytest.raises(ArmTransientException, match="next try sends it again"):
+        operator.execute(make_context(store, try_number=1, max_tries=2))
+    assert operator.execute(make_context(store, try_number=2, max_tries=2)) == case.result
+    assert operator.execute(make_context(store, try_number=3, max_tries=2)) == case.result
+    assert effects(arm_sandbox, case) == 1
+
+
+def test_what_was_certainly_not_sent_may_be_retried(arm_sandbox, impatient, store, make_context, case):
+    """Without a token nothing leaves, so the next try sends it."""
+    arm_sandbox.fault({"match": {"method": "POST", "path": "*/token"}, "do": "status", "status": 503, "times": 5})
+    with pytest.raises(ArmTransientException, match="503"):
+        case.make().execute(make_context(store, try_number=1, max_tries=1))
+    assert case.make().execute(make_context(store, try_number=2, max_tries=1)) == case.result
+    assert effects(arm_sandbox, case) == 1
+
+
+def test_a_throttled_write_is_sent_once_it_may_be(arm_sandbox, impatient, first_try, case):
+    """429 says that nothing happened."""
+    arm_sandbox.fault({"match": case.request, "do": "status", "status": 429})
+    assert case.make().execute(first_try) == case.result
+    assert effects(arm_sandbox, case) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_a_refusal_fails_for_good_and_a_clear_may_send_it(arm_sandbox, impatient, store, make_context, case, status):
+    """A 4xx means that nothing happened: no retry, and a person's clear sends it."""
+    times = 2 if status == 401 else 1  # a 401 is met with a fresh token first
+    arm_sandbox.fault({"match": case.request, "do": "status", "status": status, "times": times})
+    with pytest.raises(ArmFailException, match=str(status)):
+        case.make().execute(make_context(store, try_number=1, max_tries=0))
+    assert effects(arm_sandbox, case) == 0
+    assert case.make().execute(make_context(store, try_number=2, max_tries=1)) == case.result
+    assert effects(arm_sandbox, case) == 1
+
+
+def test_a_clear_never_books_again_what_arm_has_taken(arm_sandbox, arm_connection, store, make_context, case, caplog):
+    """A cleared task gives ARM's first answer and says so; a new booking is a new DAG run."""
+    caplog.set_level(logging.INFO)
+    for number, clears in ((1, 0), (2, 1), (3, 2)):
+        assert case.make().execute(make_context(store, try_number=number, max_tries=clears)) == case.result
+    assert "ARM has taken it already, not sent again" in caplog.text
+    assert (len(sent(arm_sandbox)), effects(arm_sandbox, case)) == (1, 1)
+
+
+def test_other_content_in_a_retry_is_not_sent(arm_sandbox, arm_connection, store, make_context):
+    """A template that gives something else the second time stops the task."""
+    create_document().execute(make_context(store, try_number=1, max_tries=1))
+    with pytest.raises(ArmFailException, match="document 50002 differs from what this task has sent before"):
+        create_document(document=INVOICE | {"documentNo": "50002"}).execute(
+            make_context(store, try_number=2, max_tries=1)
+        )
+    assert len(sent(arm_sandbox)) == 1
+
+
+def test_without_a_journal_nothing_is_sent_on_a_second_try(arm_sandbox, arm_connection, store, make_context, case):
+    """Where no journal outlives the try, the second stops and says why; a first one is sent."""
+    for context, arguments in (
+        (make_context(None, try_number=2), {}),
+        (make_context(store, try_number=2), {"durable": False}),
+    ):
+        with pytest.raises(ArmFailException, match="kept no journal"):
+            case.make(**arguments).execute(context)
+    assert sent(arm_sandbox) == []
+    assert case.make().execute(make_context(None, try_number=1)) == case.result
+
+
+def test_a_journal_that_cannot_be_written_sends_nothing(arm_sandbox, arm_connection, first_try, store, case):
+    """When the state store refuses the line, ARM hears nothing."""
+
+    def refuse(key, value, *, retention=None):
+        raise OSError(28, "No space left")
+
+    store.set = refuse
+    with pytest.raises(ArmTransientException, match="cannot be written"):
+        case.make().execute(first_try)
+    assert sent(arm_sandbox) == []
+
+
+def test_a_journal_in_files_knows_the_same(arm_sandbox, impatient, make_context, case, tmp_path):
+    """With journal_path, as on Airflow 3.1: a retry gives the stored result and sends nothing."""
+    folder = str(tmp_path)
+
+    def a_try(number, max_tries):
+        made = make_context(None, try_number=number, max_tries=max_tries)
+        vars(made["ti"]).update(dag_id="d", run_id="r", task_id="write", map_index=-1)
+        return made
+
+    results = [case.make(journal_path=folder).execute(a_try(number, 1)) for number in (1, 2)]
+    assert results == [case.result] * 2
+    assert (len(sent(arm_sandbox)), effects(arm_sandbox, case)) == (1, 1)
+    kept = "".join(file.read_text("utf-8") for file in tmp_path.rglob("*.json"))
+    assert kept
+    assert CANARY not in kept
+
+
+def test_no_personal_data_is_kept(arm_sandbox, arm_connection, first_try, store, case, caplog):
+    """Journal, log and result have numbers and ARM's words only."""
+    caplog.set_level(logging.DEBUG)
+    result = case.make().execute(first_try)
+    assert CANARY not in "".join([*store.values.values(), caplog.text, json.dumps(result)])
+
+
+def test_the_personal_argument_is_wrapped(case):
+    """Airflow stores the rendered data argument only as how much it is."""
+    operator = case.make()
+    assert case.personal in operator.personal_fields
+    operator.render_template_fields({})
+    assert str(getattr(operator, case.personal)) == "<1 record, not shown>"
+
+
+def test_the_journal_may_have_forgotten_the_answer(arm_sandbox, arm_connection, store, make_context, case):
+    """A line that a person has released has no answer: the task is green with the natural key, and sends nothing."""
+    case.make().execute(make_context(store, try_number=1, max_tries=1))
+    line = json.loads(store.values["arm.chunk.0"]) | {"state": "found"}
+    del line["answer"]
+    store.values["arm.chunk.0"] = json.dumps(line)
+    result = case.make().execute(make_context(store, try_number=2, max_tries=1))
+    assert result.keys() == case.result.keys()
+    assert (result["status"], result["warnings"]) == (None, [])
+    assert len(sent(arm_sandbox)) == 1
+
+
+# ---- inputs
+
+
+def test_a_record_may_be_json_text_or_a_file(arm_sandbox, arm_connection, make_context, store, tmp_path):
+    """JSON text and the address of a .json file do as well as a mapping."""
+    (tmp_path / "invoice.json").write_text(json.dumps(INVOICE | {"documentNo": "50003"}), encoding="utf-8")
+    create_document(document=json.dumps(INVOICE)).execute(make_context(None))
+    create_document(document=f"file://{tmp_path}/invoice.json").execute(make_context(None))
+    assert set(arm_sandbox.ledger()["documents"]) >= {"50001", "50003"}
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json"])
+def test_postings_may_stand_in_a_file(arm_sandbox, arm_connection, first_try, tmp_path, ending):
+    """Each posting of a .jsonl or .json file is booked with its own amount."""
+    rows = ['{"arItemId": "%s", "currencyAmount": %s, "externalId1": "F-%d"}' % (ITEM, "10.10", n) for n in (1, 2)]  # noqa: UP031
+    text = {"jsonl": "\n".join(rows), "json": '{"autoPostings": [%s]}' % ",".join(rows)}[ending]  # noqa: UP031
+    (tmp_path / f"set.{ending}").write_text(text, encoding="utf-8")
+    result = post(source=f"file://{tmp_path}/set.{ending}").execute(first_try)
+    assert (result["postings"], result["result_types"]) == (2, {"CREATED": 2})
+    assert {key: one["effects"] for key, one in arm_sandbox.ledger()["payments"].items()} == {"F-1": 1, "F-2": 1}
+    assert arm_sandbox.totals()["currencies"]["NOK"]["currencyBalance"] is not None
+
+
+WRONG = [
+    (create_document, {"document": "{'a': 1}"}, ["document", "not JSON"]),
+    (create_document, {"document": [INVOICE]}, ["document", "mapping"]),
+    (create_document, {"document": "/no/such.json"}, ["document", "cannot be read"]),
+    (create_document, {"document": {"customerNo": "1"}}, ["documentNo", "required"]),
+    (create_document, {"document": INVOICE | {"documentNo": 5}}, ["documentNo", "text"]),
+    (create_document, {"document": INVOICE | {"currencyAmounts": {"inclVat": 0.1}}}, ["inclVat", "float"]),
+    (create_document, {"document": INVOICE | {"new": 0.1}}, ["new", "float"]),
+    (create_document, {"on_unknown_outcome": "hope"}, ["on_unknown_outcome", "resend"]),
+    (reserve, {"payment_id": ""}, ["paymentId"]),
+    (reserve, {"payment_id": 7}, ["paymentId", "text"]),
+    (reserve, {"reservation": {"paymentId": "P-2"}}, ["payment_id is its place"]),
+    (reserve, {"reservation": {"referenceNo": "x"}}, ["referenceNo", "whole number"]),
+    (reserve, {"reservation": {"documentNo": "1", "currencyAmount": 0.1}}, ["currencyAmount", "float"]),
+    (credit, {"changes": {"dueDate": "2026-01-01"}}, ["arItemId", "required"]),
+    (credit, {"changes": {"arItemId": ITEM, "creditNote": {"currencyAmount": 0.1}}}, ["currencyAmount", "float"]),
+    (post, {"postings": None}, ["either postings or source"]),
+    (post, {"postings": [POSTING], "source": "x.jsonl"}, ["either postings or source"]),
+    (post, {"postings": "nope"}, ["postings", "not JSON"]),
+    (post, {"postings": [1]}, ["postings", "list of mappings"]),
+    (post, {"postings": {"a": 1}}, ["postings", "list of mappings"]),
+    (post, {"postings": []}, ["postings", "no records"]),
+    (post, {"postings": [POSTING, POSTING | {"currencyAmount": 0.1}]}, ["row 2", "currencyAmount", "float"]),
+    (post, {"postings": [POSTING, POSTING | {"options": "validateOnly"}]}, ["row 2, column options", "list"]),
+    (post, {"postings": [POSTING | {"options": 1}] * 25}, ["25 rows do not fit", "row 20,", "and 5 more rows"]),
+    (post, {"source": "/no/such.jsonl"}, ["such.jsonl", "no such file"]),
+    (post, {"source": "/no/such.csv"}, [".jsonl or .json", "ARM publishes no fields"]),
+    (post, {"source": "/no/such.PARQUET"}, [".jsonl or .json", "ARM publishes no fields"]),
+    (post, {"source": "/no/such.xls"}, ["such.xls", ".jsonl"]),
+    (post, {"method": " "}, ["autopostingmethod", "must not be empty"]),
+    (post, {"validate_only": True, "postings": []}, ["no records"]),
+]
+
+
+@pytest.mark.parametrize(("make", "arguments", "words"), WRONG)
+def test_a_wrong_argument_is_told_and_nothing_is_sent(arm_sandbox, arm_connection, first_try, make, arguments, words):
+    """Each mistake is one sentence that names the thing; ARM hears nothing and nobody's data is shown."""
+    with pytest.raises(ArmFailException) as caught:
+        make(**arguments).execute(first_try)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert CANARY not in str(caught.value)
+    assert sent(arm_sandbox) == []
+
+
+# ---- what ARM refuses
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "words"),
+    [
+        (create_document, {"document": INVOICE | {"customerNo": "1"}}, ["422", "CustomerNo", "no such customer"]),
+        (reserve, {"reservation": {"documentNo": "x", "currencyAmount": 1}}, ["422", "no such item or customer"]),
+        (credit, {"changes": {"arItemId": "x", "dueDate": "2026-01-01"}}, ["404", "ArItemId"]),
+        (credit, {"changes": {"arItemId": ITEM, "creditNote": {"currencyAmount": 999}}}, ["422", "CurrencyAmount"]),
+        (post, {"method": "nope"}, ["422", "AutoPostingMethod"]),
+    ],
+)
+def test_what_arm_refuses_is_told_by_field_and_books_nothing(
+    arm_sandbox, arm_connection, first_try, make, arguments, words
+):
+    """The message names ARM's field, and the ledger stays as it was."""
+    before = books(arm_sandbox)
+    with pytest.raises(ArmFailException) as caught:
+        make(**arguments).execute(first_try)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert books(arm_sandbox) == before
+
+
+@pytest.mark.parametrize("validate_only", [False, True])
+def test_one_bad_posting_books_none_and_each_reason_is_told(
+    arm_sandbox, arm_connection, first_try, validate_only, caplog
+):
+    """All or nothing: bad postings by their place, the good ones counted, nothing posted, nobody's data shown."""
+    bad = [{"arItemId": CANARY, "currencyAmount": 1}, POSTING | {"currencyAmount": -1, "transactionText": CANARY}]
+    before = books(arm_sandbox)
+    with pytest.raises(ArmFailException) as caught:
+        post(postings=[POSTING, bad[0], POSTING, bad[1], POSTING], validate_only=validate_only).execute(first_try)
+    message = str(caught.value)
+    reasons = ["record 2, ArItemId: no such item", "record 4, CurrencyAmount: must be above 0"]
+    assert all(reason in message for reason in reasons), message
+    assert all(f"Refused: {reason}" in caplog.text for reason in reasons)
+    assert "3 valid by themselves and refused with the set (BATCH-REJECTED)" in message
+    assert CANARY not in message + caplog.text
+    assert books(arm_sandbox) == before
+
+
+def test_a_corrected_set_is_booked_once(arm_sandbox, arm_connection, store, make_context):
+    """A refused set has posted nothing, so its correction goes out whole."""
+    with pytest.raises(ArmFailException):
+        post(postings=[POSTING, {"arItemId": "x", "currencyAmount": 1}]).execute(make_context(store))
+    assert post().execute(make_context(store, try_number=2, max_tries=1))["result_types"] == {"CREATED": 1}
+    assert arm_sandbox.ledger()["payments"]["E-1"]["effects"] == 1
+
+
+# ---- checks
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"validate_only": True}, {"postings": [POSTING, POSTING | {"options": ["VALIDATEONLY"]}]}],
+)
+def test_a_check_books_nothing_however_often(arm_sandbox, impatient, store, make_context, arguments, caplog):
+    """A check says that it was one, is not journalled, and a lost answer is asked for again."""
+    before = books(arm_sandbox)
+    arm_sandbox.fault({"match": CASES["auto postings"].request, "do": "close", "when": "after_accept", "times": 2})
+    for number in (1, 2, 3):
+        result = post(**arguments).execute(make_context(store, try_number=number, max_tries=3))
+        assert (result["validate_only"], result["status"]) == (True, "PROCESSED")
+        assert set(result["result_types"]) == {"VALIDATED"}
+    assert "nothing was posted (validateOnly)" in caplog.text
+    assert books(arm_sandbox) == before
+    assert store.values == {}
+    assert len(sent(arm_sandbox)) == 5
+
+
+def test_a_check_does_not_release_what_is_unknown(arm_sandbox, impatient, store, make_context):
+    """After a lost answer the set can be checked, and is still not posted again."""
+    arm_sandbox.fault({"match": CASES["auto postings"].request, "do": "reset", "when": "after_accept"})
+    unknown = r"the set of 1 auto postings .payment. may or may not have reached ARM"
+    with pytest.raises(ArmFailException, match=unknown):
+        post().execute(make_context(store, try_number=1, max_tries=3))
+    post(validate_only=True).execute(make_context(store, try_number=2, max_tries=3))
+    with pytest.raises(ArmFailException, match=unknown):
+        post().execute(make_context(store, try_number=3, max_tries=3))
+    assert arm_sandbox.ledger()["payments"]["E-1"]["effects"] == 1
+
+
+# ---- in Airflow
+
+
+def test_a_dag_books_each_once_and_shows_nobody(run_dag, arm_sandbox, arm_connection):
+    """A real run of all four: one effect each, and Airflow's database holds none of the data."""
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields
+    from airflow.sdk import DAG
+    from airflow.utils.session import create_session
+
+    with DAG("arm_booking", schedule=None) as dag:
+        document = DocumentCreateOperator(task_id="document", document=json.dumps(INVOICE))
+        reservation = PaymentReservationOperator(
+            task_id="reservation",
+            payment_id="P-{{ 1 + 1 }}",
+            reservation='{"documentNo": "88776655", "currencyAmount": 10.5}',
+        )
+        posting = AutoPostingOperator(
+            task_id="posting",
+            method="payment",
+            postings='[{"arItemId": "%s", "currencyAmount": 1.10, "transactionText": "%s"}]' % (ITEM, CANARY),  # noqa: UP031
+        )
+        change = ArItemUpdateOperator(
+            task_id="change",
+            changes='{"arItemId": "%s", "transactionText": "%s"}' % (ITEM, CANARY),  # noqa: UP031
+        )
+        document >> reservation >> posting >> change
+    assert str(run_dag(dag).state) == "success"
+    ledger = arm_sandbox.ledger()
+    found = [ledger["documents"]["50001"], ledger["payments"]["P-2"], ledger["payments"][ITEM], ledger["arItems"][ITEM]]
+    assert [one["effects"] for one in found] == [1, 1, 1, 1]
+    with create_session() as session:
+        rows = session.query(RenderedTaskInstanceFields).filter_by(dag_id="arm_booking").all()
+        fields = [row.rendered_fields for row in rows]
+    assert len(fields) == 4
+    assert CANARY not in json.dumps(fields)

@@ -1,0 +1,231 @@
+"""``BatchSubmitOperator`` with its journal in files, as on Airflow 3.1: what a later try knows, and who is refused."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_provider_arm.exceptions import ArmFailException, ArmTransientException
+from airflow_provider_arm.operators.batch import BatchSubmitOperator
+from airflow_provider_arm.runtime.journal_location import JournalOf, open_journal, task_folder
+from tests.unit.airflow.invoices import documents
+
+POSTS = {"method": "POST", "path": "*/batches"}
+
+
+def submit(path, count=20, **arguments):
+    """Make the operator with its journal under *path*."""
+    return BatchSubmitOperator(
+        task_id="submit",
+        resource="documents",
+        records=documents(count),
+        chunk_size=10,
+        poll_interval=0.01,
+        journal_path=str(path),
+        **arguments,
+    )
+
+
+def effects(box):
+    """Ask the sandbox's ledger how often each document took effect."""
+    return [entry["effects"] for entry in box.ledger()["documents"].values()]
+
+
+def posts(box):
+    """Ask the sandbox which batches were sent to it."""
+    return [call for call in box.requests() if call["method"] == "POST" and call["path"].endswith("/batches")]
+
+
+def test_a_second_try_finds_its_batches_in_the_files(arm_sandbox, arm_connection, a_try, tmp_path):
+    """Without a task state store a retry of documents gives the same batches and sends nothing."""
+    first = submit(tmp_path).execute(a_try(1))
+    assert submit(tmp_path).execute(a_try(2)) == first
+    assert len(posts(arm_sandbox)) == 2
+
+
+def test_a_file_url_and_a_plain_path_are_the_same_journal(arm_sandbox, arm_connection, a_try, tmp_path):
+    """How the folder is written does not matter."""
+    first = submit(tmp_path).execute(a_try(1))
+    assert submit(f"file://{tmp_path}").execute(a_try(2)) == first
+
+
+def test_a_lost_answer_stops_every_later_try(arm_sandbox, arm_connection, a_try, tmp_path):
+    """What may have arrived is not sent again, whoever asks; with the author's leave it is."""
+    arm_sandbox.fault({"match": POSTS, "do": "close", "when": "before_accept", "nth": 2})
+    for number in (1, 2, 3):
+        with pytest.raises(ArmTransientException, match=r"chunk 2 .rows 11 to 20., .* may or may not have reached ARM"):
+            submit(tmp_path).execute(a_try(number))
+    result = submit(tmp_path, on_unknown_outcome="resend").execute(a_try(4))
+    assert len(result["batch_uuids"]) == 2
+    assert effects(arm_sandbox) == [1] * 20
+
+
+def test_each_task_instance_has_a_journal_of_its_own(arm_sandbox, arm_connection, a_try, tmp_path):
+    """Another DAG, run, task or map index knows nothing of the first and sends its own."""
+    for names in ({}, {"dag_id": "d2"}, {"run_id": "manual__2026-01-31T00:00:00+00:00"}, {"task_id": "g.t"}):
+        submit(tmp_path, 1).execute(a_try(**names))
+    submit(tmp_path, 1).execute(a_try(map_index=0))
+    submit(tmp_path, 1).execute(a_try(map_index=None))  # a task that is not mapped: the first one's
+    assert len(posts(arm_sandbox)) == 5
+    folders = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("runners")}
+    assert folders == {
+        "d/r/submit/-1",
+        "d2/r/submit/-1",
+        "d/manual__2026-01-31T00%3A00%3A00%2B00%3A00/submit/-1",
+        "d/r/g.t/-1",
+        "d/r/submit/0",
+    }
+
+
+@pytest.mark.parametrize("names", [("..", "."), ("a/b", "../../c"), ("x" * 250, "å" * 250), ("x" * 249 + "y", "...")])
+def test_no_id_leads_out_of_the_folder_or_to_a_name_too_long(tmp_path, names):
+    """Each id is one folder's name, whatever is in it, and two ids are two names."""
+    folder = task_folder(str(tmp_path), JournalOf(*names, "t"))
+    parts = str(folder).removeprefix(f"{tmp_path}/").split("/")
+    assert len(parts) == 4
+    assert all(part.strip(".") and len(part.encode()) <= 200 for part in parts)
+    assert str(folder) != str(task_folder(str(tmp_path), JournalOf(names[0] + "z", names[1], "t")))
+
+
+def test_a_second_runner_of_the_same_try_sends_nothing(arm_sandbox, arm_connection, a_try, tmp_path):
+    """While one process works on the journal another is refused, and told who it is."""
+    with open_journal(a_try(1), str(tmp_path), durable=True):
+        with pytest.raises(ArmFailException, match=r"in use by another runner .DAG d, run r, task submit, try 1"):
+            submit(tmp_path).execute(a_try(1))
+        assert posts(arm_sandbox) == []
+        assert len(submit(tmp_path).execute(a_try(2))["batch_uuids"]) == 2
+
+
+def test_an_earlier_try_that_lives_on_sends_nothing_more(arm_sandbox, arm_connection, a_try, tmp_path, monkeypatch):
+    """A try that Airflow takes for dead goes on after the next one has begun: one effect each."""
+    from airflow_provider_arm.client import ArmClient
+
+    arm_sandbox.behave(batch_delay=3600)
+    send, results = ArmClient.submit_encoded, []
+
+    def submit_encoded(*arguments):
+        receipt = send(*arguments)
+        if not results:  # between the first chunk's answer and its line, the next try runs
+            results.append(None)
+            with pytest.raises(ArmTransientException, match=r"chunk 1 .* may or may not have reached ARM"):
+                submit(tmp_path).execute(a_try(2))
+        return receipt
+
+    monkeypatch.setattr(ArmClient, "submit_encoded", submit_encoded)
+    with pytest.raises(ArmFailException, match=r"in use by another runner .* try 2"):
+        submit(tmp_path).execute(a_try(1))
+    assert len(posts(arm_sandbox)) == 2
+    # The batchUuid that the earlier try brought is in the journal, and outweighs the later one's doubt.
+    assert len(submit(tmp_path).execute(a_try(3))["batch_uuids"]) == 2
+    assert len(posts(arm_sandbox)) == 2
+    arm_sandbox.advance(3600)
+    assert effects(arm_sandbox) == [1] * 20
+
+
+def test_an_orderly_end_leaves_the_journal_to_anybody(arm_sandbox, arm_connection, a_try, tmp_path):
+    """After a failure too, the same try may be run once more by hand."""
+    arm_sandbox.behave(q16_max_records=2)
+    with pytest.raises(ArmFailException, match="422"):
+        submit(tmp_path).execute(a_try(1))
+    arm_sandbox.behave(q16_max_records=1000)
+    assert len(submit(tmp_path).execute(a_try(1))["batch_uuids"]) == 2
+
+
+def test_a_later_try_on_a_disk_without_a_trace_stops(arm_sandbox, arm_connection, a_try, tmp_path):
+    """A second try on another worker's disk cannot know what the first one sent, and so it is for every later try."""
+    for number in (2, 3):
+        with pytest.raises(ArmFailException, match="no trace of it on this machine"):
+            submit(tmp_path).execute(a_try(number))
+    assert posts(arm_sandbox) == []
+    assert len(submit(tmp_path, on_unknown_outcome="resend").execute(a_try(4))["batch_uuids"]) == 2
+    assert len(submit(tmp_path).execute(a_try(5))["batch_uuids"]) == 2
+    assert len(posts(arm_sandbox)) == 2
+
+
+def test_a_try_that_failed_before_it_sent_has_left_its_trace(arm_sandbox, arm_connection, a_try, tmp_path):
+    """A wrong argument in the first try does not make the second one wonder."""
+    with pytest.raises(ArmFailException, match="chunk_size"):
+        BatchSubmitOperator(
+            task_id="submit", resource="documents", records=documents(1), chunk_size=0, journal_path=str(tmp_path)
+        ).execute(a_try(1, 0))
+    assert len(submit(tmp_path).execute(a_try(2, 1))["batch_uuids"]) == 2
+
+
+def test_a_folder_that_cannot_be_made_sends_nothing(arm_sandbox, arm_connection, a_try, tmp_path):
+    """The journal comes first: without it ARM hears nothing."""
+    (tmp_path / "journal").write_text("", encoding="utf-8")
+    with pytest.raises(ArmTransientException, match="cannot be made"):
+        submit(tmp_path / "journal").execute(a_try(1))
+    assert arm_sandbox.requests() == []
+
+
+def test_a_torn_line_sends_nothing(arm_sandbox, arm_connection, a_try, tmp_path):
+    """A journal that a crash or a hand has spoiled stops the task."""
+    submit(tmp_path).execute(a_try(1))
+    (line,) = tmp_path.rglob("chunk-000001.*")
+    line.write_bytes(line.read_bytes()[:-20])
+    with pytest.raises(ArmFailException, match="is torn or was changed"):
+        submit(tmp_path).execute(a_try(2))
+    assert len(posts(arm_sandbox)) == 2
+
+
+@pytest.mark.parametrize(("path", "words"), [("", "is empty"), ("  ", "is empty"), ("here/it/is", "must be absolute")])
+def test_a_path_that_cannot_be_is_told(arm_sandbox, arm_connection, a_try, path, words):
+    """A template that gave nothing, or a folder that depends on where the worker starts, is refused."""
+    with pytest.raises(ArmFailException, match=f"journal_path .*{words}|journal_path {words}"):
+        submit(path).execute(a_try(1))
+    assert arm_sandbox.requests() == []
+
+
+def test_a_dry_run_leaves_no_journal(arm_sandbox, arm_connection, a_try, tmp_path):
+    """It only looks."""
+    submit(tmp_path, dry_run=True).execute(a_try(1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_files_hold_no_record(arm_sandbox, arm_connection, a_try, tmp_path):
+    """No key and no value of a record, also where ARM's refusal names one."""
+    rows = [{**record, "documentText": "Canary"} for record in documents(2)]
+    arm_sandbox.behave(q16_max_records=1)
+    with pytest.raises(ArmFailException):
+        BatchSubmitOperator(task_id="submit", resource="documents", records=rows, journal_path=str(tmp_path)).execute(
+            a_try(1)
+        )
+    kept = [json.loads(path.read_bytes()) for path in tmp_path.rglob("*.json")]
+    assert {kind for each in kept for kind in each["content"]} >= {"state", "runner", "chunks"}
+    assert not [each for each in kept if "Canary" in str(each) or "50001" in str(each) or "543210" in str(each)]
+
+
+def test_journal_path_is_a_template():
+    """A DAG may take it from a variable."""
+    assert "journal_path" in BatchSubmitOperator.template_fields
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_mapped_task_and_its_retry_in_a_real_airflow(
+    run_dag, arm_sandbox, arm_connection, tmp_path, monkeypatch, deferrable
+):
+    """Airflow's own task instances find their journals, one per map index, by a templated path, on any version."""
+    from airflow_provider_arm.client.http import retry
+
+    monkeypatch.setattr(retry.SystemClock, "sleep", lambda *_: None)
+    arm_sandbox.fault({"match": POSTS, "do": "status", "status": 429, "nth": 2, "times": 5})
+    with DAG(f"arm_journal_path_{deferrable}".lower(), schedule=None) as dag:
+        BatchSubmitOperator.partial(
+            task_id="submit",
+            resource="documents",
+            chunk_size=1,
+            wait_for_completion=True,
+            deferrable=deferrable,
+            poll_interval=0.1,
+            journal_path=f"{tmp_path}/{{{{ ds_nodash | default('manual') }}}}",
+            retries=1,
+            retry_delay=timedelta(0),
+        ).expand(records=[documents(4)[:2], documents(4)[2:]])
+    assert str(run_dag(dag).state) == "success"
+    assert effects(arm_sandbox) == [1] * 4
+    assert len(posts(arm_sandbox)) == 4 + 5
+    assert sorted(path.parent.name for path in tmp_path.rglob("runners")) == ["0", "1"]

@@ -1,0 +1,161 @@
+"""Whole DAGs in a real Airflow, in this process: templates, retries, mapping, triggers."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from airflow.sdk import DAG
+from airflow_provider_arm.export import DateWindow
+from airflow_provider_arm.operators.ar_item import ArItemExportOperator
+from airflow_provider_arm.operators.batch import BatchSubmitOperator
+from airflow_provider_arm.operators.customer import CustomerUpsertOperator
+from airflow_provider_arm.sensors.batch import BatchSensor
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "example_dags").glob("*.py"))
+
+
+def results(run):
+    """Give what each task returned."""
+    return {ti.task_id: ti.xcom_pull(task_ids=ti.task_id) for ti in run.get_task_instances()}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_dag_runs_as_it_stands(
+    run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch, path
+):
+    """Each example DAG loads without error and succeeds against the sandbox."""
+    monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
+    dags = load_dags(path)
+    assert dags
+    for dag in dags.values():
+        assert str(run_dag(dag).state) == "success"
+
+
+def test_the_quickstart_does_the_whole_round(run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch):
+    """The quickstart upserts, submits, waits deferred, exports; ARM's ledger and the files agree with its XComs."""
+    monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
+    arm_sandbox.behave(batch_delay=1)
+    run = run_dag(load_dags(EXAMPLES[0].with_name("arm_quickstart.py"))["arm_quickstart"])
+    returned = results(run)
+    assert str(run.state) == "success"
+    assert (returned["wait"]["submitted"], returned["wait"]["rejected"]) == (1200, 7)
+    ledger = arm_sandbox.ledger()
+    own = {key: entry["effects"] for key, entry in ledger["customers"].items() if key.startswith("10")}
+    assert len(own) == 1193
+    assert set(own.values()) == {1}
+    assert returned["export"]["rows"] == len((tmp_path / "aritems.jsonl").read_bytes().splitlines())
+    assert "Canary" not in json.dumps(returned)
+
+
+def test_the_nightly_export_takes_everything_once(
+    run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch
+):
+    """The first night takes the whole ledger; the second finds nothing new, succeeds, and nothing follows on it."""
+    monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
+    dag = load_dags(EXAMPLES[0].with_name("arm_nightly.py"))["arm_nightly"]
+    nights = [run_dag(dag) for _ in range(2)]
+    assert [str(night.state) for night in nights] == ["success", "success"]
+    assert [results(night)["export_new"]["rows"] for night in nights] == [arm_sandbox.totals()["arItems"], 0]
+    loads = [str(ti.state) for night in nights for ti in night.get_task_instances() if ti.task_id == "load"]
+    assert loads == ["success", "skipped"]
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_failed_try_is_taken_up_by_the_next(run_dag, arm_sandbox, arm_connection, deferrable):
+    """A task that fails after its first batch goes on with the second in its retry: each batch reaches ARM once."""
+    arm_sandbox.fault(
+        {"match": {"method": "PUT", "path": "*/batches"}, "do": "token_refused", "once": True, "times": 2, "nth": 2}
+    )
+    with DAG(f"arm_retry_{deferrable}".lower(), schedule=None) as dag:
+        BatchSubmitOperator(
+            task_id="submit",
+            resource="customers",
+            action="update",
+            records=[{"customerNo": "543210", "informalName": name} for name in "ab"],
+            chunk_size=1,
+            wait_for_completion=True,
+            deferrable=deferrable,
+            poll_interval=0.1,
+            retries=1,
+            retry_delay=timedelta(0),
+        )
+    run = run_dag(dag)
+    # Refused credentials are permanent: no retry would help, and none is made.
+    assert str(run.state) == "failed"
+    assert arm_sandbox.ledger()["customers"]["543210"]["effects"] == 1
+
+
+def test_a_deferred_submission_gives_the_same_as_a_held_one(run_dag, arm_sandbox, arm_connection):
+    """Waiting in the triggerer and waiting on the worker return the same, apart from the batches themselves."""
+    arm_sandbox.behave(batch_delay=0.5)
+    found = []
+    for deferrable in (False, True):
+        with DAG(f"arm_submit_{deferrable}".lower(), schedule=None) as dag:
+            BatchSubmitOperator(
+                task_id="submit",
+                resource="customers",
+                records=[{"customerNo": str(81000 + n), "name": "A"} for n in range(3)],
+                wait_for_completion=True,
+                deferrable=deferrable,
+                poll_interval=0.1,
+            )
+        run = run_dag(dag)
+        assert str(run.state) == "success"
+        found.append({**results(run)["submit"], "batch_uuids": None})
+    assert found[0] == found[1]
+    assert found[0]["accepted"] == 3
+
+
+def test_tasks_can_be_mapped_and_templated(run_dag, arm_sandbox, arm_connection, tmp_path):
+    """Mapped operators take each other's output, and templates reach filters and window."""
+    with DAG("arm_mapped", schedule=None, params={"out": str(tmp_path), "day": "2025-02-27"}) as dag:
+        customers = CustomerUpsertOperator.partial(task_id="customers").expand(
+            customer=[{"customerNo": str(82000 + n), "name": "Canary"} for n in range(3)]
+        )
+        submit = BatchSubmitOperator.partial(task_id="submit", resource="customers").expand(
+            records=[[{"customerNo": str(83000 + n), "name": "A"}] for n in range(2)]
+        )
+        wait = BatchSensor.partial(task_id="wait", poke_interval=0.1, deferrable=True).expand(batch_uuid=submit.output)
+        export = ArItemExportOperator(
+            task_id="export",
+            path="{{ params.out }}/a.jsonl",
+            filters={"customerno": "{{ '543210' }}"},
+            window=DateWindow(start="{{ params.day }}", end="{{ params.day }}"),
+        )
+        customers >> submit
+        wait >> export
+    run = run_dag(dag)
+    assert str(run.state) == "success"
+    effects = {key: entry["effects"] for key, entry in arm_sandbox.ledger()["customers"].items()}
+    assert {key: effects.get(key) for key in ("82000", "82001", "82002", "83000", "83001")} == dict.fromkeys(
+        ("82000", "82001", "82002", "83000", "83001"), 1
+    )
+    assert {json.loads(line)["voucherDate"] for line in (tmp_path / "a.jsonl").open(encoding="utf-8")} == {"2025-02-27"}
+
+
+def test_a_failing_task_shows_no_person_in_its_log(run_dag, arm_sandbox, arm_connection, capfd, tmp_path):
+    """Whatever way a task fails, what Airflow logs of it, tracebacks included, holds neither person nor secret."""
+    person = {"customerNo": "84001", "name": "Canary Kari", "phoneNo": "00011223", "ssn": "01819012345"}
+    source = tmp_path / "in.jsonl"
+    source.write_text(json.dumps({**person, "dueDays": "Canary soon"}) + "\n", encoding="utf-8")
+    with DAG("arm_silent", schedule=None) as dag:
+        CustomerUpsertOperator(task_id="refused_by_arm", customer={**person, "emailAddressDocument": ["canary"]})
+        CustomerUpsertOperator(task_id="refused_here", customer={**person, "dateOfBirth": "canary"})
+        BatchSubmitOperator(task_id="wrong_file", resource="customers", source=str(source))
+        BatchSubmitOperator(
+            task_id="rejected",
+            resource="customers",
+            records=[{**person, "organizationNo": "312345678"}],
+            wait_for_completion=True,
+        )
+    run = run_dag(dag)
+    assert {str(ti.state) for ti in run.get_task_instances()} == {"failed"}
+    printed = capfd.readouterr()
+    text = printed.out + printed.err
+    assert "Task failed with exception" in text
+    for canary in ("anary", "00011223", "01819012345", "312345678", arm_sandbox.client_secret, "Bearer ey"):
+        assert canary not in text, canary

@@ -1,0 +1,179 @@
+"""No answer of ARM makes a task green whose batch has failed records, unless the author's policy says so."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from airflow.providers.common.compat.sdk import AirflowException, TaskDeferred
+from airflow_provider_arm.client.http.retry import SystemClock
+from airflow_provider_arm.operators.batch import BatchSubmitOperator
+from airflow_provider_arm.sensors.batch import BatchSensor
+
+FAILURE_WORDS = {"FAILED", "REJECTED"}
+EVENT = {"status": "finished"}
+
+
+class StateServer:
+    """Takes every batch, and gives one answer to every look at it."""
+
+    def __init__(self):
+        self.code, self.body = 200, b""
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                self.say(outer.code, outer.body)
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.say(202, b'{"batchUuid": "u"}')
+
+            def say(self, code, body):
+                self.send_response(code)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                """Say nothing."""
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Serve states of a batch for this module."""
+    found = StateServer()
+    yield found
+    found.http.shutdown()
+    found.http.server_close()
+
+
+@pytest.fixture
+def arm(server, monkeypatch):
+    """Let the connection lead to the server, and no retry wait."""
+    extra = {"access_token": "a-token", "client_no": 2218}
+    monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps({"conn_type": "arm", "host": server.url, "extra": extra}))
+    monkeypatch.setattr(SystemClock, "sleep", lambda *_: None)
+    logging.disable(logging.CRITICAL)
+    yield server
+    logging.disable(logging.NOTSET)
+
+
+words = st.sampled_from(
+    ["PROCESSED", "processed", "PARTIAL", "FAILED", "REJECTED", "rejected", "PROCESSING", "DONE", "", None]
+)
+numbers = st.sampled_from([0, 1, 2, 3, "0", "2", -1, None, 1.5, "x"])
+issues = st.sampled_from([[], None, [{"field": "Name", "message": "is missing"}]])
+good = st.just({"status": "PROCESSED", "result": "CREATED", "customerNo": "1"})
+records = good | st.fixed_dictionaries({}, optional={"status": words, "customerNo": st.just("2"), "errors": issues})
+bodies = st.fixed_dictionaries(
+    {},
+    optional={
+        "status": words,
+        "totalCount": numbers,
+        "processedCount": numbers,
+        "failedCount": numbers,
+        "errors": issues,
+        "customers": st.lists(records, max_size=4),
+        "kunder": st.lists(records, max_size=2),
+    },
+)
+finished = st.builds(
+    lambda made, total: {"status": "PROCESSED", "totalCount": total or len(made), "customers": made},
+    st.lists(good | st.just({"status": "FAILED", "result": "REJECTED", "customerNo": "2"}), min_size=1, max_size=5),
+    st.none() | st.integers(0, 6),
+)
+codes = st.sampled_from([200, 202, 206, 406, 200, 206, 201, 404, 500])
+policies = st.tuples(st.sampled_from(["fail", "warn"]), st.sampled_from([0, 1, 2, "0%", "40%", "50%", "100%"]))
+
+
+def failed_records(body):
+    """Count the records that say of themselves that they failed, and the most that ARM counts."""
+    lists = [value for value in body.values() if isinstance(value, list)]
+    told = sum(str(one.get("status")).upper() in FAILURE_WORDS for some in lists for one in some)
+    count = body.get("failedCount")
+    return max(told, int(count) if str(count).isdigit() else 0)
+
+
+def says_failure(code, body):
+    """Whether anything in the answer says that something failed."""
+    return (
+        code == 406
+        or failed_records(body) > 0
+        or str(body.get("status")).upper() in FAILURE_WORDS | {"PARTIAL"}
+        or bool(body.get("errors"))
+    )
+
+
+def allows(policy, rejected, total):
+    """Whether the author's policy takes so many refused records."""
+    on_rejected, allowed = policy
+    if on_rejected == "warn":
+        return True
+    if rejected is None or total is None:
+        return False
+    share = total * int(allowed[:-1]) // 100 if isinstance(allowed, str) else allowed
+    return rejected <= share
+
+
+def poke(policy, context):
+    """Wait with a poking sensor."""
+    return BatchSensor(task_id="w", batch_uuid="u", timeout=0, **policy).execute(context)
+
+
+def resume_sensor(policy, context):
+    """Resume a deferred sensor."""
+    return BatchSensor(task_id="w", batch_uuid="u", deferrable=True, **policy).execute_complete(context, EVENT)
+
+
+def submit_and_wait(policy, context):
+    """Submit two records and wait for them on the worker."""
+    two = [{"customerNo": "1", "name": "A"}, {"customerNo": "2", "name": "B"}]
+    arguments = {"records": two, "durable": False, "wait_for_completion": True, "timeout": 0, **policy}
+    return BatchSubmitOperator(task_id="s", resource="customers", **arguments).execute(context)
+
+
+@pytest.mark.parametrize("wait", [poke, resume_sensor, submit_and_wait])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(code=codes, body=finished | bodies, policy=policies)
+@example(code=200, body={"status": "PROCESSED", "customers": [{"status": "FAILED"}]}, policy=("fail", 0))
+@example(code=206, body={"status": "PARTIAL"}, policy=("fail", "100%"))
+@example(code=406, body={}, policy=("fail", 2))
+@example(code=200, body={"totalCount": -1, "status": "FAILED"}, policy=("fail", 0))
+@example(code=200, body={"totalCount": 0, "status": "FAILED", "customers": []}, policy=("fail", 0))
+def test_a_green_task_has_no_failed_record_beyond_its_policy(arm, first_try, wait, code, body, policy):
+    """For any status code, body and policy, by every way to wait: green means that the policy allows what failed."""
+    arm.code, arm.body = code, json.dumps(body).encode()
+    try:
+        result = wait({"on_rejected": policy[0], "max_rejected": policy[1]}, first_try)
+    except (AirflowException, TaskDeferred):
+        return
+    if not says_failure(code, body):
+        assert result["rejected"] in (0, None)
+        return
+    assert allows(policy, result["rejected"], result["submitted"])
+    assert result["rejected"] is None or result["rejected"] >= max(1, failed_records(body))
+
+
+def test_the_check_above_meets_green_tasks_too(arm, first_try):
+    """A clean batch is green, and a failed record makes it red, by every way to wait."""
+    arm.code, clean = 200, {"status": "PROCESSED", "totalCount": 2, "processedCount": 2, "failedCount": 0}
+    for wait in (poke, resume_sensor, submit_and_wait):
+        arm.body = json.dumps(clean).encode()
+        assert wait({}, first_try)["rejected"] == 0
+        arm.body = json.dumps(clean | {"failedCount": 1}).encode()
+        with pytest.raises(AirflowException):
+            wait({}, first_try)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_arm.client.assumptions import WINDOW_FILTERS
+from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.export import DateWindow
+from airflow_provider_arm.export.fetch.date_window import Days
+
+ONE = dt.timedelta(days=1)
+days = st.builds(
+    lambda first, length: Days(first, first + dt.timedelta(days=length), "voucherdate"),
+    st.dates(dt.date(1900, 1, 1), dt.date(2200, 1, 1)),
+    st.integers(0, 5000),
+)
+
+
+@given(days)
+def test_halves_neither_overlap_nor_leave_a_gap(whole):
+    """For any range of days: the two halves are all of its days, each once, and as long as each other but for one."""
+    halves = whole.halves()
+    if whole.first == whole.last:
+        assert halves is None
+        return
+    left, right = halves
+    assert (left.first, right.last) == (whole.first, whole.last)
+    assert right.first - left.last == ONE
+    assert left.first <= left.last
+    assert right.first <= right.last
+    assert 0 <= (left.last - left.first).days - (right.last - right.first).days <= 1
+    assert left.by == right.by == whole.by
+
+
+@given(days.filter(lambda found: (found.last - found.first).days <= 60))
+def test_split_to_the_end_every_day_stands_alone_once(whole):
+    """However often a window is split, no day is lost and none comes twice, and they stay in order."""
+    todo, single = [whole], []
+    while todo:
+        part = todo.pop()
+        halves = part.halves()
+        if halves is None:
+            single.append(part.first)
+        else:
+            todo += reversed(halves)
+    assert single == [whole.first + ONE * number for number in range((whole.last - whole.first).days + 1)]
+
+
+@pytest.mark.parametrize("by", WINDOW_FILTERS)
+def test_a_window_is_two_filters_with_both_days_included(by):
+    """The filters are those of the date that was asked for."""
+    window = DateWindow("2026-01-01", "2026-01-31", by=by).days()
+    assert window.filters == {f"from{by}": "2026-01-01", f"to{by}": "2026-01-31"}
+    assert str(window) == f"{by} 2026-01-01 to 2026-01-31"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "2026-01-01",
+        " 2026-01-01\n",
+        dt.date(2026, 1, 1),
+        dt.datetime(2026, 1, 1, 23, 59, tzinfo=dt.UTC),
+        "2026-01-01T00:00:00+00:00",
+        "2026-01-01 00:00:00",
+    ],
+)
+def test_a_bound_is_a_day_however_airflow_renders_it(start):
+    """Text, a date, a datetime, and a timestamp's text, as templates give them."""
+    assert DateWindow(start, "2026-01-02").days().first == dt.date(2026, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "first", "last"),
+    [
+        ("2026-01-01", "2026-01-02", "2026-01-01", "2026-01-01"),
+        ("2026-02-01", "2026-03-01", "2026-02-01", "2026-02-28"),
+        ("2024-02-01", "2024-03-01", "2024-02-01", "2024-02-29"),
+        ("2025-12-31", "2026-01-01", "2025-12-31", "2025-12-31"),
+    ],
+)
+def test_an_exclusive_end_is_the_first_day_that_is_not_wanted(start, end, first, last):
+    """Airflow's data_interval_end is the first moment after the interval."""
+    found = DateWindow(start, end, end_exclusive=True).days()
+    assert (found.first.isoformat(), found.last.isoformat()) == (first, last)
+
+
+@given(st.dates(dt.date(1900, 1, 1)), st.integers(1, 400))
+def test_neighbouring_exclusive_windows_meet(start, length):
+    """Interval after interval, as Airflow gives them: no day twice and none left out."""
+    if (dt.date.max - start).days < 2 * length:
+        return
+    middle = start + ONE * length
+    left = DateWindow(start, middle, end_exclusive=True).days()
+    right = DateWindow(middle, middle + ONE * length, end_exclusive=True).days()
+    assert right.first - left.last == ONE
+
+
+@pytest.mark.parametrize(
+    ("window", "says"),
+    [
+        (DateWindow("31.01.2026", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
+        (DateWindow("2026-01-01", "2026-02-30"), "window: end must be a day, YYYY-MM-DD"),
+        (DateWindow("2026-01-01", "2026-01-311"), "window: end must be a day, YYYY-MM-DD"),
+        (DateWindow("", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
+        (DateWindow("None", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
+        (DateWindow(None, "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
+        (DateWindow("{{ ds }}", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
+        (DateWindow("2026-01-02", "2026-01-01"), "window: 2026-01-02 to 2026-01-01 has no day in it"),
+        (DateWindow("2026-01-01", "2026-01-01", end_exclusive=True), "window: 2026-01-01 to 2025-12-31 has no day in"),
+        (DateWindow("2026-01-01", "2026-01-31", by="paiddate"), "window: by must be one of voucherdate, duedate, "),
+        (DateWindow("2026-01-01", "2026-01-31", by="VoucherDate"), "window: by must be one of voucherdate, duedate, "),
+    ],
+)
+def test_a_window_that_cannot_be_is_refused(window, says):
+    """Before anything is asked of ARM, and with what is wrong with which bound."""
+    with pytest.raises(ArmConfigurationError, match="^" + re.escape(says)):
+        window.days()
+
+
+def test_airflow_renders_all_three_fields_in_place():
+    """Templates inside the window are rendered by Airflow, which sets the fields."""
+    window = DateWindow("{{ ds }}", "{{ ds }}")
+    assert DateWindow.template_fields == ("start", "end", "by")
+    window.start = window.end = "2026-01-01"
+    assert window.days() == Days(dt.date(2026, 1, 1), dt.date(2026, 1, 1), "voucherdate")

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_arm.client.errors import ArmCapReachedError, ArmConfigurationError, ArmIncompleteListError
+from airflow_provider_arm.export import DateWindow
+from airflow_provider_arm.export.fetch.partition import Part, read_split_by
+
+WEEK = DateWindow("2026-01-05", "2026-01-11").days()
+SPLIT = read_split_by({"customerno": ["1", 2], "onlyopen": ["true", "false"]})
+
+
+def cap(counted: int = 10_000) -> ArmCapReachedError:
+    """Say that a query does not give it all."""
+    return ArmCapReachedError("too much", counted=counted)
+
+
+def leaves(part: Part) -> list[Part]:
+    """Split as far as it goes."""
+    try:
+        parts = part.split(cap(0))
+    except ArmCapReachedError:
+        return [part]
+    return [leaf for one in parts for leaf in leaves(one)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dates(dt.date(2000, 1, 1), dt.date(2030, 1, 1)), st.integers(0, 40))
+def test_every_day_and_value_is_asked_for_once(first, length):
+    """Split to the end, days and values make every pair once, in order."""
+    days = DateWindow(first, first + dt.timedelta(days=length)).days()
+    asked = [part.filters for part in leaves(Part(days, left=SPLIT))]
+    assert asked == [
+        {
+            "fromvoucherdate": str(first + dt.timedelta(days=n)),
+            "tovoucherdate": str(first + dt.timedelta(days=n)),
+            "customerno": customer,
+            "onlyopen": is_open,
+        }
+        for n in range(length + 1)
+        for customer in ("1", "2")
+        for is_open in ("true", "false")
+    ]
+
+
+def test_without_days_it_is_split_by_value():
+    """A list that has no window can be split by the author's filter alone."""
+    assert [part.filters for part in Part(left=SPLIT[:1]).split(cap())] == [{"customerno": "1"}, {"customerno": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        (Part(), r"give the operator a window=DateWindow\(\.\.\.\)"),
+        (Part(DateWindow("2026-01-05", "2026-01-05").days()), "2026-01-05 to 2026-01-05 cannot be split further"),
+        (Part(chosen={"customerno": "540001"}), "one customerno cannot be split further"),
+    ],
+)
+def test_what_cannot_be_split_says_what_to_do(part, says):
+    """The way out stands in the error; the value of a filter does not."""
+    with pytest.raises(ArmCapReachedError, match=says) as caught:
+        part.split(cap())
+    assert "540001" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("rows", "whole"), [((6000, 4000), True), ((6000, 3999), False), ((9000, 9000), True)])
+def test_parts_that_hold_less_than_the_whole_are_no_export(rows, whole):
+    """ARM counted 10,000 for the week: halves that hold fewer have a gap, or the list has changed."""
+    first, second = Part(WEEK).split(cap(10_000))
+    first.finished(rows[0])
+    if whole:
+        second.finished(rows[1])
+        return
+    with pytest.raises(ArmIncompleteListError, match="hold 9999 records and ARM had counted 10000"):
+        second.finished(rows[1])
+
+
+def test_the_count_is_held_to_at_every_level():
+    """A half that was split again is checked against its own count, and the whole against both halves."""
+    whole = Part(WEEK)
+    first, second = whole.split(cap(100))
+    left, right = first.split(cap(50))
+    left.finished(30)
+    right.finished(25)
+    with pytest.raises(ArmIncompleteListError, match="hold 99 records and ARM had counted 100"):
+        second.finished(44)
+
+
+@pytest.mark.parametrize("values", ["1001", [], ["1", "1"], ["1", 1]])
+def test_values_to_split_by_are_a_list_without_repeats(values):
+    """Text is no list, and a value that stands there twice would come twice."""
+    with pytest.raises(ArmConfigurationError, match="split_by: customerno"):
+        read_split_by({"customerno": values})

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import gzip
+import io
+
+import pytest
+
+from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.export.files.compression import compressor, open_compressed
+from airflow_provider_arm.export.files.file_format import Shape, choose_shape
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "shape"),
+    [
+        ("s3://b/a.jsonl", None, Shape("jsonl")),
+        ("/x/a.CSV", None, Shape("csv")),
+        ("/x/a.txt", "csv", Shape("csv")),
+        ("/x.csv/a", "jsonl", Shape("jsonl")),
+        ("/x/a.jsonl.gz", None, Shape("jsonl", "gzip")),
+        ("/x/2026.01.csv.zst", "csv", Shape("csv", "zstd")),
+        ("/x/a.gz", "csv", Shape("csv", "gzip")),
+        ("/x/a.parquet", None, Shape("parquet")),
+        ("/x/a.gz.parquet", None, Shape("parquet", "gzip")),
+        ("/x/a.zstd.parquet", "parquet", Shape("parquet", "zstd")),
+        ("/x/a.b.parquet", None, Shape("parquet")),
+    ],
+)
+def test_format_and_compression_are_told_by_the_name(path, name, shape):
+    """The last part's endings say both, unless the format is given."""
+    assert choose_shape(path, name) == shape
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "says"),
+    [
+        ("/x/a.xlsx", None, "format must be one of jsonl, csv, parquet"),
+        ("/x.csv/a", None, "format must be one of"),
+        ("/x/a.gz", None, "format must be one of"),
+        ("/x/a.csv", "xml", "format must be one of"),
+        ("/x/a.csv", "jsonl", "path ends in .csv but format is jsonl"),
+        ("/x/a.csv.gz", "jsonl", "path ends in .csv but format is jsonl"),
+        ("/x/a.parquet.gz", None, r"its name ends in .gz.parquet"),
+    ],
+)
+def test_a_format_that_cannot_be_is_refused(path, name, says):
+    """Before anything is asked of ARM."""
+    with pytest.raises(ArmConfigurationError, match=says):
+        choose_shape(path, name)
+
+
+@pytest.mark.parametrize("name", [None, "gzip", "zstd"])
+def test_pages_compressed_one_by_one_are_one_file(name):
+    """Each page is a member of its own, and readers take them for one text; the same pages give the same bytes."""
+    pages = [b"first\n" * 1000, b"second\n", b"third"]
+    content = b"".join(map(compressor(name), pages))
+    assert open_compressed(io.BytesIO(content), name).read() == b"".join(pages)
+    assert content == b"".join(map(compressor(name), pages))
+    if name == "gzip":
+        assert gzip.decompress(content) == b"".join(pages)
