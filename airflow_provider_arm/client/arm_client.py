@@ -15,8 +15,7 @@ import requests
 import urllib3
 
 from airflow_provider_arm.client.core import ClientCore
-from airflow_provider_arm.client.errors import ArmConfigurationError, Phase
-from airflow_provider_arm.client.http.endpoints import (
+from airflow_provider_arm.client.endpoints import (
     Record,
     batch_reader,
     free_operation,
@@ -27,6 +26,7 @@ from airflow_provider_arm.client.http.endpoints import (
     to_wire_list,
     write_reader,
 )
+from airflow_provider_arm.client.errors import ArmConfigurationError, Phase
 from airflow_provider_arm.client.http.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
 from airflow_provider_arm.client.http.messages import Answer, Lost, Request
 from airflow_provider_arm.client.http.redaction import HideQueries

@@ -11,8 +11,8 @@ import aiohttp
 import yarl
 
 from airflow_provider_arm.client.core import ClientCore
+from airflow_provider_arm.client.endpoints import batch_reader, read_json
 from airflow_provider_arm.client.errors import ArmThrottledError, Phase
-from airflow_provider_arm.client.http.endpoints import batch_reader, read_json
 from airflow_provider_arm.client.http.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
 from airflow_provider_arm.client.http.messages import Answer, Lost, Request
 from airflow_provider_arm.client.http.retry import Rest, parse_retry_after

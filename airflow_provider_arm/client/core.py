@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
+from airflow_provider_arm.client.endpoints import Endpoints
 from airflow_provider_arm.client.http.addresses import BaseUrl, check_address
 from airflow_provider_arm.client.http.auth import ClientCredentials, StaticToken, TokenKeeper
-from airflow_provider_arm.client.http.endpoints import Endpoints
 from airflow_provider_arm.client.http.exchange import Rules
 from airflow_provider_arm.client.http.retry import Clock, RetryPolicy, SystemClock
 from airflow_provider_arm.client.http.transport import Transport

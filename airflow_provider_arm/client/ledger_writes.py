@@ -6,8 +6,8 @@ from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_provider_arm.client.endpoints import Record, postings_reader, to_wire_list
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.client.http.endpoints import Record, postings_reader, to_wire_list
 from airflow_provider_arm.client.models import AutoPosting, AutoPostingsAnswer, WriteAnswer
 from airflow_provider_arm.client.models.posting import VALIDATE_ONLY
 from airflow_provider_arm.client.operations import Replay
@@ -15,7 +15,7 @@ from airflow_provider_arm.client.operations import Replay
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_provider_arm.client.http.endpoints import Endpoints
+    from airflow_provider_arm.client.endpoints import Endpoints
     from airflow_provider_arm.client.http.exchange import Rules
     from airflow_provider_arm.client.http.messages import Answer, Request
 

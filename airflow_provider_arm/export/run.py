@@ -6,7 +6,7 @@ import decimal
 import logging
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import (
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_arm.client.paging import PageSource
+    from airflow_provider_arm.export.files.formats import Format
     from airflow_provider_arm.export.files.sinks import Sink
-    from airflow_provider_arm.export.incremental.run import Increment
     from airflow_provider_arm.export.pages.record_types import RecordKind
     from airflow_provider_arm.export.plan import ExportPlan
 
@@ -40,8 +40,18 @@ log = logging.getLogger(__name__)
 _ANY_KEY = "records"
 
 
+class FormatWrapper(Protocol):
+    """What :func:`run_export` needs of an incremental export."""
+
+    def around(self, format_: Format, list_: ListShape) -> Format:
+        """Return *format_* wrapped so that it skips the records that are known already."""
+
+    def said(self) -> dict[str, Any]:
+        """Return the manifest's additional fields. Called when every page has come."""
+
+
 def run_export(
-    plan: ExportPlan, source: PageSource, now: Callable[[], dt.datetime], increment: Increment | None = None
+    plan: ExportPlan, source: PageSource, now: Callable[[], dt.datetime], increment: FormatWrapper | None = None
 ) -> dict[str, Any]:
     """Export; gives the manifest. Neither file appears unless the export is whole, and the manifest comes last.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_arm.operators.customer import read_record
 from airflow_provider_arm.runtime.base_operator import shown
 from airflow_provider_arm.runtime.export.export_operator import ArmExportOperator
+from airflow_provider_arm.runtime.records import read_record
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
 if TYPE_CHECKING:

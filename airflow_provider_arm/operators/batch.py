@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import ArmBatchFailedException, airflow_errors
 from airflow_provider_arm.links.batch import BatchLink
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, as_seconds, shown
 from airflow_provider_arm.runtime.journal_location import open_journal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_arm.client.batch_state import BatchStatus
@@ -284,21 +284,3 @@ class BatchSubmitOperator(ArmBaseOperator):
             "invalid": submitted.invalid,
             "found": [each.as_json() for each in submitted.found],
         }
-
-
-def as_batch_uuids(value: Any) -> list[str]:
-    """Read batchUuids from an argument: one, several, or what :class:`BatchSubmitOperator` returned.
-
-    :raises ArmConfigurationError: there is none, or a member is no text.
-    """
-    if isinstance(value, Mapping):
-        if value.get("found") and not value.get("batch_uuids"):
-            return []  # ARM has all of it, and there is no batch to ask for
-        value = value.get("batch_uuids")
-    if isinstance(value, str):
-        value = [value]
-    uuids = list(value) if isinstance(value, list | tuple) else []
-    if not uuids or not all(isinstance(uuid, str) and uuid.strip() for uuid in uuids):
-        msg = "batch_uuid must be a batchUuid, a list of them, or what BatchSubmitOperator returned"
-        raise ArmConfigurationError(msg)
-    return list(dict.fromkeys(uuids))

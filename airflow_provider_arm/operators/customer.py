@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_arm.client.errors import ArmConfigurationError, ArmNotFoundError
+from airflow_provider_arm.client.errors import ArmNotFoundError
 from airflow_provider_arm.exceptions import airflow_errors
-from airflow_provider_arm.runtime.base_operator import NOT_JSON, ArmBaseOperator, shown
+from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, shown
+from airflow_provider_arm.runtime.records import read_record
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from collections.abc import Mapping, Sequence
 
-    from airflow_provider_arm.client.http.redaction import Mask
-    from airflow_provider_arm.client.models import WriteAnswer
+    from airflow.providers.common.compat.sdk import Context
 
 
 class CustomerUpsertOperator(ArmBaseOperator):
@@ -41,6 +40,8 @@ class CustomerUpsertOperator(ArmBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Upsert the customer."""
+        from airflow_provider_arm.runtime.write_results import written
+
         with airflow_errors():
             record = read_record(shown(self.customer), "customer")
             answer = self.hook.client.upsert_customer(record)
@@ -73,6 +74,8 @@ class CustomerDeleteOperator(ArmBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the customer."""
+        from airflow_provider_arm.runtime.write_results import written
+
         with airflow_errors():
             try:
                 answer = self.hook.client.delete_customer(self.customer_no, options=self.options)
@@ -83,48 +86,3 @@ class CustomerDeleteOperator(ArmBaseOperator):
                 return {"customer_no": self.customer_no, "account_no": None, "result": "MISSING", "warnings": []}
         self.log.info("Customer %s: %s", self.customer_no, answer.result)
         return written(answer, {"customerNo": self.customer_no})
-
-
-def read_record(value: Any, what: str) -> Mapping[str, Any]:
-    """Read one record from an operator's argument: a mapping, JSON text, or the address of a .json file.
-
-    :raises ArmConfigurationError: it is none of these.
-    """
-    from airflow_provider_arm.client import money
-
-    if isinstance(value, str):
-        text: str | bytes = value
-        if value.strip().lower().endswith(".json"):
-            from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-            try:
-                text = ObjectStoragePath(value.strip()).read_bytes()
-            except OSError as error:
-                msg = f"{what}: the file cannot be read ({type(error).__name__})"
-                raise ArmConfigurationError(msg) from None
-        try:
-            value = money.decode(text)
-        except ValueError:
-            msg = f"{what} {NOT_JSON}"
-            raise ArmConfigurationError(msg) from None
-    if not isinstance(value, Mapping):
-        msg = f"{what} must be a mapping of ARM's field names to values"
-        raise ArmConfigurationError(msg)
-    return value
-
-
-def written(answer: WriteAnswer, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what an operator returns of a write answer."""
-    from airflow_provider_arm.client.http.redaction import Mask
-
-    return {
-        "customer_no": answer.customer_no or record.get("customerNo"),
-        "account_no": answer.account_no,
-        "result": answer.result,
-        "warnings": masked_warnings(answer, Mask(record)),
-    }
-
-
-def masked_warnings(answer: WriteAnswer, mask: Mask) -> list[dict[str, Any]]:
-    """Give ARM's remarks on a record that it took, with personal data masked."""
-    return [{"field": warning.field, "message": mask(warning.message or "")} for warning in answer.warnings or []]

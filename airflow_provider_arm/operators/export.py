@@ -96,7 +96,7 @@ class ListExportOperator(ArmExportOperator):
         self.currency_field = currency_field
 
     def _list(self) -> Operation:
-        from airflow_provider_arm.client.http.endpoints import free_operation
+        from airflow_provider_arm.client.endpoints import free_operation
 
         if not self.resource.startswith("/"):
             msg = "resource must start with / (it is put under the base URL)"

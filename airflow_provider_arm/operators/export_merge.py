@@ -58,7 +58,7 @@ class ExportMergeOperator(BaseOperator):
         """Merge."""
         from airflow_provider_arm.export.fetch.plan_windows import read_window
         from airflow_provider_arm.export.manifest.manifest import manifest_path
-        from airflow_provider_arm.export.manifest.merged import merge_exports
+        from airflow_provider_arm.export.manifest.merge import merge_exports
 
         with airflow_errors():
             window, path = read_window(self.window), open_path(self.path)

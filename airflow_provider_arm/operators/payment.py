@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.operators.customer import read_record
 from airflow_provider_arm.runtime.base_operator import shown
+from airflow_provider_arm.runtime.records import read_record
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
 if TYPE_CHECKING:

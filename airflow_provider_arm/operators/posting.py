@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_arm.client.errors import ArmConfigurationError, ArmValidationError
+from airflow_provider_arm.client.errors import ArmValidationError
 from airflow_provider_arm.runtime.base_operator import shown
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_arm.client.models import AutoPostingsAnswer
-    from airflow_provider_arm.submission.sources.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +66,7 @@ class AutoPostingOperator(ArmWriteOperator):
         """Post the set, or have it checked."""
         from airflow_provider_arm.client.ledger_writes import only_checks
         from airflow_provider_arm.client.operations import OPERATIONS
+        from airflow_provider_arm.runtime.records import open_set
         from airflow_provider_arm.submission.planning.postings import read_set
 
         with self._journalled(context) as journal:
@@ -90,6 +89,8 @@ class AutoPostingOperator(ArmWriteOperator):
         return {**known, "status": None, "result_types": {}, "warnings": [], **answer}
 
     def _send(self, postings: list[dict[str, Any]]) -> dict[str, Any]:
+        from airflow_provider_arm.runtime.write_results import count_results, list_warnings
+
         try:
             answer = self.hook.client.create_auto_postings(self.method, postings, validate_only=self.validate_only)
         except ArmValidationError as error:
@@ -104,50 +105,3 @@ class AutoPostingOperator(ArmWriteOperator):
             "result_types": count_results(answer),
             "warnings": warnings[:SHOWN_WARNINGS],
         }
-
-
-def open_set(postings: Any, source: str | None) -> Source:
-    """Give the postings as a source.
-
-    :raises ArmConfigurationError: both or neither of *postings* and *source*, or one of them cannot be.
-    """
-    from airflow_provider_arm.client.models import AutoPosting
-    from airflow_provider_arm.runtime.rejects import open_list
-    from airflow_provider_arm.submission.sources.source import FileSource
-
-    if (postings is None) == (source is None):
-        msg = "give either postings or source"
-        raise ArmConfigurationError(msg)
-    if source is not None:
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-        if source.lower().endswith((".csv", ".parquet")):
-            msg = (
-                "source must end in .jsonl or .json: ARM publishes no fields of a posting by which the columns of a "
-                "table could be read"
-            )
-            raise ArmConfigurationError(msg)
-        return FileSource(ObjectStoragePath(source), source, AutoPosting, "autoPostings")
-    return open_list(postings, "postings")
-
-
-def count_results(answer: AutoPostingsAnswer) -> dict[str, int]:
-    """Count ARM's words for the single postings."""
-    from collections import Counter
-
-    from airflow_provider_arm.client.http.redaction import mask
-
-    return dict(Counter(mask(posting.result_type or posting.status or "") for posting in answer.postings()))
-
-
-def list_warnings(answer: AutoPostingsAnswer, postings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Give ARM's remarks on postings that it took, each with its posting's place from 1."""
-    from airflow_provider_arm.client.http.redaction import Mask
-    from airflow_provider_arm.operators.customer import masked_warnings
-
-    mask = Mask(postings)  # a remark may quote any of the postings
-    return [
-        {"record": place, **warning}
-        for place, posting in enumerate(answer.postings(), 1)
-        for warning in masked_warnings(posting, mask)
-    ]

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_arm.export.manifest.check import check_export
 from airflow_provider_arm.export.manifest.manifest import MANIFEST_SUFFIX
-from airflow_provider_arm.export.manifest.merged import parts_of
-from airflow_provider_arm.export.manifest.verify import check_export
+from airflow_provider_arm.export.manifest.merge import parts_of
+from airflow_provider_arm.export.manifest.verify import ArmExportMismatchError
 from airflow_provider_arm.export.pages.page_stats import EXACT
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, GL_ITEMS
 from airflow_provider_arm.reconcile.amount import read_amount
 from airflow_provider_arm.reconcile.errors import ArmReconcileError
 from airflow_provider_arm.reconcile.fields import Fields, choose_fields, currency_code, plain
+from airflow_provider_arm.reconcile.period import Period
 from airflow_provider_arm.reconcile.read import check_columns, read_columns
-from airflow_provider_arm.reconcile.whole import about_file, check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from airflow_provider_arm.reconcile.fields import Question
     from airflow_provider_arm.reconcile.read import Columns
 
+#: Fields whose values the report may show: each has few, so none of them tells of one person.
+_SHOWN = {"currency", "glAccountNo", *AR_ITEMS.repeating, *GL_ITEMS.repeating}
 #: Period and currency.
 Key = tuple[str, str]
 
@@ -150,3 +154,67 @@ class _Adder:
             told = error if type(error) is ValueError else "is not what it should be"
             msg = f"{self._file}: a record's {what} {told}"
             raise ArmReconcileError(msg) from None
+
+
+def check_whole(said: Mapping[str, Any], fields: Fields, count: Count) -> None:
+    """Hold what was read against the manifest: all rows, and over all periods the manifest's own totals.
+
+    :raises ArmExportMismatchError: it was not all, so the file was changed while it was read.
+    :raises ArmReconcileError: no record has a value in a field asked for: sums of nothing agree with anything.
+    """
+    wrong = count.rows != said["rows"]
+    if fields.currency is None:
+        told = said["own_currency_totals"].get(fields.amount)
+        wrong = wrong or (told is not None and EXACT.subtract(Decimal(told), _all(count)) != 0)
+    else:
+        wrong = wrong or not _agree(said["totals"], fields.amount, count)
+    if wrong:
+        msg = f"{said['file']} was changed while it was read: export again"
+        raise ArmExportMismatchError(msg)
+    empty = [name for name in fields.names if count.rows and name not in count.filled]
+    if empty:
+        msg = f"no record of {said['file']} has a value in {empty[0]} (names are case-sensitive)"
+        raise ArmReconcileError(msg)
+
+
+def _all(count: Count) -> Decimal:
+    total = Decimal(0)
+    for amount in count.whole.values():
+        total = EXACT.add(total, amount)
+    return total
+
+
+def _agree(totals: Mapping[str, Mapping[str, str]], name: str, count: Count) -> bool:
+    left = dict(count.whole)
+    for currency, amounts in totals.items():
+        if name not in amounts:
+            return True  # an amount that the export did not add up
+        code = currency_code(currency)
+        left[code] = EXACT.subtract(left.get(code, Decimal(0)), Decimal(amounts[name]))
+    return not any(left.values())
+
+
+def about_file(said: Mapping[str, Any], question: Question, count: Count) -> dict[str, Any]:
+    """Tell of an export what the report shows."""
+    by_day = question.period not in {Period.LEDGER, Period.NONE}
+    return {
+        "file": said["file"],
+        "records": said["records"],
+        "rows": said["rows"],
+        "rows_compared": sum(known.rows or 0 for known in count.taken.values()),
+        "rows_without_amount": count.without_amount,
+        "field": question.field,
+        "where": {name: _where_text(name, values) for name, values in question.where.items()},
+        "filters": sorted(said["filters"]),
+        "by": question.by if by_day else None,
+        "days": said["dates"].get(question.by) if by_day else None,
+        "exported": said["started"],
+        "api": said["api"],
+        "sha256": said["sha256"],
+    }
+
+
+def _where_text(name: str, values: frozenset[str]) -> str:
+    if name in _SHOWN:
+        return ", ".join(sorted(values))
+    return f"{len(values)} value{'' if len(values) == 1 else 's'}, not shown"

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_arm.client import money
-from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.client.operations import OPERATIONS, Operation
+from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.files import whole_file
-from airflow_provider_arm.runtime.base_operator import NOT_JSON
+from airflow_provider_arm.runtime.records import open_source
 from airflow_provider_arm.submission.planning.resources import find_operation
 from airflow_provider_arm.submission.results.outcome import Batches, Reject, find_rejects, name_rejects
 from airflow_provider_arm.submission.results.rejects_file import check_name, reject_lines
 from airflow_provider_arm.submission.sending.recovered import Found, read_found
-from airflow_provider_arm.submission.sources.source import FileSource, ListSource, Source
 
 if TYPE_CHECKING:
     from airflow_provider_arm.client.models import ArmModel
@@ -73,41 +70,6 @@ def write_rejects(
 def _log(number: int, reject: Reject) -> None:
     if number < LOGGED_REJECTS:
         log.warning("Row %d, %s: %s", reject.row, reject.key, "; ".join(reject.reasons))
-
-
-def open_source(records: Any, source: str | None, operation: Operation, key: str) -> Source:
-    """Give the records as a source that can be read again.
-
-    :raises ArmConfigurationError: both or neither of *records* and *source*, or *records* is no list.
-    :raises SourceError: the file's ending is not known.
-    """
-    if (records is None) == (source is None):
-        msg = "give either records or source"
-        raise ArmConfigurationError(msg)
-    if source is not None:
-        if operation.record is None:  # pragma: no cover - every batch operation has a model
-            msg = f"{operation.name} has no model"
-            raise ArmConfigurationError(msg)
-        return FileSource(ObjectStoragePath(source), source, operation.record, key)
-    return open_list(records, "records")
-
-
-def open_list(value: Any, what: str) -> Source:
-    """Give the records of an operator's argument, a list or JSON text of one, as a source.
-
-    :param what: the argument's name.
-    :raises ArmConfigurationError: it is neither.
-    """
-    if isinstance(value, str):
-        try:
-            value = money.decode(value)
-        except ValueError:
-            msg = f"{what} {NOT_JSON}"
-            raise ArmConfigurationError(msg) from None
-    if not isinstance(value, Sequence) or not all(isinstance(record, Mapping) for record in value):
-        msg = f"{what} must be a list of mappings of ARM's field names to values"
-        raise ArmConfigurationError(msg)
-    return ListSource(value, what)
 
 
 def found_in(submitted: Any) -> list[Found]:

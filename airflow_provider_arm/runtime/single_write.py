@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.client.http.redaction import Mask
 from airflow_provider_arm.client.operations import OPERATIONS
-from airflow_provider_arm.operators.customer import masked_warnings
 from airflow_provider_arm.runtime.resolutions import (
     may_resend,
     open_cases_shown,
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_arm.client.models import WriteAnswer
     from airflow_provider_arm.submission.journal.entries import Journal
     from airflow_provider_arm.submission.sending.lookup import LookUp
 
@@ -64,15 +61,3 @@ def run_single(
     )
     with open_cases_shown(ti):
         return write.run() or {}
-
-
-def in_short(answer: WriteAnswer | None, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what an operator returns and the journal keeps of ARM's answer, without personal data."""
-    if answer is None:
-        return {"account_no": None, "status": None, "result": None, "warnings": []}
-    return {
-        "account_no": answer.account_no,
-        "status": answer.status,
-        "result": answer.result,
-        "warnings": masked_warnings(answer, Mask(record)),
-    }

@@ -10,7 +10,8 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
 from airflow_provider_arm.runtime.batch_polling import WaitTimes, look_at_batches, wait_for_batches
 from airflow_provider_arm.runtime.journal_location import JournalOf, folder_at
-from airflow_provider_arm.runtime.rejects import FAIL, REJECT, check_rejects_path, open_source, write_rejects
+from airflow_provider_arm.runtime.records import open_source
+from airflow_provider_arm.runtime.rejects import FAIL, REJECT, check_rejects_path, write_rejects
 from airflow_provider_arm.runtime.resolutions import (
     may_resend,
     open_cases_shown,

@@ -117,9 +117,9 @@ class ArmWriteOperator(ArmBaseOperator):
         :param look_up: looks for the wire record in ARM, where that can be; see ``SingleWrite``, as *settle_after*.
         :raises ArmError: it does not fit, ARM refused it, or nobody knows what became of it.
         """
-        from airflow_provider_arm.client.http.endpoints import to_wire
+        from airflow_provider_arm.client.endpoints import to_wire
         from airflow_provider_arm.client.operations import OPERATIONS
-        from airflow_provider_arm.runtime.single_write import in_short
+        from airflow_provider_arm.runtime.write_results import in_short
 
         wire = to_wire(OPERATIONS[operation].record, record)
         write: Callable[[Mapping[str, Any]], WriteAnswer] = getattr(self.hook.client, operation)

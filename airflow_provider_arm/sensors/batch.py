@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_arm.exceptions import ArmBatchFailedException, airflow_errors
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.links.batch import BatchLink
-from airflow_provider_arm.operators.batch import as_batch_uuids
+from airflow_provider_arm.runtime.records import as_batch_uuids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

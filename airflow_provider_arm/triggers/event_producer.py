@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.shared_stream import SharedStreamProducer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
     from airflow.triggers.shared_stream import AdvanceItem
-
-    from airflow_provider_arm.triggers.event_stream import ArmEventTrigger
 
 log = logging.getLogger(__name__)
 
@@ -21,16 +19,15 @@ log = logging.getLogger(__name__)
 class Producer(SharedStreamProducer):
     """Gives raw events, and tells each of them when Airflow has stored what the watchers made of it.
 
-    :param trigger: one of the group; what its key does not name is not looked at.
+    :param open_rounds: begins to poll for one watcher of the group, which all have the same key.
     """
 
-    def __init__(self, trigger: ArmEventTrigger) -> None:
-        self._trigger = trigger
+    def __init__(self, open_rounds: Callable[[], Awaitable[AsyncGenerator[Any, None]]]) -> None:
+        self._open_rounds = open_rounds
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
         """Look for ever."""
-        working = await self._trigger.load()
-        async with aclosing(working.rounds(self._trigger)) as rounds:
+        async with aclosing(await self._open_rounds()) as rounds:
             async for each in rounds:
                 yield each, each
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Hashable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping
 
     from airflow.triggers.shared_stream import SharedStreamProducer
 
@@ -67,7 +67,7 @@ class ArmEventTrigger(BaseEventTrigger):
         """Make the one poll of a group of watchers."""
         from airflow_provider_arm.triggers.event_producer import Producer
 
-        return Producer(cls(**kwargs))
+        return Producer(cls(**kwargs).open_rounds)
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
         """Make this watcher's events of what the shared poll gives."""
@@ -86,10 +86,14 @@ class ArmEventTrigger(BaseEventTrigger):
         """Load the module that does the work, in a thread: every trigger would else stand still for it."""
         return await asyncio.to_thread(import_module, self.worker)
 
+    async def open_rounds(self) -> AsyncGenerator[Any, None]:
+        """Begin to poll; each round is one poll's raw events."""
+        return (await self.load()).rounds(self)  # type: ignore[no-any-return]
+
     async def _alone(self) -> AsyncIterator[Any]:
         """Look for ever; what one look brought counts as stored at the next, which comes long after Airflow's loop."""
-        working, earlier = await self.load(), None
-        async with aclosing(working.rounds(self)) as rounds:
+        earlier = None
+        async with aclosing(await self.open_rounds()) as rounds:
             async for each in rounds:
                 if earlier is not None:
                     await earlier.confirm()

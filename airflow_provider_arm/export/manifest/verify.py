@@ -7,12 +7,10 @@ import hashlib
 import zlib
 from decimal import InvalidOperation
 from itertools import islice
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmError
-from airflow_provider_arm.export.fetch.key_set import KeyLog
 from airflow_provider_arm.export.files.compression import need_pyarrow, open_compressed
 from airflow_provider_arm.export.manifest.manifest import MANIFEST_SUFFIX, own_totals_text, ranges_text, totals_text
 from airflow_provider_arm.export.pages.page_body import wrap
@@ -22,7 +20,8 @@ from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from airflow_provider_arm.files import WritablePath
+    from airflow_provider_arm.export.fetch.key_set import KeyLog
+
 
 #: Bytes read at once, and records looked at together.
 _BLOCK = 2**20
@@ -38,30 +37,6 @@ _KINDS = {kind.name: kind for kind in (AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS)
 
 class ArmExportMismatchError(ArmError):
     """An export's file and its manifest do not agree: one of them was changed, cut or replaced."""
-
-
-def check_export(manifest: WritablePath | str) -> dict[str, Any]:
-    """Read the file of an export again and compare it with its manifest; gives the manifest.
-
-    Of a merged manifest every part is read again, and what they add up to is compared.
-
-    Size, checksum, rows, windows, keys, totals and dates are compared; of columns that are not in the file, what can
-    be.
-
-    :param manifest: the manifest, ``<file>.manifest.json``: a local path, or anything like ``ObjectStoragePath``.
-    :raises ArmExportMismatchError: naming what does not agree.
-    :raises OSError: a file cannot be read.
-    """
-    path: Any = Path(manifest) if isinstance(manifest, str) else manifest
-    said = read_manifest(path)
-    if PARTS in said:
-        from airflow_provider_arm.export.manifest.merged import check_merged
-
-        check_merged(path, said)
-        return said
-    with KeyLog() as keys:
-        check_file(path, said, keys)
-    return said
 
 
 def read_manifest(path: Any) -> dict[str, Any]:

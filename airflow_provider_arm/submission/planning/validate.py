@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_provider_arm.client import money
+from airflow_provider_arm.client.endpoints import to_wire
 from airflow_provider_arm.client.errors import FieldIssue, InvalidRecordError
-from airflow_provider_arm.client.http.endpoints import to_wire
 from airflow_provider_arm.client.operations import Operation, Replay
 from airflow_provider_arm.submission.errors import SourceError
 from airflow_provider_arm.submission.planning.duplicate_keys import SeenKeys

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import money
+from airflow_provider_arm.client.endpoints import to_wire
 from airflow_provider_arm.client.errors import ArmConfigurationError, InvalidRecordError
-from airflow_provider_arm.client.http.endpoints import to_wire
 from airflow_provider_arm.submission.sources.csv import LIST_SEPARATOR, list_columns, read_csv
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import ArmClient, AsyncArmClient, StaticToken, Transport
-from airflow_provider_arm.client.http.endpoints import read_json
+from airflow_provider_arm.client.endpoints import read_json
 from airflow_provider_arm.client.http.retry import RetryPolicy
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client import models, money
+from airflow_provider_arm.client.endpoints import to_wire, to_wire_list
 from airflow_provider_arm.client.errors import InvalidRecordError
-from airflow_provider_arm.client.http.endpoints import to_wire, to_wire_list
 from airflow_provider_arm.client.models.base import only_list
 from airflow_provider_arm.client.models.customer import READ_ONLY_FIELDS
 

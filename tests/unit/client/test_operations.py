@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from airflow_provider_arm.client.endpoints import Endpoints, free_operation
 from airflow_provider_arm.client.errors import (
     ArmError,
     ArmThrottledError,
@@ -14,7 +15,6 @@ from airflow_provider_arm.client.errors import (
     Phase,
 )
 from airflow_provider_arm.client.http.addresses import BaseUrl
-from airflow_provider_arm.client.http.endpoints import Endpoints, free_operation
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
 from tests.unit.client.driving import IMPATIENT, PATIENT
 from tests.unit.client.scripted_server import (

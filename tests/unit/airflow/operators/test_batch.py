@@ -11,7 +11,8 @@ from airflow_provider_arm.client import ArmClient
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
 from airflow_provider_arm.client.http.retry import SystemClock
 from airflow_provider_arm.exceptions import ArmBatchFailedException, ArmFailException, ArmTransientException
-from airflow_provider_arm.operators.batch import BatchSubmitOperator, as_batch_uuids
+from airflow_provider_arm.operators.batch import BatchSubmitOperator
+from airflow_provider_arm.runtime.records import as_batch_uuids
 from airflow_provider_arm.sensors.batch import BatchSensor
 from tests.unit.airflow.invoices import documents, effects
 

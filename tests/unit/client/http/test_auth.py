@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.assumptions import Assumptions
+from airflow_provider_arm.client.endpoints import Endpoints
 from airflow_provider_arm.client.errors import (
     ArmAuthenticationError,
     ArmConfigurationError,
@@ -31,7 +32,6 @@ from airflow_provider_arm.client.http.auth import (
     TokenKeeper,
     read_token,
 )
-from airflow_provider_arm.client.http.endpoints import Endpoints
 from airflow_provider_arm.client.http.exchange import NeedToken, Send
 from airflow_provider_arm.client.http.messages import Answer
 from airflow_provider_arm.client.http.retry import MAX_ATTEMPTS

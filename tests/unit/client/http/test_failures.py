@@ -7,6 +7,7 @@ import traceback
 import pytest
 
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
+from airflow_provider_arm.client.endpoints import Endpoints, batch_reader, receipt_reader, write_reader
 from airflow_provider_arm.client.errors import (
     ArmAuthenticationError,
     ArmError,
@@ -22,7 +23,6 @@ from airflow_provider_arm.client.errors import (
     Phase,
 )
 from airflow_provider_arm.client.http.addresses import BaseUrl
-from airflow_provider_arm.client.http.endpoints import Endpoints, batch_reader, receipt_reader, write_reader
 from airflow_provider_arm.client.http.failures import judge_answer, judge_loss
 from airflow_provider_arm.client.http.messages import Answer, Lost, Request
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay

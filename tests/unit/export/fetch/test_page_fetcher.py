@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
+from airflow_provider_arm.client.endpoints import free_operation
 from airflow_provider_arm.client.errors import ArmCapReachedError, ArmIncompleteListError, ArmUnavailableError
 from airflow_provider_arm.client.http.addresses import BaseUrl
-from airflow_provider_arm.client.http.endpoints import free_operation
 from airflow_provider_arm.client.models import PageSummary
 from airflow_provider_arm.client.paging import PageSource
 from airflow_provider_arm.export import DateWindow

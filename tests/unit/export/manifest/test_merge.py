@@ -16,8 +16,7 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.export import ArmExportMismatchError, check_export, plan_windows
 from airflow_provider_arm.export.fetch.plan_windows import read_window
 from airflow_provider_arm.export.files.file_format import choose_shape
-from airflow_provider_arm.export.manifest.merge import ArmMergeError
-from airflow_provider_arm.export.manifest.merged import merge_exports, parts_of
+from airflow_provider_arm.export.manifest.merge import ArmMergeError, merge_exports, parts_of
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS, DOCUMENTS, GL_ITEMS, RecordKind, select
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export

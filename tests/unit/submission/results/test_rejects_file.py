@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
+from airflow_provider_arm.client.endpoints import to_wire
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.client.http.endpoints import to_wire
 from airflow_provider_arm.client.models import CustomerWrite, Document
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.results.outcome import Reject
