@@ -26,7 +26,7 @@ class ArmBatchFailedException(ArmFailException):
 
 
 @contextmanager
-def airflow_errors() -> Iterator[None]:
+def translate_arm_errors() -> Iterator[None]:
     """Raise the client's errors as Airflow's: one clear sentence, and no retry where it cannot help."""
     try:
         yield

@@ -41,7 +41,7 @@ class WritablePath(Protocol):
 
 
 @contextmanager
-def whole_file(path: WritablePath) -> Iterator[IO[bytes]]:
+def atomic_write(path: WritablePath) -> Iterator[IO[bytes]]:
     """Open *path* for writing under a passing name beside it; it gets its own name when the block ends well.
 
     When the block fails, what stood under the name before stands there still and the part is removed.

@@ -174,7 +174,7 @@ def submit_file(address: str, path: Path, in_flight: int = 1) -> None:
     from airflow_provider_arm.client import ArmClient, StaticToken
     from airflow_provider_arm.client.batch_state import BatchState
     from airflow_provider_arm.client.operations import OPERATIONS
-    from airflow_provider_arm.submission.journal.file_journal import FileJournal, Runner
+    from airflow_provider_arm.submission.journal.file_journal import FileJournal, JournalWriter
     from airflow_provider_arm.submission.planning.prepare import prepare
     from airflow_provider_arm.submission.sending.send import Sender
     from airflow_provider_arm.submission.sources.source import FileSource
@@ -185,8 +185,8 @@ def submit_file(address: str, path: Path, in_flight: int = 1) -> None:
     with ArmClient(address, StaticToken("token"), client_no=1) as client:
         sender = Sender(
             operation=operation,
-            journal=FileJournal(Path(folder) / "journal", Runner("bench", 1)),
-            generation=0,
+            journal=FileJournal(Path(folder) / "journal", JournalWriter("bench", 1)),
+            clear_count=0,
             submit=lambda records: str(client.submit_encoded(operation.name, records).batch_uuid),
             look=lambda _: BatchState.PENDING,
             max_in_flight=in_flight,

@@ -193,12 +193,12 @@ async def ours(url: str) -> dict[str, float]:
 
     lags = Lags()
 
-    class Timetable(shared_timer.Timetable):
+    class Timetable(shared_timer.SharedTimer):
         def plan(self, turn: Any, seconds: float) -> None:
             lags.planned(turn, seconds)
             super().plan(turn, seconds)
 
-    shared_timer.Timetable = Timetable  # type: ignore[misc]
+    shared_timer.SharedTimer = Timetable  # type: ignore[misc]
     ends = [time.time() + WARM_UP + MEASURE + 3 + ENDINGS * random.random() for _ in range(TRIGGERS)]
     late: list[float] = []
 

@@ -135,7 +135,7 @@ def dlt_jsonl(base: str, pages: int, path: Path) -> None:
     pipeline.run(items(), loader_file_format="jsonl")
 
 
-def ours(base: str, pages: int, path: Path, workers: int, *, every_field: bool = False) -> None:
+def ours(base: str, pages: int, path: Path, workers: int, *, validate_all_fields: bool = False) -> None:
     """This package; the program is imported before the clock starts."""
     from airflow_provider_arm.client import ArmClient, StaticToken
     from airflow_provider_arm.export.files.file_format import choose_shape
@@ -143,7 +143,7 @@ def ours(base: str, pages: int, path: Path, workers: int, *, every_field: bool =
     from airflow_provider_arm.export.plan import ExportPlan
     from airflow_provider_arm.export.run import run_export
 
-    plan = ExportPlan(AR_ITEMS, path, choose_shape(path.name), workers=workers, every_field=every_field)
+    plan = ExportPlan(AR_ITEMS, path, choose_shape(path.name), workers=workers, validate_all_fields=validate_all_fields)
     with ArmClient(base, StaticToken("t"), client_no=2218) as client:
         manifest = run_export(plan, client.page_source("list_ar_items"), lambda: dt.datetime.now(dt.UTC))
     if manifest["pages"] != pages:
@@ -182,7 +182,7 @@ def main() -> None:
         started = time.perf_counter()
         if case.startswith("ours"):
             _, check, ending = case.split(":")
-            ours(base, pages, Path(folder) / f"a.{ending}", workers, every_field=check == "every")
+            ours(base, pages, Path(folder) / f"a.{ending}", workers, validate_all_fields=check == "every")
         else:
             globals()[case](base, pages, Path(folder) / "a")
         seconds = time.perf_counter() - started

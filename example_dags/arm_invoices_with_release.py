@@ -17,7 +17,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Param, task
 
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
-from airflow_provider_arm.operators.resolution import SubmissionReleaseOperator
+from airflow_provider_arm.operators.resolution import SubmissionResolveOperator
 
 DATA = Path(__file__).parent / "data"
 #: A folder that all workers share.
@@ -39,8 +39,8 @@ INVOICES: dict[str, Any] = {
 #: Markdown, filled in when the question is asked.
 QUESTION = """Nobody knows whether ARM took these; its answer was lost. Look for the documents in ARM.
 
-{% for case in ti.xcom_pull('open_cases') %}
-- {{ case.what }}, {{ case.records }}: {{ case.reason }}
+{% for chunk in ti.xcom_pull('unresolved_chunks') %}
+- {{ chunk.what }}, {{ chunk.records }}: {{ chunk.reason }}
 {% endfor %}
 """
 
@@ -56,13 +56,13 @@ with DAG(
     submit = BatchSubmitOperator(task_id="submit", retries=2, retry_delay=timedelta(seconds=5), **INVOICES)
 
     @task(trigger_rule="all_failed")
-    def open_cases(ti: Any = None) -> list[dict[str, Any]]:
+    def unresolved_chunks(ti: Any = None) -> list[dict[str, Any]]:
         """Give what a person has to be asked; a submission that failed for another reason stays failed."""
-        cases = ti.xcom_pull(task_ids="submit", key="open_cases")
-        if not cases:
+        unresolved_chunks = ti.xcom_pull(task_ids="submit", key="unresolved_chunks")
+        if not unresolved_chunks:
             message = "submit failed for a reason that nobody has to be asked about: see its log"
             raise AirflowFailException(message)
-        return list(cases)
+        return list(unresolved_chunks)
 
     ask = HITLOperator(
         task_id="ask",
@@ -74,7 +74,7 @@ with DAG(
     )
 
     @task
-    def answer(cases: list[dict[str, Any]], answered: dict[str, Any]) -> list[dict[str, Any]]:
+    def answer(unresolved_chunks: list[dict[str, Any]], answered: dict[str, Any]) -> list[dict[str, Any]]:
         """Make one word of each case."""
         person = answered.get("responded_by_user") or {}
         word = {
@@ -82,16 +82,16 @@ with DAG(
             "by": person.get("name") or person.get("id") or "unknown",
             "why": answered["params_input"]["why"],
         }
-        return [{"case": case["case"], **word} for case in cases]
+        return [{"chunk_id": unresolved["chunk_id"], **word} for unresolved in unresolved_chunks]
 
-    release = SubmissionReleaseOperator(
+    release = SubmissionResolveOperator(
         task_id="release",
         journal_path=JOURNAL,
         submit_task_id="submit",
-        resolutions=answer(open_cases(), ask.output),
+        resolutions=answer(unresolved_chunks(), ask.output),
     )
 
-    submit_rest = BatchSubmitOperator(task_id="submit_rest", continues="submit", **INVOICES)
+    submit_rest = BatchSubmitOperator(task_id="submit_rest", continue_from="submit", **INVOICES)
 
-    submit >> dag.get_task("open_cases") >> ask
+    submit >> dag.get_task("unresolved_chunks") >> ask
     release >> submit_rest

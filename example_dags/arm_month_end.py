@@ -20,7 +20,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, task
 
 from airflow_provider_arm.export import DateWindow
-from airflow_provider_arm.files import whole_file
+from airflow_provider_arm.files import atomic_write
 from airflow_provider_arm.operators.ar_item import ArItemExportOperator
 from airflow_provider_arm.operators.export import GlItemExportOperator
 from airflow_provider_arm.operators.reconcile import LedgerReconcileOperator
@@ -99,7 +99,7 @@ with DAG(
             "approved": answer and {"by": _name(answer), "why": answer["params_input"]["why"]},
         }
         target = ObjectStoragePath(f"{params['output']}/{params['month']}/closed.json")
-        with whole_file(target) as file:
+        with atomic_write(target) as file:
             file.write(json.dumps(closed, indent=2).encode())
         return str(target)
 

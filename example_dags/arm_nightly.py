@@ -40,7 +40,7 @@ with DAG(
         task_id="export_new",
         # A run never writes over another's rows, so each has a file of its own.
         path=f"{FOLDER}/aritems-{{{{ run_id | replace(':', '') }}}}.jsonl",
-        since="watermark",
+        incremental=True,
         overlap=timedelta(hours=2),
         watermark_path=f"{FOLDER}/aritems.watermark.json",
         outlets=[Asset("arm_new_aritems")],

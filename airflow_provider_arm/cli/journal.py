@@ -14,8 +14,8 @@ from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.submission.errors import JournalError
 from airflow_provider_arm.submission.journal.entries import ChunkState, Resolution, Verdict
 from airflow_provider_arm.submission.journal.file_entries import JournalLines
-from airflow_provider_arm.submission.journal.file_journal import FileJournal, Runner
-from airflow_provider_arm.submission.journal.resolution import entries, is_open, release
+from airflow_provider_arm.submission.journal.file_journal import FileJournal, JournalWriter
+from airflow_provider_arm.submission.journal.resolution import apply_resolution, entries, is_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,14 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("folder", metavar="FOLDER")
     show.add_argument("--all", action="store_true", help="also those that are plainly with ARM")
     show.set_defaults(run=_show)
-    word = commands.add_parser("release", help="note what somebody has found out about an open chunk")
+    word = commands.add_parser("resolve", help="note what somebody has found out about an open chunk")
     word.add_argument("folder", metavar="FOLDER")
-    word.add_argument("--case", required=True, help="as `show` and the failed task's log name it")
+    word.add_argument("--chunk-id", required=True, help="as `show` and the failed task's log name it")
     word.add_argument("--verdict", required=True, choices=[str(verdict) for verdict in Verdict])
     word.add_argument("--why", required=True, help="on what ground, for whoever asks later")
     word.add_argument("--by", default=None, help="who says so (default: the user of this terminal)")
     word.add_argument("--batch-uuid", default=None, help="of an accepted chunk, where it is known")
-    word.set_defaults(run=_release)
+    word.set_defaults(run=_resolve)
     return parser
 
 
@@ -93,18 +93,18 @@ def _describe(entry: Entry) -> str:
     if entry.batch_uuid:
         parts.append(f"batch {entry.batch_uuid}")
     if is_open(entry):
-        parts.append(f"case {entry.case}")
+        parts.append(f"chunk_id {entry.chunk_id}")
     if entry.missing:
         parts.append(f"ARM does not have its records {', '.join(map(str, entry.missing))}")
     if entry.reason:
         parts.append(entry.reason)
     for word in entry.resolutions:
         when = datetime.fromtimestamp(word.at or 0, tz=UTC).isoformat(timespec="seconds")
-        parts.append(f"case {word.case} released as {word.verdict} by {word.by} at {when}: {word.why}")
+        parts.append(f"chunk_id {word.chunk_id} resolved as {word.verdict} by {word.by} at {when}: {word.why}")
     return "; ".join(parts)
 
 
-def _release(options: argparse.Namespace) -> int:
+def _resolve(options: argparse.Namespace) -> int:
     path = _path(options.folder)
     lines = JournalLines(path)
     lines.refresh()
@@ -113,15 +113,15 @@ def _release(options: argparse.Namespace) -> int:
         raise JournalError(msg)
     by = options.by or getpass.getuser()
     word = Resolution(
-        options.case, Verdict(options.verdict), by, options.why, batch_uuid=options.batch_uuid, at=time.time()
+        options.chunk_id, Verdict(options.verdict), by, options.why, batch_uuid=options.batch_uuid, at=time.time()
     )
-    journal = FileJournal(path, Runner(f"arm-journal, by {by}", 1))
+    journal = FileJournal(path, JournalWriter(f"arm-journal, by {by}", 1))
     try:
-        entry = release(journal, word)
+        entry = apply_resolution(journal, word)
     finally:
         journal.release()
     if entry is None:
-        msg = f"no chunk of this journal is about case {options.case}: `arm-journal show` lists them"
+        msg = f"no chunk of this journal is about chunk_id {options.chunk_id}: `arm-journal show` lists them"
         raise JournalError(msg)
     print(_describe(entry))
     return 0

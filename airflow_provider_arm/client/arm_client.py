@@ -17,8 +17,8 @@ import urllib3
 from airflow_provider_arm.client.core import ClientCore
 from airflow_provider_arm.client.endpoints import (
     Record,
+    ad_hoc_operation,
     batch_reader,
-    free_operation,
     read_json,
     read_model,
     receipt_reader,
@@ -28,10 +28,10 @@ from airflow_provider_arm.client.endpoints import (
 )
 from airflow_provider_arm.client.errors import ArmConfigurationError, Phase
 from airflow_provider_arm.client.http.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
-from airflow_provider_arm.client.http.messages import Answer, Lost, Request
+from airflow_provider_arm.client.http.messages import Request, Response, TransportFailure
 from airflow_provider_arm.client.http.redaction import HideQueries
 from airflow_provider_arm.client.http.transport import proxies_for
-from airflow_provider_arm.client.ledger_writes import Booking
+from airflow_provider_arm.client.ledger_writes import LedgerWrites
 from airflow_provider_arm.client.models import ArItem, ArmModel, BatchReceipt, Customer, Document, WriteAnswer
 from airflow_provider_arm.client.paging import (
     LARGEST_PAGE,
@@ -64,7 +64,7 @@ _BROKEN_OFF = (
 )
 
 
-class ArmClient(ClientCore, Booking):
+class ArmClient(ClientCore, LedgerWrites):
     """Talks to ARM. Safe to share between threads: each has its own connections, all share one token.
 
     Its arguments are those of :class:`~airflow_provider_arm.client.core.ClientCore`.
@@ -119,7 +119,7 @@ class ArmClient(ClientCore, Booking):
 
         :raises InvalidRecordError: records do not fit; nothing was sent.
         :raises ArmUnknownOutcomeError: documents may or may not have been taken; look before sending again.
-        :raises ArmUnreadableAnswerError: also where ARM gave no batchUuid.
+        :raises ArmInvalidResponseError: also where ARM gave no batchUuid.
         """
         operation = self._endpoints.operation(name)
         if not records:
@@ -203,7 +203,7 @@ class ArmClient(ClientCore, Booking):
         if not path.startswith("/"):
             msg = "path must start with / (it is put under the base URL)"
             raise ArmConfigurationError(msg)
-        operation = free_operation(method, path, replay)
+        operation = ad_hoc_operation(method, path, replay)
         return self._call(self._endpoints.raw_request(operation, path, params, json), read_json)
 
     def cursor(
@@ -229,7 +229,7 @@ class ArmClient(ClientCore, Booking):
         """
         row = self._endpoints.operation(operation) if isinstance(operation, str) else operation
 
-        def get(due: PageRequest, read: Callable[[Answer], T]) -> T:
+        def get(due: PageRequest, read: Callable[[Response], T]) -> T:
             return self._call(self._endpoints.page_request(row, due.params, due.url), read)
 
         path = self._endpoints.path(row)
@@ -270,7 +270,7 @@ class ArmClient(ClientCore, Booking):
         request = self._endpoints.write_request(operation, wire)
         return self._call(request, write_reader(wire, self._rules.assumptions))
 
-    def _call(self, request: Request, read: Callable[[Answer], T]) -> T:
+    def _call(self, request: Request, read: Callable[[Response], T]) -> T:
         return self._run(call(request, read, self._rules))
 
     def _run(self, flow: Flow[T]) -> T:
@@ -294,7 +294,7 @@ class ArmClient(ClientCore, Booking):
                 with self._token_lock:
                     return self._run(authorize(self._credentials, self._keeper, step.rejected, self._rules))
 
-    def _send(self, step: Send) -> Answer | Lost:
+    def _send(self, step: Send) -> Response | TransportFailure:
         request = step.request
         headers = dict(request.headers)
         if step.token is not None:
@@ -322,7 +322,7 @@ class ArmClient(ClientCore, Booking):
             (self._rules.clock.monotonic() - started) * 1000,
         )
         lower = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, lower, body)
+        return Response(response.status_code, lower, body)
 
     def _proxies(self, url: str) -> dict[str, str]:
         """Look the machine's proxies up once per host and thread: it takes as long as the rest of a call."""
@@ -355,27 +355,27 @@ def _whole_body(response: requests.Response) -> bytes:
     return body
 
 
-def classify(error: Exception) -> Lost:
+def classify(error: Exception) -> TransportFailure:
     """Say how far a request certainly got that ended in *error*. What is not known to be unsent, may have been sent."""
     reason = error
     with contextlib.suppress(AttributeError, IndexError):
         # requests wraps urllib3's MaxRetryError, which has the cause as its reason.
         reason = getattr(error.args[0], "reason", None) or error
     if isinstance(reason, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(reason):
-        return Lost(Phase.NOT_SENT, "its certificate is not trusted (ca_bundle of the connection?)")
+        return TransportFailure(Phase.NOT_SENT, "its certificate is not trusted (ca_bundle of the connection?)")
     if isinstance(reason, urllib3.exceptions.NameResolutionError):
-        return Lost(Phase.NOT_SENT, "its name is not known (host of the connection?)")
+        return TransportFailure(Phase.NOT_SENT, "its name is not known (host of the connection?)")
     if isinstance(error, requests.ConnectTimeout) or isinstance(reason, urllib3.exceptions.ConnectTimeoutError):
-        return Lost(Phase.NOT_SENT, "no connection in time")
+        return TransportFailure(Phase.NOT_SENT, "no connection in time")
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
-        return Lost(Phase.NOT_SENT, "the connection was refused")
+        return TransportFailure(Phase.NOT_SENT, "the connection was refused")
     if isinstance(reason, urllib3.exceptions.ProxyError):
-        return Lost(Phase.NOT_SENT, "the proxy did not connect")
+        return TransportFailure(Phase.NOT_SENT, "the proxy did not connect")
     if isinstance(error, requests.Timeout):
-        return Lost(Phase.MAYBE_SENT, "no answer in time")
+        return TransportFailure(Phase.MAYBE_SENT, "no answer in time")
     if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
-        return Lost(Phase.MAYBE_SENT, "no answer in time")
+        return TransportFailure(Phase.MAYBE_SENT, "no answer in time")
     # urllib3 wraps what broke as the last argument of its own error.
     if any(isinstance(one, _BROKEN_OFF) for one in (error, *error.args[-1:])):
-        return Lost(Phase.MAYBE_SENT, "the answer broke off")
-    return Lost(Phase.MAYBE_SENT, "the connection was lost")
+        return TransportFailure(Phase.MAYBE_SENT, "the answer broke off")
+    return TransportFailure(Phase.MAYBE_SENT, "the connection was lost")

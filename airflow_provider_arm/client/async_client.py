@@ -12,10 +12,10 @@ import yarl
 
 from airflow_provider_arm.client.core import ClientCore
 from airflow_provider_arm.client.endpoints import batch_reader, read_json
-from airflow_provider_arm.client.errors import ArmThrottledError, Phase
+from airflow_provider_arm.client.errors import ArmRateLimitError, Phase
 from airflow_provider_arm.client.http.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
-from airflow_provider_arm.client.http.messages import Answer, Lost, Request
-from airflow_provider_arm.client.http.retry import Rest, parse_retry_after
+from airflow_provider_arm.client.http.messages import Request, Response, TransportFailure
+from airflow_provider_arm.client.http.retry import Cooldown, parse_retry_after
 from airflow_provider_arm.client.http.time_limit import TimeLimit
 from airflow_provider_arm.client.http.transport import proxies_for
 
@@ -42,7 +42,7 @@ class AsyncArmClient(ClientCore):
     """Talks to ARM from one event loop.
 
     Where ARM asks one call for a rest (``Retry-After``), all others are held back too: until it is over, each raises
-    :class:`~airflow_provider_arm.client.errors.ArmThrottledError` with the seconds left, and nothing is sent.
+    :class:`~airflow_provider_arm.client.errors.ArmRateLimitError` with the seconds left, and nothing is sent.
 
     Its arguments are those of :class:`~airflow_provider_arm.client.core.ClientCore`.
 
@@ -52,7 +52,7 @@ class AsyncArmClient(ClientCore):
 
     def _prepare(self) -> None:
         self._token_lock = asyncio.Lock()
-        self._rest = Rest()
+        self._rest = Cooldown()
         self._http_lock = asyncio.Lock()
         self._http: aiohttp.ClientSession | None = None
         self._proxies: dict[yarl.URL, str | None] = {}
@@ -93,7 +93,7 @@ class AsyncArmClient(ClientCore):
         """Close all connections."""
         await self.close()
 
-    def _call(self, request: Request, read: Callable[[Answer], T]) -> Coroutine[Any, Any, T]:
+    def _call(self, request: Request, read: Callable[[Response], T]) -> Coroutine[Any, Any, T]:
         return self._run(call(request, read, self._rules))
 
     async def _run(self, flow: Flow[T]) -> T:
@@ -118,7 +118,7 @@ class AsyncArmClient(ClientCore):
         async with self._token_lock:
             return await self._run(authorize(self._credentials, self._keeper, step.rejected, self._rules))
 
-    async def _send(self, step: Send) -> Answer | Lost:
+    async def _send(self, step: Send) -> Response | TransportFailure:
         request = step.request
         self._hold_back(request)
         headers = dict(request.headers)
@@ -154,7 +154,7 @@ class AsyncArmClient(ClientCore):
         if request.needs_token and response.status in _ASKS_FOR_REST:
             seconds = parse_retry_after(lower.get("retry-after"), self._rules.clock.time())
             self._rest.asked_for(seconds or 0.0, self._rules.clock.monotonic())
-        return Answer(response.status, lower, body)
+        return Response(response.status, lower, body)
 
     def _proxy_for(self, url: yarl.URL) -> str | None:
         # Once per host: reading the environment takes as long as the rest of a poll.
@@ -168,7 +168,7 @@ class AsyncArmClient(ClientCore):
         left = self._rest.left(self._rules.clock.monotonic()) if request.needs_token else 0.0
         if left > 0:
             msg = f"{request.operation.label}: not asked, because ARM wants {left:.0f} seconds of rest"
-            raise ArmThrottledError(msg, operation=request.operation.label, phase=Phase.NOT_SENT, retry_after=left)
+            raise ArmRateLimitError(msg, operation=request.operation.label, phase=Phase.NOT_SENT, retry_after=left)
 
     async def _open_session(self) -> aiohttp.ClientSession:
         async with self._http_lock:
@@ -195,20 +195,20 @@ class AsyncArmClient(ClientCore):
         return session
 
 
-def classify(error: Exception) -> Lost:
+def classify(error: Exception) -> TransportFailure:
     """Say how far a request certainly got that ended in *error*. What is not known to be unsent, may have been sent."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return Lost(Phase.NOT_SENT, "its certificate is not trusted (ca_bundle of the connection?)")
+        return TransportFailure(Phase.NOT_SENT, "its certificate is not trusted (ca_bundle of the connection?)")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Lost(Phase.NOT_SENT, "its name is not known (host of the connection?)")
+        return TransportFailure(Phase.NOT_SENT, "its name is not known (host of the connection?)")
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return Lost(Phase.NOT_SENT, "no connection in time")
+        return TransportFailure(Phase.NOT_SENT, "no connection in time")
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return Lost(Phase.NOT_SENT, "the proxy did not connect")
+        return TransportFailure(Phase.NOT_SENT, "the proxy did not connect")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return Lost(Phase.NOT_SENT, "the connection was refused")
+        return TransportFailure(Phase.NOT_SENT, "the connection was refused")
     if isinstance(error, TimeoutError):
-        return Lost(Phase.MAYBE_SENT, "no answer in time")
+        return TransportFailure(Phase.MAYBE_SENT, "no answer in time")
     if isinstance(error, aiohttp.ClientPayloadError):
-        return Lost(Phase.MAYBE_SENT, "the answer broke off")
-    return Lost(Phase.MAYBE_SENT, "the connection was lost")
+        return TransportFailure(Phase.MAYBE_SENT, "the answer broke off")
+    return TransportFailure(Phase.MAYBE_SENT, "the connection was lost")

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
 from airflow_provider_arm.client.endpoints import Endpoints
 from airflow_provider_arm.client.http.addresses import BaseUrl, check_address
-from airflow_provider_arm.client.http.auth import ClientCredentials, StaticToken, TokenKeeper
-from airflow_provider_arm.client.http.exchange import Rules
+from airflow_provider_arm.client.http.auth import ClientCredentials, StaticToken, TokenCache
+from airflow_provider_arm.client.http.exchange import CallPolicy
 from airflow_provider_arm.client.http.retry import Clock, RetryPolicy, SystemClock
 from airflow_provider_arm.client.http.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_arm.client.http.messages import Answer, Lost, Request
+    from airflow_provider_arm.client.http.messages import Request, Response, TransportFailure
 
 
 class ClientCore:
@@ -46,7 +46,7 @@ class ClientCore:
         retry: RetryPolicy | None = None,
         clock: Clock | None = None,
         on_token: Callable[[str], object] | None = None,
-        on_attempt: Callable[[Request, Answer | Lost], object] | None = None,
+        on_attempt: Callable[[Request, Response | TransportFailure], object] | None = None,
     ) -> None:
         if isinstance(credentials, ClientCredentials):
             check_address(credentials.auth_url, "auth_url of the connection")
@@ -54,8 +54,8 @@ class ClientCore:
         self._credentials = credentials
         self._transport = transport or Transport()
         told = {"observe": on_attempt} if on_attempt else {}
-        self._rules = Rules(retry or RetryPolicy(), clock or SystemClock(), assumptions, **told)
-        self._keeper = TokenKeeper(on_token)
+        self._rules = CallPolicy(retry or RetryPolicy(), clock or SystemClock(), assumptions, **told)
+        self._keeper = TokenCache(on_token)
         self._prepare()
 
     def _prepare(self) -> None:

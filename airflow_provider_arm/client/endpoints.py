@@ -12,7 +12,7 @@ from airflow_provider_arm.client.batch_state import BatchState, BatchStatus, dec
 from airflow_provider_arm.client.errors import ArmConfigurationError, FieldIssue, InvalidRecordError
 from airflow_provider_arm.client.http.addresses import BaseUrl, fill
 from airflow_provider_arm.client.http.failures import field_issues, set_sentence
-from airflow_provider_arm.client.http.messages import Answer, RefusedAnswerError, Request, UnusableAnswerError
+from airflow_provider_arm.client.http.messages import InvalidResponseError, RejectedResponseError, Request, Response
 from airflow_provider_arm.client.http.redaction import mask
 from airflow_provider_arm.client.models import ArmModel, AutoPostingsAnswer, BatchReceipt, WriteAnswer
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
@@ -121,7 +121,7 @@ class Endpoints:
         return fill(operation.path, {"clientno": self.client_no, **(values or {})})
 
 
-def free_operation(method: str, path: str, replay: Replay | None) -> Operation:
+def ad_hoc_operation(method: str, path: str, replay: Replay | None) -> Operation:
     """Make a row for a call that the table does not have.
 
     :param replay: left out, a GET is safe and anything else is never repeated.
@@ -160,24 +160,24 @@ def to_wire_list(model: type[ArmModel] | None, records: Sequence[Record]) -> lis
     return wires
 
 
-def read_json(answer: Answer) -> Any:
+def read_json(answer: Response) -> Any:
     """Decode exactly; ``None`` for 204."""
     return None if answer.status == _NO_CONTENT else money.decode(answer.body)
 
 
-def read_model(model: type[M]) -> Callable[[Answer], M]:
+def read_model(model: type[M]) -> Callable[[Response], M]:
     """Make a reader for one object."""
 
-    def read(answer: Answer) -> M:
+    def read(answer: Response) -> M:
         return model.from_wire(money.decode(answer.body))
 
     return read
 
 
-def write_reader(record: Any, assumptions: Assumptions) -> Callable[[Answer], WriteAnswer]:
+def write_reader(record: Any, assumptions: Assumptions) -> Callable[[Response], WriteAnswer]:
     """Make a reader for the answer to one written record: only a known success word is success."""
 
-    def read(answer: Answer) -> WriteAnswer:
+    def read(answer: Response) -> WriteAnswer:
         body = money.decode(answer.body)
         written = WriteAnswer.from_wire(body)
         word = (written.status or "").upper()
@@ -187,20 +187,20 @@ def write_reader(record: Any, assumptions: Assumptions) -> Callable[[Answer], Wr
         said = "; ".join(str(issue) for issue in issues) or mask(written.message or "", record)
         why = f"status {mask(word, record) or 'missing'}" + (f": {said}" if said else "")
         if word in assumptions.failure_words:
-            raise RefusedAnswerError(why, issues)
-        raise UnusableAnswerError(why, again=False)
+            raise RejectedResponseError(why, issues)
+        raise InvalidResponseError(why, again=False)
 
     return read
 
 
-def postings_reader(record: Any, assumptions: Assumptions) -> Callable[[Answer], AutoPostingsAnswer]:
+def postings_reader(record: Any, assumptions: Assumptions) -> Callable[[Response], AutoPostingsAnswer]:
     """Make a reader for the answer to a set of auto postings.
 
     ARM takes it as a whole or not at all (documented), so every status word in it must say the same; an answer that
     contradicts itself, or says nothing, is neither success nor refusal.
     """
 
-    def read(answer: Answer) -> AutoPostingsAnswer:
+    def read(answer: Response) -> AutoPostingsAnswer:
         body = money.decode(answer.body)
         written = AutoPostingsAnswer.from_wire(body)
         words = written.words()
@@ -211,33 +211,33 @@ def postings_reader(record: Any, assumptions: Assumptions) -> Callable[[Answer],
         named = ", ".join(mask(word, record) for word in sorted(words)) or "missing"
         why = "; ".join([f"status {named}", *filter(None, said)])
         if words and words <= assumptions.failure_words:
-            raise RefusedAnswerError(why, issues)
-        raise UnusableAnswerError(why, again=False)
+            raise RejectedResponseError(why, issues)
+        raise InvalidResponseError(why, again=False)
 
     return read
 
 
-def receipt_reader(record: Any) -> Callable[[Answer], BatchReceipt]:
+def receipt_reader(record: Any) -> Callable[[Response], BatchReceipt]:
     """Make a reader for the answer to a submitted batch; one without a batchUuid cannot be followed: no success (Q1).
 
     :param record: what was sent, of which the answer may quote.
     """
 
-    def read(answer: Answer) -> BatchReceipt:
+    def read(answer: Response) -> BatchReceipt:
         receipt = BatchReceipt.from_wire(money.decode(answer.body))
         if not receipt.batch_uuid:
             said = mask(answer.body.decode(errors="replace"), record)
             why = f"no batchUuid, so the batch cannot be followed: {said}"
-            raise UnusableAnswerError(why, again=False)
+            raise InvalidResponseError(why, again=False)
         return receipt
 
     return read
 
 
-def batch_reader(assumptions: Assumptions) -> Callable[[Answer], BatchStatus]:
+def batch_reader(assumptions: Assumptions) -> Callable[[Response], BatchStatus]:
     """Make a reader for a batch's state."""
 
-    def read(answer: Answer) -> BatchStatus:
+    def read(answer: Response) -> BatchStatus:
         try:
             body = money.decode(answer.body)
         except ValueError:

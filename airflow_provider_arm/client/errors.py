@@ -95,7 +95,7 @@ class ArmValidationError(ArmError):
     """ARM refused the request (400, 422 and every other 4xx): nothing happened."""
 
 
-class ArmThrottledError(ArmError):
+class ArmRateLimitError(ArmError):
     """Too many requests (429), still after the retries."""
 
     permanent = False
@@ -107,7 +107,7 @@ class ArmUnavailableError(ArmError):
     permanent = False
 
 
-class ArmUnreadableAnswerError(ArmError):
+class ArmInvalidResponseError(ArmError):
     """ARM answered with something that cannot be read: HTML, nothing, half a body, a missing batchUuid."""
 
     permanent = False
@@ -123,7 +123,7 @@ class ArmIncompleteListError(ArmError):
     permanent = False
 
 
-class ArmCapReachedError(ArmIncompleteListError):
+class ArmResultLimitError(ArmIncompleteListError):
     """More records match than one query may return; ARM would cut the rest away silently.
 
     :param counted: how many ARM says that match, as far as it counts.

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from airflow_provider_arm.client.endpoints import Endpoints
-    from airflow_provider_arm.client.http.exchange import Rules
-    from airflow_provider_arm.client.http.messages import Answer, Request
+    from airflow_provider_arm.client.http.exchange import CallPolicy
+    from airflow_provider_arm.client.http.messages import Request, Response
 
 T = TypeVar("T")
 
 
-class Booking:
+class LedgerWrites:
     """The booking calls of a client. A lost answer is :class:`ArmUnknownOutcomeError`: look before sending again."""
 
     _endpoints: Endpoints
-    _rules: Rules
+    _rules: CallPolicy
 
     def create_document(self, document: Record) -> WriteAnswer:
         """POST one document (the path is assumed). Its ``documentNo`` is the natural key.
@@ -73,7 +73,7 @@ class Booking:
     def _write_one(self, name: str, record: Record) -> WriteAnswer: ...
 
     @abstractmethod
-    def _call(self, request: Request, read: Callable[[Answer], T]) -> T: ...
+    def _call(self, request: Request, read: Callable[[Response], T]) -> T: ...
 
 
 def only_checks(postings: Sequence[Mapping[str, Any]]) -> bool:

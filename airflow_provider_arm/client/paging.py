@@ -14,12 +14,12 @@ import msgspec
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import (
-    ArmCapReachedError,
     ArmConfigurationError,
     ArmError,
     ArmIncompleteListError,
+    ArmResultLimitError,
 )
-from airflow_provider_arm.client.http.messages import Answer, UnusableAnswerError
+from airflow_provider_arm.client.http.messages import InvalidResponseError, Response
 from airflow_provider_arm.client.models import ArmModel, PageSummary
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _SUMMARY = "summary"
 M = TypeVar("M", bound=ArmModel)
 T = TypeVar("T")
 #: Makes one call for a page and reads its answer in the calling thread.
-PageCall = Callable[["PageRequest", Callable[[Answer], Any]], Any]
+PageCall = Callable[["PageRequest", Callable[[Response], Any]], Any]
 
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -64,7 +64,7 @@ class Page(Generic[M]):
         return [self.model.from_wire(money.decode(text)) for text in self.texts]
 
 
-def split_page(answer: Answer, key: str | None) -> tuple[PageSummary, bytes]:
+def split_page(answer: Response, key: str | None) -> tuple[PageSummary, bytes]:
     """Split a page's body into its summary and the text of its list of records, not a byte of which is changed.
 
     :param key: the plural under which the records should stand; any other name is taken if it is the only list (Q8).
@@ -76,16 +76,16 @@ def split_page(answer: Answer, key: str | None) -> tuple[PageSummary, bytes]:
         body = _object_decoder.decode(answer.body)
     except RecursionError:
         msg = "JSON that is nested too deeply"
-        raise UnusableAnswerError(msg) from None
+        raise InvalidResponseError(msg) from None
     if _SUMMARY not in body:
         msg = "JSON that has no summary, so it is no page of a list"
-        raise UnusableAnswerError(msg)
+        raise InvalidResponseError(msg)
     summary = PageSummary.from_wire(money.decode(bytes(body[_SUMMARY])))
     lists = {name: raw for name, raw in body.items() if bytes(memoryview(raw)[:1]) == b"["}
     raw = lists.get(key) if key in lists else next(iter(lists.values())) if len(lists) == 1 else None
     if raw is None:
         msg = "JSON that has not one list of records beside its summary"
-        raise UnusableAnswerError(msg)
+        raise InvalidResponseError(msg)
     return summary, bytes(raw)
 
 
@@ -97,7 +97,7 @@ def split_list(text: bytes) -> list[msgspec.Raw]:
     return _list_decoder.decode(text)
 
 
-def read_page(answer: Answer, key: str | None, model: type[M]) -> Page[M]:
+def read_page(answer: Response, key: str | None, model: type[M]) -> Page[M]:
     """Read a page into its records' own texts. Arguments and errors are those of :func:`split_page`."""
     summary, text = split_page(answer, key)
     return Page(summary, [bytes(record) for record in split_list(text)], model)
@@ -182,7 +182,7 @@ class PageWalk:
 
         :param texts: the records, to see whether one came before; left out by a caller who looks himself.
         :raises ArmIncompleteListError: it is not the page that was due, or it was the last and rows are missing.
-        :raises ArmCapReachedError: more records match than ARM gives.
+        :raises ArmResultLimitError: more records match than ARM gives.
         :raises ArmConfigurationError: the next page is on another host; the token is not sent there.
         """
         due = self._next
@@ -263,7 +263,7 @@ class PageWalk:
             f"{total} records match and ARM gives at most {most} per query ({self._label}): "
             "narrow the filters or split the period, because the rest would be missing"
         )
-        raise ArmCapReachedError(msg, operation=self._label, counted=total)
+        raise ArmResultLimitError(msg, operation=self._label, counted=total)
 
     def _check_whole(self) -> None:
         first = self._first or PageSummary()
@@ -311,7 +311,7 @@ class PageSource:
         """Begin a list with these filters; nothing is asked yet, and no key of a record is looked at."""
         return PageWalk(filters, self.page_size, self._base, self.operation.label)
 
-    def get(self, due: PageRequest, read: Callable[[Answer], T]) -> T:
+    def get(self, due: PageRequest, read: Callable[[Response], T]) -> T:
         """Get one page, with the client's retries.
 
         :param read: turns the answer into the result, in the caller's thread; raises ``ValueError`` where it cannot.

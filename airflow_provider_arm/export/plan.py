@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.export.pages.record_types import RecordKind, Selection
+from airflow_provider_arm.export.pages.record_types import RecordType, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_arm.export.fetch.date_window import Days
+    from airflow_provider_arm.export.fetch.date_window import DateRange
     from airflow_provider_arm.export.fetch.partition import SplitBy
-    from airflow_provider_arm.export.fetch.time_range import Moments
+    from airflow_provider_arm.export.fetch.time_range import TimeRange
     from airflow_provider_arm.export.files.file_format import Shape
     from airflow_provider_arm.files import WritablePath
 
@@ -27,19 +27,19 @@ MOST_WORKERS = 32
 class ExportPlan:
     """What to export, and whereto."""
 
-    kind: RecordKind
+    kind: RecordType
     path: WritablePath
     shape: Shape
     selection: Selection = field(default_factory=Selection)
     filters: Mapping[str, Any] = field(default_factory=dict)
-    window: Days | Moments | None = None
+    window: DateRange | TimeRange | None = None
     #: Filters to split by where days cannot be split any more.
     split_by: SplitBy = ()
     workers: int = DEFAULT_WORKERS
     #: Check the type of every known field of JSON lines, too.
-    every_field: bool = False
+    validate_all_fields: bool = False
     #: Read every page twice; see :class:`~airflow_provider_arm.export.fetch.page_fetcher.Flow`.
-    look_twice: bool = False
+    verify_pages: bool = False
 
     def __post_init__(self) -> None:
         """Check what contradicts itself."""

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import (
-    ArmCapReachedError,
     ArmIncompleteListError,
-    ArmUnreadableAnswerError,
+    ArmInvalidResponseError,
+    ArmResultLimitError,
 )
 from airflow_provider_arm.export.fetch.key_set import KeyLog
-from airflow_provider_arm.export.fetch.page_fetcher import Flow, Query
-from airflow_provider_arm.export.fetch.partition import Part
+from airflow_provider_arm.export.fetch.page_fetcher import PageFetcher, PageQuery
+from airflow_provider_arm.export.fetch.partition import Partition
 from airflow_provider_arm.export.fetch.progress import Progress
-from airflow_provider_arm.export.files.formats import ListShape, Piece, choose_format, guarded
+from airflow_provider_arm.export.files.formats import ListShape, PageChunk, choose_format, guarded
 from airflow_provider_arm.export.files.sinks import CountedFile
-from airflow_provider_arm.export.manifest.manifest import Account, Origin, make_manifest, manifest_path
-from airflow_provider_arm.export.pages.page_stats import Facts
-from airflow_provider_arm.files import whole_file
+from airflow_provider_arm.export.manifest.manifest import ExportStats, Origin, make_manifest, manifest_path
+from airflow_provider_arm.export.pages.page_stats import PageStats
+from airflow_provider_arm.files import atomic_write
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client.paging import PageSource
     from airflow_provider_arm.export.files.formats import Format
     from airflow_provider_arm.export.files.sinks import Sink
-    from airflow_provider_arm.export.pages.record_types import RecordKind
+    from airflow_provider_arm.export.pages.record_types import RecordType
     from airflow_provider_arm.export.plan import ExportPlan
 
 log = logging.getLogger(__name__)
@@ -57,28 +57,28 @@ def run_export(
 
     :param increment: leaves out what is known already; see ``export_increment``. Default: everything is taken.
     :raises ArmIncompleteListError: a list did not come whole, and not the second time either.
-    :raises ArmCapReachedError: more records match than ARM gives and there is nothing left to split by.
-    :raises ArmUnreadableAnswerError: a record cannot be exported exactly.
+    :raises ArmResultLimitError: more records match than ARM gives and there is nothing left to split by.
+    :raises ArmInvalidResponseError: a record cannot be exported exactly.
     """
     started, progress = now(), Progress(plan.window, time.monotonic, log.info)
     list_ = ListShape(plan.kind, source.operation.key or _ANY_KEY, plan.selection)
-    format_ = choose_format(list_, plan.shape, every_field=plan.every_field)
+    format_ = choose_format(list_, plan.shape, validate_all_fields=plan.validate_all_fields)
     if increment is not None:
         format_ = increment.around(format_, list_)
-    flow_of_pages: Flow[Piece[Any]] = Flow(
+    flow_of_pages: PageFetcher[PageChunk[Any]] = PageFetcher(
         source,
         plan.filters,
-        [Part(plan.window, left=plan.split_by)],
+        [Partition(plan.window, left=plan.split_by)],
         guarded(format_),
         lambda part, piece: _inspect(plan.kind, part, piece),
         print_of=lambda piece: hash(tuple(piece.facts.keys)),
         workers=plan.workers,
-        look_twice=plan.look_twice,
+        verify_pages=plan.verify_pages,
     )
     with ExitStack() as stack:
         # Entered last, left first: the data has its name before the manifest has.
-        manifest_file = stack.enter_context(whole_file(manifest_path(plan.path)))
-        file = CountedFile(stack.enter_context(whole_file(plan.path)))
+        manifest_file = stack.enter_context(atomic_write(manifest_path(plan.path)))
+        file = CountedFile(stack.enter_context(atomic_write(plan.path)))
         flow = stack.enter_context(flow_of_pages)
         sink, keys = format_.sink(file), stack.enter_context(KeyLog())
         stack.callback(sink.let_go)
@@ -91,7 +91,7 @@ def run_export(
     return manifest
 
 
-def _inspect(kind: RecordKind, part: Part, piece: Piece[Any]) -> None:
+def _inspect(kind: RecordType, part: Partition, piece: PageChunk[Any]) -> None:
     if part.days is not None:
         part.days.check(kind, piece.facts)
 
@@ -99,15 +99,17 @@ def _inspect(kind: RecordKind, part: Part, piece: Piece[Any]) -> None:
 class _Run:
     """Takes the queries one after the other into the sink."""
 
-    def __init__(self, kind: RecordKind, flow: Flow[Piece[Any]], sink: Sink, keys: KeyLog, progress: Progress) -> None:
+    def __init__(
+        self, kind: RecordType, flow: PageFetcher[PageChunk[Any]], sink: Sink, keys: KeyLog, progress: Progress
+    ) -> None:
         self._kind = kind
         self._flow = flow
         self._sink = sink
         self._keys = keys
         self._progress = progress
-        self._account = Account()
+        self._account = ExportStats()
 
-    def take_all(self) -> Account:
+    def take_all(self) -> ExportStats:
         """Take every query; gives what came."""
         for query in self._flow.queries():
             facts, pages = self._take_or_again(query)
@@ -118,24 +120,24 @@ class _Run:
             raise self._twice("two of the windows")
         return self._account
 
-    def _take_or_again(self, query: Query[Piece[Any]]) -> tuple[Facts, int]:
+    def _take_or_again(self, query: PageQuery[PageChunk[Any]]) -> tuple[PageStats, int]:
         try:
             return self._take(query)
-        except ArmCapReachedError:
+        except ArmResultLimitError:
             raise
         except ArmIncompleteListError as error:
             if not self._sink.take_back():
                 raise
             log.warning("%s: %s; begun again, once", query.part, error)
             # A query that expired is begun again as it was; where a list changes under its readers, look closer.
-            self._flow.look_twice |= error.status_code is None
+            self._flow.verify_pages |= error.status_code is None
             self._keys.forget_query()
-            self._account.begun_again += 1
+            self._account.restarts += 1
             self._flow.begin_again(query)
             return self._take(query)
 
-    def _take(self, query: Query[Piece[Any]]) -> tuple[Facts, int]:
-        facts, pages = Facts(), 0
+    def _take(self, query: PageQuery[PageChunk[Any]]) -> tuple[PageStats, int]:
+        facts, pages = PageStats(), 0
         for page in self._flow.pages(query):
             piece = page.content
             self._add(facts, piece.facts, query)
@@ -152,14 +154,14 @@ class _Run:
             raise self._twice(str(query.part))
         return facts, pages
 
-    def _add(self, facts: Facts, more: Facts, query: Query[Piece[Any]]) -> None:
+    def _add(self, facts: PageStats, more: PageStats, query: PageQuery[PageChunk[Any]]) -> None:
         if not self._keys.add(more.keys):
             raise self._twice(str(query.part))
         try:
             facts.add(more)
         except decimal.Inexact:
             msg = f"a total of the {self._kind.name} has more digits than can be added exactly"
-            raise ArmUnreadableAnswerError(msg) from None
+            raise ArmInvalidResponseError(msg) from None
 
     def _twice(self, where: str) -> ArmIncompleteListError:
         msg = (

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import Stats
 
 if TYPE_CHECKING:
-    from airflow_provider_arm.client.http.messages import Answer, Lost, Request
+    from airflow_provider_arm.client.http.messages import Request, Response, TransportFailure
 
 REQUEST = "arm.request"
 BATCH_WAIT = "arm.batch.wait"
 EXPORT_ROWS = "arm.export.rows"
 
 
-def count_request(request: Request, outcome: Answer | Lost) -> None:
+def count_request(request: Request, outcome: Response | TransportFailure) -> None:
     """Count one attempt at a call: by its status, or as lost."""
     status = getattr(outcome, "status", None)
     Stats.incr(REQUEST, tags={"operation": request.operation.name, "status": "lost" if status is None else str(status)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_arm.runtime.base_operator import shown
+from airflow_provider_arm.runtime.base_operator import revealed
 from airflow_provider_arm.runtime.export.export_operator import ArmExportOperator
 from airflow_provider_arm.runtime.records import read_record
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_arm.export.pages.record_types import RecordKind
+    from airflow_provider_arm.export.pages.record_types import RecordType
 
 
 class ArItemExportOperator(ArmExportOperator):
@@ -25,7 +25,7 @@ class ArItemExportOperator(ArmExportOperator):
 
     list_operation: ClassVar[str] = "list_ar_items"
 
-    def _kind(self) -> RecordKind:
+    def _kind(self) -> RecordType:
         from airflow_provider_arm.export.pages.record_types import AR_ITEMS
 
         return AR_ITEMS
@@ -57,7 +57,7 @@ class ArItemUpdateOperator(ArmWriteOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the item."""
         with self._journalled(context) as journal:
-            record = read_record(shown(self.changes), "changes")
+            record = read_record(revealed(self.changes), "changes")
             wire, answer = self._write_record(
                 context, journal, operation="update_ar_item", record=record, key="arItemId", what="change of AR item"
             )

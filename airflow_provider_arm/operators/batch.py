@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_arm.exceptions import ArmBatchFailedException, airflow_errors
+from airflow_provider_arm.exceptions import ArmBatchFailedException, translate_arm_errors
 from airflow_provider_arm.links.batch import BatchLink
-from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, as_seconds, shown
+from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, as_seconds, revealed
 from airflow_provider_arm.runtime.journal_location import open_journal
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.client.batch_state import BatchStatus
     from airflow_provider_arm.runtime.batch_polling import WaitTimes
-    from airflow_provider_arm.runtime.submission import Judgement, Rules, SubmissionRun, Submitted
+    from airflow_provider_arm.runtime.submission import SubmissionResult, SubmissionRun, SubmitOptions, Submitted
 
 #: Seconds between two looks at a batch.
 DEFAULT_POLL_INTERVAL = 30.0
@@ -61,9 +61,9 @@ class BatchSubmitOperator(ArmBaseOperator):
     :param journal_path: folder (local, ``s3://``, ``gs://``, ``abfs://``, ...) under which the journal is kept in
         files, in a folder of its own per DAG, run, task and map index. It must be the same place for every try: no disk
         that ends with its worker. Absolute; default ``None``: the task state store. Templated.
-    :param continues: id of a task of this DAG run whose submission this one continues, with the same records and
+    :param continue_from: id of a task of this DAG run whose submission this one continues, with the same records and
         *journal_path*: it goes on where that one stopped. Default ``None``: a submission of its own.
-    :param ledger_path: folder, shared by all runs that may submit the same documents, in which each notes the keys that
+    :param registry_path: folder, shared by all runs that may submit the same documents, in which each notes the keys that
         it submits. A run whose documents another one has submitted sends nothing: where they are the very same it gives
         that run's batches, else it fails and names them. What ARM refused may go again. Absolute; default ``None``:
         runs know nothing of each other. Documents only. Templated.
@@ -71,22 +71,22 @@ class BatchSubmitOperator(ArmBaseOperator):
     :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send a chunk again of which nobody knows
         whether ARM took it. Customers are sent again in any case: a repeat changes nothing. Documents are looked for in
         ARM first (``GET /clients/{clientno}/documents/{documentno}``): a chunk whose documents are there was taken.
-    :param settle_after: seconds (or ``timedelta``) after which documents that ARM does not have count as not taken, and
+    :param assume_absent_after: seconds (or ``timedelta``) after which documents that ARM does not have count as not taken, and
         are sent: your word on how long ARM may work on a batch. Counted from the first try that looks for them and does
         not find them; a later try decides. Default ``None``: their absence proves nothing.
-    :param resolutions: what somebody has found out about chunks of which nobody knew: a list of ``{"case", "verdict",
+    :param resolutions: what somebody has found out about chunks of which nobody knew: a list of ``{"chunk_id", "verdict",
         "by", "why"}`` and perhaps ``"batch_uuid"``; ``verdict`` is ``"accepted"`` or ``"absent"``. Say accepted once
         ARM has done with the batch: without its batchUuid, what is absent then counts as refused. The case stands in
-        the message that stopped the task, and in its XCom ``open_cases``. Journalled with the chunk. A case that is not
+        the message that stopped the task, and in its XCom ``unresolved_chunks``. Journalled with the chunk. A case that is not
         this task's is passed over. Templated.
     :param max_in_flight: how many batches may be on their way to ARM at once; default 1. More are faster where ARM is
         far away; a broken connection then leaves as many of which nobody knows.
-    :param dry_run: read and check everything, send nothing; gives the plan. Default ``False``.
+    :param plan_only: read and check everything, send nothing; gives the plan. Default ``False``.
     :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri", "invalid"}`` (``invalid``: rows that
         were left out) and, for a ``BatchSensor``, ``"resource", "action", "source", "chunk_size", "on_invalid"`` and
-        ``"found"``: chunks that ARM has and whose batchUuid is lost, each ``{"chunk", "records", "missing"}`` with the
+        ``"recovered"``: chunks that ARM has and whose batchUuid is lost, each ``{"chunk", "records", "missing"}`` with the
         places of the records that ARM does not have. ``accepted`` and ``rejected`` are ``None`` while unknown. With
-        *dry_run* ``{"dry_run", "chunks", "records", "invalid", "totals", "plan_sha256"}``; ``totals`` of documents by
+        *plan_only* ``{"plan_only", "chunks", "records", "invalid", "totals", "plan_sha256"}``; ``totals`` of documents by
         currency, exact, as text.
     :raises ArmFailException: bad input (nothing was sent), a refusal, too many rejects, or an unknown outcome.
     :raises ArmTransientException: ARM could not answer; a retry goes on where this try stopped.
@@ -101,7 +101,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         "rejects_path",
         "max_rejected",
         "journal_path",
-        "ledger_path",
+        "registry_path",
         "resolutions",
     )
     personal_fields: ClassVar[Sequence[str]] = ("records",)
@@ -125,14 +125,14 @@ class BatchSubmitOperator(ArmBaseOperator):
         max_rejected: int | str = 0,
         rejects_path: str | None = None,
         journal_path: str | None = None,
-        continues: str | None = None,
-        ledger_path: str | None = None,
+        continue_from: str | None = None,
+        registry_path: str | None = None,
         durable: bool = True,
         on_unknown_outcome: str = "fail",
-        settle_after: timedelta | float | None = None,
+        assume_absent_after: timedelta | float | None = None,
         resolutions: Sequence[Mapping[str, Any]] | str | None = None,
         max_in_flight: int = 1,
-        dry_run: bool = False,
+        plan_only: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -151,23 +151,25 @@ class BatchSubmitOperator(ArmBaseOperator):
         self.max_rejected = max_rejected
         self.rejects_path = rejects_path
         self.journal_path = journal_path
-        self.continues = continues
-        self.ledger_path = ledger_path
+        self.continue_from = continue_from
+        self.registry_path = registry_path
         self.durable = durable
         self.on_unknown_outcome = on_unknown_outcome
-        self.settle_after = as_seconds(settle_after)
+        self.assume_absent_after = as_seconds(assume_absent_after)
         self.resolutions = resolutions
         self.max_in_flight = max_in_flight
-        self.submit_nothing = dry_run
+        self.plan_only = plan_only
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what is not yet with ARM; then wait, defer, or return."""
-        with airflow_errors():
+        with translate_arm_errors():
             rules = self._rules()
-            if self.submit_nothing:
+            if self.plan_only:
                 return self._run().describe()
             # First of all, so that a try which ends early has left its trace: where none is, nothing was sent.
-            with open_journal(context, self.journal_path, durable=self.durable, continues=self.continues) as journal:
+            with open_journal(
+                context, self.journal_path, durable=self.durable, continue_from=self.continue_from
+            ) as journal:
                 run = self._run()
                 submitted = run.send(context, journal, rules)
             if not self.wait_for_completion:
@@ -194,7 +196,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         from airflow_provider_arm.runtime.submission import Submitted
         from airflow_provider_arm.triggers.events import check_event
 
-        with airflow_errors():
+        with translate_arm_errors():
             check_event(event)
             run = self._run()
             if submitted is None:
@@ -215,16 +217,16 @@ class BatchSubmitOperator(ArmBaseOperator):
         ends = now + self.timeout if deadline is None else deadline
         return WaitTimes(now, ends, self.poll_interval, self.max_poll_interval)
 
-    def _rules(self) -> Rules:
-        from airflow_provider_arm.runtime.submission import Rules
+    def _rules(self) -> SubmitOptions:
+        from airflow_provider_arm.runtime.submission import SubmitOptions
 
-        return Rules(
+        return SubmitOptions(
             on_unknown_outcome=self.on_unknown_outcome,
-            settle_after=self.settle_after,
+            assume_absent_after=self.assume_absent_after,
             max_in_flight=self.max_in_flight,
             resolutions=self.resolutions,
-            continues=self.continues,
-            ledger_path=self.ledger_path,
+            continue_from=self.continue_from,
+            registry_path=self.registry_path,
         )
 
     def _run(self) -> SubmissionRun:
@@ -235,7 +237,7 @@ class BatchSubmitOperator(ArmBaseOperator):
             self.hook,
             resource=self.resource,
             action=self.action,
-            records=shown(self.records),
+            records=revealed(self.records),
             source=self.source,
             chunk_size=self.chunk_size,
             policy=(self.on_rejected, self.max_rejected),
@@ -268,7 +270,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         self.log.log(outcome.level, outcome.message)
         return self._result(submitted, outcome)
 
-    def _result(self, submitted: Submitted, outcome: Judgement | None = None) -> dict[str, Any]:
+    def _result(self, submitted: Submitted, outcome: SubmissionResult | None = None) -> dict[str, Any]:
         return {
             "batch_uuids": submitted.batch_uuids,
             "submitted": submitted.records,
@@ -282,5 +284,5 @@ class BatchSubmitOperator(ArmBaseOperator):
             "chunk_size": self.chunk_size,
             "on_invalid": self.on_invalid,
             "invalid": submitted.invalid,
-            "found": [each.as_json() for each in submitted.found],
+            "recovered": [each.as_json() for each in submitted.recovered],
         }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmNotFoundError
-from airflow_provider_arm.exceptions import airflow_errors
-from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, shown
+from airflow_provider_arm.exceptions import translate_arm_errors
+from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, revealed
 from airflow_provider_arm.runtime.records import read_record
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class CustomerUpsertOperator(ArmBaseOperator):
         """Upsert the customer."""
         from airflow_provider_arm.runtime.write_results import written
 
-        with airflow_errors():
-            record = read_record(shown(self.customer), "customer")
+        with translate_arm_errors():
+            record = read_record(revealed(self.customer), "customer")
             answer = self.hook.client.upsert_customer(record)
         self.log.info("Customer %s: %s", answer.customer_no or record.get("customerNo"), answer.result)
         return written(answer, record)
@@ -76,7 +76,7 @@ class CustomerDeleteOperator(ArmBaseOperator):
         """Delete the customer."""
         from airflow_provider_arm.runtime.write_results import written
 
-        with airflow_errors():
+        with translate_arm_errors():
             try:
                 answer = self.hook.client.delete_customer(self.customer_no, options=self.options)
             except ArmNotFoundError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_arm.runtime.base_operator import as_seconds, shown
+from airflow_provider_arm.runtime.base_operator import as_seconds, revealed
 from airflow_provider_arm.runtime.records import read_record
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
@@ -27,7 +27,7 @@ class DocumentCreateOperator(ArmWriteOperator):
     :param document: the document by ARM's field names (``documentNo``, ``customerNo``, ...), as a mapping, as JSON
         text, or as the address of a ``.json`` file that holds one. Templated; its rendered value is not shown. Amounts
         are ``Decimal``, whole numbers or text, never floats.
-    :param settle_after: seconds (or ``timedelta``) after which a document that ARM does not have counts as not taken,
+    :param assume_absent_after: seconds (or ``timedelta``) after which a document that ARM does not have counts as not taken,
         and is sent. Counted from the first try that looks for it and does not find it; a later try decides. Default
         ``None``: its absence proves nothing.
     :return: ``{"document_no", "customer_no", "account_no", "status", "result", "warnings"}``; ``status`` and
@@ -44,17 +44,17 @@ class DocumentCreateOperator(ArmWriteOperator):
         self,
         *,
         document: Mapping[str, Any] | str,
-        settle_after: timedelta | float | None = None,
+        assume_absent_after: timedelta | float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.document = document
-        self.settle_after = as_seconds(settle_after)
+        self.assume_absent_after = as_seconds(assume_absent_after)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the document."""
         with self._journalled(context) as journal:
-            record = read_record(shown(self.document), "document")
+            record = read_record(revealed(self.document), "document")
             wire, answer = self._write_record(
                 context,
                 journal,
@@ -63,7 +63,7 @@ class DocumentCreateOperator(ArmWriteOperator):
                 key="documentNo",
                 what="document",
                 look_up=self._look_up,
-                settle_after=self.settle_after,
+                assume_absent_after=self.assume_absent_after,
             )
         return {"document_no": wire["documentNo"], "customer_no": wire["customerNo"], **answer}
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_arm.client.operations import Operation
-    from airflow_provider_arm.export.pages.record_types import RecordKind
+    from airflow_provider_arm.export.pages.record_types import RecordType
 
 
 class CustomerExportOperator(ArmExportOperator):
@@ -23,7 +23,7 @@ class CustomerExportOperator(ArmExportOperator):
 
     list_operation: ClassVar[str] = "list_customers"
 
-    def _kind(self) -> RecordKind:
+    def _kind(self) -> RecordType:
         from airflow_provider_arm.export.pages.record_types import CUSTOMERS
 
         return CUSTOMERS
@@ -37,7 +37,7 @@ class DocumentExportOperator(ArmExportOperator):
 
     list_operation: ClassVar[str] = "list_documents"
 
-    def _kind(self) -> RecordKind:
+    def _kind(self) -> RecordType:
         from airflow_provider_arm.export.pages.record_types import DOCUMENTS
 
         return DOCUMENTS
@@ -51,7 +51,7 @@ class GlItemExportOperator(ArmExportOperator):
 
     list_operation: ClassVar[str] = "list_gl_items"
 
-    def _kind(self) -> RecordKind:
+    def _kind(self) -> RecordType:
         from airflow_provider_arm.export.pages.record_types import GL_ITEMS
 
         return GL_ITEMS
@@ -96,18 +96,18 @@ class ListExportOperator(ArmExportOperator):
         self.currency_field = currency_field
 
     def _list(self) -> Operation:
-        from airflow_provider_arm.client.endpoints import free_operation
+        from airflow_provider_arm.client.endpoints import ad_hoc_operation
 
         if not self.resource.startswith("/"):
             msg = "resource must start with / (it is put under the base URL)"
             raise ArmConfigurationError(msg)
-        return free_operation("GET", self.resource, None)
+        return ad_hoc_operation("GET", self.resource, None)
 
-    def _kind(self) -> RecordKind:
-        from airflow_provider_arm.export.pages.record_types import RecordKind
+    def _kind(self) -> RecordType:
+        from airflow_provider_arm.export.pages.record_types import RecordType
 
         amounts, own = (tuple(self.amounts), ()) if self.currency_field else ((), tuple(self.amounts))
-        return RecordKind(
+        return RecordType(
             f"records of {self.resource}",
             key=self.item_key,
             currency=self.currency_field,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_arm.exceptions import airflow_errors
-from airflow_provider_arm.runtime.export.asset_events import tell_outlets
-from airflow_provider_arm.runtime.export.manifest_args import in_full, manifest_paths, open_path
+from airflow_provider_arm.exceptions import translate_arm_errors
+from airflow_provider_arm.runtime.export.asset_events import emit_asset_events
+from airflow_provider_arm.runtime.export.manifest_args import manifest_paths, open_path, resolve_lazy_xcom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,15 +60,15 @@ class ExportMergeOperator(BaseOperator):
         from airflow_provider_arm.export.manifest.manifest import manifest_path
         from airflow_provider_arm.export.manifest.merge import merge_exports
 
-        with airflow_errors():
+        with translate_arm_errors():
             window, path = read_window(self.window), open_path(self.path)
-            parts = manifest_paths(in_full(self.exports), "exports")
+            parts = manifest_paths(resolve_lazy_xcom(self.exports), "exports")
             manifest = merge_exports(parts, path, window)
         log.info("%d rows in %d parts, %s, add up", manifest["rows"], len(manifest["parts"]), manifest["window"])
         essence = {name: manifest[name] for name in ("rows", "pages", "totals", "dates", "bytes")}
         result = {"manifest_uri": str(manifest_path(path)), "parts": len(manifest["parts"]), **essence}
         self.manifest, self.parts = manifest, [str(part) for part in parts]
-        tell_outlets(context, self.outlets, result)
+        emit_asset_events(context, self.outlets, result)
         return result
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:

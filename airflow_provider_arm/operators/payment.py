@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.runtime.base_operator import shown
+from airflow_provider_arm.runtime.base_operator import revealed
 from airflow_provider_arm.runtime.records import read_record
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
@@ -44,7 +44,7 @@ class PaymentReservationOperator(ArmWriteOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Reserve the payment."""
         with self._journalled(context) as journal:
-            given = read_record(shown(self.reservation), "reservation")
+            given = read_record(revealed(self.reservation), "reservation")
             if "paymentId" in given or "payment_id" in given:
                 msg = "reservation must not hold paymentId: payment_id is its place"
                 raise ArmConfigurationError(msg)

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmValidationError
-from airflow_provider_arm.runtime.base_operator import shown
+from airflow_provider_arm.runtime.base_operator import revealed
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class AutoPostingOperator(ArmWriteOperator):
         from airflow_provider_arm.submission.planning.postings import read_set
 
         with self._journalled(context) as journal:
-            postings = read_set(open_set(shown(self.postings), self.source), OPERATIONS[_OPERATION])
+            postings = read_set(open_set(revealed(self.postings), self.source), OPERATIONS[_OPERATION])
             is_check = self.validate_only or only_checks(postings)
             if is_check:
                 answer = self._send(postings)

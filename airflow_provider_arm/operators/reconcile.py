@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.exceptions import airflow_errors
+from airflow_provider_arm.exceptions import translate_arm_errors
+from airflow_provider_arm.runtime.base_operator import read_bool
 from airflow_provider_arm.runtime.export.manifest_args import (
     MANIFEST,
-    in_full,
     manifest_addresses,
     manifest_paths,
     open_path,
+    resolve_lazy_xcom,
 )
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_arm.reconcile.compare import Outcome, Terms
-    from airflow_provider_arm.reconcile.fields import Question
+    from airflow_provider_arm.reconcile.compare import ComparisonOptions, Outcome
+    from airflow_provider_arm.reconcile.fields import SideQuery
     from airflow_provider_arm.reconcile.period import Period
     from airflow_provider_arm.reconcile.sums import Side
 
@@ -69,8 +70,8 @@ class LedgerReconcileOperator(BaseOperator):
     :param own_currency: the currency of amounts such as ``glAmount``, which no field names. Templated.
     :param tolerance: how far the sides may be apart in each line, as text, or by currency ``{"NOK": "0.50"}``, where
         the others have none; default ``"0"``. What is missing on a side is never within it. Templated.
-    :param against_sign: ``"opposite"`` where the other side has a minus for what this one has without; default
-        ``"same"``. Templated.
+    :param invert_against: negate the amounts of *against* before they are compared: one ledger shows a debit with a
+        minus, the other one without. Default ``False``. Templated.
     :param on_difference: ``"fail"`` (default), ``"warn"`` (the task succeeds, and says so in log and result) or
         ``"skip"`` (the task is skipped, and with it what comes after). Templated.
     :param allow_empty: let a period pass in which neither side has anything; default ``False``, because that proves
@@ -96,7 +97,7 @@ class LedgerReconcileOperator(BaseOperator):
         "against_where",
         "own_currency",
         "tolerance",
-        "against_sign",
+        "invert_against",
         "on_difference",
         "allow_empty",
     )
@@ -121,7 +122,7 @@ class LedgerReconcileOperator(BaseOperator):
         against_where: Mapping[str, Any] | None = None,
         own_currency: str | None = None,
         tolerance: str | int | Decimal | Mapping[str, Any] = "0",
-        against_sign: str = "same",
+        invert_against: bool | str = False,
         on_difference: str = FAIL,
         allow_empty: bool = False,
         **kwargs: Any,
@@ -140,13 +141,13 @@ class LedgerReconcileOperator(BaseOperator):
         self.against_where = against_where
         self.own_currency = own_currency
         self.tolerance = tolerance
-        self.against_sign = against_sign
+        self.invert_against = invert_against
         self.on_difference = on_difference
         self.allow_empty = allow_empty
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare."""
-        with airflow_errors():
+        with translate_arm_errors():
             outcome, question = self._compare()
             result = self._report(outcome, question)
             if outcome.matches:
@@ -171,26 +172,25 @@ class LedgerReconcileOperator(BaseOperator):
             return None
         return lineage(lambda: (files_of(self.compared), files_of(self.reports)))
 
-    def _compare(self) -> tuple[Outcome, Question]:
+    def _compare(self) -> tuple[Outcome, SideQuery]:
         from airflow_provider_arm.reconcile.compare import compare
         from airflow_provider_arm.reconcile.sums import sum_exports
 
         question, other, terms = self._read()
-        export, against = in_full(self.export), in_full(self.against)
+        export, against = resolve_lazy_xcom(self.export), resolve_lazy_xcom(self.against)
         left = sum_exports(manifest_paths(export, "export"), question)
         right = _other_side(against, other)
         figures = [against] if isinstance(against, str) and not against.endswith(MANIFEST) else []
         self.compared = [*manifest_addresses(export), *manifest_addresses(against), *figures]
         return compare(left, right, terms), question
 
-    def _read(self) -> tuple[Question, Question, Terms]:
+    def _read(self) -> tuple[SideQuery, SideQuery, ComparisonOptions]:
         """Read the arguments, all before the first file."""
-        from airflow_provider_arm.reconcile.compare import OPPOSITE, SAME, Terms, read_tolerance
-        from airflow_provider_arm.reconcile.fields import Question, currency_code, read_where
+        from airflow_provider_arm.reconcile.compare import ComparisonOptions, read_tolerance
+        from airflow_provider_arm.reconcile.fields import SideQuery, currency_code, read_where
         from airflow_provider_arm.reconcile.period import Period
 
         _one_of("on_difference", self.on_difference, (FAIL, WARN, SKIP))
-        _one_of("against_sign", self.against_sign, (SAME, OPPOSITE))
         period = Period.read(self.period)
         own = self.own_currency or None
         try:
@@ -198,19 +198,27 @@ class LedgerReconcileOperator(BaseOperator):
         except ValueError as error:
             msg = f"own_currency {error}"
             raise ArmConfigurationError(msg) from None
-        question = Question(self.field, period, self.by, read_where(self.where, "where"), own)
-        other = Question(
+        question = SideQuery(self.field, period, self.by, read_where(self.where, "where"), own)
+        other = SideQuery(
             self.against_field or self.field,
             period,
             self.against_by or self.by,
             read_where(self.against_where, "against_where"),
             own,
         )
-        tolerance, empty = read_tolerance(self.tolerance), _truth(self.allow_empty)
-        return question, other, Terms(tolerance, self.against_sign, _periods(self.periods, period), empty)
+        return (
+            question,
+            other,
+            ComparisonOptions(
+                read_tolerance(self.tolerance),
+                read_bool("invert_against", self.invert_against),
+                _periods(self.periods, period),
+                read_bool("allow_empty", self.allow_empty),
+            ),
+        )
 
-    def _report(self, outcome: Outcome, question: Question) -> dict[str, Any]:
-        from airflow_provider_arm.files import whole_file
+    def _report(self, outcome: Outcome, question: SideQuery) -> dict[str, Any]:
+        from airflow_provider_arm.files import atomic_write
         from airflow_provider_arm.reconcile import report
 
         now = datetime.now(tz=UTC)
@@ -221,7 +229,7 @@ class LedgerReconcileOperator(BaseOperator):
             ("report_uri", ".md", report.markdown(outcome, question, now).encode()),
         ):
             target = open_path(self.path + suffix)
-            with whole_file(target) as file:
+            with atomic_write(target) as file:
                 file.write(content)
             uris[name] = str(target)
         self.reports = tuple(uris.values())
@@ -245,7 +253,7 @@ def _message(outcome: Outcome, result: Mapping[str, Any]) -> str:
     )
 
 
-def _other_side(against: Any, question: Question) -> Side:
+def _other_side(against: Any, question: SideQuery) -> Side:
     """Read the other side, whichever of its forms it has."""
     from airflow_provider_arm.reconcile.figures import read_figure_file, read_figures
     from airflow_provider_arm.reconcile.sums import sum_exports
@@ -276,11 +284,3 @@ def _one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
     if value not in allowed:
         msg = f"{name} must be one of {', '.join(allowed)}, not {value!r}"
         raise ArmConfigurationError(msg)
-
-
-def _truth(value: Any) -> bool:
-    """Read true or false, which a template writes as text."""
-    if isinstance(value, bool) or str(value).lower() in {"true", "false"}:
-        return value is True or str(value).lower() == "true"
-    msg = "allow_empty must be true or false"
-    raise ArmConfigurationError(msg)

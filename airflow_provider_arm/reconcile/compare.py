@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.reconcile.sums import Key, Side
 
-#: What ``against_sign`` may be: in one ledger a debit is a debit, or the other one shows it with a minus.
-SAME, OPPOSITE = "same", "opposite"
 _NOTHING = Decimal(0)
 
 
@@ -38,7 +36,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ComparisonRow:
     """A period and a currency; an amount is ``None`` where its side has no record."""
 
     period: str
@@ -59,12 +57,13 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ComparisonOptions:
     """How two sides are compared."""
 
     #: By currency how far they may be apart; under ``""`` of every other currency.
     tolerance: Mapping[str, Decimal] = field(default_factory=dict)
-    sign: str = SAME
+    #: Whether the right side shows a debit with the opposite sign: its amounts are negated.
+    invert_right: bool = False
     #: Only these periods; ``None`` for all that either side has.
     periods: Sequence[str] | None = None
     #: Whether a period in which neither side has anything may pass.
@@ -77,16 +76,16 @@ class Outcome:
 
     left: Side
     right: Side
-    terms: Terms
+    terms: ComparisonOptions
     #: By period, then currency; those that nobody asked for are not among them.
-    lines: Sequence[Line]
+    lines: Sequence[ComparisonRow]
     #: Over all lines of a currency. Their status says nothing beyond that of the lines.
-    totals: Sequence[Line]
+    totals: Sequence[ComparisonRow]
     #: What lies outside of the periods asked for, by currency.
-    outside: Sequence[Line]
+    outside: Sequence[ComparisonRow]
 
     @property
-    def differences(self) -> Sequence[Line]:
+    def differences(self) -> Sequence[ComparisonRow]:
         """The lines that do not agree."""
         return [line for line in self.lines if not line.agrees]
 
@@ -96,7 +95,7 @@ class Outcome:
         return not self.differences
 
 
-def compare(left: Side, right: Side, terms: Terms) -> Outcome:
+def compare(left: Side, right: Side, terms: ComparisonOptions) -> Outcome:
     """Compare every period and currency that either side has; none is left out without a word."""
     if left.name == right.name:
         left, right = replace(left, name=f"{left.name} (export)"), replace(right, name=f"{right.name} (against)")
@@ -114,7 +113,7 @@ def compare(left: Side, right: Side, terms: Terms) -> Outcome:
     )
 
 
-def _silent(keys: Iterable[Key], terms: Terms) -> list[str]:
+def _silent(keys: Iterable[Key], terms: ComparisonOptions) -> list[str]:
     """Give the periods asked for of which neither side has anything; with none asked for, whether that is all."""
     spoken = {period for period, _ in keys}
     if terms.periods is None:
@@ -122,16 +121,16 @@ def _silent(keys: Iterable[Key], terms: Terms) -> list[str]:
     return [period for period in dict.fromkeys(terms.periods) if period not in spoken]
 
 
-def _empty(period: str, terms: Terms) -> Line:
+def _empty(period: str, terms: ComparisonOptions) -> ComparisonRow:
     status = Status.AGREES if terms.allow_empty else Status.EMPTY
-    return Line(period, "", None, None, _NOTHING, _NOTHING, status)
+    return ComparisonRow(period, "", None, None, _NOTHING, _NOTHING, status)
 
 
-def _line(key: Key, left: Sum | None, right: Sum | None, terms: Terms) -> Line:
+def _line(key: Key, left: Sum | None, right: Sum | None, terms: ComparisonOptions) -> ComparisonRow:
     mine, others = (left.amount if left else _NOTHING), (right.amount if right else _NOTHING)
-    difference = EXACT.subtract(mine, others) if terms.sign == SAME else EXACT.add(mine, others)
+    difference = EXACT.add(mine, others) if terms.invert_right else EXACT.subtract(mine, others)
     tolerance = terms.tolerance.get(key[1], terms.tolerance.get("", _NOTHING))
-    return Line(
+    return ComparisonRow(
         *key,
         left.amount if left else None,
         right.amount if right else None,
@@ -158,7 +157,7 @@ def _is_figure_of_nothing(found: Sum | None) -> bool:
     return found is not None and found.rows is None and not found.amount
 
 
-def _by_currency(left: Side, right: Side, keys: Iterable[Key], terms: Terms) -> list[Line]:
+def _by_currency(left: Side, right: Side, keys: Iterable[Key], terms: ComparisonOptions) -> list[ComparisonRow]:
     sides: tuple[dict[str, Sum], dict[str, Sum]] = ({}, {})
     for key in keys:
         for side, sums in zip((left, right), sides, strict=True):
@@ -177,8 +176,12 @@ def remarks(outcome: Outcome) -> list[str]:
         if len(lines) > 1 and not total.difference:
             found.append(f"{name}: over all periods the two sides agree. Something stands in different periods.")
         amounts = [line for line in lines if line.left]
-        if amounts and len(amounts) == len(lines) and all(_mirrored(line, outcome.terms.sign) for line in lines):
-            found.append(f"{name}: the two sides differ by their sign only. See against_sign.")
+        if (
+            amounts
+            and len(amounts) == len(lines)
+            and all(_mirrored(line, inverted=outcome.terms.invert_right) for line in lines)
+        ):
+            found.append(f"{name}: the two sides differ by their sign only. See invert_against.")
     apis = {file["api"] for side in (outcome.left, outcome.right) for file in side.files if "api" in file}
     if len(apis) > 1:
         found.append("The exports are from different ARM services.")
@@ -189,10 +192,10 @@ def remarks(outcome: Outcome) -> list[str]:
     return found
 
 
-def _mirrored(line: Line, sign: str) -> bool:
+def _mirrored(line: ComparisonRow, *, inverted: bool) -> bool:
     if line.left is None or line.right is None:
         return False
-    return line.left == -line.right if sign == SAME else line.left == line.right
+    return line.left == (line.right if inverted else -line.right)
 
 
 def read_tolerance(value: Any) -> dict[str, Decimal]:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS, Holds
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS, FieldType
 from airflow_provider_arm.reconcile.errors import ArmReconcileError
 from airflow_provider_arm.reconcile.period import Period
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_arm.export.pages.record_types import RecordKind
+    from airflow_provider_arm.export.pages.record_types import RecordType
 
 #: What was booked. A balance is what is open at the moment of the export, which no GL item has.
 DEFAULT_FIELD = "currencyAmount"
@@ -25,7 +25,7 @@ _KINDS = {kind.name: kind for kind in (AR_ITEMS, GL_ITEMS, CUSTOMERS, DOCUMENTS)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SideQuery:
     """What is asked of one side."""
 
     #: The amount that is added up.
@@ -57,7 +57,7 @@ class Fields:
         return list(dict.fromkeys(name for name in named if name is not None))
 
 
-def choose_fields(said: Mapping[str, Any], question: Question) -> Fields:
+def choose_fields(said: Mapping[str, Any], question: SideQuery) -> Fields:
     """Choose the fields.
 
     :param said: the export's manifest.
@@ -69,7 +69,7 @@ def choose_fields(said: Mapping[str, Any], question: Question) -> Fields:
         _check_kind(kind, question)
         own = question.field in kind.own_amounts
     else:
-        own = question.field in said["own_currency_totals"]
+        own = question.field in said["gl_totals"]
     currency = None if own else said["currency_field"]
     if currency is None and question.own_currency is None:
         msg = f"own_currency must say which currency {question.field} of {said['file']} is in: no field does"
@@ -78,13 +78,13 @@ def choose_fields(said: Mapping[str, Any], question: Question) -> Fields:
     return Fields(question.field, currency, question.own_currency or "", period, tuple(question.where))
 
 
-def _check_kind(kind: RecordKind, question: Question) -> None:
-    if kind.fields.get(question.field) is not Holds.AMOUNT:
-        amounts = ", ".join(name for name, holds in kind.fields.items() if holds is Holds.AMOUNT) or "none"
+def _check_kind(kind: RecordType, question: SideQuery) -> None:
+    if kind.fields.get(question.field) is not FieldType.AMOUNT:
+        amounts = ", ".join(name for name, holds in kind.fields.items() if holds is FieldType.AMOUNT) or "none"
         msg = f"field: {kind.name} have no amount {question.field} (of amounts they have: {amounts})"
         raise ArmReconcileError(msg)
-    if question.period not in {Period.NONE, Period.LEDGER} and kind.fields.get(question.by) is not Holds.DAY:
-        days = ", ".join(name for name, holds in kind.fields.items() if holds is Holds.DAY) or "none"
+    if question.period not in {Period.NONE, Period.LEDGER} and kind.fields.get(question.by) is not FieldType.DAY:
+        days = ", ".join(name for name, holds in kind.fields.items() if holds is FieldType.DAY) or "none"
         msg = f"by: {kind.name} have no day {question.by} (of days they have: {days})"
         raise ArmReconcileError(msg)
 

@@ -9,7 +9,7 @@ import msgspec
 from airflow_provider_arm import __version__
 from airflow_provider_arm.export.pages.page_stats import amount_text
 from airflow_provider_arm.reconcile.amount import for_people
-from airflow_provider_arm.reconcile.compare import OPPOSITE, Status, remarks
+from airflow_provider_arm.reconcile.compare import Status, remarks
 from airflow_provider_arm.reconcile.period import NO_PERIOD
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from decimal import Decimal
 
-    from airflow_provider_arm.reconcile.compare import Line, Outcome
-    from airflow_provider_arm.reconcile.fields import Question
+    from airflow_provider_arm.reconcile.compare import ComparisonRow, Outcome
+    from airflow_provider_arm.reconcile.fields import SideQuery
     from airflow_provider_arm.reconcile.sums import Side
 
 #: Differences that the summary shows; it goes through XCom and into a question. The report has all.
@@ -39,7 +39,7 @@ def summary(outcome: Outcome) -> str:
     return "\n\n".join(parts)
 
 
-def markdown(outcome: Outcome, question: Question, moment: dt.datetime) -> str:
+def markdown(outcome: Outcome, question: SideQuery, moment: dt.datetime) -> str:
     """Write the report for a person."""
     left, right = outcome.left.name, outcome.right.name
     lines = [f"# Reconciliation: {left} and {right}", "", _headline(outcome), ""]
@@ -56,7 +56,7 @@ def markdown(outcome: Outcome, question: Question, moment: dt.datetime) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def json_report(outcome: Outcome, question: Question, moment: dt.datetime) -> bytes:
+def json_report(outcome: Outcome, question: SideQuery, moment: dt.datetime) -> bytes:
     """Write the report for a program; amounts are text with all their digits."""
     report = {
         "matches": outcome.matches,
@@ -68,7 +68,7 @@ def json_report(outcome: Outcome, question: Question, moment: dt.datetime) -> by
         "period": str(question.period),
         "by": list(question.period.fields(question.by)),
         "periods": None if outcome.terms.periods is None else list(outcome.terms.periods),
-        "sign": outcome.terms.sign,
+        "invert_against": outcome.terms.invert_right,
         "tolerance": {currency or "*": amount_text(amount) for currency, amount in outcome.terms.tolerance.items()},
         "left": {"name": outcome.left.name, "files": outcome.left.files},
         "right": {"name": outcome.right.name, "files": outcome.right.files},
@@ -103,7 +103,7 @@ def _period_name(period: str) -> str:
     return period if period != NO_PERIOD else "(none)"
 
 
-def _table(outcome: Outcome, lines: Sequence[Line], *, judged: bool = True) -> Iterator[str]:
+def _table(outcome: Outcome, lines: Sequence[ComparisonRow], *, judged: bool = True) -> Iterator[str]:
     first = ["Period"] if judged else []
     last = ["Result"] if judged else []
     yield _row([*first, "Currency", outcome.left.name, outcome.right.name, "Difference", *last])
@@ -114,7 +114,7 @@ def _table(outcome: Outcome, lines: Sequence[Line], *, judged: bool = True) -> I
         yield _row([*named, line.currency or "(none)", *amounts, *([_result(outcome, line)] if judged else [])])
 
 
-def _result(outcome: Outcome, line: Line) -> str:
+def _result(outcome: Outcome, line: ComparisonRow) -> str:
     missing = {Status.LEFT_MISSING: outcome.left, Status.RIGHT_MISSING: outcome.right}
     if line.status in missing:
         return f"**nothing in {missing[line.status].name}**"
@@ -128,13 +128,13 @@ def _outside(outcome: Outcome) -> Iterator[str]:
         yield _row([line.currency or "(none)", for_people(line.left), for_people(line.right)])
 
 
-def _terms(outcome: Outcome, question: Question, moment: dt.datetime) -> Iterator[str]:
+def _terms(outcome: Outcome, question: SideQuery, moment: dt.datetime) -> Iterator[str]:
     fields = " and ".join(question.period.fields(question.by))
     yield f"- Period: {question.period}{f' of {fields}' if fields else ', everything together'}"
     if outcome.terms.periods is not None:
         yield f"- Only these periods: {', '.join(outcome.terms.periods)}"
     yield f"- Tolerance: {', '.join(_tolerances(outcome)) or '0'}"
-    if outcome.terms.sign == OPPOSITE:
+    if outcome.terms.invert_right:
         yield "- The sides are of opposite sign: the difference is left plus right"
     yield f"- Compared {moment.isoformat(sep=' ', timespec='seconds')} by airflow-provider-arm {__version__}"
 
@@ -159,7 +159,7 @@ def _files(side: Side) -> Iterator[str]:
         )
 
 
-def _as_json(line: Line, *, judged: bool = True) -> dict[str, Any]:
+def _as_json(line: ComparisonRow, *, judged: bool = True) -> dict[str, Any]:
     found: dict[str, Any] = {
         "period": line.period if judged else None,
         "currency": line.currency,

@@ -22,7 +22,7 @@ from airflow_provider_arm.reconcile.read import check_columns, read_columns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from airflow_provider_arm.reconcile.fields import Question
+    from airflow_provider_arm.reconcile.fields import SideQuery
     from airflow_provider_arm.reconcile.read import Columns
 
 #: Fields whose values the report may show: each has few, so none of them tells of one person.
@@ -68,7 +68,7 @@ class Count:
     filled: set[str] = field(default_factory=set)
 
 
-def sum_exports(manifests: Iterable[Any], question: Question) -> Side:
+def sum_exports(manifests: Iterable[Any], question: SideQuery) -> Side:
     """Add up exports, which together are one side. Memory does not grow with the number of records.
 
     :param manifests: the manifests' paths; each is held against its file first (:func:`check_export`), a merged one's
@@ -89,7 +89,7 @@ def sum_exports(manifests: Iterable[Any], question: Question) -> Side:
     return Side(sides[0].name, sums, tuple(file for side in sides for file in side.files))
 
 
-def _sum_export(manifest: Any, question: Question) -> Side:
+def _sum_export(manifest: Any, question: SideQuery) -> Side:
     said = check_export(manifest)
     fields = choose_fields(said, question)
     check_columns(said, fields.names)
@@ -104,7 +104,7 @@ def _sum_export(manifest: Any, question: Question) -> Side:
 class _Adder:
     """Adds up a file's records, batch by batch."""
 
-    def __init__(self, file: str, fields: Fields, question: Question) -> None:
+    def __init__(self, file: str, fields: Fields, question: SideQuery) -> None:
         self._file, self._fields, self._question = file, fields, question
 
     def add(self, columns: Columns, count: Count) -> None:
@@ -164,7 +164,7 @@ def check_whole(said: Mapping[str, Any], fields: Fields, count: Count) -> None:
     """
     wrong = count.rows != said["rows"]
     if fields.currency is None:
-        told = said["own_currency_totals"].get(fields.amount)
+        told = said["gl_totals"].get(fields.amount)
         wrong = wrong or (told is not None and EXACT.subtract(Decimal(told), _all(count)) != 0)
     else:
         wrong = wrong or not _agree(said["totals"], fields.amount, count)
@@ -194,7 +194,7 @@ def _agree(totals: Mapping[str, Mapping[str, str]], name: str, count: Count) -> 
     return not any(left.values())
 
 
-def about_file(said: Mapping[str, Any], question: Question, count: Count) -> dict[str, Any]:
+def about_file(said: Mapping[str, Any], question: SideQuery, count: Count) -> dict[str, Any]:
     """Tell of an export what the report shows."""
     by_day = question.period not in {Period.LEDGER, Period.NONE}
     return {

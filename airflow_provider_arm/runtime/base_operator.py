@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.hooks.arm import ArmHook
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 NOT_JSON = "is text but not JSON: pass the other task's output itself, or set render_template_as_native_obj on the DAG"
 
 
-class Unshown:
+class RedactedArgument:
     """Holds a rendered argument that is made of people's data; Airflow stores and shows only how much it is."""
 
     def __init__(self, value: Any) -> None:
@@ -38,9 +39,22 @@ class Unshown:
     __repr__ = __str__
 
 
-def shown(value: Any) -> Any:
+def revealed(value: Any) -> Any:
     """Give the value of an argument, whether it was wrapped or not."""
-    return value.value if isinstance(value, Unshown) else value
+    return value.value if isinstance(value, RedactedArgument) else value
+
+
+def read_bool(name: str, value: Any) -> bool:
+    """Return an argument as a bool; a rendered template gives it as text.
+
+    :raises ArmConfigurationError: it is neither a bool nor ``"true"`` or ``"false"`` in any case.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in {"true", "false"}:
+        return value.strip().lower() == "true"
+    msg = f"{name} must be True or False, not {value!r}"
+    raise ArmConfigurationError(msg)
 
 
 def as_seconds(value: timedelta | float | None) -> float | None:
@@ -94,5 +108,5 @@ class ArmBaseOperator(BaseOperator):
         super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
         for name in self.personal_fields:
             value = getattr(parent, name, None)
-            if value is not None and not isinstance(value, Unshown):
-                setattr(parent, name, Unshown(value))
+            if value is not None and not isinstance(value, RedactedArgument):
+                setattr(parent, name, RedactedArgument(value))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 200
 
 
-class JournalOf(NamedTuple):
+class JournalKey(NamedTuple):
     """The task instance that a journal belongs to."""
 
     dag_id: str
@@ -29,10 +29,10 @@ class JournalOf(NamedTuple):
     map_index: int = -1
 
     @classmethod
-    def own(cls, ti: Any, continues: str | None = None) -> JournalOf:
+    def own(cls, ti: Any, continue_from: str | None = None) -> JournalKey:
         """Name the task instance's own, or that of the task which it continues."""
         map_index = -1 if ti.map_index is None else ti.map_index
-        return cls(ti.dag_id, ti.run_id, continues or ti.task_id, map_index)
+        return cls(ti.dag_id, ti.run_id, continue_from or ti.task_id, map_index)
 
     def __str__(self) -> str:
         mapped = f", map index {self.map_index}" if self.map_index >= 0 else ""
@@ -41,22 +41,22 @@ class JournalOf(NamedTuple):
 
 @contextmanager
 def open_journal(
-    context: Context, journal_path: str | None, *, durable: bool, continues: str | None = None
+    context: Context, journal_path: str | None, *, durable: bool, continue_from: str | None = None
 ) -> Iterator[Journal]:
     """Open the journal of the task instance in *context*, for this try.
 
     :param journal_path: where file journals are kept; ``None`` for none.
     :param durable: without *journal_path*: use Airflow's task state store where there is one.
-    :param continues: the task of this DAG run whose journal is continued; default the task's own.
-    :raises ArmConfigurationError: *journal_path* cannot be, or is missing where *continues* needs it.
+    :param continue_from: the task of this DAG run whose journal is continued; default the task's own.
+    :raises ArmConfigurationError: *journal_path* cannot be, or is missing where *continue_from* needs it.
     :raises JournalError: the file journal is in use by another runner, or cannot be read or written.
     """
     if journal_path is not None:
-        with open_files(journal_path, JournalOf.own(context["ti"], continues), context["ti"]) as journal:
+        with open_files(journal_path, JournalKey.own(context["ti"], continue_from), context["ti"]) as journal:
             yield journal
         return
-    if continues:
-        msg = "continues needs journal_path: Airflow's task state store gives no task the journal of another"
+    if continue_from:
+        msg = "continue_from needs journal_path: Airflow's task state store gives no task the journal of another"
         raise ArmConfigurationError(msg)
     from airflow_provider_arm.runtime.task_state_journal import TaskStateJournal
     from airflow_provider_arm.submission.journal.entries import MemoryJournal
@@ -66,19 +66,19 @@ def open_journal(
 
 
 @contextmanager
-def open_files(journal_path: str, owner: JournalOf, ti: Any) -> Iterator[FileJournal]:
+def open_files(journal_path: str, owner: JournalKey, ti: Any) -> Iterator[FileJournal]:
     """Open the file journal of *owner* for the task instance *ti*. Raises as :func:`open_journal`."""
-    from airflow_provider_arm.submission.journal.file_journal import FileJournal, Runner
+    from airflow_provider_arm.submission.journal.file_journal import FileJournal, JournalWriter
 
     path = task_folder(journal_path, owner)
-    journal = FileJournal(path, Runner(str(JournalOf.own(ti)), ti.try_number))
+    journal = FileJournal(path, JournalWriter(str(JournalKey.own(ti)), ti.try_number))
     try:
         yield journal
     finally:
         journal.release()
 
 
-def task_folder(journal_path: str, owner: JournalOf) -> Any:
+def task_folder(journal_path: str, owner: JournalKey) -> Any:
     """Give the folder of one task instance's journal, an ``ObjectStoragePath``.
 
     :raises ArmConfigurationError: *journal_path* is empty, or on a local disk and not absolute.

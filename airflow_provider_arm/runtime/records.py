@@ -113,7 +113,7 @@ def as_batch_uuids(value: Any) -> list[str]:
     :raises ArmConfigurationError: there is none, or a member is no text.
     """
     if isinstance(value, Mapping):
-        if value.get("found") and not value.get("batch_uuids"):
+        if value.get("recovered") and not value.get("batch_uuids"):
             return []  # ARM has all of it, and there is no batch to ask for
         value = value.get("batch_uuids")
     if isinstance(value, str):

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_arm.client.operations import OPERATIONS
-from airflow_provider_arm.files import whole_file
+from airflow_provider_arm.files import atomic_write
 from airflow_provider_arm.runtime.records import open_source
 from airflow_provider_arm.submission.planning.resources import find_operation
 from airflow_provider_arm.submission.results.outcome import Batches, Reject, find_rejects, name_rejects
 from airflow_provider_arm.submission.results.rejects_file import check_name, reject_lines
-from airflow_provider_arm.submission.sending.recovered import Found, read_found
+from airflow_provider_arm.submission.sending.recovered import RecoveredChunk, read_recovered
 
 if TYPE_CHECKING:
     from airflow_provider_arm.client.models import ArmModel
@@ -60,7 +60,7 @@ def write_rejects(
             named += 1
             yield reject
 
-    with whole_file(target) as file:
+    with atomic_write(target) as file:
         file.writelines(reject_lines(seen(), path, model))
     if named == expected:
         return str(target), f"they are in {target}"
@@ -72,12 +72,12 @@ def _log(number: int, reject: Reject) -> None:
         log.warning("Row %d, %s: %s", reject.row, reject.key, "; ".join(reject.reasons))
 
 
-def found_in(submitted: Any) -> list[Found]:
+def found_in(submitted: Any) -> list[RecoveredChunk]:
     """Give the chunks without a batchUuid of what another task submitted.
 
     :param submitted: what ``BatchSubmitOperator`` returned, or bare batchUuids.
     """
-    return read_found(submitted.get("found")) if isinstance(submitted, Mapping) else []
+    return read_recovered(submitted.get("recovered")) if isinstance(submitted, Mapping) else []
 
 
 def invalid_in(submitted: Any) -> int:

@@ -14,10 +14,10 @@ import msgspec
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.runtime.base_operator import NOT_JSON
-from airflow_provider_arm.submission.errors import BlockedError, OpenCaseError
+from airflow_provider_arm.submission.errors import BlockedError, UnresolvedChunksError
 from airflow_provider_arm.submission.journal.entries import Resolution
 from airflow_provider_arm.submission.journal.file_journal import FileJournal
-from airflow_provider_arm.submission.journal.resolution import release
+from airflow_provider_arm.submission.journal.resolution import apply_resolution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,25 +57,25 @@ def read_resolutions(value: Any) -> list[Resolution]:
         return [replace(msgspec.convert(member, Resolution), at=time.time()) for member in members]
     except msgspec.ValidationError as error:
         msg = (
-            'each of resolutions must have "case", "verdict" ("accepted" or "absent"), "by", "why" and may have '
+            'each of resolutions must have "chunk_id", "verdict" ("accepted" or "absent"), "by", "why" and may have '
             f'"batch_uuid", all text ({error})'
         )
         raise ArmConfigurationError(msg) from None
 
 
-def release_all(journal: Journal, resolutions: Iterable[Resolution]) -> None:
+def apply_resolutions(journal: Journal, resolutions: Iterable[Resolution]) -> None:
     """Note what people have found out. A case of another journal is passed over: one list may serve many tasks.
 
     :raises ArmConfigurationError: a word contradicts itself or the journal.
     """
     for resolution in resolutions:
-        line = release(journal, resolution)
+        line = apply_resolution(journal, resolution)
         if line is None:
-            log.info("Case %s is not one of this task's", resolution.case)
+            log.info("Case %s is not one of this task's", resolution.chunk_id)
         else:
             log.warning(
                 "Case %s, chunk %d: %s says it is %s (%s); its state is %s",
-                resolution.case,
+                resolution.chunk_id,
                 line.index + 1,
                 resolution.by,
                 resolution.verdict,
@@ -84,17 +84,17 @@ def release_all(journal: Journal, resolutions: Iterable[Resolution]) -> None:
             )
 
 
-def release_named(journal: Journal, resolution: Resolution) -> dict[str, Any]:
+def resolve_chunk(journal: Journal, resolution: Resolution) -> dict[str, Any]:
     """Note what somebody has found out about a case of this very journal; gives what became of its chunk.
 
     :raises ArmConfigurationError: the journal knows no such case, or the word contradicts itself.
     """
-    line = release(journal, resolution)
+    line = apply_resolution(journal, resolution)
     if line is None:
-        msg = f"no chunk of that journal is about case {resolution.case}; the task's XCom open_cases has its cases"
+        msg = f"no chunk of that journal is about case {resolution.chunk_id}; the task's XCom unresolved_chunks has its cases"
         raise ArmConfigurationError(msg)
     return {
-        "case": resolution.case,
+        "chunk_id": resolution.chunk_id,
         "chunk": line.index + 1,
         "verdict": str(resolution.verdict),
         "state": str(line.state),
@@ -102,16 +102,16 @@ def release_named(journal: Journal, resolution: Resolution) -> dict[str, Any]:
 
 
 @contextmanager
-def open_cases_shown(ti: Any) -> Iterator[None]:
-    """Push what a person is asked about as XCom ``open_cases``: a failing task's XComs stay."""
+def push_unresolved_chunks(ti: Any) -> Iterator[None]:
+    """Push what a person is asked about as XCom ``unresolved_chunks``: a failing task's XComs stay."""
     try:
         yield
-    except OpenCaseError as error:
-        ti.xcom_push(key="open_cases", value=error.cases)
+    except UnresolvedChunksError as error:
+        ti.xcom_push(key="unresolved_chunks", value=error.unresolved_chunks)
         raise
 
 
-def refuse_blind_try(ti: Any, journal: Journal, replay: Replay, what: str) -> None:
+def fail_if_retry_without_journal(ti: Any, journal: Journal, replay: Replay, what: str) -> None:
     """Stop a later try whose journal cannot know what an earlier one sent, where a second send could book twice.
 
     :param what: names what may have been sent.

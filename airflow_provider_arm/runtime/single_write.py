@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.runtime.resolutions import (
+    apply_resolutions,
+    fail_if_retry_without_journal,
     may_resend,
-    open_cases_shown,
+    push_unresolved_chunks,
     read_resolutions,
-    refuse_blind_try,
-    release_all,
 )
 from airflow_provider_arm.submission.sending.single_write import SingleWrite, fingerprint
 
@@ -35,7 +35,7 @@ def run_single(
     on_unknown_outcome: str,
     resolutions: Any,
     look_up: Callable[[], LookUp] | None,
-    settle_after: float | None,
+    assume_absent_after: float | None,
 ) -> dict[str, Any]:
     """Bring *record* to ARM, or find that it is there; gives ARM's answer, empty where the journal has not kept it.
 
@@ -44,20 +44,20 @@ def run_single(
     """
     ti, row = context["ti"], OPERATIONS[operation]
     resend = may_resend(on_unknown_outcome)
-    release_all(journal, read_resolutions(resolutions))
+    apply_resolutions(journal, read_resolutions(resolutions))
     if not resend:
-        refuse_blind_try(ti, journal, row.replay, what)
+        fail_if_retry_without_journal(ti, journal, row.replay, what)
     write = SingleWrite(
         operation=row,
         journal=journal,
         # A retry keeps max_tries, a clear raises it: so a clear is told from a retry.
-        generation=ti.max_tries or 0,
+        clear_count=ti.max_tries or 0,
         what=what,
         sha256=fingerprint(row, path, record),
         send=send,
         resend_unknown=resend,
         look_up=look_up,
-        settle_after=settle_after,
+        assume_absent_after=assume_absent_after,
     )
-    with open_cases_shown(ti):
+    with push_unresolved_chunks(ti):
         return write.run() or {}

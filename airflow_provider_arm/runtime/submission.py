@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
 from airflow_provider_arm.runtime.batch_polling import WaitTimes, look_at_batches, wait_for_batches
-from airflow_provider_arm.runtime.journal_location import JournalOf, folder_at
+from airflow_provider_arm.runtime.journal_location import JournalKey, folder_at
 from airflow_provider_arm.runtime.records import open_source
 from airflow_provider_arm.runtime.rejects import FAIL, REJECT, check_rejects_path, write_rejects
 from airflow_provider_arm.runtime.resolutions import (
+    apply_resolutions,
+    fail_if_retry_without_journal,
     may_resend,
-    open_cases_shown,
+    push_unresolved_chunks,
     read_resolutions,
-    refuse_blind_try,
-    release_all,
 )
 from airflow_provider_arm.submission.planning.prepare import Prepared, prepare
 from airflow_provider_arm.submission.planning.resources import Resource, find_operation
 from airflow_provider_arm.submission.results.outcome import add_up, count_sentence, find_invalid, find_rejects
-from airflow_provider_arm.submission.results.reject_policy import Colour, RejectPolicy
+from airflow_provider_arm.submission.results.reject_policy import RejectPolicy, TaskOutcome
 from airflow_provider_arm.submission.sending.lookup import find_documents, look_up
-from airflow_provider_arm.submission.sending.recovered import Found, in_order, read_found
-from airflow_provider_arm.submission.sending.registry import Ledger, noted
+from airflow_provider_arm.submission.sending.recovered import RecoveredChunk, in_order, read_recovered
+from airflow_provider_arm.submission.sending.registry import SubmissionRegistry, record_outcome
 from airflow_provider_arm.submission.sending.send import Sender
 
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ MOST_IN_FLIGHT = 32
 class Submitted:
     """What of a submission is with ARM.
 
-    :param found: chunks whose batchUuid is lost.
+    :param recovered: chunks whose batchUuid is lost.
     :param records: in all chunks.
     :param invalid: rows that were left out because they do not fit.
     """
 
     batch_uuids: list[str]
-    found: list[Found]
+    recovered: list[RecoveredChunk]
     records: int
     invalid: int = 0
 
@@ -65,7 +65,7 @@ class Submitted:
         """Give plain JSON values, as a deferral keeps them."""
         return {
             "batch_uuids": self.batch_uuids,
-            "found": [each.as_json() for each in self.found],
+            "recovered": [each.as_json() for each in self.recovered],
             "records": self.records,
             "invalid": self.invalid,
         }
@@ -73,23 +73,23 @@ class Submitted:
     @classmethod
     def from_json(cls, data: Any) -> Submitted:
         """Read :meth:`as_json` back."""
-        return cls(data["batch_uuids"], read_found(data["found"]), data["records"], data["invalid"])
+        return cls(data["batch_uuids"], read_recovered(data["recovered"]), data["records"], data["invalid"])
 
     def in_order(self, statuses: Sequence[BatchStatus]) -> Batches:
         """Give batches and found chunks with their states, in the order of the chunks."""
-        return in_order(list(zip(self.batch_uuids, statuses, strict=True)), self.found)
+        return in_order(list(zip(self.batch_uuids, statuses, strict=True)), self.recovered)
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class SubmitOptions:
     """How a submission is sent: arguments of the operator of the same names."""
 
     on_unknown_outcome: str = "fail"
-    settle_after: float | None = None
+    assume_absent_after: float | None = None
     max_in_flight: int = 1
     resolutions: Any = None
-    continues: str | None = None
-    ledger_path: str | None = None
+    continue_from: str | None = None
+    registry_path: str | None = None
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -97,8 +97,8 @@ class Rules:
         :raises ArmConfigurationError: one cannot be.
         """
         may_resend(self.on_unknown_outcome)
-        if self.settle_after is not None and self.settle_after < 0:
-            msg = f"settle_after must be a number of seconds or a timedelta, not {self.settle_after!r}"
+        if self.assume_absent_after is not None and self.assume_absent_after < 0:
+            msg = f"assume_absent_after must be a number of seconds or a timedelta, not {self.assume_absent_after!r}"
             raise ArmConfigurationError(msg)
         if not 1 <= self.max_in_flight <= MOST_IN_FLIGHT:
             msg = f"max_in_flight must be from 1 to {MOST_IN_FLIGHT}, not {self.max_in_flight!r}"
@@ -106,7 +106,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class SubmissionResult:
     """What became of a submission, and what that means for the task."""
 
     failed: bool
@@ -198,7 +198,7 @@ class SubmissionRun:
         for currency, total in totals.items():
             log.info("%s: %s", currency or "no currency", ", ".join(f"{name} {value}" for name, value in total.items()))
         return {
-            "dry_run": True,
+            "plan_only": True,
             "chunks": len(plan.chunks),
             "records": plan.records,
             "invalid": prepared.invalid,
@@ -206,7 +206,7 @@ class SubmissionRun:
             "plan_sha256": plan.sha256,
         }
 
-    def send(self, context: Context, journal: Journal, rules: Rules) -> Submitted:
+    def send(self, context: Context, journal: Journal, rules: SubmitOptions) -> Submitted:
         """Bring every chunk to ARM, or find that it is there.
 
         :param journal: of this task instance, open for this try.
@@ -214,53 +214,53 @@ class SubmissionRun:
         """
         ti = context["ti"]
         resend = may_resend(rules.on_unknown_outcome)
-        release_all(journal, read_resolutions(rules.resolutions))
+        apply_resolutions(journal, read_resolutions(rules.resolutions))
         if not resend:
-            refuse_blind_try(ti, journal, self._operation.replay, "these documents")
+            fail_if_retry_without_journal(ti, journal, self._operation.replay, "these documents")
         sender = Sender(
             operation=self._operation,
             journal=journal,
-            generation=_generation(ti, journal, rules),
+            clear_count=_clear_count(ti, journal, rules),
             submit=self._submit,
             look=lambda uuid: self._client.get_batch(uuid).state,
             resend_unknown=resend,
             look_up=self._look_up if self._resource.name == "documents" else None,
             key=self._resource.key,
             max_in_flight=rules.max_in_flight,
-            settle_after=rules.settle_after,
+            assume_absent_after=rules.assume_absent_after,
         )
         ledger = self._ledger(ti, rules)
-        with self._prepare_records() as prepared, open_cases_shown(ti):
+        with self._prepare_records() as prepared, push_unresolved_chunks(ti):
             earlier = ledger.claim(prepared.plan, prepared.chunks()) if ledger is not None else None
             if earlier is not None:
                 log.warning(
                     "%s has submitted the very same records: nothing is sent, its batches are given", earlier.owner
                 )
-                return self._submitted(ti, prepared, earlier.batch_uuids, earlier.found)
-            with noted(ledger, prepared.plan, journal):
+                return self._submitted(ti, prepared, earlier.batch_uuids, earlier.recovered)
+            with record_outcome(ledger, prepared.plan, journal):
                 sent = sender.send_all(prepared.plan, prepared.chunks())
         batch_uuids = [each.batch_uuid for each in sent if each.batch_uuid]
-        found = [Found(each.index + 1, each.records, each.missing) for each in sent if not each.batch_uuid]
+        recovered = [RecoveredChunk(each.index + 1, each.records, each.missing) for each in sent if not each.batch_uuid]
         log.info("%d records are with ARM in %d batches", prepared.plan.records, len(sent))
-        return self._submitted(ti, prepared, batch_uuids, found)
+        return self._submitted(ti, prepared, batch_uuids, recovered)
 
     @staticmethod
-    def _submitted(ti: Any, prepared: Prepared, batch_uuids: list[str], found: list[Found]) -> Submitted:
-        submitted = Submitted(batch_uuids, found, prepared.plan.records, prepared.invalid)
+    def _submitted(ti: Any, prepared: Prepared, batch_uuids: list[str], recovered: list[RecoveredChunk]) -> Submitted:
+        submitted = Submitted(batch_uuids, recovered, prepared.plan.records, prepared.invalid)
         ti.xcom_push(key="batch_uuids", value=batch_uuids)
         # A deferral's own arguments are lost in dag.test().
         ti.xcom_push(key="submitted", value=submitted.as_json())
         return submitted
 
-    def _ledger(self, ti: Any, rules: Rules) -> Ledger | None:
-        if rules.ledger_path is None:
+    def _ledger(self, ti: Any, rules: SubmitOptions) -> SubmissionRegistry | None:
+        if rules.registry_path is None:
             return None
         if self._operation.replay is not Replay.BY_KEY:
-            msg = f"ledger_path is for documents: {self._resource.name} may be submitted any number of times"
+            msg = f"registry_path is for documents: {self._resource.name} may be submitted any number of times"
             raise ArmConfigurationError(msg)
-        return Ledger(
-            folder_at(rules.ledger_path, "ledger_path"),
-            owner=str(JournalOf.own(ti, rules.continues)),
+        return SubmissionRegistry(
+            folder_at(rules.registry_path, "registry_path"),
+            owner=str(JournalKey.own(ti, rules.continue_from)),
             books=f"{self._client.base_url} {self._client.client_no}",
             key=self._resource.key,
             look=self._client.get_batch,
@@ -284,7 +284,7 @@ class SubmissionRun:
         """Look at each batch once; ``None`` where one is not finished, or cannot be seen now."""
         return look_at_batches(self._client, batch_uuids, times)
 
-    def judge(self, submitted: Submitted, statuses: Sequence[BatchStatus]) -> Judgement:
+    def judge(self, submitted: Submitted, statuses: Sequence[BatchStatus]) -> SubmissionResult:
         """Count, write the rejects file, and say what it means."""
         batches = submitted.in_order(statuses)
         totals = add_up([status for _, status in batches], submitted.records)
@@ -292,14 +292,14 @@ class SubmissionRun:
         colour = self._policy.colour(submitted.records + submitted.invalid, bad)
         message = count_sentence(self._resource.name, totals.submitted, totals.rejected, submitted.invalid)
         uri = None
-        if colour is not Colour.GREEN:
+        if colour is not TaskOutcome.GREEN:
             checked_by = self._operation if self._skip_invalid else None
             rejects = find_rejects(self._source, self._chunk_size, batches, self._resource.key, checked_by)
             uri, where = write_rejects(rejects, self._rejects_path, bad, self._operation.record)
             message += f"; {where}"
-        return Judgement(
-            failed=colour is Colour.RED,
-            level=logging.INFO if colour is Colour.GREEN else logging.WARNING,
+        return SubmissionResult(
+            failed=colour is TaskOutcome.RED,
+            level=logging.INFO if colour is TaskOutcome.GREEN else logging.WARNING,
             message=message,
             accepted=totals.accepted,
             rejected=totals.rejected,
@@ -307,7 +307,7 @@ class SubmissionRun:
         )
 
 
-def _generation(ti: Any, journal: Journal, rules: Rules) -> int:
+def _clear_count(ti: Any, journal: Journal, rules: SubmitOptions) -> int:
     """Say which wish of a person this try belongs to: a retry keeps max_tries, a clear raises it."""
-    plan = journal.read_plan() if rules.continues else None
-    return int(ti.max_tries or 0) if plan is None else plan.generation
+    plan = journal.read_plan() if rules.continue_from else None
+    return int(ti.max_tries or 0) if plan is None else plan.clear_count

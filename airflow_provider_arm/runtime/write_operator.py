@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.exceptions import airflow_errors
+from airflow_provider_arm.exceptions import translate_arm_errors
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator
 from airflow_provider_arm.runtime.journal_location import open_journal
 
@@ -30,9 +30,9 @@ class ArmWriteOperator(ArmBaseOperator):
         files; the same place for every try. Absolute; default ``None``: the task state store. Templated.
     :param durable: without *journal_path*: keep the journal in the task state store; default ``True``.
     :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send again what may or may not have reached ARM.
-    :param resolutions: what somebody has found out about a call of which nobody knew: a list of ``{"case", "verdict",
+    :param resolutions: what somebody has found out about a call of which nobody knew: a list of ``{"chunk_id", "verdict",
         "by", "why"}``; ``verdict`` is ``"accepted"`` or ``"absent"``. The case stands in the message that stopped the
-        task, and in its XCom ``open_cases``. Journalled. A case that is not this task's is passed over. Templated.
+        task, and in its XCom ``unresolved_chunks``. Journalled. A case that is not this task's is passed over. Templated.
     """
 
     template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "journal_path", "resolutions")
@@ -58,7 +58,7 @@ class ArmWriteOperator(ArmBaseOperator):
 
         First of all, so that a try which ends early has left its trace: where none is, nothing was sent.
         """
-        with airflow_errors(), open_journal(context, self.journal_path, durable=self.durable) as journal:
+        with translate_arm_errors(), open_journal(context, self.journal_path, durable=self.durable) as journal:
             yield journal
 
     def _write_once(
@@ -72,14 +72,14 @@ class ArmWriteOperator(ArmBaseOperator):
         send: Callable[[], dict[str, Any]],
         path: Mapping[str, Any] | None = None,
         look_up: Callable[[], LookUp] | None = None,
-        settle_after: float | None = None,
+        assume_absent_after: float | None = None,
     ) -> dict[str, Any]:
         """Bring *record* to ARM, or find that it is there; gives ARM's answer, empty where the journal has not kept it.
 
         :param operation: name of the row in the operations table.
         :param record: as it goes on the wire.
         :param what: names it in log and errors.
-        :param send: see ``SingleWrite``, as *look_up* and *settle_after*.
+        :param send: see ``SingleWrite``, as *look_up* and *assume_absent_after*.
         """
         from airflow_provider_arm.runtime.single_write import run_single
 
@@ -95,7 +95,7 @@ class ArmWriteOperator(ArmBaseOperator):
             on_unknown_outcome=self.on_unknown_outcome,
             resolutions=self.resolutions,
             look_up=look_up,
-            settle_after=settle_after,
+            assume_absent_after=assume_absent_after,
         )
 
     def _write_record(
@@ -108,13 +108,13 @@ class ArmWriteOperator(ArmBaseOperator):
         key: str,
         what: str,
         look_up: Callable[[Mapping[str, Any]], LookUp] | None = None,
-        settle_after: float | None = None,
+        assume_absent_after: float | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Write one record; gives it as it goes on the wire, and ARM's answer in short.
 
         :param operation: name of the row, and of the client's method.
         :param key: wire name of the natural key.
-        :param look_up: looks for the wire record in ARM, where that can be; see ``SingleWrite``, as *settle_after*.
+        :param look_up: looks for the wire record in ARM, where that can be; see ``SingleWrite``, as *assume_absent_after*.
         :raises ArmError: it does not fit, ARM refused it, or nobody knows what became of it.
         """
         from airflow_provider_arm.client.endpoints import to_wire
@@ -131,7 +131,7 @@ class ArmWriteOperator(ArmBaseOperator):
             what=f"{what} {wire[key]}",
             send=lambda: in_short(write(wire), wire),
             look_up=None if look_up is None else lambda: look_up(wire),
-            settle_after=settle_after,
+            assume_absent_after=assume_absent_after,
         )
         self.log.info("%s %s: %s", what.capitalize(), wire[key], answer.get("result"))
         return wire, in_short(None, wire) | answer

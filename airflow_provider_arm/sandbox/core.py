@@ -15,13 +15,13 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api import batches
 from airflow_provider_arm.sandbox.api.routes import BASE, TOKEN, Route, Router
 from airflow_provider_arm.sandbox.data import documented, packs
-from airflow_provider_arm.sandbox.messages import Answer, Call, Problem, Refusal, answer
+from airflow_provider_arm.sandbox.messages import Call, Problem, Refusal, SandboxResponse, answer
 from airflow_provider_arm.sandbox.state import overview
-from airflow_provider_arm.sandbox.state.clock import Clock
-from airflow_provider_arm.sandbox.state.context import Books
+from airflow_provider_arm.sandbox.state.clock import SandboxClock
+from airflow_provider_arm.sandbox.state.context import SandboxContext
 from airflow_provider_arm.sandbox.state.faults import Fault, Faults
 from airflow_provider_arm.sandbox.state.identity import Identity
-from airflow_provider_arm.sandbox.state.request_log import Journal
+from airflow_provider_arm.sandbox.state.request_log import RequestLog
 from airflow_provider_arm.sandbox.state.store import Store
 from airflow_provider_arm.sandbox.state.switches import Behaviour
 
@@ -78,7 +78,7 @@ class Core:
     ) -> None:
         self._lock = threading.RLock()
         self._seed = seed
-        self.clock = Clock()
+        self.clock = SandboxClock()
         self.behaviour = Behaviour(behaviour)
         self.faults = Faults()
         self._late: list[tuple[dt.datetime, Ticket]] = []
@@ -97,8 +97,8 @@ class Core:
 
     def _begin(self, seed: Seed, client_no: int) -> None:
         self.client_no = client_no
-        self._books = Books(client_no, seed.seed, self._store, self.clock, self.behaviour)
-        self._journal = Journal(self._store, self.clock)
+        self._books = SandboxContext(client_no, seed.seed, self._store, self.clock, self.behaviour)
+        self._journal = RequestLog(self._store, self.clock)
         self._identity = Identity(seed.seed)
 
     def _fill(self, seed: Seed) -> None:
@@ -122,7 +122,7 @@ class Core:
                 fault.fired.append(call.number)
             return Ticket(call, template, found[1] if found else None, token, fault)
 
-    def take(self, ticket: Ticket) -> Answer:
+    def take(self, ticket: Ticket) -> SandboxResponse:
         """ARM takes the request: it has its effect, and this is the answer."""
         with self._lock:
             try:
@@ -149,21 +149,21 @@ class Core:
         with self._lock:
             self._identity.refuse(ticket.call.headers.get("authorization"))
 
-    def handle(self, call: Call) -> Answer:
+    def handle(self, call: Call) -> SandboxResponse:
         """The whole way of a request, without a socket and without faults."""
         ticket = self.open(call)
         given = self.take(ticket)
         self.close(ticket, given.status, len(given.body))
         return given
 
-    def _answer(self, ticket: Ticket) -> Answer:
+    def _answer(self, ticket: Ticket) -> SandboxResponse:
         # Handlers refuse before they write, so what a refused call leaves behind is only that it was looked at.
         try:
             return self._dispatch(ticket)
         except Refusal as refusal:
             return self._refused(refusal)
 
-    def _dispatch(self, ticket: Ticket) -> Answer:
+    def _dispatch(self, ticket: Ticket) -> SandboxResponse:
         call = ticket.call
         if ticket.template == TOKEN:
             if call.method != "POST":
@@ -187,19 +187,19 @@ class Core:
         if client_no != str(self.client_no):
             raise Refusal(403, "No access to this client", [Problem("Clientno", "no access")])
 
-    def _refused(self, refusal: Refusal) -> Answer:
+    def _refused(self, refusal: Refusal) -> SandboxResponse:
         headers = {"allow": ", ".join(refusal.also.pop("allow"))} if "allow" in refusal.also else {}
         choice = self.behaviour["q06_error_body"]
         if choice == "empty":
-            return Answer(refusal.status, b"", headers=headers)
+            return SandboxResponse(refusal.status, b"", headers=headers)
         if choice == "html":
             page = f"<html><body><h1>{refusal.status}</h1></body></html>".encode()
-            return Answer(refusal.status, page, "text/html; charset=utf-8", headers)
+            return SandboxResponse(refusal.status, page, "text/html; charset=utf-8", headers)
         if choice == "text":
-            return Answer(refusal.status, refusal.message.encode(), "text/plain; charset=utf-8", headers)
-        return Answer(refusal.status, money.encode(refusal.body()), headers=headers)
+            return SandboxResponse(refusal.status, refusal.message.encode(), "text/plain; charset=utf-8", headers)
+        return SandboxResponse(refusal.status, money.encode(refusal.body()), headers=headers)
 
-    def _compressed(self, given: Answer, call: Call) -> Answer:
+    def _compressed(self, given: SandboxResponse, call: Call) -> SandboxResponse:
         wanted = self.behaviour["q14_gzip"] and "gzip" in call.headers.get("accept-encoding", "")
         if wanted and len(given.body) >= _WORTH_COMPRESSING:
             given.body = gzip.compress(given.body, compresslevel=1, mtime=0)

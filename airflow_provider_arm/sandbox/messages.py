@@ -68,7 +68,7 @@ class Call:
 
 
 @dataclass(slots=True)
-class Answer:
+class SandboxResponse:
     """What the core says."""
 
     status: int
@@ -95,9 +95,9 @@ class Refusal(Exception):  # noqa: N818 - it is an answer of ARM, not an error o
         return body
 
 
-def answer(status: int, value: Any, **headers: str) -> Answer:
+def answer(status: int, value: Any, **headers: str) -> SandboxResponse:
     """A JSON answer."""
-    return Answer(status, money.encode(value), headers=headers)
+    return SandboxResponse(status, money.encode(value), headers=headers)
 
 
 def pascal(name: str) -> str:

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_arm.exceptions import ArmBatchFailedException, airflow_errors
+from airflow_provider_arm.exceptions import ArmBatchFailedException, translate_arm_errors
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.links.batch import BatchLink
 from airflow_provider_arm.runtime.records import as_batch_uuids
@@ -94,7 +94,7 @@ class BatchSensor(BaseSensorOperator):
         if not self.deferrable:
             return super().execute(context)
         try:
-            with airflow_errors():
+            with translate_arm_errors():
                 result = self._poke()
         except AirflowFailException as error:
             # As the base does around poke and around execute_complete.
@@ -108,7 +108,7 @@ class BatchSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look at every batch that is not finished yet."""
-        with airflow_errors():
+        with translate_arm_errors():
             result = self._poke()
         return False if result is None else PokeReturnValue(is_done=True, xcom_value=result)
 
@@ -121,7 +121,7 @@ class BatchSensor(BaseSensorOperator):
         """
         from airflow_provider_arm.triggers.events import check_event
 
-        with airflow_errors():
+        with translate_arm_errors():
             check_event(event, timeout_error=AirflowSensorTimeout)
             result = self._poke()
         if result is None:
@@ -157,7 +157,7 @@ class BatchSensor(BaseSensorOperator):
     def _judge(self, uuids: list[str], statuses: Sequence[BatchStatus]) -> dict[str, Any]:
         from airflow_provider_arm.runtime.rejects import find_again, found_in, invalid_in, write_rejects
         from airflow_provider_arm.submission.results.outcome import add_up, count_sentence
-        from airflow_provider_arm.submission.results.reject_policy import Colour
+        from airflow_provider_arm.submission.results.reject_policy import TaskOutcome
         from airflow_provider_arm.submission.sending.recovered import in_order
 
         batches = in_order(list(zip(uuids, statuses, strict=True)), found_in(self.batch_uuid))
@@ -170,11 +170,11 @@ class BatchSensor(BaseSensorOperator):
             level = logging.INFO if status.failed == 0 else logging.WARNING
             self.log.log(level, "Batch %s: %s", uuid or "without its batchUuid", status.reason)
         uri = None
-        if colour is not Colour.GREEN:
+        if colour is not TaskOutcome.GREEN:
             rejects, model = find_again(self.batch_uuid, batches)
             uri, where = write_rejects(rejects, self.rejects_path, bad, model)
             message = f"{count_sentence('records', totals.submitted, totals.rejected, invalid)}; {where}"
-            if colour is Colour.RED:
+            if colour is TaskOutcome.RED:
                 raise ArmBatchFailedException(message)
             self.log.warning(message)
         return {

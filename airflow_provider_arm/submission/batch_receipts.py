@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.files import whole_file
+from airflow_provider_arm.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ def leave_slip(folder: JournalPath, batches: Mapping[str, Any] | Sequence[str] |
     if not uuids:
         return None
     name = hashlib.sha256("\n".join(uuids).encode()).hexdigest()[:32] + _SUFFIX
-    with whole_file(folder / name) as file:
+    with atomic_write(folder / name) as file:
         file.write(json.dumps({"batch_uuids": uuids}).encode())
     return name
 

@@ -46,22 +46,22 @@ class SentAgainError(ArmError):
     permanent = False
 
 
-class OpenCaseError(ArmError):
+class UnresolvedChunksError(ArmError):
     """Chunks may or may not have reached ARM.
 
-    :param cases: each as small JSON values: ``{"case", "what", "records", "reason"}``, no personal data.
+    :param unresolved_chunks: each as small JSON values: ``{"chunk_id", "what", "records", "reason"}``, no personal data.
     """
 
-    def __init__(self, message: str, cases: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(self, message: str, unresolved_chunks: Sequence[dict[str, Any]] = ()) -> None:
         super().__init__(message)
-        self.cases = list(cases)
+        self.unresolved_chunks = list(unresolved_chunks)
 
 
-class UnsettledError(OpenCaseError):
+class UnsettledError(UnresolvedChunksError):
     """A chunk may or may not have reached ARM, and its records are not there yet: a later try looks again."""
 
     permanent = False
 
 
-class BlockedError(OpenCaseError):
+class BlockedError(UnresolvedChunksError):
     """A chunk may or may not have reached ARM and must not be sent again blindly: a person has to look."""

@@ -29,7 +29,7 @@ class BatchFinishedEventTrigger(ArmEventTrigger):
 
     Where the DAG that submits can wait itself, no watcher is needed: ``outlets=[asset]`` on a deferred ``BatchSensor``.
 
-    :param slips_path: the folder (local and absolute, ``s3://``, ``gs://``, ...); the triggerer reads and writes it.
+    :param receipts_path: the folder (local and absolute, ``s3://``, ``gs://``, ...); the triggerer reads and writes it.
         One watcher a folder: another one would miss what the first has removed. Several assets may have the same.
     :param arm_conn_id: connection of type ``arm``; default ``arm_default``.
     :param client_no: the ARM client; default the connection's.
@@ -42,21 +42,21 @@ class BatchFinishedEventTrigger(ArmEventTrigger):
     def __init__(
         self,
         *,
-        slips_path: str,
+        receipts_path: str,
         arm_conn_id: str = ArmHook.default_conn_name,
         client_no: int | None = None,
         poll_interval: float = DEFAULT_POLL_INTERVAL,
     ) -> None:
         super().__init__(arm_conn_id=arm_conn_id, client_no=client_no, poll_interval=poll_interval)
-        if "://" not in slips_path and not slips_path.startswith("/"):
-            msg = f"slips_path must be absolute, not {slips_path!r}: the triggerer starts in a folder of its own"
+        if "://" not in receipts_path and not receipts_path.startswith("/"):
+            msg = f"receipts_path must be absolute, not {receipts_path!r}: the triggerer starts in a folder of its own"
             raise ValueError(msg)
-        self.slips_path = slips_path
+        self.receipts_path = receipts_path
 
     def arguments(self) -> dict[str, Any]:
         """Give the arguments as text, numbers and None."""
         return {
-            "slips_path": self.slips_path,
+            "receipts_path": self.receipts_path,
             "arm_conn_id": self.arm_conn_id,
             "client_no": self.client_no,
             "poll_interval": self.poll_interval,
@@ -64,4 +64,4 @@ class BatchFinishedEventTrigger(ArmEventTrigger):
 
     def stream_key(self) -> tuple[str, ...]:
         """Name the poll: whoever watches a folder at another interval shares it, because a slip is told once."""
-        return ("arm_batch_finished", as_text([self.slips_path, self.arm_conn_id, self.client_no]))
+        return ("arm_batch_finished", as_text([self.receipts_path, self.arm_conn_id, self.client_no]))

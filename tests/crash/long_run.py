@@ -39,7 +39,7 @@ def make_trial(number: int, hits: Counter[str], chunks: int, size: int) -> Trial
     trial.max_in_flight = 3 if number % 3 == 0 else 1
     if resource == "documents" and first in PER_CHUNK:
         # ARM is slow: still at work when the next tries look, done between two of them, or within the author's time.
-        more = [{"pause": 0.0}, {"pause": 2000.0}, {"pause": 4000.0, "settle_after": 1.0}]
+        more = [{"pause": 0.0}, {"pause": 2000.0}, {"pause": 4000.0, "assume_absent_after": 1.0}]
         trial = replace(trial, delay=3600.0, **more[number // 2 % 3])
     return trial
 

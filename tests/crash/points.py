@@ -60,7 +60,7 @@ _LINES = {
     "sending": "SENDING line",
     "accepted": "ACCEPTED line",
     "unknown": "UNKNOWN line",
-    "found": "FOUND line",
+    "recovered": "RECOVERED line",
 }
 
 

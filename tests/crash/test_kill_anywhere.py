@@ -83,7 +83,7 @@ def test_a_kill_in_a_look_loses_and_doubles_nothing(box, zygote, tmp_path, seed,
         ({"pause": 0.0}, False),
         ({"pause": 2000.0, "refusals": False}, True),
         ({"pause": 2000.0}, False),
-        ({"pause": 2000.0, "settle_after": 1.0}, True),
+        ({"pause": 2000.0, "assume_absent_after": 1.0}, True),
     ],
     ids=["still in work", "done later", "some refused", "some refused, settled"],
 )

@@ -109,7 +109,7 @@ class Trial:
     #: Seconds of the sandbox's clock from one try to the next.
     pause: float = 0.0
     #: Seconds of real time.
-    settle_after: float | None = None
+    assume_absent_after: float | None = None
     max_in_flight: int = 1
     #: The points at which a process did die.
     died_at: list[str] = field(default_factory=list)
@@ -238,7 +238,7 @@ def _until_it_ends(trial: Trial, zygote: Zygote, box: ArmSandbox, folder: Path, 
             part, more, try_number = "execute", {}, try_number + 1
             looks += UNSURE in end["message"]
             box.advance(trial.pause)
-            time.sleep(trial.settle_after or 0)
+            time.sleep(trial.assume_absent_after or 0)
         else:
             return end
     return {"end": "out of tries", "message": str(end)}
@@ -255,7 +255,7 @@ def _operator(trial: Trial, folder: Path) -> dict[str, Any]:
         "timeout": 60,
         "on_rejected": "warn",
         "on_unknown_outcome": trial.on_unknown_outcome,
-        "settle_after": trial.settle_after,
+        "assume_absent_after": trial.assume_absent_after,
         "max_in_flight": trial.max_in_flight,
         "rejects_path": str(folder / "rejects.jsonl"),
         "journal_path": str(folder / "journal"),
@@ -299,7 +299,7 @@ def _judge_done(
     bad = {trial.key(number) for number in numbers if trial.is_bad(number)}
     verdict.lost = sum(trial.key(number) not in effects for number in numbers if not trial.is_bad(number))
     known = {uuid for batch in ledger["batches"].values() for uuid in batch["batch_uuids"]}
-    found = {each["chunk"] for each in value["found"]}
+    found = {each["chunk"] for each in value["recovered"]}
     if len(set(value["batch_uuids"])) + len(found) != trial.chunks or not known.issuperset(value["batch_uuids"]):
         verdict.wrong.append("not every chunk has a batchUuid of its own, or was found")
     if value["submitted"] != len(numbers):
@@ -335,7 +335,7 @@ def _judge_line(trial: Trial, line: Entry | None, arrived: set[str], numbers: li
     if state is ChunkState.ACCEPTED:
         verdict.lost += len(good - arrived) if verdict.unsure else 0
         return "" if line.batch_uuid else "it has no batchUuid"
-    if state is ChunkState.FOUND:
+    if state is ChunkState.RECOVERED:
         verdict.found += 1
         missing = {trial.key(numbers[place - 1]) for place in line.missing or ()}
         return "" if arrived == good == {trial.key(number) for number in numbers} - missing else "wrongly found"
@@ -343,7 +343,7 @@ def _judge_line(trial: Trial, line: Entry | None, arrived: set[str], numbers: li
         return f"the task is done, and its state is {state}"
     if state is ChunkState.UNKNOWN:
         # The message names the first few.
-        is_asked = line.case in verdict.unsure or verdict.unsure.count(UNSURE) >= NAMED
+        is_asked = line.chunk_id in verdict.unsure or verdict.unsure.count(UNSURE) >= NAMED
         return "" if line.reason and is_asked else "nobody is asked about it"
     if NO_TRACE in verdict.unsure:
         return ""  # it has sent nothing, and leaves the rest to a person

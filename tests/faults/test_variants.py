@@ -13,16 +13,16 @@ import pytest
 
 from airflow_provider_arm.client import (
     ArmAuthenticationError,
-    ArmCapReachedError,
     ArmClient,
     ArmConfigurationError,
     ArmError,
     ArmIncompleteListError,
+    ArmInvalidResponseError,
     ArmNotFoundError,
-    ArmThrottledError,
+    ArmRateLimitError,
+    ArmResultLimitError,
     ArmUnavailableError,
     ArmUnknownOutcomeError,
-    ArmUnreadableAnswerError,
     ArmValidationError,
     BatchState,
     ClientCredentials,
@@ -109,7 +109,7 @@ def submit_is_understood(box, client):
 
 def submit_without_uuid_is_an_error(box, client):
     """Never success, never sent again; the error shows what came."""
-    with pytest.raises(ArmUnreadableAnswerError, match="batchUuid"):
+    with pytest.raises(ArmInvalidResponseError, match="batchUuid"):
         _submit(client)
     (entry,) = box.ledger()["batches"].values()
     assert entry["submits"] == 1
@@ -211,7 +211,7 @@ def true_total_is_a_cap(box, client):
     """More match than come: an error, not a short result."""
     box.core.reset(type(box.core.seed)(ar_items=10_050, customers=10))
     try:
-        with pytest.raises(ArmCapReachedError):
+        with pytest.raises(ArmResultLimitError):
             _items(client)
     finally:
         box.core.reset(type(box.core.seed)(ar_items=ITEMS))
@@ -358,7 +358,7 @@ def test_a_document_batch_whose_answer_is_lost_is_sent_once(box, client, do, whe
     """Documents must not be repeated blindly: one submit at most, and the client says that it does not know."""
     client.check()
     box.fault({"match": {"method": "POST"}, "when": when, "do": do, "times": 0})
-    with pytest.raises((ArmUnknownOutcomeError, ArmUnreadableAnswerError)):
+    with pytest.raises((ArmUnknownOutcomeError, ArmInvalidResponseError)):
         client.submit_batch("create_document_batch", [DOCUMENT])
     assert len(box.requests(method="POST", template="/arm/v1/clients/{clientno}/documents/batches")) == 1
     assert box.ledger()["documents"].get("77000001", {"effects": 0})["effects"] == (when == "after_accept")
@@ -390,7 +390,7 @@ def test_a_429_without_end_is_an_error(box, client):
     """After its attempts the client gives up, and nothing took effect."""
     client.check()
     box.fault({"match": {"method": "POST"}, "do": "status", "status": 429, "times": 0})
-    with pytest.raises(ArmThrottledError):
+    with pytest.raises(ArmRateLimitError):
         client.submit_batch("create_document_batch", [DOCUMENT])
     assert box.ledger()["documents"] == {}
 
@@ -401,7 +401,7 @@ def test_an_upsert_survives_a_lost_answer(box, client, do, when):
     """An upsert may be repeated: it succeeds, or says that it could not read the answer; never silence."""
     client.check()
     box.fault({"match": {"method": "POST"}, "when": when, "do": do})
-    with contextlib.suppress(ArmUnreadableAnswerError):
+    with contextlib.suppress(ArmInvalidResponseError):
         assert client.upsert_customer(GOOD).status == "PROCESSED"
         assert box.ledger()["customers"]["700001"]["effects"] >= 1
 
@@ -410,7 +410,7 @@ def test_an_upsert_survives_a_lost_answer(box, client, do, when):
 def test_a_list_with_a_lost_page_is_whole_or_an_error(box, client, do):
     """The second page is lost once."""
     box.fault({"match": {"path": "*/aritems"}, "nth": 2, "do": do})
-    with contextlib.suppress(ArmUnreadableAnswerError, ArmIncompleteListError):
+    with contextlib.suppress(ArmInvalidResponseError, ArmIncompleteListError):
         _whole(box, client)
 
 

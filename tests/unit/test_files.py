@@ -11,7 +11,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_arm.files import whole_file
+from airflow_provider_arm.files import atomic_write
 
 OLD, NEW = b"what stood there before", b"the new content"
 
@@ -82,7 +82,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 def write(path: Any, content: list[bytes], fails_after: int, error: type[BaseException] = Boom) -> None:
     """Write pieces, and raise after so many of them."""
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         for piece in content[:fails_after]:
             file.write(piece)
         if fails_after <= len(content):
@@ -96,7 +96,7 @@ def names(folder: Any) -> list[str]:
 
 def test_the_block_that_ends_well_leaves_one_whole_file(target):
     """The content stands under the final name, in a folder that is made for it, and no part is left."""
-    with whole_file(target) as file:
+    with atomic_write(target) as file:
         file.write(NEW[:5])
         file.write(NEW[5:])
     assert target.read_bytes() == NEW
@@ -106,7 +106,7 @@ def test_the_block_that_ends_well_leaves_one_whole_file(target):
 def test_a_second_file_replaces_the_first(target):
     """What stood under the name before is replaced as a whole, also by something shorter."""
     for content in (OLD, b"x"):
-        with whole_file(target) as file:
+        with atomic_write(target) as file:
             file.write(content)
     assert target.read_bytes() == b"x"
     assert names(target.parent) == ["data.jsonl"]
@@ -114,7 +114,7 @@ def test_a_second_file_replaces_the_first(target):
 
 def test_the_final_name_is_not_there_while_the_block_runs(target):
     """Nobody can read half a file by its name."""
-    with whole_file(target) as file:
+    with atomic_write(target) as file:
         file.write(NEW)
         assert not target.exists()
     assert target.exists()
@@ -122,9 +122,9 @@ def test_the_final_name_is_not_there_while_the_block_runs(target):
 
 def test_the_old_file_is_whole_while_the_block_runs(target):
     """Until the new one is whole, readers get the old one."""
-    with whole_file(target) as file:
+    with atomic_write(target) as file:
         file.write(OLD)
-    with whole_file(target) as file:
+    with atomic_write(target) as file:
         file.write(NEW)
         assert target.read_bytes() == OLD
 
@@ -134,7 +134,7 @@ def test_the_old_file_is_whole_while_the_block_runs(target):
 def test_a_block_that_fails_changes_nothing(target, error, existed):
     """Whatever ends the block early, also a signal: the old content stands, no part is left, no new name appears."""
     if existed:
-        with whole_file(target) as file:
+        with atomic_write(target) as file:
             file.write(OLD)
     with pytest.raises(error):
         write(target, [NEW], fails_after=1, error=error)
@@ -150,7 +150,7 @@ def test_a_disk_that_fails_at_any_point_changes_nothing(tmp_path, monkeypatch, f
     if existed:
         (tmp_path / "data.jsonl").write_bytes(OLD)
     monkeypatch.setattr(FailingPath, "failing", failing)
-    with pytest.raises(OSError, match=r"No space|Input/output|not yours"), whole_file(path) as file:
+    with pytest.raises(OSError, match=r"No space|Input/output|not yours"), atomic_write(path) as file:
         file.write(NEW)
     assert names(tmp_path) == (["data.jsonl"] if existed else [])
     assert not existed or (tmp_path / "data.jsonl").read_bytes() == OLD
@@ -159,7 +159,7 @@ def test_a_disk_that_fails_at_any_point_changes_nothing(tmp_path, monkeypatch, f
 def test_a_folder_that_cannot_be_made_is_said_by_the_open(tmp_path):
     """Where a file stands in the place of the folder, the operating system's own error comes out."""
     (tmp_path / "folder").write_bytes(OLD)
-    with pytest.raises(NotADirectoryError), whole_file(tmp_path / "folder" / "data.jsonl"):
+    with pytest.raises(NotADirectoryError), atomic_write(tmp_path / "folder" / "data.jsonl"):
         pass
     assert names(tmp_path) == ["folder"]
 
@@ -167,9 +167,9 @@ def test_a_folder_that_cannot_be_made_is_said_by_the_open(tmp_path):
 def test_two_writers_of_one_name_do_not_meet(tmp_path):
     """Each writes under a passing name of its own; the one that ends last stands, whole."""
     path = tmp_path / "data.jsonl"
-    with whole_file(path) as first:
+    with atomic_write(path) as first:
         first.write(b"first")
-        with whole_file(path) as second:
+        with atomic_write(path) as second:
             second.write(b"second")
         assert path.read_bytes() == b"second"
         assert len(names(tmp_path)) == 2

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmAuthenticationError, ArmConfigurationError, ArmError, Phase
-from airflow_provider_arm.client.http.messages import Answer, Request, UnusableAnswerError
+from airflow_provider_arm.client.http.messages import InvalidResponseError, Request, Response
 from airflow_provider_arm.client.models import Token
 from airflow_provider_arm.client.operations import Operation, Replay
 
@@ -22,11 +22,11 @@ LEAD_SECONDS = 120.0
 TYPICAL_LIFE = 3600.0
 #: After the token service refused the credentials, seconds before they are tried again: a storm of tasks with a
 #: wrong secret must not lock the account.
-REFUSAL_REST = 60.0
+REFUSAL_COOLDOWN = 60.0
 
 #: After the token service could not answer, with all its retries, seconds in which nobody tries again: a thousand
 #: coroutines that wait for the one call would else each make it anew, one after the other.
-OUTAGE_REST = 5.0
+OUTAGE_COOLDOWN = 5.0
 
 TOKEN_CALL = Operation("get_token", "POST", "{auth_url}", Replay.SAFE)
 
@@ -74,7 +74,7 @@ def _fits_a_header(token: str) -> bool:
     return token.isascii() and token.isprintable() and bool(token) and " " not in token
 
 
-def read_token(answer: Answer) -> Token:
+def read_token(answer: Response) -> Token:
     """Read the token service's answer.
 
     :raises ValueError: it is not JSON or has no ``access_token`` that can be sent.
@@ -82,11 +82,11 @@ def read_token(answer: Answer) -> Token:
     token = Token.from_wire(money.decode(answer.body))
     if not _fits_a_header(token.access_token):
         why = "an access_token that no header can carry"
-        raise UnusableAnswerError(why, again=False)
+        raise InvalidResponseError(why, again=False)
     return token
 
 
-class TokenKeeper:
+class TokenCache:
     """The state of one client's token. Holds no lock and does no I/O: its owner makes sure that one at a time asks."""
 
     def __init__(self, on_token: Callable[[str], object] | None = None) -> None:
@@ -130,11 +130,11 @@ class TokenKeeper:
     def refused(self, error: ArmAuthenticationError, now: float) -> None:
         """Remember that the credentials were refused."""
         self._token = None
-        self._failure = (now + REFUSAL_REST, error)
+        self._failure = (now + REFUSAL_COOLDOWN, error)
 
     def failed(self, error: ArmError, now: float) -> None:
         """Remember that the token service could not answer."""
-        self._failure = (now + OUTAGE_REST, error)
+        self._failure = (now + OUTAGE_COOLDOWN, error)
 
 
 def _life(token: Token, wall: float) -> float:

@@ -12,9 +12,22 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_arm.client.errors import ArmAuthenticationError, ArmError, InvalidRecordError, Phase
 from airflow_provider_arm.client.http.addresses import refuse_sandbox_elsewhere
-from airflow_provider_arm.client.http.auth import ClientCredentials, StaticToken, TokenKeeper, read_token
-from airflow_provider_arm.client.http.failures import Verdict, body_kind, judge_answer, judge_loss, refused, unreadable
-from airflow_provider_arm.client.http.messages import Answer, Lost, RefusedAnswerError, Request, UnusableAnswerError
+from airflow_provider_arm.client.http.auth import ClientCredentials, StaticToken, TokenCache, read_token
+from airflow_provider_arm.client.http.failures import (
+    RetryDecision,
+    body_kind,
+    classify_failure,
+    classify_response,
+    refused,
+    unreadable,
+)
+from airflow_provider_arm.client.http.messages import (
+    InvalidResponseError,
+    RejectedResponseError,
+    Request,
+    Response,
+    TransportFailure,
+)
 from airflow_provider_arm.client.operations import Replay
 
 if TYPE_CHECKING:
@@ -30,7 +43,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Put the request on the wire with this token; answer with an :class:`Answer` or a :class:`Lost`."""
+    """Put the request on the wire with this token; answer with an :class:`Response` or a :class:`TransportFailure`."""
 
     request: Request
     token: str | None = field(repr=False)
@@ -51,29 +64,29 @@ class NeedToken:
 
 
 Step = Send | Pause | NeedToken
-Outcome = Answer | Lost | str | None
+Outcome = Response | TransportFailure | str | None
 Flow = Generator[Step, Outcome, T]
 
 
-def _unobserved(_: Request, __: Answer | Lost) -> None:
+def _unobserved(_: Request, __: Response | TransportFailure) -> None:
     """Count nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class CallPolicy:
     """What a client decides by, and who is told of each attempt."""
 
     retry: RetryPolicy
     clock: Clock
     assumptions: Assumptions
-    observe: Callable[[Request, Answer | Lost], object] = _unobserved
+    observe: Callable[[Request, Response | TransportFailure], object] = _unobserved
 
 
-def call(request: Request, read: Callable[[Answer], T], rules: Rules) -> Flow[T]:
+def call(request: Request, read: Callable[[Response], T], rules: CallPolicy) -> Flow[T]:
     """Make one call and read its answer.
 
     :param read: turns the answer into the result; raises ``ValueError`` where it cannot (the body is no JSON, a model
-        does not fit, :class:`UnusableAnswerError` with our own words).
+        does not fit, :class:`InvalidResponseError` with our own words).
     :raises ArmError: as its subclasses say.
     """
     started = rules.clock.monotonic()
@@ -88,7 +101,7 @@ def call(request: Request, read: Callable[[Answer], T], rules: Rules) -> Flow[T]
             token = yield from _token(request, token)
             continue
         result = _read(request, outcome, read, rules)
-        if not isinstance(result, Verdict):
+        if not isinstance(result, RetryDecision):
             rules.retry.budget.gain()
             return result
         yield from _pause_or_raise(result, attempt, rules.clock.monotonic() - started, rules)
@@ -104,34 +117,36 @@ def _token(request: Request, rejected: str | None) -> Flow[str | None]:
     return token
 
 
-def _checked(request: Request, outcome: Outcome) -> Answer | Lost:
-    if not isinstance(outcome, Answer | Lost):  # pragma: no cover - a driver's programming error
+def _checked(request: Request, outcome: Outcome) -> Response | TransportFailure:
+    if not isinstance(outcome, Response | TransportFailure):  # pragma: no cover - a driver's programming error
         msg = "the driver gave no outcome"
         raise TypeError(msg)
-    if isinstance(outcome, Answer):
+    if isinstance(outcome, Response):
         # First of all: not even a fresh token goes there.
         refuse_sandbox_elsewhere(request.url, outcome.headers)
     return outcome
 
 
-def _may_renew(request: Request, outcome: Answer | Lost, rules: Rules) -> bool:
+def _may_renew(request: Request, outcome: Response | TransportFailure, rules: CallPolicy) -> bool:
     """Whether a 401 is worth one renewal: a write is sent again only if a 401 proves that ARM did not take it."""
-    if not (isinstance(outcome, Answer) and outcome.status == _UNAUTHORIZED and request.needs_token):
+    if not (isinstance(outcome, Response) and outcome.status == _UNAUTHORIZED and request.needs_token):
         return False
     return request.operation.replay is Replay.SAFE or rules.assumptions.checks_token_first
 
 
-def _read(request: Request, outcome: Answer | Lost, read: Callable[[Answer], T], rules: Rules) -> T | Verdict:
-    if isinstance(outcome, Lost):
-        return judge_loss(request, outcome)
-    verdict = judge_answer(request, outcome, rules.clock.time())
+def _read(
+    request: Request, outcome: Response | TransportFailure, read: Callable[[Response], T], rules: CallPolicy
+) -> T | RetryDecision:
+    if isinstance(outcome, TransportFailure):
+        return classify_failure(request, outcome)
+    verdict = classify_response(request, outcome, rules.clock.time())
     if verdict is not None:
         return verdict
     try:
         return read(outcome)
-    except RefusedAnswerError as error:
+    except RejectedResponseError as error:
         return refused(request, outcome, error)
-    except UnusableAnswerError as error:
+    except InvalidResponseError as error:
         return unreadable(request, outcome, str(error), again=error.again)
     except InvalidRecordError as error:
         # ARM means it so: asking again brings the same.
@@ -140,7 +155,7 @@ def _read(request: Request, outcome: Answer | Lost, read: Callable[[Answer], T],
         return unreadable(request, outcome, body_kind(outcome))
 
 
-def _pause_or_raise(verdict: Verdict, attempt: int, elapsed: float, rules: Rules) -> Flow[None]:
+def _pause_or_raise(verdict: RetryDecision, attempt: int, elapsed: float, rules: CallPolicy) -> Flow[None]:
     if verdict.retry is None:
         raise verdict.error
     seconds = rules.retry.pause(attempt, elapsed, verdict.error.retry_after)
@@ -158,7 +173,7 @@ def _pause_or_raise(verdict: Verdict, attempt: int, elapsed: float, rules: Rules
 
 
 def authorize(
-    credentials: ClientCredentials | StaticToken, keeper: TokenKeeper, rejected: str | None, rules: Rules
+    credentials: ClientCredentials | StaticToken, keeper: TokenCache, rejected: str | None, rules: CallPolicy
 ) -> Flow[str]:
     """Get a token that is not *rejected*: the one at hand, or a new one. The driver lets one caller in at a time.
 

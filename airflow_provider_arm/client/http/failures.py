@@ -11,12 +11,12 @@ from airflow_provider_arm.client.assumptions import REQUEST_ID_HEADERS
 from airflow_provider_arm.client.errors import (
     ArmAuthenticationError,
     ArmError,
+    ArmInvalidResponseError,
     ArmNotFoundError,
     ArmPermissionError,
-    ArmThrottledError,
+    ArmRateLimitError,
     ArmUnavailableError,
     ArmUnknownOutcomeError,
-    ArmUnreadableAnswerError,
     ArmValidationError,
     FieldIssue,
     Phase,
@@ -28,7 +28,7 @@ from airflow_provider_arm.client.models.posting import BATCH_REJECTED
 from airflow_provider_arm.client.operations import Replay
 
 if TYPE_CHECKING:
-    from airflow_provider_arm.client.http.messages import Answer, Lost, RefusedAnswerError, Request
+    from airflow_provider_arm.client.http.messages import RejectedResponseError, Request, Response, TransportFailure
 
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TIMED_OUT, _TOO_EARLY, _TOO_MANY = 401, 403, 404, 408, 425, 429
 #: Answers that say "not now", of which nobody knows whether the request took effect.
@@ -45,14 +45,14 @@ _NEXT_STEP = {
     ArmAuthenticationError: "check client id, client secret and auth_url of the connection",
     ArmPermissionError: "ask Amili whether these credentials may do this for this client number",
     ArmNotFoundError: "check the number and the connection's client_no",
-    ArmThrottledError: "let it run later, or with fewer tasks at once (an Airflow pool)",
+    ArmRateLimitError: "let it run later, or with fewer tasks at once (an Airflow pool)",
     ArmUnavailableError: "nothing to change here: let it be retried later",
     ArmUnknownOutcomeError: "look in ARM whether it took effect before you send it again",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RetryDecision:
     """An outcome that is no success."""
 
     error: ArmError
@@ -60,17 +60,17 @@ class Verdict:
     retry: str | None
 
 
-def judge_loss(request: Request, lost: Lost) -> Verdict:
+def classify_failure(request: Request, lost: TransportFailure) -> RetryDecision:
     """Say what it means that no whole answer came."""
     replay = request.operation.replay
     if lost.phase is Phase.NOT_SENT or replay is Replay.SAFE:
         what = f"{'could not be reached' if lost.phase is Phase.NOT_SENT else 'did not answer'}: {lost.why}"
-        return Verdict(_error(ArmUnavailableError, request, what, phase=lost.phase), lost.why)
+        return RetryDecision(_error(ArmUnavailableError, request, what, phase=lost.phase), lost.why)
     what = f"did not answer ({lost.why}) and may or may not have taken the request"
-    return Verdict(_error(ArmUnknownOutcomeError, request, what, phase=lost.phase), None)
+    return RetryDecision(_error(ArmUnknownOutcomeError, request, what, phase=lost.phase), None)
 
 
-def judge_answer(request: Request, answer: Answer, now: float) -> Verdict | None:
+def classify_response(request: Request, answer: Response, now: float) -> RetryDecision | None:
     """Say what an answer means; ``None`` where its status is a result.
 
     :param now: unix seconds, to read a ``Retry-After`` date.
@@ -80,7 +80,7 @@ def judge_answer(request: Request, answer: Answer, now: float) -> Verdict | None
     return _judge_status(request, answer, now)
 
 
-def _judge_status(request: Request, answer: Answer, now: float) -> Verdict:
+def _judge_status(request: Request, answer: Response, now: float) -> RetryDecision:
     status, replay = answer.status, request.operation.replay
     retry_after = parse_retry_after(answer.headers.get("retry-after"), now)
     said, issues = _what_arm_said(request, answer)
@@ -93,15 +93,17 @@ def _judge_status(request: Request, answer: Answer, now: float) -> Verdict:
     }
     what = f"answered {status}{said}"
     if status == _TOO_MANY:
-        return Verdict(_error(ArmThrottledError, request, what, **facts), "429")
+        return RetryDecision(_error(ArmRateLimitError, request, what, **facts), "429")
     if status in _REDIRECTS:
         what = f"answered {status}, a redirect, which is not followed because it would carry the token elsewhere"
-        return Verdict(_error(ArmUnreadableAnswerError, request, what, **facts), None)
+        return RetryDecision(_error(ArmInvalidResponseError, request, what, **facts), None)
     if status in _CLIENT_ERRORS and status not in _NOT_NOW:
-        return Verdict(_error(_REFUSALS.get(status, ArmValidationError), request, what, **facts), None)
+        return RetryDecision(_error(_REFUSALS.get(status, ArmValidationError), request, what, **facts), None)
     if replay is Replay.SAFE:
-        return Verdict(_error(ArmUnavailableError, request, what, **facts), str(status) if status in _NOT_NOW else None)
-    return Verdict(_error(ArmUnknownOutcomeError, request, what, **facts), None)
+        return RetryDecision(
+            _error(ArmUnavailableError, request, what, **facts), str(status) if status in _NOT_NOW else None
+        )
+    return RetryDecision(_error(ArmUnknownOutcomeError, request, what, **facts), None)
 
 
 _REFUSALS: dict[int, type[ArmError]] = {
@@ -111,7 +113,7 @@ _REFUSALS: dict[int, type[ArmError]] = {
 }
 
 
-def unreadable(request: Request, answer: Answer, why: str, *, again: bool = True) -> Verdict:
+def unreadable(request: Request, answer: Response, why: str, *, again: bool = True) -> RetryDecision:
     """Judge a success whose body cannot be read: a safe call may be tried again, any other has an unknown outcome.
 
     :param again: whether another attempt could bring a better body.
@@ -123,11 +125,11 @@ def unreadable(request: Request, answer: Answer, why: str, *, again: bool = True
         "phase": Phase.ANSWERED,
     }
     if request.operation.replay is Replay.SAFE:
-        return Verdict(_error(ArmUnreadableAnswerError, request, what, **facts), why if again else None)
-    return Verdict(_error(ArmUnknownOutcomeError, request, what, **facts), None)
+        return RetryDecision(_error(ArmInvalidResponseError, request, what, **facts), why if again else None)
+    return RetryDecision(_error(ArmUnknownOutcomeError, request, what, **facts), None)
 
 
-def refused(request: Request, answer: Answer, refusal: RefusedAnswerError) -> Verdict:
+def refused(request: Request, answer: Response, refusal: RejectedResponseError) -> RetryDecision:
     """Judge a success code whose body says that the record failed: nothing happened."""
     error = _error(
         ArmValidationError,
@@ -138,7 +140,7 @@ def refused(request: Request, answer: Answer, refusal: RefusedAnswerError) -> Ve
         request_id=request_id(answer),
         phase=Phase.ANSWERED,
     )
-    return Verdict(error, None)
+    return RetryDecision(error, None)
 
 
 def _error(kind: type[ArmError], request: Request, what: str, **facts: Any) -> ArmError:
@@ -152,7 +154,7 @@ def _error(kind: type[ArmError], request: Request, what: str, **facts: Any) -> A
     return error
 
 
-def request_id(answer: Answer) -> str | None:
+def request_id(answer: Response) -> str | None:
     """Find ARM's own name for the request, where it gave one."""
     for name in REQUEST_ID_HEADERS:
         if answer.headers.get(name):
@@ -160,7 +162,7 @@ def request_id(answer: Answer) -> str | None:
     return None
 
 
-def _what_arm_said(request: Request, answer: Answer) -> tuple[str, list[FieldIssue]]:
+def _what_arm_said(request: Request, answer: Response) -> tuple[str, list[FieldIssue]]:
     """Read an error body in ARM's format (Q6), else say what kind of body it is."""
     try:
         body = money.decode(answer.body)
@@ -224,7 +226,7 @@ def _only_with_the_set(member: Mapping[str, Any]) -> bool:
     return str(member.get("resultType")).upper() == BATCH_REJECTED
 
 
-def body_kind(answer: Answer) -> str:
+def body_kind(answer: Response) -> str:
     """Say what a body is that is not the JSON that was due, without showing it."""
     if not answer.body.strip():
         return "an empty body"

@@ -27,7 +27,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A whole answer. Header names are lower case."""
 
     status: int
@@ -36,14 +36,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class TransportFailure:
     """No whole answer came. ``why`` holds no address and no data."""
 
     phase: Phase
     why: str
 
 
-class UnusableAnswerError(ValueError):
+class InvalidResponseError(ValueError):
     """A success whose body cannot be used; the text is our own and quotes nothing that is not masked.
 
     :param again: whether asking again could bring a better body.
@@ -54,7 +54,7 @@ class UnusableAnswerError(ValueError):
         self.again = again
 
 
-class RefusedAnswerError(ValueError):
+class RejectedResponseError(ValueError):
     """A refusal that came with a success code: the record's status says that it failed."""
 
     def __init__(self, why: str, issues: list[FieldIssue]) -> None:

@@ -95,7 +95,7 @@ class RetryBudget:
             self._credit = min(self._capacity, self._credit + BUDGET_GAIN)
 
 
-class Rest:
+class Cooldown:
     """Until when ARM does not want to be asked; shared by all calls of a client, whoever was told. Monotonic time."""
 
     def __init__(self) -> None:

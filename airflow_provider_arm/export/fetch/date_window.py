@@ -12,15 +12,15 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_arm.export.pages.page_stats import Facts
-    from airflow_provider_arm.export.pages.record_types import RecordKind
+    from airflow_provider_arm.export.pages.page_stats import PageStats
+    from airflow_provider_arm.export.pages.record_types import RecordType
 
 #: Length of ``2025-02-27``, with which a moment's text begins.
 _DAY_LENGTH = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Days:
+class DateRange:
     """Days from first to last, both included."""
 
     first: dt.date
@@ -38,14 +38,14 @@ class Days:
         from_filter, to_filter = self.names
         return {from_filter: self.first.isoformat(), to_filter: self.last.isoformat()}
 
-    def halves(self) -> tuple[Days, Days] | None:
+    def halves(self) -> tuple[DateRange, DateRange] | None:
         """Split into two that neither overlap nor leave a gap; ``None`` for a single day."""
         if self.first == self.last:
             return None
         middle = self.first + (self.last - self.first) // 2
-        return Days(self.first, middle, self.by), Days(middle + dt.timedelta(days=1), self.last, self.by)
+        return DateRange(self.first, middle, self.by), DateRange(middle + dt.timedelta(days=1), self.last, self.by)
 
-    def check(self, kind: RecordKind, facts: Facts) -> None:
+    def check(self, kind: RecordType, facts: PageStats) -> None:
         """Check that what came lies in the window: a server that does not know a filter may pass over it.
 
         Moments may lie a day off, because the server's days begin when its own zone says.
@@ -87,7 +87,7 @@ class DateWindow:
 
     template_fields: ClassVar[Sequence[str]] = ("start", "end", "by")
 
-    def days(self) -> Days:
+    def days(self) -> DateRange:
         """Check and give the days.
 
         :raises ArmConfigurationError: a bound is no date, they are the wrong way round, or *by* is not known.
@@ -101,7 +101,7 @@ class DateWindow:
         if last < first:
             msg = f"window: {first} to {last} has no day in it (start and end are included)"
             raise ArmConfigurationError(msg)
-        return Days(first, last, self.by)
+        return DateRange(first, last, self.by)
 
 
 def _day(value: str | dt.date, what: str) -> dt.date:

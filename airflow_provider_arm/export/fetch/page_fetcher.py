@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from airflow_provider_arm.client.errors import ArmCapReachedError, ArmError, ArmIncompleteListError
+from airflow_provider_arm.client.errors import ArmError, ArmIncompleteListError, ArmResultLimitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
-    from airflow_provider_arm.client.http.messages import Answer
+    from airflow_provider_arm.client.http.messages import Response
     from airflow_provider_arm.client.models import PageSummary
     from airflow_provider_arm.client.paging import PageRequest, PageSource, PageWalk
-    from airflow_provider_arm.export.fetch.partition import Part
+    from airflow_provider_arm.export.fetch.partition import Partition
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +57,10 @@ class ReadPage(Generic[T]):
 
 
 @dataclass(eq=False, slots=True)
-class Query(Generic[T]):
+class PageQuery(Generic[T]):
     """One part's list, being read."""
 
-    part: Part
+    part: Partition
     walk: PageWalk
     #: Pages that were asked for, in order.
     asked: deque[Future[ReadPage[T]]] = field(default_factory=deque)
@@ -80,14 +80,14 @@ class Query(Generic[T]):
         return len(self.asked) + (self.first is not None)
 
 
-class Flow(Generic[T]):
+class PageFetcher(Generic[T]):
     """Reads the parts of an export in order. Use it in a ``with`` block: its threads end with it.
 
     :param read: reads one page, in a thread that does nothing else; raises ``ValueError`` where it cannot.
     :param workers: pages that are fetched at the same time.
     :param inspect: looks at every page with its part before it counts; raises what is wrong with it.
     :param print_of: gives a page's fingerprint: another one where other records are on it.
-    :param look_twice: ask for all pages of a query a second time after its last one, and compare their fingerprints.
+    :param verify_pages: ask for all pages of a query a second time after its last one, and compare their fingerprints.
         A server that runs a query anew for every page can otherwise lose a record without a trace: where one is
         deleted and one is added between two pages, the count stays and a third moves to a page that was read before.
     """
@@ -96,18 +96,18 @@ class Flow(Generic[T]):
         self,
         source: PageSource,
         filters: Mapping[str, Any],
-        parts: Iterable[Part],
-        read: Callable[[Answer], ReadPage[T]],
-        inspect: Callable[[Part, T], None],
+        parts: Iterable[Partition],
+        read: Callable[[Response], ReadPage[T]],
+        inspect: Callable[[Partition, T], None],
         *,
         print_of: Callable[[T], int],
         workers: int,
-        look_twice: bool = False,
+        verify_pages: bool = False,
     ) -> None:
         self._source = source
         self._inspect = inspect
         self._print_of = print_of
-        self.look_twice = look_twice
+        self.verify_pages = verify_pages
         self._filters = filters
         self._read = read
         self._line = deque(self._query(part) for part in parts)
@@ -130,10 +130,10 @@ class Flow(Generic[T]):
         self._threads.shutdown(wait=not killed, cancel_futures=True)
         self._readers.shutdown(wait=not killed, cancel_futures=True)
 
-    def queries(self) -> Iterator[Query[T]]:
+    def queries(self) -> Iterator[PageQuery[T]]:
         """Give the queries in order, each when it is known that ARM gives all of it. Take all its pages first.
 
-        :raises ArmCapReachedError: one holds more than ARM gives and cannot be split.
+        :raises ArmResultLimitError: one holds more than ARM gives and cannot be split.
         :raises ArmError: its first page cannot be had.
         """
         while self._line:
@@ -143,7 +143,7 @@ class Flow(Generic[T]):
                 yield head
                 self._line.popleft()
 
-    def pages(self, query: Query[T]) -> Iterator[ReadPage[T]]:
+    def pages(self, query: PageQuery[T]) -> Iterator[ReadPage[T]]:
         """Give a query's pages in order.
 
         :raises ArmIncompleteListError: the list did not come whole, at the latest after its last page.
@@ -160,10 +160,10 @@ class Flow(Generic[T]):
                 return
             self._count(query, page)
             yield page
-        if self.look_twice:
+        if self.verify_pages:
             self._look_again(query)
 
-    def begin_again(self, query: Query[T]) -> None:
+    def begin_again(self, query: PageQuery[T]) -> None:
         """Ask for the list of *query* anew, from its first page.
 
         :raises ArmIncompleteListError: it has grown past what ARM gives.
@@ -176,12 +176,12 @@ class Flow(Generic[T]):
         self._fill()
         try:
             self._take_first(query)
-        except ArmCapReachedError as error:
+        except ArmResultLimitError as error:
             msg = f"{query.part} grew past what ARM gives for one query while it was read; ask again from the start"
             raise ArmIncompleteListError(msg, operation=error.operation) from None
 
-    def _query(self, part: Part) -> Query[T]:
-        return Query(part, self._source.walk({**self._filters, **part.filters}))
+    def _query(self, part: Partition) -> PageQuery[T]:
+        return PageQuery(part, self._source.walk({**self._filters, **part.filters}))
 
     def _fill(self) -> None:
         """Ask for pages, the head's first, as far as there is room."""
@@ -195,22 +195,22 @@ class Flow(Generic[T]):
             while query.to_ask and self._has_room(query):
                 self._ask(query, query.to_ask.popleft())
 
-    def _may_begin(self, query: Query[T]) -> bool:
+    def _may_begin(self, query: PageQuery[T]) -> bool:
         return self._has_room(query) and (query.early or query is self._line[0])
 
-    def _has_room(self, query: Query[T]) -> bool:
+    def _has_room(self, query: PageQuery[T]) -> bool:
         # What lies further back was not begun.
         waiting = sum(one.held for one in islice(self._line, 2 * QUERIES_AHEAD))
         return waiting < self._room or (query is self._line[0] and not query.asked)
 
-    def _ask(self, query: Query[T], due: PageRequest) -> None:
+    def _ask(self, query: PageQuery[T], due: PageRequest) -> None:
         query.asked.append(self._threads.submit(self._get, due))
 
     def _get(self, due: PageRequest) -> ReadPage[T]:
         """Fetch and read a page. No more than ``workers`` are fetched at a time, those being read not counted."""
         fetching = True
 
-        def read(answer: Answer) -> ReadPage[T]:
+        def read(answer: Response) -> ReadPage[T]:
             nonlocal fetching
             self._to_fetch.release()
             fetching = False
@@ -228,7 +228,7 @@ class Flow(Generic[T]):
             if fetching:
                 self._to_fetch.release()
 
-    def _open_ahead(self, query: Query[T]) -> None:
+    def _open_ahead(self, query: PageQuery[T]) -> None:
         """Open a query whose first page is there, so that its other pages, or its halves, are asked for.
 
         What fails before its turn is tried once more when its turn has come.
@@ -237,20 +237,20 @@ class Flow(Generic[T]):
             return
         try:
             self._open(query)
-        except ArmCapReachedError:
+        except ArmResultLimitError:
             raise
         except ArmError:
             fresh = self._query(query.part)
             fresh.early = False
             self._line[self._line.index(query)] = fresh
 
-    def _open(self, query: Query[T]) -> bool:
+    def _open(self, query: PageQuery[T]) -> bool:
         """Take page 1 where that is not done; ``False`` where the part was split instead."""
         if query.opened:
             return True
         try:
             self._take_first(query)
-        except ArmCapReachedError as error:
+        except ArmResultLimitError as error:
             parts = query.part.split(error)
             log.info("%s: %d records match, more than ARM gives for one query; split", query.part, error.counted)
             place = self._line.index(query)
@@ -260,19 +260,19 @@ class Flow(Generic[T]):
             return False
         return True
 
-    def _take_first(self, query: Query[T]) -> None:
+    def _take_first(self, query: PageQuery[T]) -> None:
         page = self._answer(query)
         if page is not None:
             self._count(query, page)
             query.to_ask.extend(query.walk.ahead())
         query.first, query.opened = page, True
 
-    def _count(self, query: Query[T], page: ReadPage[T]) -> None:
+    def _count(self, query: PageQuery[T], page: ReadPage[T]) -> None:
         self._inspect(query.part, page.content)
         query.walk.take(page.summary, page.rows)
         query.prints.append(self._print_of(page.content))
 
-    def _look_again(self, query: Query[T]) -> None:
+    def _look_again(self, query: PageQuery[T]) -> None:
         """Ask for the pages once more, in order and as many at a time as there is room for."""
         query.to_ask.extend(query.walk.again())
         for number, known in enumerate(query.prints[: len(query.to_ask)], start=1):
@@ -282,7 +282,7 @@ class Flow(Generic[T]):
                 msg = f"page {number} of {query.part} had other records when it was read again: the list changes"
                 raise ArmIncompleteListError(msg, operation=self._source.operation.label)
 
-    def _answer(self, query: Query[T]) -> ReadPage[T] | None:
+    def _answer(self, query: PageQuery[T]) -> ReadPage[T] | None:
         """Wait for the page that is due; ``None`` for an empty list that is none."""
         page = query.asked.popleft()
         try:

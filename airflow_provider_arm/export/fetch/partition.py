@@ -5,28 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.client.errors import ArmCapReachedError, ArmConfigurationError, ArmIncompleteListError
+from airflow_provider_arm.client.errors import ArmConfigurationError, ArmIncompleteListError, ArmResultLimitError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_arm.export.fetch.date_window import Days
-    from airflow_provider_arm.export.fetch.time_range import Moments
+    from airflow_provider_arm.export.fetch.date_window import DateRange
+    from airflow_provider_arm.export.fetch.time_range import TimeRange
 
 #: A filter and the values that are asked for one by one where days cannot be split any more.
 SplitBy = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(eq=False, slots=True)
-class Part:
+class Partition:
     """What one query asks for, or what was split because one query does not give it all."""
 
-    days: Days | Moments | None = None
+    days: DateRange | TimeRange | None = None
     #: Values of the filters that it was split by.
     chosen: Mapping[str, str] = field(default_factory=dict)
     #: Filters that it can still be split by.
     left: SplitBy = ()
-    parent: Part | None = None
+    parent: Partition | None = None
     #: What ARM counted, where it was split.
     counted: int = 0
     #: Records that came for it, and parts of it that are still to come.
@@ -38,17 +38,17 @@ class Part:
         """What it adds to the export's own filters."""
         return {**(self.days.filters if self.days else {}), **self.chosen}
 
-    def split(self, error: ArmCapReachedError) -> list[Part]:
+    def split(self, error: ArmResultLimitError) -> list[Partition]:
         """Split into parts that neither overlap nor leave a gap, in order: days or moments in halves, then by value.
 
-        :raises ArmCapReachedError: there is nothing left to split by; the message says what to do.
+        :raises ArmResultLimitError: there is nothing left to split by; the message says what to do.
         """
         halves = self.days.halves() if self.days else None
         if halves is not None:
-            parts = [Part(half, self.chosen, self.left, self) for half in halves]
+            parts = [Partition(half, self.chosen, self.left, self) for half in halves]
         elif self.left:
             (name, values), *rest = self.left
-            parts = [Part(self.days, {**self.chosen, name: value}, tuple(rest), self) for value in values]
+            parts = [Partition(self.days, {**self.chosen, name: value}, tuple(rest), self) for value in values]
         else:
             raise self._too_much(error)
         self.counted, self.to_come = error.counted, len(parts)
@@ -76,12 +76,12 @@ class Part:
             raise ArmIncompleteListError(msg)
         above.finished(above.rows)
 
-    def _too_much(self, error: ArmCapReachedError) -> ArmCapReachedError:
+    def _too_much(self, error: ArmResultLimitError) -> ArmResultLimitError:
         if self.days is None and not self.chosen:
             way_out = "give the operator a window=DateWindow(...)"
         else:
             way_out = f'{self} cannot be split further: add a filter, or split_by={{"customerno": [...]}}'
-        return ArmCapReachedError(f"{error}; {way_out}", operation=error.operation, counted=error.counted)
+        return ArmResultLimitError(f"{error}; {way_out}", operation=error.operation, counted=error.counted)
 
     def __str__(self) -> str:
         """Read as ``voucherdate 2026-01-01 to 2026-01-31``; of a value that it was split by only the filter's name."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.export.fetch.date_window import DateWindow, Days
+from airflow_provider_arm.export.fetch.date_window import DateRange, DateWindow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,11 +56,11 @@ def plan_windows(
     return [_window(whole, first, after) for first, after in pairwise(begins)]
 
 
-def _length(whole: Days) -> int:
+def _length(whole: DateRange) -> int:
     return (whole.last - whole.first).days + 1
 
 
-def _window(whole: Days, first: int, after: int) -> dict[str, str]:
+def _window(whole: DateRange, first: int, after: int) -> dict[str, str]:
     """Give a window from one day to before another, both counted from the first of the whole."""
     start, end = whole.first + first * _DAY, whole.first + (after - 1) * _DAY
     return {"start": start.isoformat(), "end": end.isoformat(), "by": whole.by}
@@ -71,7 +71,7 @@ def _shares(length: int, parts: int) -> Iterator[int]:
     return (number * length // parts for number in range(parts))
 
 
-def _months(whole: Days) -> Iterator[int]:
+def _months(whole: DateRange) -> Iterator[int]:
     yield 0
     for offset in range(1, _length(whole)):
         if (whole.first + offset * _DAY).day == 1:
@@ -86,7 +86,7 @@ def _count(name: str, value: Any) -> int:
     raise ArmConfigurationError(msg)
 
 
-def read_window(value: DateWindow | Mapping[str, Any] | None, name: str = "window") -> Days | None:
+def read_window(value: DateWindow | Mapping[str, Any] | None, name: str = "window") -> DateRange | None:
     """Read an operator's window, as an object or as one of :func:`plan_windows`; ``None`` where there is none.
 
     :param name: what a message calls it.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_arm.export.fetch.date_window import Days
+from airflow_provider_arm.export.fetch.date_window import DateRange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_arm.export.fetch.partition import Part
+    from airflow_provider_arm.export.fetch.partition import Partition
 
 #: Seconds before the first line: most exports are done by then, and their last line says all.
 FIRST_LINE_AFTER = 10
@@ -31,13 +31,13 @@ class Progress:
     """
 
     def __init__(self, window: object, clock: Callable[[], float], say: Callable[[str], object]) -> None:
-        self._window = window if isinstance(window, Days) else None
+        self._window = window if isinstance(window, DateRange) else None
         self._clock = clock
         self._say = say
         self._started = clock()
         self._due = self._started + FIRST_LINE_AFTER
 
-    def page(self, pages: int, rows: int, part: Part, done: int, total: int | None) -> None:
+    def page(self, pages: int, rows: int, part: Partition, done: int, total: int | None) -> None:
         """Note that a page came.
 
         :param pages: pages of the export so far.
@@ -67,10 +67,10 @@ class Progress:
         seconds = now - self._started
         return f"{rows / seconds if seconds > 0 else rows:.0f} rows/s"
 
-    def _share(self, part: Part, done: int, total: int | None) -> float | None:
+    def _share(self, part: Partition, done: int, total: int | None) -> float | None:
         """Say which share is done: of a window by its days, of one query by its pages; ``None`` where nobody knows."""
         query = min(done / total, 1) if total else 0
-        if self._window is not None and isinstance(part.days, Days):
+        if self._window is not None and isinstance(part.days, DateRange):
             days = (self._window.last - self._window.first).days + 1
             before, here = part.days.first - self._window.first, (part.days.last - part.days.first).days + 1
             # Of a day that is split by value nobody knows which share one value is.

@@ -10,8 +10,8 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.pages.timestamps import instant_text, milliseconds_of
 
 if TYPE_CHECKING:
-    from airflow_provider_arm.export.pages.page_stats import Facts
-    from airflow_provider_arm.export.pages.record_types import RecordKind
+    from airflow_provider_arm.export.pages.page_stats import PageStats
+    from airflow_provider_arm.export.pages.record_types import RecordType
 
 #: The date that an increment goes by.
 BY = "createdtime"
@@ -23,7 +23,7 @@ CLOCK_SKEW = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
+class TimeRange:
     """The moments from *first* to *last*, in unix milliseconds, both included.
 
     :param first: ``None``: no beginning.
@@ -46,7 +46,7 @@ class Moments:
         bounds = zip(self.names, (self.first, self.last), strict=True)
         return {name: instant_text(bound) for name, bound in bounds if bound is not None}
 
-    def halves(self) -> tuple[Moments, Moments] | None:
+    def halves(self) -> tuple[TimeRange, TimeRange] | None:
         """Split into two that neither overlap nor leave a gap; ``None`` for a single millisecond, or an end of time."""
         middle = self._middle()
         if middle is None or (self.last is not None and middle >= self.last):
@@ -61,7 +61,7 @@ class Moments:
         ends = (self.began, self.began + CLOCK_SKEW)
         return next((end for end in ends if self.first is None or self.first <= end), None)
 
-    def check(self, kind: RecordKind, facts: Facts) -> None:
+    def check(self, kind: RecordType, facts: PageStats) -> None:
         """Check that what came lies in the span, to the millisecond.
 
         :raises ArmConfigurationError: a record lies outside: the server passes over the filters, or reads them as days.
@@ -73,7 +73,7 @@ class Moments:
             if (self.first is not None and first < self.first) or (self.last is not None and last > self.last):
                 msg = (
                     f"ARM gave {kind.name} from outside of {self}: it does not go by the filters "
-                    f"{' and '.join(self.names)} as they are written; export with window, without since"
+                    f"{' and '.join(self.names)} as they are written; export with window, without incremental"
                 )
                 raise ArmConfigurationError(msg)
 

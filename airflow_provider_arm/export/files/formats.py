@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from airflow_provider_arm.client.http.messages import Answer, UnusableAnswerError
+from airflow_provider_arm.client.http.messages import InvalidResponseError, Response
 from airflow_provider_arm.export.fetch.page_fetcher import ReadPage
 from airflow_provider_arm.export.files.compression import compressor, need_pyarrow
 from airflow_provider_arm.export.files.sinks import BytesSink, CountedFile, ParquetSink, Sink
 from airflow_provider_arm.export.pages.page_body import Body, BodySplitter
-from airflow_provider_arm.export.pages.page_stats import FactReader, Facts
+from airflow_provider_arm.export.pages.page_stats import PageStats, PageStatsReader
 from airflow_provider_arm.export.pages.texts import csv_rows, csv_text, fields_of, json_lines, selected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_arm.export.files.file_format import Shape
-    from airflow_provider_arm.export.pages.record_types import RecordKind, Selection
+    from airflow_provider_arm.export.pages.record_types import RecordType, Selection
 
 #: Parquet's own compression where the path asks for none: half the size of snappy's for the same time.
 PARQUET_COMPRESSION = "zstd"
@@ -29,23 +29,23 @@ P = TypeVar("P")
 class ListShape:
     """What a list holds, under which key, and which of it goes into the file."""
 
-    kind: RecordKind
+    kind: RecordType
     key: str
     selection: Selection
 
 
 @dataclass(frozen=True, slots=True)
-class Piece(Generic[P]):
+class PageChunk(Generic[P]):
     """A page's facts, and what goes into the file."""
 
-    facts: Facts
+    facts: PageStats
     content: P
 
 
 class Format(Protocol):
     """Reads pages (in many threads at once) and opens the sink for them."""
 
-    def read(self, answer: Answer) -> ReadPage[Piece[Any]]:
+    def read(self, answer: Response) -> ReadPage[PageChunk[Any]]:
         """Read a page.
 
         :raises ValueError: it is no page, or a record cannot be exported.
@@ -58,13 +58,13 @@ class Format(Protocol):
 class JsonLines:
     """One line per record; ARM's own text unless fields are chosen or masked."""
 
-    def __init__(self, list_: ListShape, compression: str | None, *, every_field: bool) -> None:
-        self._facts = FactReader(list_.kind, list_.key, every_field=every_field)
+    def __init__(self, list_: ListShape, compression: str | None, *, validate_all_fields: bool) -> None:
+        self._facts = PageStatsReader(list_.kind, list_.key, validate_all_fields=validate_all_fields)
         self._selection = list_.selection
         self._splitter = BodySplitter(list_.key)
         self._compress = compressor(compression)
 
-    def read(self, answer: Answer) -> ReadPage[Piece[bytes]]:
+    def read(self, answer: Response) -> ReadPage[PageChunk[bytes]]:
         """Check the records and make their lines."""
         body = self._splitter.split(answer)
         facts, records = self._facts.read(body.text), body.records
@@ -84,11 +84,11 @@ class Csv:
     def __init__(self, list_: ListShape, compression: str | None) -> None:
         self._columns = list_.selection.columns(list_.kind)
         self._masked = list_.selection.masked
-        self._facts = FactReader(list_.kind, list_.key)
+        self._facts = PageStatsReader(list_.kind, list_.key)
         self._splitter = BodySplitter(list_.key)
         self._compress = compressor(compression)
 
-    def read(self, answer: Answer) -> ReadPage[Piece[bytes]]:
+    def read(self, answer: Response) -> ReadPage[PageChunk[bytes]]:
         """Check the records and make their rows."""
         body = self._splitter.split(answer)
         facts = self._facts.read(body.text)
@@ -111,7 +111,7 @@ class ArrowCsv:
         self._csv_of = csv_of
         self._compress = compressor(compression)
 
-    def read(self, answer: Answer) -> ReadPage[Piece[bytes]]:
+    def read(self, answer: Response) -> ReadPage[PageChunk[bytes]]:
         """Check the records and make their rows."""
         body, batch, facts = self._reader.read(answer)
         rows = self._csv_of(batch)
@@ -134,7 +134,7 @@ class Parquet:
         self._compression = compression or PARQUET_COMPRESSION
         self._dictionary = [name for name in columns if name in list_.kind.repeating]
 
-    def read(self, answer: Answer) -> ReadPage[Piece[Any]]:
+    def read(self, answer: Response) -> ReadPage[PageChunk[Any]]:
         """Check the records and make their columns."""
         body, batch, facts = self._reader.read(answer)
         return _page(body, facts, batch)
@@ -144,18 +144,18 @@ class Parquet:
         return ParquetSink(file, self._reader.schema, self._compression, self._dictionary)
 
 
-def _page(body: Body, facts: Facts, content: Any) -> ReadPage[Piece[Any]]:
-    return ReadPage(body.summary, facts.rows, Piece(facts, content))
+def _page(body: Body, facts: PageStats, content: Any) -> ReadPage[PageChunk[Any]]:
+    return ReadPage(body.summary, facts.rows, PageChunk(facts, content))
 
 
-def choose_format(list_: ListShape, shape: Shape, *, every_field: bool = False) -> Format:
+def choose_format(list_: ListShape, shape: Shape, *, validate_all_fields: bool = False) -> Format:
     """Make the format of a file.
 
-    :param every_field: of JSON lines: check the type of every known field.
+    :param validate_all_fields: of JSON lines: check the type of every known field.
     :raises ArmConfigurationError: it needs pyarrow, or columns that nobody named.
     """
     if shape.format == "jsonl":
-        return JsonLines(list_, shape.compression, every_field=every_field)
+        return JsonLines(list_, shape.compression, validate_all_fields=validate_all_fields)
     if shape.format == "parquet":
         return Parquet(list_, shape.compression)
     try:
@@ -164,14 +164,14 @@ def choose_format(list_: ListShape, shape: Shape, *, every_field: bool = False) 
         return Csv(list_, shape.compression)
 
 
-def guarded(format_: Format) -> Callable[[Answer], ReadPage[Piece[Any]]]:
+def guarded(format_: Format) -> Callable[[Response], ReadPage[PageChunk[Any]]]:
     """Give the format's ``read``, which asks for a page again only where the page itself is broken."""
 
-    def read(answer: Answer) -> ReadPage[Piece[Any]]:
+    def read(answer: Response) -> ReadPage[PageChunk[Any]]:
         try:
             return format_.read(answer)
         except RecursionError:
             msg = "JSON that is nested too deeply"
-            raise UnusableAnswerError(msg, again=False) from None
+            raise InvalidResponseError(msg, again=False) from None
 
     return read

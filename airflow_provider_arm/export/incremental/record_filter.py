@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_provider_arm.client.http.messages import Answer
+from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.paging import split_list, split_page
 from airflow_provider_arm.export.fetch.page_fetcher import ReadPage
-from airflow_provider_arm.export.files.formats import Format, ListShape, Piece
-from airflow_provider_arm.export.incremental.watermark import Gathering, Met, digest
+from airflow_provider_arm.export.files.formats import Format, ListShape, PageChunk
+from airflow_provider_arm.export.incremental.watermark import IncrementTracker, Met, digest
 from airflow_provider_arm.export.pages.page_body import wrap
 from airflow_provider_arm.export.pages.page_stats import unusable
 from airflow_provider_arm.export.pages.timestamps import milliseconds_of
@@ -39,7 +39,9 @@ class IncrementFormat:
     :param last_check: called when the file is finished, before it gets its name; raises what is wrong.
     """
 
-    def __init__(self, inner: Format, list_: ListShape, gathering: Gathering, last_check: Callable[[], None]) -> None:
+    def __init__(
+        self, inner: Format, list_: ListShape, gathering: IncrementTracker, last_check: Callable[[], None]
+    ) -> None:
         self._inner = inner
         self._kind, self._key = list_.kind, list_.key
         self._gathering = gathering
@@ -50,7 +52,7 @@ class IncrementFormat:
         struct = msgspec.defstruct("Known", fields, kw_only=True, gc=False)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
 
-    def read(self, answer: Answer) -> ReadPage[Piece[Any]]:
+    def read(self, answer: Response) -> ReadPage[PageChunk[Any]]:
         """Check the records, and make what goes into the file of those that are new.
 
         The page's rows are all that ARM gave. Its keys are, too, so that a record that comes twice is seen.
@@ -65,11 +67,11 @@ class IncrementFormat:
         if any(left):
             met = Met(met.digests, created, sum(left))
             kept = [record for record, out in zip(records, left, strict=True) if not out]
-            answer = Answer(answer.status, answer.headers, _page(self._key, kept))
+            answer = Response(answer.status, answer.headers, _page(self._key, kept))
         piece = self._inner.read(answer).content
         if self._kind.key is not None:
             piece.facts.keys = [*piece.facts.keys, *(one.key for one in compress(looked, left))]
-        return ReadPage(summary, len(records), Piece(piece.facts, Carried(piece.content, met)))
+        return ReadPage(summary, len(records), PageChunk(piece.facts, Carried(piece.content, met)))
 
     def sink(self, file: CountedFile) -> Sink:
         """Open a sink."""
@@ -98,7 +100,7 @@ def _page(key: str, records: Sequence[msgspec.Raw]) -> bytes:
 class IncrementSink:
     """Passes pages on, and what was met on them once their query is whole."""
 
-    def __init__(self, inner: Sink, gathering: Gathering, last_check: Callable[[], None]) -> None:
+    def __init__(self, inner: Sink, gathering: IncrementTracker, last_check: Callable[[], None]) -> None:
         self._inner = inner
         self._gathering = gathering
         self._last_check = last_check

@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmNotFoundError
 from airflow_provider_arm.client.paging import split_list, split_page
-from airflow_provider_arm.export.fetch.time_range import Moments
+from airflow_provider_arm.export.fetch.time_range import TimeRange
 from airflow_provider_arm.export.incremental.errors import ArmWatermarkError, ArmWatermarkUnavailableError
 from airflow_provider_arm.export.incremental.record_filter import IncrementFormat
-from airflow_provider_arm.export.incremental.state import Begin, RunName, State, begin, fingerprint
-from airflow_provider_arm.export.incremental.stores import telling_failures
-from airflow_provider_arm.export.incremental.watermark import Gathering, Mark
+from airflow_provider_arm.export.incremental.state import (
+    IncrementStart,
+    RunName,
+    State,
+    query_fingerprint,
+    start_increment,
+)
+from airflow_provider_arm.export.incremental.stores import translate_store_errors
+from airflow_provider_arm.export.incremental.watermark import IncrementTracker, Watermark
 from airflow_provider_arm.export.manifest.manifest import manifest_path
 from airflow_provider_arm.export.pages.timestamps import instant_text, milliseconds_of
 from airflow_provider_arm.export.run import run_export
@@ -36,7 +42,7 @@ _END_OF_TIME = milliseconds_of("9999-12-31T23:59:59.999+00:00")
 
 
 @dataclass(frozen=True, slots=True)
-class Since:
+class IncrementOptions:
     """What an increment needs beside the export's plan.
 
     :param overlap: milliseconds after its created time in which a record may still become visible or change.
@@ -50,7 +56,7 @@ class Since:
 
 
 def export_increment(
-    plan: ExportPlan, source: PageSource, now: Callable[[], dt.datetime], since: Since
+    plan: ExportPlan, source: PageSource, now: Callable[[], dt.datetime], since: IncrementOptions
 ) -> dict[str, Any]:
     """Export what is new since the latest increment; gives the manifest.
 
@@ -63,18 +69,18 @@ def export_increment(
     """
     check_can_be_increment(plan)
     kept = since.store.load()
-    asks = fingerprint(
+    asks = query_fingerprint(
         source.base_url, since.client_no, source.operation.label, plan.filters, [name for name, _ in plan.split_by]
     )
-    start = begin(None if kept is None else State.from_json(kept), asks, since.name)
+    start = start_increment(None if kept is None else State.from_json(kept), asks, since.name)
     _check_target(plan.path, start)
     began = milliseconds_of(now())
     _check_clock(start.before, began)
-    gathering = Gathering(start.before, began, since.overlap, lambda: milliseconds_of(now()))
+    gathering = IncrementTracker(start.before, began, since.overlap, lambda: milliseconds_of(now()))
     increment = Increment(start, gathering, since.store, kept)
     if start.before.low is None:
         _check_filter(plan, source, began)
-    plan = replace(plan, window=Moments(start.before.low, None, began))
+    plan = replace(plan, window=TimeRange(start.before.low, None, began))
     manifest = run_export(plan, source, now, increment)
     since.store.save(start.left_behind(str(plan.path), gathering.after()).as_json())
     _tell(plan, manifest)
@@ -87,20 +93,20 @@ def check_can_be_increment(plan: ExportPlan) -> None:
     :raises ArmConfigurationError: it cannot, or not together with what else is asked for.
     """
     if not plan.kind.moments:
-        msg = f'{plan.kind.name} have no created time that is known, so since="watermark" cannot be: use window'
+        msg = f"{plan.kind.name} have no known created time, so incremental=True is not possible: use window"
         raise ArmConfigurationError(msg)
     if plan.window is not None:
-        msg = "since and window contradict each other: since asks by when records were created, from the mark on"
+        msg = "incremental and window exclude each other: incremental filters by created time, from the watermark on"
         raise ArmConfigurationError(msg)
-    for name in Moments(None, None, 0).names:
+    for name in TimeRange(None, None, 0).names:
         if name in plan.filters or name in dict(plan.split_by):
-            msg = f'filters must not hold {name}: since="watermark" sets it'
+            msg = f"filters must not hold {name}: incremental=True sets it"
             raise ArmConfigurationError(msg)
 
 
-def _check_target(path: WritablePath, start: Begin) -> None:
+def _check_target(path: WritablePath, start: IncrementStart) -> None:
     """Refuse to write over a whole export whose rows would be gone: all but this very increment's own."""
-    with telling_failures("the manifest that stands at the path cannot be read"):
+    with translate_store_errors("the manifest that stands at the path cannot be read"):
         try:
             with manifest_path(path).open("rb") as file:
                 text = file.read()
@@ -115,7 +121,7 @@ def _check_target(path: WritablePath, start: Begin) -> None:
         msg = (
             f"at {path.name} there is a whole export already that this run would write over, and its rows would be "
             "lost. Give each run a path of its own, such as one with {{ ts_nodash }} in it. A run that others have "
-            "followed cannot be made again: export with window=... and without since"
+            "followed cannot be made again: export with window=... and without incremental"
         )
         raise ArmConfigurationError(msg)
 
@@ -126,7 +132,7 @@ def _check_filter(plan: ExportPlan, source: PageSource, began: int) -> None:
     :raises ArmConfigurationError: the list passes over the filter, so that no later run could ask for what is new.
     :raises ArmError: the list refuses it.
     """
-    span = Moments(_END_OF_TIME, None, began)
+    span = TimeRange(_END_OF_TIME, None, began)
     walk = source.walk({**plan.filters, **span.filters, "maximumcount": 1})
     due = walk.next_request()
     try:
@@ -138,13 +144,11 @@ def _check_filter(plan: ExportPlan, source: PageSource, began: int) -> None:
     except ArmNotFoundError:
         return  # so some servers answer where there is none; where the list is not there, the export itself says so
     if rows:
-        msg = (
-            f"ARM's list of {plan.kind.name} passes over the filter {span.names[0]}: export with window, without since"
-        )
+        msg = f"ARM's list of {plan.kind.name} passes over the filter {span.names[0]}: export with window, without incremental"
         raise ArmConfigurationError(msg)
 
 
-def _check_clock(before: Mark, began: int) -> None:
+def _check_clock(before: Watermark, began: int) -> None:
     if before.low is not None and before.low > began:
         msg = (
             f"the watermark stands at {instant_text(before.low)} and the clock of this machine before that: one of the "
@@ -156,7 +160,9 @@ def _check_clock(before: Mark, began: int) -> None:
 class Increment:
     """What ``run_export`` needs of an increment: the format around the file's, and what the manifest says of it."""
 
-    def __init__(self, start: Begin, gathering: Gathering, store: WatermarkStore, kept: dict[str, Any] | None) -> None:
+    def __init__(
+        self, start: IncrementStart, gathering: IncrementTracker, store: WatermarkStore, kept: dict[str, Any] | None
+    ) -> None:
         self.gathering = gathering
         self._start = start
         self._store = store
@@ -172,7 +178,7 @@ class Increment:
         increment = {
             "from": _text(self._start.before.low),
             "to": _text(after.latest),
-            "left_out": self.gathering.left_out,
+            "skipped": self.gathering.skipped,
             "number": self._start.number,
         }
         return {"run": self._start.name.run, "increment": increment}

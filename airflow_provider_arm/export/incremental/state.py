@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from airflow_provider_arm.export.incremental.errors import ArmWatermarkError
-from airflow_provider_arm.export.incremental.watermark import Mark
+from airflow_provider_arm.export.incremental.watermark import Watermark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +28,9 @@ class RunName(NamedTuple):
         return cls(f"{dag_id}/{task_id}/{map_index}", f"{dag_id}/{run_id}/{task_id}/{map_index}")
 
 
-def fingerprint(base_url: str, client_no: Any, list_: str, filters: Mapping[str, Any], split_by: Iterable[str]) -> str:
+def query_fingerprint(
+    base_url: str, client_no: Any, list_: str, filters: Mapping[str, Any], split_by: Iterable[str]
+) -> str:
     """Say what a list is asked for as a checksum: filters may hold people's numbers."""
     asked = [base_url, str(client_no), list_, {name: str(value) for name, value in filters.items()}, sorted(split_by)]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
@@ -50,7 +52,7 @@ class _Kept(msgspec.Struct):
 class State:
     """What one increment leaves behind for the next.
 
-    :param asks: checksum of what was asked for; see :func:`fingerprint`.
+    :param asks: checksum of what was asked for; see :func:`query_fingerprint`.
     :param task: the task whose watermark it is.
     :param run: the run that made the increment.
     :param number: which increment it is, counted from 1.
@@ -64,8 +66,8 @@ class State:
     run: str
     number: int
     file: str
-    before: Mark
-    after: Mark
+    before: Watermark
+    after: Watermark
 
     def as_json(self) -> dict[str, Any]:
         """Give it as JSON."""
@@ -80,7 +82,7 @@ class State:
         """
         try:
             read = msgspec.convert(kept, _Kept)
-            before, after = Mark.from_json(read.before), Mark.from_json(read.after)
+            before, after = Watermark.from_json(read.before), Watermark.from_json(read.after)
         except ValueError:
             msg = (
                 "the watermark cannot be read as one: put back an older copy of it, or delete it, and the next run "
@@ -91,26 +93,26 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class IncrementStart:
     """Where a run begins, and which increment it makes."""
 
     asks: str
     name: RunName
     number: int
-    before: Mark
+    before: Watermark
 
-    def left_behind(self, file: str, after: Mark) -> State:
+    def left_behind(self, file: str, after: Watermark) -> State:
         """Give the state after it."""
         return State(self.asks, self.name.task, self.name.run, self.number, file, self.before, after)
 
 
-def begin(state: State | None, asks: str, name: RunName) -> Begin:
+def start_increment(state: State | None, asks: str, name: RunName) -> IncrementStart:
     """Decide where a run begins.
 
     :raises ArmWatermarkError: the watermark is another task's, or of another list than is asked for now.
     """
     if state is None:
-        return Begin(asks, name, 1, Mark())
+        return IncrementStart(asks, name, 1, Watermark())
     if state.task != name.task:
         msg = (
             f"the watermark belongs to the task {state.task} (DAG, task, map index), and this is {name.task}: two "
@@ -127,5 +129,5 @@ def begin(state: State | None, asks: str, name: RunName) -> Begin:
         raise ArmWatermarkError(msg)
     if state.run == name.run:
         # A retry, or the latest run cleared: the same again, so that nothing is lost where the file is written over.
-        return Begin(asks, name, state.number, state.before)
-    return Begin(asks, name, state.number + 1, state.after)
+        return IncrementStart(asks, name, state.number, state.before)
+    return IncrementStart(asks, name, state.number + 1, state.after)

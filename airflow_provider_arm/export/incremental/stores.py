@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_arm.export.incremental.errors import ArmWatermarkError, ArmWatermarkUnavailableError
-from airflow_provider_arm.files import whole_file
+from airflow_provider_arm.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ class WatermarkStore(Protocol):
 
 
 @contextmanager
-def telling_failures(what: str) -> Iterator[None]:
+def translate_store_errors(what: str) -> Iterator[None]:
     """Turn whatever a store raises into one sentence without a value in it.
 
     :param what: how the sentence begins.
@@ -68,7 +68,7 @@ class FileWatermark:
 
     def load(self) -> dict[str, Any] | None:
         """Read the file; see :meth:`WatermarkStore.load`."""
-        with telling_failures("the watermark cannot be read"):
+        with translate_store_errors("the watermark cannot be read"):
             filesystem = getattr(self._path, "fs", None)
             if filesystem is not None:
                 # What is known of an object store from before would hide what another run has written.
@@ -92,5 +92,5 @@ class FileWatermark:
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the file."""
-        with telling_failures("the watermark cannot be written"), whole_file(self._path) as file:
+        with translate_store_errors("the watermark cannot be written"), atomic_write(self._path) as file:
             file.write(json.dumps(state, separators=(",", ":")).encode() + b"\n")

@@ -43,7 +43,7 @@ def _digest_of(text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Watermark:
     """Where the next increment begins, and what of it is known already.
 
     :param low: the first moment that is asked for; ``None``: the list is asked for from its beginning.
@@ -64,7 +64,7 @@ class Mark:
         return {"low": self.low, "latest": self.latest, "seen": seen}
 
     @classmethod
-    def from_json(cls, kept: Any) -> Mark:
+    def from_json(cls, kept: Any) -> Watermark:
         """Read what :meth:`as_json` gave.
 
         :raises ValueError: it is something else.
@@ -86,10 +86,10 @@ class Met:
     digests: Sequence[int] = field(repr=False)
     created: Sequence[int | None]
     #: How many of them were left out of the file.
-    left_out: int = 0
+    skipped: int = 0
 
 
-class Gathering:
+class IncrementTracker:
     """What one run meets, query by query; gives the mark after it.
 
     What is remembered is what this run met, not what earlier ones did: a record that changed and changed back is new.
@@ -100,11 +100,11 @@ class Gathering:
     :param clock: tells the time, by our clock.
     """
 
-    def __init__(self, before: Mark, began: int, overlap: int, clock: Callable[[], int]) -> None:
+    def __init__(self, before: Watermark, began: int, overlap: int, clock: Callable[[], int]) -> None:
         self.before = before
         self.began = began
         #: Records that were known and are not in the file.
-        self.left_out = 0
+        self.skipped = 0
         self._overlap = overlap
         self._clock = clock
         self._latest = before.latest
@@ -127,7 +127,7 @@ class Gathering:
         """The query is whole."""
         latest = None
         for met in self._pending:
-            self.left_out += met.left_out
+            self.skipped += met.skipped
             for value, created in zip(met.digests, met.created, strict=True):
                 if created is None:
                     continue
@@ -145,10 +145,10 @@ class Gathering:
             self._prune()
             self._room = max(_PRUNED_FROM, 2 * len(self._met))
 
-    def after(self) -> Mark:
+    def after(self) -> Watermark:
         """Give the mark after all that was kept. It never moves back."""
         self._prune()
-        return Mark(self._low(), self._latest, dict(self._met))
+        return Watermark(self._low(), self._latest, dict(self._met))
 
     def _low(self) -> int | None:
         """Give what is old enough that nothing that was not met can show there any more."""

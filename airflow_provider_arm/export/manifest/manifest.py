@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm import __version__
-from airflow_provider_arm.export.pages.page_stats import Facts, amount_text
+from airflow_provider_arm.export.pages.page_stats import PageStats, amount_text
 
 if TYPE_CHECKING:
     import datetime as dt
     from decimal import Decimal
 
-    from airflow_provider_arm.export.fetch.partition import Part
+    from airflow_provider_arm.export.fetch.partition import Partition
     from airflow_provider_arm.export.files.sinks import CountedFile
     from airflow_provider_arm.export.plan import ExportPlan
     from airflow_provider_arm.files import WritablePath
@@ -21,17 +21,17 @@ MANIFEST_SUFFIX = ".manifest.json"
 
 
 @dataclass(slots=True)
-class Account:
+class ExportStats:
     """What has come so far."""
 
-    facts: Facts = field(default_factory=Facts)
+    facts: PageStats = field(default_factory=PageStats)
     pages: int = 0
     #: Of each query, in order: what it asked for, and how much came.
     windows: list[dict[str, Any]] = field(default_factory=list)
     #: Queries that were begun again because their list broke off or changed.
-    begun_again: int = 0
+    restarts: int = 0
 
-    def close_window(self, part: Part, facts: Facts, pages: int) -> None:
+    def close_window(self, part: Partition, facts: PageStats, pages: int) -> None:
         """Take over what came for a part, now that it is whole."""
         self.facts.add(facts)
         self.pages += pages
@@ -54,7 +54,7 @@ def own_totals_text(amounts: dict[str, Decimal]) -> dict[str, str]:
     return {name: amount_text(amount) for name, amount in amounts.items()}
 
 
-def ranges_text(facts: Facts) -> dict[str, dict[str, str]]:
+def ranges_text(facts: PageStats) -> dict[str, dict[str, str]]:
     """Give first and last of each date."""
     return {name: {"first": first, "last": last} for name, (first, last) in sorted(facts.ranges.items())}
 
@@ -70,7 +70,7 @@ class Origin:
     finished: dt.datetime
 
 
-def make_manifest(plan: ExportPlan, account: Account, file: CountedFile, origin: Origin) -> dict[str, Any]:
+def make_manifest(plan: ExportPlan, account: ExportStats, file: CountedFile, origin: Origin) -> dict[str, Any]:
     """Put the manifest together."""
     shape, kind, selection = plan.shape, plan.kind, plan.selection
     return {
@@ -81,9 +81,8 @@ def make_manifest(plan: ExportPlan, account: Account, file: CountedFile, origin:
         "rows": account.facts.rows,
         "pages": account.pages,
         # A record that came twice fails the export, because another one may be missing for it.
-        "duplicates_removed": 0,
         "totals": totals_text(account.facts.totals),
-        "own_currency_totals": own_totals_text(account.facts.own_totals),
+        "gl_totals": own_totals_text(account.facts.own_totals),
         "dates": ranges_text(account.facts),
         "sha256": file.sha256,
         "bytes": file.size,
@@ -93,7 +92,7 @@ def make_manifest(plan: ExportPlan, account: Account, file: CountedFile, origin:
         "masked": sorted(selection.masked),
         "filters": dict(plan.filters),
         "windows": account.windows,
-        "begun_again": account.begun_again,
+        "restarts": account.restarts,
         "api": origin.api,
         "list": origin.list,
         "package": f"airflow-provider-arm {__version__}",

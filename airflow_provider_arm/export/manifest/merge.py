@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_arm import __version__
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.export.fetch.date_window import Days
+from airflow_provider_arm.export.fetch.date_window import DateRange
 from airflow_provider_arm.export.fetch.key_set import KeyLog
 from airflow_provider_arm.export.manifest.manifest import (
     MANIFEST_SUFFIX,
@@ -32,8 +32,8 @@ from airflow_provider_arm.export.manifest.verify import (
     kind_of,
     read_manifest,
 )
-from airflow_provider_arm.export.pages.page_stats import Facts
-from airflow_provider_arm.files import whole_file
+from airflow_provider_arm.export.pages.page_stats import PageStats
+from airflow_provider_arm.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ class PartFile:
     #: The manifest's path.
     path: Any
     said: Mapping[str, Any]
-    days: Days
+    days: DateRange
 
 
 def read_part(address: str, path: Any, said: Mapping[str, Any]) -> PartFile:
@@ -89,24 +89,24 @@ def read_part(address: str, path: Any, said: Mapping[str, Any]) -> PartFile:
             msg = f"{address} was asked for in windows that do not meet, after {before}"
             raise ArmMergeError(msg)
     first, last = asked[0][0], asked[-1][0]
-    return PartFile(address, path, said, Days(first.first, last.last, first.by))
+    return PartFile(address, path, said, DateRange(first.first, last.last, first.by))
 
 
-def _first(asked: tuple[Days, bool]) -> dt.date:
+def _first(asked: tuple[DateRange, bool]) -> dt.date:
     return asked[0].first
 
 
-def _days(address: str, window: Mapping[str, Any]) -> Days:
-    """Read ``voucherdate 2026-01-01 to 2026-01-31``, as :class:`Days` writes it."""
+def _days(address: str, window: Mapping[str, Any]) -> DateRange:
+    """Read ``voucherdate 2026-01-01 to 2026-01-31``, as :class:`DateRange` writes it."""
     try:
         by, first, _, last = str(window["window"]).split(" ")
-        return Days(dt.date.fromisoformat(first), dt.date.fromisoformat(last), by)
+        return DateRange(dt.date.fromisoformat(first), dt.date.fromisoformat(last), by)
     except ValueError:
         msg = f"{address} was not made by a window of days"
         raise ArmMergeError(msg) from None
 
 
-def put_in_order(parts: Sequence[PartFile], window: Days | None = None) -> list[PartFile]:
+def put_in_order(parts: Sequence[PartFile], window: DateRange | None = None) -> list[PartFile]:
     """Sort the parts by their days.
 
     :param window: what they must cover; default from the first day of any part to the last of any.
@@ -140,13 +140,13 @@ def _check_meet(before: PartFile, after: PartFile) -> None:
         msg = f"{before.address} and {after.address} overlap: both hold {after.days.by} {after.days.first}"
         raise ArmMergeError(msg)
     if after.days.first > before.days.last + _DAY:
-        missing = Days(before.days.last + _DAY, after.days.first - _DAY, after.days.by)
+        missing = DateRange(before.days.last + _DAY, after.days.first - _DAY, after.days.by)
         msg = f"no part holds {missing}, between {before.address} and {after.address}"
         raise ArmMergeError(msg)
 
 
-def _whole(parts: Sequence[PartFile]) -> Days:
-    return Days(parts[0].days.first, parts[-1].days.last, parts[0].days.by)
+def _whole(parts: Sequence[PartFile]) -> DateRange:
+    return DateRange(parts[0].days.first, parts[-1].days.last, parts[0].days.by)
 
 
 def merged_manifest(name: str, parts: Sequence[PartFile]) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def merged_manifest(name: str, parts: Sequence[PartFile]) -> dict[str, Any]:
     :param parts: in order.
     :raises ArmMergeError: a part's manifest lacks something, or says of its days what cannot be.
     """
-    facts = Facts()
+    facts = PageStats()
     for part in parts:
         _add(facts, part)
     said = [part.said for part in parts]
@@ -164,9 +164,9 @@ def merged_manifest(name: str, parts: Sequence[PartFile]) -> dict[str, Any]:
         "file": name,
         **{same: said[0].get(same) for same in SAME},
         "rows": facts.rows,
-        **{count: sum(one[count] for one in said) for count in ("pages", "duplicates_removed", "begun_again", "bytes")},
+        **{count: sum(one[count] for one in said) for count in ("pages", "restarts", "bytes")},
         "totals": totals_text(facts.totals),
-        "own_currency_totals": own_totals_text(facts.own_totals),
+        "gl_totals": own_totals_text(facts.own_totals),
         "dates": ranges_text(facts),
         "window": str(_whole(parts)),
         "windows": [
@@ -182,14 +182,14 @@ def merged_manifest(name: str, parts: Sequence[PartFile]) -> dict[str, Any]:
     }
 
 
-def _add(facts: Facts, part: PartFile) -> None:
+def _add(facts: PageStats, part: PartFile) -> None:
     """Add a part's facts, by its manifest; amounts are exact."""
     said = part.said
     try:
-        more = Facts(
+        more = PageStats(
             said["rows"],
             totals={currency: _amounts(totals) for currency, totals in said["totals"].items()},
-            own_totals=_amounts(said["own_currency_totals"]),
+            own_totals=_amounts(said["gl_totals"]),
             ranges={name: (day["first"], day["last"]) for name, day in said["dates"].items()},
         )
         part.days.check(kind_of(said), more)
@@ -206,7 +206,7 @@ def _amounts(texts: Mapping[str, str]) -> dict[str, Decimal]:
     return {name: Decimal(text) for name, text in texts.items()}
 
 
-def merge_exports(manifests: Sequence[Any], path: Any, window: Days | None = None) -> dict[str, Any]:
+def merge_exports(manifests: Sequence[Any], path: Any, window: DateRange | None = None) -> dict[str, Any]:
     """Merge exports into one manifest, ``<path>.manifest.json``; gives it. It appears only when all has been checked.
 
     Every file is held against its manifest as :func:`check_export` does. Memory does not grow with the records.
@@ -224,7 +224,7 @@ def merge_exports(manifests: Sequence[Any], path: Any, window: Days | None = Non
     parts = put_in_order([_read(_address(manifest, target), manifest) for manifest in manifests], window)
     merged = merged_manifest(path.name, parts)
     _check_files(parts)
-    with whole_file(target) as file:
+    with atomic_write(target) as file:
         file.write(money.encode(merged) + b"\n")
     return merged
 

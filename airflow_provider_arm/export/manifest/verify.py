@@ -14,8 +14,8 @@ from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.export.files.compression import need_pyarrow, open_compressed
 from airflow_provider_arm.export.manifest.manifest import MANIFEST_SUFFIX, own_totals_text, ranges_text, totals_text
 from airflow_provider_arm.export.pages.page_body import wrap
-from airflow_provider_arm.export.pages.page_stats import FactReader, Facts
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS, RecordKind
+from airflow_provider_arm.export.pages.page_stats import PageStats, PageStatsReader
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS, RecordType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -98,7 +98,7 @@ def _found(data: Any, said: dict[str, Any], keys: KeyLog) -> dict[str, Any]:
     """Find the facts of a file."""
     kind = kind_of(said)
     there = set(kind.looked_at if said["columns"] is None else said["columns"]) - set(said["masked"])
-    total, distinct = _read_all(data, said, FactReader(kind, _KEY, only=there), keys)
+    total, distinct = _read_all(data, said, PageStatsReader(kind, _KEY, only=there), keys)
     if not distinct:
         msg = f"{data.name} holds the same {kind.key} twice: export again"
         raise ArmExportMismatchError(msg)
@@ -109,25 +109,25 @@ def _found(data: Any, said: dict[str, Any], keys: KeyLog) -> dict[str, Any]:
     if kind.currency is not None and there.issuperset((kind.currency, *kind.amounts)):
         found["totals"] = totals_text(total.totals)
     if there.issuperset(kind.own_amounts):
-        found["own_currency_totals"] = own_totals_text(total.own_totals)
+        found["gl_totals"] = own_totals_text(total.own_totals)
     if there.issuperset((*kind.days, *kind.moments)):
         found["dates"] = ranges_text(total)
     return found
 
 
-def kind_of(said: Mapping[str, Any]) -> RecordKind:
+def kind_of(said: Mapping[str, Any]) -> RecordType:
     """Say what the records of a manifest are, as far as it is known."""
     known = _KINDS.get(said["records"])
     if known is not None:
         return known
     amounts = tuple(dict.fromkeys(name for totals in said["totals"].values() for name in totals))
-    own = tuple(said["own_currency_totals"])
-    return RecordKind(said["records"], None, said["key"], said["currency_field"], amounts, own)
+    own = tuple(said["gl_totals"])
+    return RecordType(said["records"], None, said["key"], said["currency_field"], amounts, own)
 
 
-def _read_all(data: Any, said: dict[str, Any], reader: FactReader, keys: KeyLog) -> tuple[Facts, bool]:
+def _read_all(data: Any, said: dict[str, Any], reader: PageStatsReader, keys: KeyLog) -> tuple[PageStats, bool]:
     read = {"jsonl": _lines, "csv": _rows, "parquet": _batches}[str(said["format"])]
-    total = Facts()
+    total = PageStats()
     try:
         with data.open("rb") as file:
             for facts in read(file, said, reader):
@@ -143,13 +143,13 @@ def _read_all(data: Any, said: dict[str, Any], reader: FactReader, keys: KeyLog)
         raise ArmExportMismatchError(msg) from None
 
 
-def _lines(file: IO[bytes], said: dict[str, Any], reader: FactReader) -> Iterator[Facts]:
+def _lines(file: IO[bytes], said: dict[str, Any], reader: PageStatsReader) -> Iterator[PageStats]:
     lines = iter(open_compressed(file, said["compression"]))
     while some := list(islice(lines, _RECORDS)):
         yield reader.read(wrap(_KEY, b"[%b]" % b",".join(some)))
 
 
-def _rows(file: IO[bytes], said: dict[str, Any], reader: FactReader) -> Iterator[Facts]:
+def _rows(file: IO[bytes], said: dict[str, Any], reader: PageStatsReader) -> Iterator[PageStats]:
     rows = csv.reader(line.decode() for line in open_compressed(file, said["compression"]))
     header = next(rows, [])
     if header != said["columns"]:
@@ -159,7 +159,7 @@ def _rows(file: IO[bytes], said: dict[str, Any], reader: FactReader) -> Iterator
         yield reader.of_columns(len(some), {name: reader.of_text(name, columns[name]) for name in reader.names})
 
 
-def _batches(file: IO[bytes], _: dict[str, Any], reader: FactReader) -> Iterator[Facts]:
+def _batches(file: IO[bytes], _: dict[str, Any], reader: PageStatsReader) -> Iterator[PageStats]:
     need_pyarrow("Parquet")
     import pyarrow.parquet
 

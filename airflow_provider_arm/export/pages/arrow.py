@@ -15,17 +15,17 @@ import pyarrow.compute as pc
 from airflow_provider_arm.export.pages.cells import ANYTHING, OTHER_TYPE, TEXT, WRITTEN_NUMBER, Column, MisfitError
 from airflow_provider_arm.export.pages.columns import PageColumns
 from airflow_provider_arm.export.pages.page_body import BodySplitter
-from airflow_provider_arm.export.pages.page_stats import FactReader, Facts, unusable
+from airflow_provider_arm.export.pages.page_stats import PageStats, PageStatsReader, unusable
 from airflow_provider_arm.export.pages.ranges import moment_text
-from airflow_provider_arm.export.pages.record_types import Holds
+from airflow_provider_arm.export.pages.record_types import FieldType
 from airflow_provider_arm.export.pages.texts import csv_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_provider_arm.client.http.messages import Answer
+    from airflow_provider_arm.client.http.messages import Response
     from airflow_provider_arm.export.pages.page_body import Body
-    from airflow_provider_arm.export.pages.record_types import RecordKind
+    from airflow_provider_arm.export.pages.record_types import RecordType
 
 #: Money: 15 digits before the point and 4 after it.
 MONEY = pa.decimal128(19, 4)
@@ -40,13 +40,13 @@ MOMENT = pa.timestamp("us", tz="UTC")
 #: Characters of a number that Arrow can be trusted with: up to so many digits its decimals do not wrap around.
 _LONGEST_NUMBER = 38
 
-_PLAIN: dict[Holds, Column] = {Holds.WHOLE: pa.int64(), Holds.FLAG: pa.bool_(), Holds.OTHER: ANYTHING}
+_PLAIN: dict[FieldType, Column] = {FieldType.WHOLE: pa.int64(), FieldType.FLAG: pa.bool_(), FieldType.OTHER: ANYTHING}
 #: What makes a cell of a CSV need quotes.
 _SPECIAL = '[",\r\n]'
 
 
-def _holds(kind: RecordKind, name: str) -> Holds:
-    return Holds.AMOUNT if name in kind.all_amounts else kind.fields.get(name, Holds.OTHER)
+def _holds(kind: RecordType, name: str) -> FieldType:
+    return FieldType.AMOUNT if name in kind.all_amounts else kind.fields.get(name, FieldType.OTHER)
 
 
 class ColumnReader:
@@ -58,7 +58,7 @@ class ColumnReader:
     """
 
     def __init__(
-        self, kind: RecordKind, list_key: str, columns: Sequence[str], masked: frozenset[str], *, typed: bool
+        self, kind: RecordType, list_key: str, columns: Sequence[str], masked: frozenset[str], *, typed: bool
     ) -> None:
         self._kind = kind
         self._columns = columns
@@ -68,14 +68,14 @@ class ColumnReader:
         self._page = PageColumns({name: self._cell(name) for name in wanted}, list_key)
         self._splitter, self._whole = BodySplitter(list_key, self._page.record), BodySplitter(list_key)
         self._dates = {to: [name for name in wanted if self._type(name) == to] for to in (DAY, MOMENT)}
-        self._exact = FactReader(kind, list_key)
+        self._exact = PageStatsReader(kind, list_key)
 
     @property
     def schema(self) -> pa.Schema:
         """The schema of a typed file."""
         return pa.schema([pa.field(name, self._type(name)) for name in self._columns])
 
-    def read(self, answer: Answer) -> tuple[Body, pa.RecordBatch, Facts]:
+    def read(self, answer: Response) -> tuple[Body, pa.RecordBatch, PageStats]:
         """Read a page: its body, the columns and the facts.
 
         :raises UnusableAnswerError: a record has no key, or a value does not fit its column; the column is named.
@@ -88,7 +88,7 @@ class ColumnReader:
             body, found = self._with_care(answer)
         rows = len(body.records)
         if not rows:
-            return body, pa.RecordBatch.from_pylist([], schema=self.schema), Facts()
+            return body, pa.RecordBatch.from_pylist([], schema=self.schema), PageStats()
         if self._typed:
             for to, names in self._dates.items():
                 found |= _dates_of(self._kind, {name: found[name] for name in names}, to)
@@ -96,7 +96,7 @@ class ColumnReader:
         arrays = [self._file_column(name, rows, found) for name in self._columns]
         return body, pa.RecordBatch.from_arrays(arrays, names=list(self._columns)), facts
 
-    def _with_care(self, answer: Answer) -> tuple[Body, dict[str, pa.Array]]:
+    def _with_care(self, answer: Response) -> tuple[Body, dict[str, pa.Array]]:
         body = self._whole.split(answer)
         try:
             return body, self._page.with_care(body.records) if body.records else {}
@@ -107,27 +107,30 @@ class ColumnReader:
 
     def _cell(self, name: str) -> Column:
         holds = _holds(self._kind, name)
-        if holds is Holds.AMOUNT and not self._typed:
+        if holds is FieldType.AMOUNT and not self._typed:
             return WRITTEN_NUMBER if name in self._kind.all_amounts else ANYTHING
-        if holds is Holds.AMOUNT:
+        if holds is FieldType.AMOUNT:
             return self._type(name)
         return _PLAIN.get(holds, TEXT)
 
     def _type(self, name: str) -> pa.DataType:
         holds = _holds(self._kind, name)
-        if holds is Holds.AMOUNT:
+        if holds is FieldType.AMOUNT:
             return MONEY if name in self._kind.all_amounts else NUMBER
-        return {Holds.WHOLE: pa.int64(), Holds.FLAG: pa.bool_(), Holds.DAY: DAY, Holds.MOMENT: MOMENT}.get(
-            holds, pa.string()
-        )
+        return {
+            FieldType.WHOLE: pa.int64(),
+            FieldType.FLAG: pa.bool_(),
+            FieldType.DAY: DAY,
+            FieldType.MOMENT: MOMENT,
+        }.get(holds, pa.string())
 
     def _misfit(self, name: str) -> str:
         fits_not = f"does not fit {self._type(name)}" if self._typed else "is no number"
-        if _holds(self._kind, name) is Holds.AMOUNT:
+        if _holds(self._kind, name) is FieldType.AMOUNT:
             return f"{name} that {fits_not}"
         return f"{name} of another type than it should have"
 
-    def _facts(self, rows: int, found: Mapping[str, pa.Array], text: bytes) -> Facts:
+    def _facts(self, rows: int, found: Mapping[str, pa.Array], text: bytes) -> PageStats:
         if self._typed:
             return facts_of(self._kind, rows, found)
         try:
@@ -167,12 +170,12 @@ def decimals(column: pa.Array, to: pa.DataType) -> pa.Array:
     return column.cast(to)
 
 
-def facts_of(kind: RecordKind, rows: int, found: Mapping[str, pa.Array]) -> Facts:
+def facts_of(kind: RecordType, rows: int, found: Mapping[str, pa.Array]) -> PageStats:
     """Find the facts of columns: amounts are decimals, days and moments text.
 
     :raises UnusableAnswerError: a record has no key, or a date is none.
     """
-    facts = Facts(rows)
+    facts = PageStats(rows)
     if kind.key is not None:
         if found[kind.key].null_count:
             raise unusable(kind, f"no {kind.key}")
@@ -186,7 +189,7 @@ def facts_of(kind: RecordKind, rows: int, found: Mapping[str, pa.Array]) -> Fact
     return facts
 
 
-def _totals(kind: RecordKind, found: Mapping[str, pa.Array]) -> dict[str, dict[str, Decimal]]:
+def _totals(kind: RecordType, found: Mapping[str, pa.Array]) -> dict[str, dict[str, Decimal]]:
     table = pa.table({"": found[kind.currency or ""], **{name: found[name] for name in kind.amounts}})
     grouped = table.group_by("", use_threads=False).aggregate([(name, "sum") for name in kind.amounts])
     return {
@@ -194,7 +197,9 @@ def _totals(kind: RecordKind, found: Mapping[str, pa.Array]) -> dict[str, dict[s
     }
 
 
-def _take_ranges(facts: Facts, kind: RecordKind, columns: Mapping[str, pa.Array], write: Callable[[Any], str]) -> None:
+def _take_ranges(
+    facts: PageStats, kind: RecordType, columns: Mapping[str, pa.Array], write: Callable[[Any], str]
+) -> None:
     for name, column in columns.items():
         ends = pc.min_max(column)
         if not ends["min"].is_valid:
@@ -205,7 +210,7 @@ def _take_ranges(facts: Facts, kind: RecordKind, columns: Mapping[str, pa.Array]
             raise unusable(kind, f"{name} that is no date") from None
 
 
-def _dates_of(kind: RecordKind, columns: Mapping[str, pa.Array], to: pa.DataType) -> dict[str, pa.Array]:
+def _dates_of(kind: RecordType, columns: Mapping[str, pa.Array], to: pa.DataType) -> dict[str, pa.Array]:
     """Make days or moments of text, null of "", or say which is none. What is made already stays."""
     if not columns or all(column.type == to for column in columns.values()):
         return dict(columns)

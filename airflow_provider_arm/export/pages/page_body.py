@@ -14,7 +14,7 @@ from airflow_provider_arm.client.paging import split_page
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_arm.client.http.messages import Answer
+    from airflow_provider_arm.client.http.messages import Response
 
 _NO_CONTENT = 204
 _SUMMARY = "summary"
@@ -44,7 +44,7 @@ class BodySplitter:
         ]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(msgspec.defstruct("Body", fields))
 
-    def split(self, answer: Answer) -> Body:
+    def split(self, answer: Response) -> Body:
         """Split.
 
         :raises ValueError: the body is no page, or a record is not of its type.

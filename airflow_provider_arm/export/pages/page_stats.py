@@ -17,28 +17,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.http.messages import UnusableAnswerError
+from airflow_provider_arm.client.http.messages import InvalidResponseError
 from airflow_provider_arm.export.pages.ranges import day_range, moment_range
-from airflow_provider_arm.export.pages.record_types import Holds
+from airflow_provider_arm.export.pages.record_types import FieldType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from airflow_provider_arm.export.pages.record_types import RecordKind
+    from airflow_provider_arm.export.pages.record_types import RecordType
 
 #: Adds without rounding, or raises; the usual context rounds to 28 digits without a word.
 EXACT = decimal.Context(prec=100, traps=[decimal.Inexact])
 _NOTHING = type(None)
 _NUMBERS = {int, Decimal, _NOTHING}
 #: Types that are checked on request only. An amount must be a number: as a ``Decimal`` it would be taken from text.
-_TYPES: dict[Holds, Any] = {
-    Holds.TEXT: str | None,
-    Holds.WHOLE: int | None,
-    Holds.FLAG: bool | None,
-    Holds.DAY: dt.date | None,
-    Holds.MOMENT: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None,
-    Holds.AMOUNT: int | float | None,
-    Holds.OTHER: Any,
+_TYPES: dict[FieldType, Any] = {
+    FieldType.TEXT: str | None,
+    FieldType.WHOLE: int | None,
+    FieldType.FLAG: bool | None,
+    FieldType.DAY: dt.date | None,
+    FieldType.MOMENT: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None,
+    FieldType.AMOUNT: int | float | None,
+    FieldType.OTHER: Any,
 }
 
 #: First and last of a date field, as text.
@@ -47,7 +47,7 @@ _RangeOf = Callable[[Sequence[Any]], Range | None]
 
 
 @dataclass(slots=True)
-class Facts:
+class PageStats:
     """What is known of the records of a page, of a window, of an export."""
 
     rows: int = 0
@@ -59,7 +59,7 @@ class Facts:
     #: Of days and moments, by field; a field that no record has is not there.
     ranges: dict[str, Range] = field(default_factory=dict)
 
-    def add(self, other: Facts) -> None:
+    def add(self, other: PageStats) -> None:
         """Add the facts of more records; their keys are not kept.
 
         :raises decimal.Inexact: a total has more digits than can be added exactly.
@@ -84,48 +84,48 @@ def amount_text(amount: Decimal) -> str:
     return format(plain or Decimal(0), "f")
 
 
-def unusable(kind: RecordKind, what: str) -> UnusableAnswerError:
+def unusable(kind: RecordType, what: str) -> InvalidResponseError:
     """Say that a page's records cannot be exported; asking again would bring the same."""
-    return UnusableAnswerError(f"{kind.name} of which one has {what}: the export would not be exact", again=False)
+    return InvalidResponseError(f"{kind.name} of which one has {what}: the export would not be exact", again=False)
 
 
-class FactReader:
+class PageStatsReader:
     """Reads the facts of a page from its text: an object that holds the list of records under *list_key*.
 
-    :param every_field: check the type of every field that the model knows, too.
+    :param validate_all_fields: check the type of every field that the model knows, too.
     :param only: the fields that the text has, where it has not all (a file that is read again).
     """
 
     def __init__(
-        self, kind: RecordKind, list_key: str, *, every_field: bool = False, only: Iterable[str] | None = None
+        self, kind: RecordType, list_key: str, *, validate_all_fields: bool = False, only: Iterable[str] | None = None
     ) -> None:
         self._kind = kind
         there = None if only is None else set(only)
         #: The fields that are looked at.
         self.names = [name for name in kind.looked_at if there is None or name in there]
-        struct = msgspec.defstruct("Checked", self._fields(every_field=every_field), gc=False)
+        struct = msgspec.defstruct("Checked", self._fields(validate_all_fields=validate_all_fields), gc=False)
         body = msgspec.defstruct("Page", [("records", list[struct], msgspec.field(name=list_key))])  # type: ignore[valid-type]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body, float_hook=Decimal)
         # A column at a time: a tuple for each record would wake the garbage collector, over and over.
         self._columns = {name: operator.attrgetter(f"f{number}") for number, name in enumerate(self.names)}
 
-    def _fields(self, *, every_field: bool) -> list[tuple[str, Any, Any]]:
+    def _fields(self, *, validate_all_fields: bool) -> list[tuple[str, Any, Any]]:
         kind, fields = self._kind, []
-        names = [*self.names, *(name for name in kind.fields if every_field and name not in self.names)]
+        names = [*self.names, *(name for name in kind.fields if validate_all_fields and name not in self.names)]
         for number, name in enumerate(names):
             if name == kind.key:
                 fields.append((f"f{number}", str | int, msgspec.field(name=name)))
                 continue
             if name in kind.all_amounts:
                 holds: Any = Any  # looked at when it is added up
-            elif every_field:
-                holds = _TYPES[kind.fields.get(name, Holds.TEXT)]
+            elif validate_all_fields:
+                holds = _TYPES[kind.fields.get(name, FieldType.TEXT)]
             else:
                 holds = str | None
             fields.append((f"f{number}", holds, msgspec.field(name=name, default=None)))
         return fields
 
-    def read(self, text: bytes) -> Facts:
+    def read(self, text: bytes) -> PageStats:
         """Read the facts.
 
         :raises UnusableAnswerError: a record has no key, an amount is no number, a date is none, a field is of
@@ -137,7 +137,7 @@ class FactReader:
             what = f"no {self._kind.key}, or a field of another type than it should have"
             raise unusable(self._kind, what) from None
         if not records:
-            return Facts()
+            return PageStats()
         return self.of_columns(len(records), {name: list(map(get, records)) for name, get in self._columns.items()})
 
     def of_text(self, name: str, cells: Sequence[str]) -> Sequence[Any]:
@@ -149,10 +149,10 @@ class FactReader:
             return [Decimal(cell) if cell else None for cell in cells]
         return cells if name == self._kind.key else [cell or None for cell in cells]
 
-    def of_columns(self, rows: int, columns: Mapping[str, Sequence[Any]]) -> Facts:
+    def of_columns(self, rows: int, columns: Mapping[str, Sequence[Any]]) -> PageStats:
         """Find the facts of columns by their names. Raises as :meth:`read`."""
         kind = self._kind
-        facts = Facts(rows, columns.get(kind.key or "", ()))
+        facts = PageStats(rows, columns.get(kind.key or "", ()))
         for names, range_of in ((kind.days, day_range), (kind.moments, moment_range)):
             for name in filter(columns.__contains__, names):
                 self._range(facts, name, range_of, columns[name])
@@ -175,7 +175,7 @@ class FactReader:
             totals[currency or ""] = {name: self._sum(name, compress(values, mine)) for name, values in amounts.items()}
         return totals
 
-    def _range(self, facts: Facts, name: str, range_of: _RangeOf, values: Sequence[Any]) -> None:
+    def _range(self, facts: PageStats, name: str, range_of: _RangeOf, values: Sequence[Any]) -> None:
         try:
             found = range_of(values)
         except ValueError:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-class Holds(StrEnum):
+class FieldType(StrEnum):
     """What a column holds."""
 
     TEXT = "text"
@@ -30,27 +30,29 @@ class Holds(StrEnum):
 
 
 _KINDS = {
-    str: Holds.TEXT,
-    int: Holds.WHOLE,
-    bool: Holds.FLAG,
-    Decimal: Holds.AMOUNT,
-    dt.date: Holds.DAY,
-    dt.datetime: Holds.MOMENT,
+    str: FieldType.TEXT,
+    int: FieldType.WHOLE,
+    bool: FieldType.FLAG,
+    Decimal: FieldType.AMOUNT,
+    dt.date: FieldType.DAY,
+    dt.datetime: FieldType.MOMENT,
 }
 
 
-def _holds(annotation: Any) -> Holds:
+def _holds(annotation: Any) -> FieldType:
     """Read ``str | None`` and ``Annotated[Decimal, ...] | None`` alike: by the one plain type in them."""
     if annotation in _KINDS:
         return _KINDS[annotation]
     if get_origin(annotation) in {list, dict}:
-        return Holds.OTHER
-    found = {_holds(part) for part in get_args(annotation) if isinstance(part, type) or get_args(part)} - {Holds.OTHER}
-    return found.pop() if len(found) == 1 else Holds.OTHER
+        return FieldType.OTHER
+    found = {_holds(part) for part in get_args(annotation) if isinstance(part, type) or get_args(part)} - {
+        FieldType.OTHER
+    }
+    return found.pop() if len(found) == 1 else FieldType.OTHER
 
 
 @dataclass(frozen=True)
-class RecordKind:
+class RecordType:
     """How the records of one list are checked and added up."""
 
     #: As a message calls them.
@@ -71,7 +73,7 @@ class RecordKind:
     repeating: tuple[str, ...] = ()
 
     @cached_property
-    def fields(self) -> dict[str, Holds]:
+    def fields(self) -> dict[str, FieldType]:
         """The fields that the model knows, in its order."""
         if self.model is None:
             return {}
@@ -98,12 +100,12 @@ def _names(model: type[ArmModel], *names: str) -> tuple[str, ...]:
 
 def _kind(
     name: str, model: type[ArmModel], key: str, currency: str | None = None, **groups: Sequence[str]
-) -> RecordKind:
+) -> RecordType:
     (key,) = _names(model, key)
     if currency is not None:
         (currency,) = _names(model, currency)
     more: dict[str, Any] = {group: _names(model, *names) for group, names in groups.items()}
-    return RecordKind(name, model, key, currency, **more)
+    return RecordType(name, model, key, currency, **more)
 
 
 _LEDGER = (
@@ -168,7 +170,7 @@ class Selection:
         """Whether a record goes into a file of JSON lines exactly as it came."""
         return self.chosen is None and not self.masked
 
-    def columns(self, kind: RecordKind) -> tuple[str, ...]:
+    def columns(self, kind: RecordType) -> tuple[str, ...]:
         """Name the columns of a table.
 
         :raises ArmConfigurationError: the list has no model that would name them.
@@ -181,7 +183,7 @@ class Selection:
         return wire_names(kind.model)
 
 
-def select(kind: RecordKind, columns: Iterable[str] | None = None, mask: Iterable[str] = ()) -> Selection:
+def select(kind: RecordType, columns: Iterable[str] | None = None, mask: Iterable[str] = ()) -> Selection:
     """Choose fields.
 
     :raises ArmConfigurationError: a name comes twice, or a field to mask is not one of the list's: a slip of the pen

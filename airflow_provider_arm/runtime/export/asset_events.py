@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TOLD = ("uri", "manifest_uri", "rows", "totals", "sha256", "parts")
 
 
-def tell_outlets(context: Context, outlets: Iterable[Any], result: Mapping[str, Any]) -> None:
+def emit_asset_events(context: Context, outlets: Iterable[Any], result: Mapping[str, Any]) -> None:
     """Put facts of an export into the event of each outlet; an asset alias gets the file as its asset.
 
     Where there are no outlets, or no events in the context (a test of ``execute``), nothing is done.

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from airflow_provider_arm.export.incremental.errors import ArmWatermarkError
-from airflow_provider_arm.export.incremental.stores import telling_failures
+from airflow_provider_arm.export.incremental.stores import translate_store_errors
 
 #: Records that asset state remembers at most: 3 MB, which is a hundred calls to Airflow's API. A file takes more.
 MOST_IN_ASSET_STATE = 100_000
@@ -45,7 +45,7 @@ class AssetWatermark:
         for _ in range(_LOOKS):
             if head is None:
                 # Airflow answers alike for a key and for an asset that it does not know: only a write tells them apart.
-                with telling_failures("the watermark cannot be kept at the asset"):
+                with translate_store_errors("the watermark cannot be kept at the asset"):
                     self._state.set(f"{self._name}.probe", "written before the first watermark")
                 return None
             state = self._content(head)
@@ -66,7 +66,7 @@ class AssetWatermark:
         checksum = hashlib.sha256(text.encode()).hexdigest()
         chunks = [text[start : start + CHUNK] for start in range(0, len(text), CHUNK)]
         head = {"chunks": len(chunks), "sha256": checksum}
-        with telling_failures("the watermark cannot be written to the asset state"):
+        with translate_store_errors("the watermark cannot be written to the asset state"):
             old = self._state.get(self._name)
             for key, chunk in zip(self._keys(head), chunks, strict=True):
                 self._state.set(key, chunk)
@@ -77,14 +77,14 @@ class AssetWatermark:
                     self._state.delete(key)
 
     def _head(self) -> Any:
-        with telling_failures("the watermark cannot be read from the asset state"):
+        with translate_store_errors("the watermark cannot be read from the asset state"):
             return self._state.get(self._name)
 
     def _content(self, head: Any) -> dict[str, Any] | None:
         """Give the content that a head names; ``None`` where it is not whole."""
         if not _is_head(head):
             return None
-        with telling_failures("the watermark cannot be read from the asset state"):
+        with translate_store_errors("the watermark cannot be read from the asset state"):
             chunks = [self._state.get(key) for key in self._keys(head)]
         if not all(isinstance(chunk, str) for chunk in chunks):
             return None

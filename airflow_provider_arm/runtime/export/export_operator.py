@@ -6,10 +6,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.exceptions import airflow_errors
-from airflow_provider_arm.runtime.base_operator import ArmBaseOperator
-from airflow_provider_arm.runtime.export.asset_events import tell_outlets
-from airflow_provider_arm.runtime.export.watermark_args import DEFAULT_OVERLAP, check_since, since_of
+from airflow_provider_arm.exceptions import translate_arm_errors
+from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, read_bool
+from airflow_provider_arm.runtime.export.asset_events import emit_asset_events
+from airflow_provider_arm.runtime.export.watermark_args import (
+    DEFAULT_OVERLAP,
+    check_incremental_args,
+    increment_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client import ArmClient
     from airflow_provider_arm.client.operations import Operation
     from airflow_provider_arm.export import DateWindow
-    from airflow_provider_arm.export.pages.record_types import RecordKind
+    from airflow_provider_arm.export.pages.record_types import RecordType
     from airflow_provider_arm.export.plan import ExportPlan
 
 #: Records per page: ARM's largest, for the fewest round trips.
@@ -55,20 +59,20 @@ class ArmExportOperator(ArmBaseOperator):
     :param mask: fields whose value never reaches the file; they are null there. Templated.
     :param page_size: records per page, 1 to 1000; default 1000.
     :param workers: pages fetched at the same time, 1 to 32; default 8.
-    :param check_every_field: check the type of every known field of JSON lines, too; default ``False``. Key, amounts
+    :param validate_all_fields: check the type of every known field of JSON lines, too; default ``False``. Key, amounts
         and dates are always checked, and of Parquet every column.
-    :param look_twice: read every page a second time and compare, default ``False``. ARM keeps a query as it was when it
+    :param verify_pages: read every page a second time and compare, default ``False``. ARM keeps a query as it was when it
         was asked, as documented; where a list turns out to change while it is read, this is done from there on.
-    :param since: ``"watermark"``: only what is new or changed since the task's last run that came to its end, by when
-        records were created; not together with *window*. Give each run a *path* of its own. Default ``None``:
-        everything. Templated.
+    :param incremental: export only records that are new or changed since the task's last completed run, by their
+        created time; not together with *window*. Give each run its own *path*. Default ``False``: everything.
+        Templated.
     :param overlap: seconds (or a ``timedelta``) after its created time in which a record may still become visible or
         change and be found; default 3600.
     :param watermark_path: a file for the watermark, on a disk or in an object store that all workers share; default:
         the state of the task's first asset outlet (Airflow 3.3). Templated.
     :return: ``{"uri", "manifest_uri", "rows", "pages", "totals", "dates", "sha256", "bytes"}``; ``totals`` by currency
-        and field, as text such as ``{"NOK": {"currencyBalance": "124.37"}}``. With *since* also ``increment``:
-        ``{"from", "to", "left_out", "number"}``, moments as text or ``None``.
+        and field, as text such as ``{"NOK": {"currencyBalance": "124.37"}}``. With *incremental* also ``increment``:
+        ``{"from", "to", "skipped", "number"}``, moments as text or ``None``.
     :raises ArmFailException: bad arguments, a refusal, more records than ARM gives, a watermark that is broken or
         another list's, or a path whose rows would be lost.
     :raises ArmTransientException: ARM or the watermark could not be reached, another run moved the watermark, or the
@@ -84,7 +88,7 @@ class ArmExportOperator(ArmBaseOperator):
         "split_by",
         "columns",
         "mask",
-        "since",
+        "incremental",
         "watermark_path",
     )
     #: The manifest, once the export is whole.
@@ -104,9 +108,9 @@ class ArmExportOperator(ArmBaseOperator):
         mask: Sequence[str] = (),
         page_size: int = DEFAULT_PAGE_SIZE,
         workers: int = DEFAULT_WORKERS,
-        check_every_field: bool = False,
-        look_twice: bool = False,
-        since: str | None = None,
+        validate_all_fields: bool = False,
+        verify_pages: bool = False,
+        incremental: bool | str = False,
         overlap: timedelta | float = DEFAULT_OVERLAP,
         watermark_path: str | None = None,
         **kwargs: Any,
@@ -121,9 +125,9 @@ class ArmExportOperator(ArmBaseOperator):
         self.mask = mask
         self.page_size = page_size
         self.workers = workers
-        self.check_every_field = check_every_field
-        self.look_twice = look_twice
-        self.since = since
+        self.validate_all_fields = validate_all_fields
+        self.verify_pages = verify_pages
+        self.incremental = incremental
         self.overlap = overlap
         self.watermark_path = watermark_path
 
@@ -132,18 +136,26 @@ class ArmExportOperator(ArmBaseOperator):
         from airflow_provider_arm.export.manifest.manifest import manifest_path
         from airflow_provider_arm.hooks.metrics import count_rows
 
-        with airflow_errors():
+        with translate_arm_errors():
             self._check()
             plan = self._plan()
             with self.hook.client as client:
                 manifest = self._export(client, plan, context)
             listed = self._list()
             count_rows(manifest["rows"], listed if isinstance(listed, str) else listed.name)
-        told = ("rows", "pages", "totals", "dates", "sha256", "bytes", *(("increment",) if self.since else ()))
+        told = (
+            "rows",
+            "pages",
+            "totals",
+            "dates",
+            "sha256",
+            "bytes",
+            *(("increment",) if "increment" in manifest else ()),
+        )
         essence = {key: manifest[key] for key in told}
         result = {"uri": str(plan.path), "manifest_uri": str(manifest_path(plan.path)), **essence}
         self.manifest = manifest
-        tell_outlets(context, self.outlets, result)
+        emit_asset_events(context, self.outlets, result)
         return result
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
@@ -158,17 +170,17 @@ class ArmExportOperator(ArmBaseOperator):
     def _export(self, client: ArmClient, plan: ExportPlan, context: Context) -> dict[str, Any]:
         """Export everything, or what is new; gives the manifest."""
         source = client.page_source(self._list(), page_size=self.page_size)
-        if self.since is None:
+        if not read_bool("incremental", self.incremental):
             from airflow_provider_arm.export.run import run_export
 
             return run_export(plan, source, _now)
         from airflow_provider_arm.export.incremental.run import check_can_be_increment, export_increment
 
         check_can_be_increment(plan)
-        since = since_of(context, self.outlets, self.overlap, self.watermark_path, client.client_no)
-        return export_increment(plan, source, _now, since)
+        options = increment_options(context, self.outlets, self.overlap, self.watermark_path, client.client_no)
+        return export_increment(plan, source, _now, options)
 
-    def _kind(self) -> RecordKind:
+    def _kind(self) -> RecordType:
         """Say what the records are."""
         raise NotImplementedError
 
@@ -195,14 +207,18 @@ class ArmExportOperator(ArmBaseOperator):
             window=read_window(self.window),
             split_by=read_split_by(self.split_by),
             workers=self.workers,
-            every_field=self.check_every_field,
-            look_twice=self.look_twice,
+            validate_all_fields=self.validate_all_fields,
+            verify_pages=self.verify_pages,
         )
 
     def _check(self) -> None:
         from airflow_provider_arm.client.paging import LARGEST_PAGE
 
-        check_since(self.since, self.overlap, self.watermark_path)
+        check_incremental_args(
+            incremental=read_bool("incremental", self.incremental),
+            overlap=self.overlap,
+            watermark_path=self.watermark_path,
+        )
         if not 1 <= self.page_size <= LARGEST_PAGE:
             msg = f"page_size must be from 1 to {LARGEST_PAGE}, not {self.page_size}"
             raise ArmConfigurationError(msg)

@@ -11,7 +11,7 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 MANIFEST = ".manifest.json"
 
 
-def in_full(given: Any) -> Any:
+def resolve_lazy_xcom(given: Any) -> Any:
     """Give what a mapped task returned as a plain list; anything else as it is.
 
     Airflow fetches each result when it is asked for. Afterwards nobody has to who may not, such as a process that
@@ -27,7 +27,7 @@ def in_full(given: Any) -> Any:
 def manifest_addresses(given: Any) -> list[str]:
     """Give the addresses of the manifests; what names none is left out.
 
-    :param given: one or several, :func:`in_full`.
+    :param given: one or several, :func:`resolve_lazy_xcom`.
     """
     return [address for address in _addresses(given) if isinstance(address, str) and address.endswith(MANIFEST)]
 
@@ -35,7 +35,7 @@ def manifest_addresses(given: Any) -> list[str]:
 def manifest_paths(given: Any, name: str) -> list[Any]:
     """Give the manifests as paths.
 
-    :param given: one or several, :func:`in_full`.
+    :param given: one or several, :func:`resolve_lazy_xcom`.
     :param name: the argument's, for the message.
     :raises ArmConfigurationError: there is none, or something among them names none.
     """

@@ -14,52 +14,47 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_arm.export.incremental.run import Since
+    from airflow_provider_arm.export.incremental.run import IncrementOptions
     from airflow_provider_arm.export.incremental.stores import WatermarkStore
 
-#: The one word that ``since`` takes.
-WATERMARK = "watermark"
 #: Seconds for which records may still become visible or change, unless told otherwise.
 DEFAULT_OVERLAP = 3600
 #: Ten years: what is remembered for longer is a full export, and a mark must stay a moment with a year.
 LONGEST_OVERLAP = 10 * 366 * 24 * 3600
 
 
-def check_since(since: str | None, overlap: timedelta | float, watermark_path: str | None) -> None:
+def check_incremental_args(*, incremental: bool, overlap: timedelta | float, watermark_path: str | None) -> None:
     """Check the arguments.
 
-    :raises ArmConfigurationError: *since* is another word, *watermark_path* is given without it, or *overlap* is
-        negative or absurd.
+    :raises ArmConfigurationError: *watermark_path* is given without *incremental*, or *overlap* is negative or larger
+        than ``LONGEST_OVERLAP``.
     """
-    if since is None:
+    if not incremental:
         if watermark_path is not None:
-            msg = f'watermark_path does nothing without since="{WATERMARK}": give both, or neither'
+            msg = "watermark_path has no effect without incremental=True: set both, or neither"
             raise ArmConfigurationError(msg)
         return
-    if since != WATERMARK:
-        msg = f'since must be "{WATERMARK}" or None (everything), not {since!r}; for given days there is window'
-        raise ArmConfigurationError(msg)
     seconds = as_seconds(overlap)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_OVERLAP:
-        msg = f"overlap must be from 0 to {LONGEST_OVERLAP} seconds (or a timedelta)"
+        msg = f"overlap must be between 0 and {LONGEST_OVERLAP} seconds (or a timedelta)"
         raise ArmConfigurationError(msg)
 
 
-def since_of(
+def increment_options(
     context: Context, outlets: Sequence[Any], overlap: timedelta | float, watermark_path: str | None, client_no: Any
-) -> Since:
+) -> IncrementOptions:
     """Put together what an increment needs.
 
     :raises ArmConfigurationError: there is no place to keep the watermark.
     """
-    from airflow_provider_arm.export.incremental.run import Since
+    from airflow_provider_arm.export.incremental.run import IncrementOptions
     from airflow_provider_arm.export.incremental.state import RunName
 
     ti: Any = context["ti"]
     map_index = -1 if ti.map_index is None else ti.map_index
     store = _store(context, outlets, watermark_path, map_index)
     name = RunName.of(ti.dag_id, ti.run_id, ti.task_id, map_index)
-    return Since(store, name, math.ceil((as_seconds(overlap) or 0) * 1000), client_no)
+    return IncrementOptions(store, name, math.ceil((as_seconds(overlap) or 0) * 1000), client_no)
 
 
 def _store(context: Context, outlets: Sequence[Any], watermark_path: str | None, map_index: int) -> WatermarkStore:
@@ -73,8 +68,8 @@ def _store(context: Context, outlets: Sequence[Any], watermark_path: str | None,
     asset = next((outlet for outlet in outlets if isinstance(outlet, Asset)), None)
     if states is None or asset is None:
         msg = (
-            f'since="{WATERMARK}" has no place for its watermark: give the task an outlet, outlets=[Asset(...)] (its '
-            "state is kept by Airflow 3.3 and later), or a watermark_path, which is a file on any Airflow"
+            "incremental=True has no place to store the watermark: give the task an outlet, outlets=[Asset(...)] (Airflow "
+            "3.3 and later store its state), or a watermark_path, which is a file on any Airflow"
         )
         raise ArmConfigurationError(msg)
     ti: Any = context["ti"]

@@ -11,9 +11,9 @@ from airflow_provider_arm.sandbox.api.booking import CREDIT_NOTE, Posting, book,
 from airflow_provider_arm.sandbox.api.customers import only_parameters
 from airflow_provider_arm.sandbox.api.validation import check
 from airflow_provider_arm.sandbox.api.writing import Written, envelope, natural_key, rejected
-from airflow_provider_arm.sandbox.messages import Answer, Call, Problem, Refusal, answer
+from airflow_provider_arm.sandbox.messages import Call, Problem, Refusal, SandboxResponse, answer
 from airflow_provider_arm.sandbox.record_fields import AR_ITEM_UPDATE
-from airflow_provider_arm.sandbox.state.context import Books
+from airflow_provider_arm.sandbox.state.context import SandboxContext
 
 LISTING = lists.Listing(
     "ar_item",
@@ -36,27 +36,27 @@ LISTING = lists.Listing(
 _DETAILS = ("dueDate", "transactionText", "externalId1", "reservedStatus")
 
 
-def get_ar_item(books: Books, call: Call) -> Answer:
+def get_ar_item(books: SandboxContext, call: Call) -> SandboxResponse:
     """GET one AR item."""
     only_parameters(call, {"userid", "expand"})
     found = find_item(books, call.values["aritemid"])
     if found is None:
         raise Refusal(404, "AR item not found", [Problem("ArItemId", "not found")])
-    return Answer(200, found)
+    return SandboxResponse(200, found)
 
 
-def list_ar_items(books: Books, call: Call) -> Answer:
+def list_ar_items(books: SandboxContext, call: Call) -> SandboxResponse:
     """GET a list of AR items."""
     return lists.serve(books, call, LISTING)
 
 
-def put_ar_item(books: Books, call: Call) -> Answer:
+def put_ar_item(books: SandboxContext, call: Call) -> SandboxResponse:
     """PUT details of one AR item; can also create a credit note (documented, its fields are assumed)."""
     written = _update(books, envelope(call, "arItem"), call.number)
     return answer(written.status if written.failed else 200, written.as_json(books.behaviour))
 
 
-def _update(books: Books, record: Any, request: int) -> Written:
+def _update(books: SandboxContext, record: Any, request: int) -> Written:
     checked = check(AR_ITEM_UPDATE, record, creating=False, strict=books.behaviour["strict"])
     item_id = natural_key(record, "arItemId")
     keys: dict[str, Any] = {"clientNo": books.client_no}
@@ -92,7 +92,7 @@ def _credit_problems(item: dict[str, Any], credit: dict[str, Any]) -> list[Probl
     return []
 
 
-def _credit(books: Books, item: dict[str, Any], credit: dict[str, Any]) -> str:
+def _credit(books: SandboxContext, item: dict[str, Any], credit: dict[str, Any]) -> str:
     posting = Posting(
         voucher_type=CREDIT_NOTE,
         customer_no=item["customerNo"],
@@ -109,7 +109,7 @@ def _credit(books: Books, item: dict[str, Any], credit: dict[str, Any]) -> str:
     return str(note["arItemId"])
 
 
-def find_item(books: Books, item_id: str) -> bytes | None:
+def find_item(books: SandboxContext, item_id: str) -> bytes | None:
     """The text of a living item."""
     row = books.store.row("SELECT body FROM ar_item WHERE ar_item_id = ? AND live = 1", (item_id,))
     return None if row is None else bytes(row[0])

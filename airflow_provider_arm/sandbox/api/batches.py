@@ -14,9 +14,9 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api.customers import only_parameters, write_customer
 from airflow_provider_arm.sandbox.api.documents import write_document
 from airflow_provider_arm.sandbox.api.writing import Written, envelope, natural_key
-from airflow_provider_arm.sandbox.messages import Answer, Call, Problem, Refusal, answer, pascal
+from airflow_provider_arm.sandbox.messages import Call, Problem, Refusal, SandboxResponse, answer, pascal
 from airflow_provider_arm.sandbox.state.clock import from_epoch_ms, stamp
-from airflow_provider_arm.sandbox.state.context import Books
+from airflow_provider_arm.sandbox.state.context import SandboxContext
 
 log = logging.getLogger(__name__)
 
@@ -35,17 +35,17 @@ _CANONICAL = msgspec.json.Encoder(decimal_format="number", order="sorted")
 RECEIVED, PROCESSING = "RECEIVED", "PROCESSING"
 
 
-def submit_customers(books: Books, call: Call) -> Answer:
+def submit_customers(books: SandboxContext, call: Call) -> SandboxResponse:
     """POST or PUT a batch of customers."""
     return _submit(books, call, "customers")
 
 
-def submit_documents(books: Books, call: Call) -> Answer:
+def submit_documents(books: SandboxContext, call: Call) -> SandboxResponse:
     """POST a batch of documents."""
     return _submit(books, call, "documents")
 
 
-def _submit(books: Books, call: Call, resource: str) -> Answer:
+def _submit(books: SandboxContext, call: Call, resource: str) -> SandboxResponse:
     records = envelope(call, resource)
     label = pascal(resource)
     if not isinstance(records, list):
@@ -79,7 +79,7 @@ def _submit(books: Books, call: Call, resource: str) -> Answer:
     return _receipt(books, uuid)
 
 
-def _receipt(books: Books, uuid: str) -> Answer:  # assumed (Q1)
+def _receipt(books: SandboxContext, uuid: str) -> SandboxResponse:  # assumed (Q1)
     body: dict[str, Any] = {"status": "ACCEPTED", "batchUuid": uuid, "message": "Batch accepted"}
     body["clientNo"] = books.client_no
     if books.behaviour["q01_no_uuid"]:
@@ -100,7 +100,7 @@ def _pending(number: int, record: Any, resource: str) -> dict[str, Any]:
     return {"recordNo": number, "status": RECEIVED, **({name: key} if key else {})}
 
 
-def process_due(books: Books) -> None:
+def process_due(books: SandboxContext) -> None:
     """Process every batch whose time has come, oldest first."""
     rows = books.store.rows(
         f"SELECT uuid FROM batch WHERE state = '{RECEIVED}' AND due_ms <= ? ORDER BY due_ms, number",  # noqa: S608
@@ -115,7 +115,7 @@ def process_due(books: Books) -> None:
             _finish(books, uuid, books.now_ms(), "REJECTED", (0, 0, None))
 
 
-def _process(books: Books, uuid: str) -> None:
+def _process(books: SandboxContext, uuid: str) -> None:
     row = books.store.row(
         "SELECT resource, method, request, rejected, payload, due_ms, total FROM batch WHERE uuid = ?", (uuid,)
     )
@@ -143,14 +143,14 @@ def _process(books: Books, uuid: str) -> None:
     _finish(books, uuid, due_ms, state, (total - failed, failed, money.encode(answers)))
 
 
-def _finish(books: Books, uuid: str, due_ms: int, state: str, outcome: tuple[int, int, bytes | None]) -> None:
+def _finish(books: SandboxContext, uuid: str, due_ms: int, state: str, outcome: tuple[int, int, bytes | None]) -> None:
     books.store.run(
         "UPDATE batch SET state = ?, processed = ?, failed = ?, answers = ?, processed_ms = ? WHERE uuid = ?",
         (state, *outcome, due_ms, uuid),
     )
 
 
-def get_batch(books: Books, call: Call) -> Answer:
+def get_batch(books: SandboxContext, call: Call) -> SandboxResponse:
     """GET one batch. UUIDs are compared exactly: documented."""
     only_parameters(call, {"userid"})
     uuid = call.values["batchuuid"]
@@ -169,12 +169,12 @@ def get_batch(books: Books, call: Call) -> Answer:
     return _unfinished(books, uuid, now)
 
 
-def _read(books: Books, uuid: str) -> dict[str, Any]:
+def _read(books: SandboxContext, uuid: str) -> dict[str, Any]:
     row = books.store.row(f"SELECT {_COLUMNS} FROM batch WHERE uuid = ?", (uuid,))  # noqa: S608
     return dict(zip(_COLUMNS.replace(" ", "").split(","), row or (), strict=True))
 
 
-def _unfinished(books: Books, uuid: str, now: int) -> Answer:  # assumed (Q3)
+def _unfinished(books: SandboxContext, uuid: str, now: int) -> SandboxResponse:  # assumed (Q3)
     batch = _read(books, uuid)
     if books.behaviour["q03_206_in_progress"]:
         if batch["state"] == RECEIVED:
@@ -191,7 +191,7 @@ def _unfinished(books: Books, uuid: str, now: int) -> Answer:  # assumed (Q3)
     return _body(books, batch, _Shown(202, state, 0, 0, records, finished=False))
 
 
-def _finished(books: Books, uuid: str) -> Answer:  # assumed (Q3)
+def _finished(books: SandboxContext, uuid: str) -> SandboxResponse:  # assumed (Q3)
     batch = _read(books, uuid)
     state = batch["state"]
     status = {"PROCESSED": 200, "PARTIAL": 206, "REJECTED": 406}[state]
@@ -222,7 +222,7 @@ class _Shown:
     finished: bool = True
 
 
-def _body(books: Books, batch: dict[str, Any], shown: _Shown) -> Answer:  # assumed (Q2)
+def _body(books: SandboxContext, batch: dict[str, Any], shown: _Shown) -> SandboxResponse:  # assumed (Q2)
     head: dict[str, Any] = {
         "batchUuid": batch["uuid"],
         "clientNo": books.client_no,
@@ -236,6 +236,6 @@ def _body(books: Books, batch: dict[str, Any], shown: _Shown) -> Answer:  # assu
         head["errors"] = shown.errors
     text = money.encode(head)
     if shown.records is None:
-        return Answer(shown.status, text)
+        return SandboxResponse(shown.status, text)
     key = money.encode(books.behaviour["q02_records_key"] or batch["resource"])
-    return Answer(shown.status, b"".join([text[:-1], b",", key, b":", shown.records, b"}"]))
+    return SandboxResponse(shown.status, b"".join([text[:-1], b",", key, b":", shown.records, b"}"]))

@@ -11,7 +11,7 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api.numbers import mod10
 from airflow_provider_arm.sandbox.api.validation import day
 from airflow_provider_arm.sandbox.state.clock import epoch_ms
-from airflow_provider_arm.sandbox.state.context import Books
+from airflow_provider_arm.sandbox.state.context import SandboxContext
 
 #: 3 is documented for an invoice; the others are assumed.
 PAYMENT, INVOICE, CREDIT_NOTE = 1, 3, 4
@@ -74,7 +74,7 @@ def kid_for(client_no: int, account_no: int, reference_no: int) -> str:
     return digits + mod10(digits)
 
 
-def book(books: Books, posting: Posting) -> dict[str, Any]:
+def book(books: SandboxContext, posting: Posting) -> dict[str, Any]:
     """Write the AR item of *posting*; gives the item."""
     store = books.store
     reference = posting.reference_no or store.number("reference", FIRST_REFERENCE_NO + 1)
@@ -116,7 +116,7 @@ def book(books: Books, posting: Posting) -> dict[str, Any]:
     return item
 
 
-def write_item(books: Books, item: dict[str, Any]) -> None:
+def write_item(books: SandboxContext, item: dict[str, Any]) -> None:
     """Write an AR item, in the place of its older version where there is one."""
     older = books.store.row("SELECT id, pos FROM ar_item WHERE ar_item_id = ? AND live = 1", (item["arItemId"],))
     if older:
@@ -140,7 +140,7 @@ def columns(item: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def settle(books: Books, payment: dict[str, Any], invoice: dict[str, Any]) -> None:
+def settle(books: SandboxContext, payment: dict[str, Any], invoice: dict[str, Any]) -> None:
     """Set a payment or credit note (negative) against an open item (positive), as far as both reach."""
     amount = min(Decimal(invoice["currencyBalance"]), -Decimal(payment["currencyBalance"]))
     if amount <= 0 or payment["currency"] != invoice["currency"]:
@@ -158,7 +158,7 @@ def settle(books: Books, payment: dict[str, Any], invoice: dict[str, Any]) -> No
         write_item(books, item)
 
 
-def settle_by_kid(books: Books, payment: dict[str, Any], kid: str) -> None:
+def settle_by_kid(books: SandboxContext, payment: dict[str, Any], kid: str) -> None:
     """Set *payment* against the open items with this payment reference, oldest first."""
     rows = books.store.rows("SELECT body FROM ar_item WHERE kid = ? AND live = 1 AND open = 1 ORDER BY pos", (kid,))
     for (body,) in rows:
@@ -173,7 +173,7 @@ def plain(amount: int | Decimal) -> int | Decimal:
     return int(exact) if exact == exact.to_integral_value() else exact
 
 
-def _next_sequence(books: Books, account_no: int, reference_no: int) -> int:
+def _next_sequence(books: SandboxContext, account_no: int, reference_no: int) -> int:
     prefix = f"{books.client_no}-{account_no}-{reference_no}-"
     rows = books.store.rows(
         "SELECT ar_item_id FROM ar_item WHERE ar_item_id >= ? AND ar_item_id < ? AND live = 1",

@@ -9,9 +9,9 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api import lists
 from airflow_provider_arm.sandbox.api.validation import Checked, check
 from airflow_provider_arm.sandbox.api.writing import Written, envelope, natural_key, rejected
-from airflow_provider_arm.sandbox.messages import Answer, Call, Problem, Refusal, answer
+from airflow_provider_arm.sandbox.messages import Call, Problem, Refusal, SandboxResponse, answer
 from airflow_provider_arm.sandbox.record_fields import CUSTOMER, POSTAL_ADDRESS
-from airflow_provider_arm.sandbox.state.context import Books
+from airflow_provider_arm.sandbox.state.context import SandboxContext
 
 LISTING = lists.Listing(
     "customer",
@@ -34,21 +34,21 @@ _WRITE_ONLY = frozenset(f.name for f in CUSTOMER if f.write_only)
 _ORDER = [f.name for f in CUSTOMER if not f.write_only]
 
 
-def get_customer(books: Books, call: Call) -> Answer:
+def get_customer(books: SandboxContext, call: Call) -> SandboxResponse:
     """GET one customer."""
     only_parameters(call, {"userid", "expand"})
     found = _find(books, call.values["customerno"])
     if found is None:
         raise Refusal(404, "Customer not found", [Problem("CustomerNo", "not found")])
-    return Answer(200, found[2])
+    return SandboxResponse(200, found[2])
 
 
-def list_customers(books: Books, call: Call) -> Answer:
+def list_customers(books: SandboxContext, call: Call) -> SandboxResponse:
     """GET a list of customers."""
     return lists.serve(books, call, LISTING)
 
 
-def post_customer(books: Books, call: Call) -> Answer:
+def post_customer(books: SandboxContext, call: Call) -> SandboxResponse:
     """POST one customer: create it, or update it where it exists."""
     written = write_customer(books, envelope(call, "customer"), call.number, may_create=True)
     if books.behaviour["q17_upsert_answer"] == "created_200" and not written.failed:
@@ -57,12 +57,12 @@ def post_customer(books: Books, call: Call) -> Answer:
     return _answer(books, written)
 
 
-def put_customer(books: Books, call: Call) -> Answer:
+def put_customer(books: SandboxContext, call: Call) -> SandboxResponse:
     """PUT one customer: update one that exists (the number stands in the body)."""
     return _answer(books, write_customer(books, envelope(call, "customer"), call.number, may_create=False))
 
 
-def delete_customer(books: Books, call: Call) -> Answer:
+def delete_customer(books: SandboxContext, call: Call) -> SandboxResponse:
     """DELETE a customer: documented as allowed only without documents and AR items."""
     only_parameters(call, {"options", "userid"})
     found = _find(books, call.values["customerno"])
@@ -80,7 +80,7 @@ def delete_customer(books: Books, call: Call) -> Answer:
     return _answer(books, Written("DELETED", "Customer deleted", keys))
 
 
-def write_customer(books: Books, record: Any, request: int, *, may_create: bool) -> Written:
+def write_customer(books: SandboxContext, record: Any, request: int, *, may_create: bool) -> Written:
     """Create or update one customer, as the single calls and the batches both do."""
     customer_no = natural_key(record, "customerNo")
     found = _find(books, customer_no) if customer_no else None
@@ -107,7 +107,7 @@ def write_customer(books: Books, record: Any, request: int, *, may_create: bool)
     return Written(result, f"Customer {result.lower()}", keys, checked.warnings)
 
 
-def _merge(books: Books, stored: dict[str, Any], checked: Checked) -> dict[str, Any]:
+def _merge(books: SandboxContext, stored: dict[str, Any], checked: Checked) -> dict[str, Any]:
     given = {name: value for name, value in checked.record.items() if name not in _WRITE_ONLY}
     merged = {**stored, **given}
     if stored:
@@ -149,25 +149,25 @@ def _combinations(record: dict[str, Any]) -> list[Problem]:
     return errors
 
 
-def _find(books: Books, customer_no: str) -> tuple[int, int, bytes, int] | None:
+def _find(books: SandboxContext, customer_no: str) -> tuple[int, int, bytes, int] | None:
     found = books.store.row(
         "SELECT id, account_no, body, pos FROM customer WHERE customer_no = ? AND live = 1", (customer_no,)
     )
     return None if found is None else (found[0], found[1], found[2], found[3])
 
 
-def account_no_of(books: Books, customer_no: str) -> tuple[int, str] | None:
+def account_no_of(books: SandboxContext, customer_no: str) -> tuple[int, str] | None:
     """The account and the exact number of a customer that exists."""
     found = _find(books, customer_no)
     return None if found is None else (found[1], str(money.decode(found[2])["customerNo"]))
 
 
-def _write(books: Books, body: dict[str, Any], pos: int | None = None) -> None:
+def _write(books: SandboxContext, body: dict[str, Any], pos: int | None = None) -> None:
     values = (body["customerNo"], body["accountNo"], body["name"], body.get("organizationNo"))
     books.store.add("customer", money.encode(body), values, pos)
 
 
-def _answer(books: Books, written: Written) -> Answer:
+def _answer(books: SandboxContext, written: Written) -> SandboxResponse:
     status = written.status if written.failed else (201 if written.result == "CREATED" else 200)
     return answer(status, written.as_json(books.behaviour))
 

@@ -10,9 +10,9 @@ from airflow_provider_arm.sandbox.api.booking import CREDIT_NOTE, INVOICE, Posti
 from airflow_provider_arm.sandbox.api.customers import account_no_of, only_parameters
 from airflow_provider_arm.sandbox.api.validation import check, day
 from airflow_provider_arm.sandbox.api.writing import Written, envelope, natural_key, rejected
-from airflow_provider_arm.sandbox.messages import Answer, Call, Problem, Refusal, answer
+from airflow_provider_arm.sandbox.messages import Call, Problem, Refusal, SandboxResponse, answer
 from airflow_provider_arm.sandbox.record_fields import DOCUMENT
-from airflow_provider_arm.sandbox.state.context import Books
+from airflow_provider_arm.sandbox.state.context import SandboxContext
 
 LISTING = lists.Listing(
     "document",
@@ -30,27 +30,27 @@ VOUCHER_TYPES = {"IN": INVOICE, "CN": CREDIT_NOTE}
 _ORDER = [f.name for f in DOCUMENT]
 
 
-def get_document(books: Books, call: Call) -> Answer:
+def get_document(books: SandboxContext, call: Call) -> SandboxResponse:
     """GET one document."""
     only_parameters(call, {"userid", "expand"})
     found = _find(books, call.values["documentno"])
     if found is None:
         raise Refusal(404, "Document not found", [Problem("DocumentNo", "not found")])
-    return Answer(200, found)
+    return SandboxResponse(200, found)
 
 
-def list_documents(books: Books, call: Call) -> Answer:
+def list_documents(books: SandboxContext, call: Call) -> SandboxResponse:
     """GET a list of documents."""
     return lists.serve(books, call, LISTING)
 
 
-def post_document(books: Books, call: Call) -> Answer:
+def post_document(books: SandboxContext, call: Call) -> SandboxResponse:
     """POST one document."""
     written = write_document(books, envelope(call, "document"), call.number, books.store.number("gl_lot"))
     return answer(written.status if written.failed else 201, written.as_json(books.behaviour))
 
 
-def write_document(books: Books, record: Any, request: int, lot: int) -> Written:
+def write_document(books: SandboxContext, record: Any, request: int, lot: int) -> Written:
     """Book one document, as the single call and the batches both do."""
     checked = check(DOCUMENT, record, strict=books.behaviour["strict"])
     document_no, customer_no = natural_key(record, "documentNo"), natural_key(record, "customerNo")
@@ -83,7 +83,7 @@ def write_document(books: Books, record: Any, request: int, lot: int) -> Written
     return Written("CREATED", "Document created", keys, checked.warnings)
 
 
-def _book(books: Books, body: dict[str, Any], lot: int) -> None:
+def _book(books: SandboxContext, body: dict[str, Any], lot: int) -> None:
     voucher_type = VOUCHER_TYPES[body["documentType"]]
     amount = body["currencyAmounts"]["inclVat"]
     posting = Posting(
@@ -104,7 +104,7 @@ def _book(books: Books, body: dict[str, Any], lot: int) -> None:
         settle_by_kid(books, item, body["kid"])
 
 
-def _find(books: Books, document_no: str) -> bytes | None:
+def _find(books: SandboxContext, document_no: str) -> bytes | None:
     row = books.store.row("SELECT body FROM document WHERE document_no = ? AND live = 1 ORDER BY pos", (document_no,))
     return None if row is None else bytes(row[0])
 

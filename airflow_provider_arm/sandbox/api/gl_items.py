@@ -5,8 +5,8 @@ from __future__ import annotations
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api import lists
 from airflow_provider_arm.sandbox.api.customers import only_parameters
-from airflow_provider_arm.sandbox.messages import Answer, Call, Problem, Refusal
-from airflow_provider_arm.sandbox.state.context import Books
+from airflow_provider_arm.sandbox.messages import Call, Problem, Refusal, SandboxResponse
+from airflow_provider_arm.sandbox.state.context import SandboxContext
 
 #: Accounts receivable in the Norwegian standard chart of accounts (NS 4102).
 RECEIVABLES_ACCOUNT = "1500"
@@ -32,11 +32,11 @@ TAKEN_OVER = (
 )
 
 
-def _render(books: Books, bodies: list[bytes]) -> list[bytes]:
+def _render(books: SandboxContext, bodies: list[bytes]) -> list[bytes]:
     return [render(books, body) for body in bodies]
 
 
-def render(books: Books, body: bytes) -> bytes:
+def render(books: SandboxContext, body: bytes) -> bytes:
     """The GL item of an AR item."""
     item = money.decode(body)
     shown = {"clientNo": books.client_no, "glItemId": f"GL-{item['arItemId']}", "glAccountNo": RECEIVABLES_ACCOUNT}
@@ -56,16 +56,16 @@ LISTING = lists.Listing(
 )
 
 
-def get_gl_item(books: Books, call: Call) -> Answer:
+def get_gl_item(books: SandboxContext, call: Call) -> SandboxResponse:
     """GET one GL item."""
     only_parameters(call, {"userid", "expand"})
     item_id = call.values["glitemid"].removeprefix("GL-")
     row = books.store.row("SELECT body FROM ar_item WHERE ar_item_id = ? AND live = 1", (item_id,))
     if row is None or item_id == call.values["glitemid"]:
         raise Refusal(404, "GL item not found", [Problem("GlItemId", "not found")])
-    return Answer(200, render(books, row[0]))
+    return SandboxResponse(200, render(books, row[0]))
 
 
-def list_gl_items(books: Books, call: Call) -> Answer:
+def list_gl_items(books: SandboxContext, call: Call) -> SandboxResponse:
     """GET a list of GL items."""
     return lists.serve(books, call, LISTING)

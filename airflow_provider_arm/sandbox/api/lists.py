@@ -10,10 +10,10 @@ from typing import Any
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api.validation import day
-from airflow_provider_arm.sandbox.messages import Answer, Call, Problem, Refusal, pascal
+from airflow_provider_arm.sandbox.messages import Call, Problem, Refusal, SandboxResponse, pascal
 from airflow_provider_arm.sandbox.state.clock import ARM_ZONE, epoch_ms
-from airflow_provider_arm.sandbox.state.context import Books
-from airflow_provider_arm.sandbox.state.queries import Query
+from airflow_provider_arm.sandbox.state.context import SandboxContext
+from airflow_provider_arm.sandbox.state.queries import StoredQuery
 
 #: Documented for customers, AR items and GL items; assumed for documents.
 MAXIMUM_COUNT = 10_000
@@ -46,7 +46,7 @@ class Listing:
     plural: str
     filters: dict[str, Filter]
     #: Makes the served text from the stored one; ``None``: served as stored.
-    render: Callable[[Books, list[bytes]], list[bytes]] | None = None
+    render: Callable[[SandboxContext, list[bytes]], list[bytes]] | None = None
 
 
 def text(_: str, value: str) -> str:
@@ -108,7 +108,7 @@ def bad_parameter(name: str, why: str) -> Refusal:
     return Refusal(400, f"Query parameter {name} {why}", [Problem(pascal(name), why)])
 
 
-def serve(books: Books, call: Call, listing: Listing) -> Answer:
+def serve(books: SandboxContext, call: Call, listing: Listing) -> SandboxResponse:
     """Answer a list call, first page or later one."""
     given = call.parameters()
     if "query" in given:
@@ -118,7 +118,7 @@ def serve(books: Books, call: Call, listing: Listing) -> Answer:
     return _page(books, call, listing, query, page_no)
 
 
-def _new_query(books: Books, given: dict[str, str], listing: Listing) -> tuple[Query, int]:
+def _new_query(books: SandboxContext, given: dict[str, str], listing: Listing) -> tuple[StoredQuery, int]:
     conditions, values = ["live = 1"], []
     for name, value in given.items():
         if name in listing.filters:
@@ -139,18 +139,22 @@ def _new_query(books: Books, given: dict[str, str], listing: Listing) -> tuple[Q
         counted = books.store.row(f"SELECT count(*) FROM {listing.table} WHERE {where}", values)  # noqa: S608 - our own SQL
         total = int(counted[0]) if counted else 0
     expires = books.now_ms() + int(books.behaviour["query_life"]) * 1000
-    query = Query(books.short_id("query"), listing.plural, where, tuple(values), rows, total, size, maximum, expires)
+    query = StoredQuery(
+        books.short_id("query"), listing.plural, where, tuple(values), rows, total, size, maximum, expires
+    )
     books.queries.keep(query)
     return query, whole("pageno", given.get("pageno", "1"))
 
 
-def _matching(books: Books, listing: Listing, where: str, values: tuple[object, ...], maximum: int) -> array[int]:
+def _matching(
+    books: SandboxContext, listing: Listing, where: str, values: tuple[object, ...], maximum: int
+) -> array[int]:
     order = "pos DESC" if books.behaviour["q11_live_query"] else "pos"  # newest first: every new row shifts the pages
     sql = f"SELECT id FROM {listing.table} WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608 - our own SQL
     return array("q", [row[0] for row in books.store.rows(sql, (*values, maximum))])
 
 
-def _kept_query(books: Books, given: dict[str, str], listing: Listing) -> tuple[Query, int]:
+def _kept_query(books: SandboxContext, given: dict[str, str], listing: Listing) -> tuple[StoredQuery, int]:
     for name in given:
         if name not in _WITH_QUERY:
             raise bad_parameter(name, "may not stand beside query: the server keeps the query")
@@ -166,7 +170,7 @@ def _kept_query(books: Books, given: dict[str, str], listing: Listing) -> tuple[
     return query, whole("pageno", given.get("pageno", "1"))
 
 
-def _page(books: Books, call: Call, listing: Listing, query: Query, page_no: int) -> Answer:
+def _page(books: SandboxContext, call: Call, listing: Listing, query: StoredQuery, page_no: int) -> SandboxResponse:
     pages = query.pages()
     extra = books.behaviour["q10_next_page"] == "extra_page"
     if not query.rows and books.behaviour["q12_empty_list"] == 404:  # noqa: PLR2004 - an HTTP status
@@ -180,10 +184,12 @@ def _page(books: Books, call: Call, listing: Listing, query: Query, page_no: int
         bodies = listing.render(books, bodies)
     summary = money.encode(_summary(books, call, query, page_no, len(bodies)))
     plural = books.behaviour["q08_plural_key"] or listing.plural
-    return Answer(200, b"".join([b'{"summary":', summary, b",", money.encode(plural), b":[", b",".join(bodies), b"]}"]))
+    return SandboxResponse(
+        200, b"".join([b'{"summary":', summary, b",", money.encode(plural), b":[", b",".join(bodies), b"]}"])
+    )
 
 
-def _summary(books: Books, call: Call, query: Query, page_no: int, size: int) -> dict[str, Any]:
+def _summary(books: SandboxContext, call: Call, query: StoredQuery, page_no: int, size: int) -> dict[str, Any]:
     pages = query.pages()
     host = books.behaviour["q13_page_host"]
     origin = f"http://{host}" if host else call.origin

@@ -9,9 +9,9 @@ from airflow_provider_arm.sandbox.api.booking import CREDIT_NOTE, PAYMENT, Posti
 from airflow_provider_arm.sandbox.api.customers import account_no_of
 from airflow_provider_arm.sandbox.api.validation import Checked, check
 from airflow_provider_arm.sandbox.api.writing import Written, envelope, natural_key, rejected
-from airflow_provider_arm.sandbox.messages import Answer, Call, Problem, Refusal, answer
+from airflow_provider_arm.sandbox.messages import Call, Problem, Refusal, SandboxResponse, answer
 from airflow_provider_arm.sandbox.record_fields import AUTO_POSTING, PAYMENT_RESERVATION
-from airflow_provider_arm.sandbox.state.context import Books
+from airflow_provider_arm.sandbox.state.context import SandboxContext
 
 #: The path's last segment -> what is booked. The reference names none. # assumed
 METHODS = {"payment": PAYMENT, "creditnote": CREDIT_NOTE}
@@ -23,7 +23,7 @@ VALIDATE_ONLY = "validateonly"
 RESERVED = "RESERVED"
 
 
-def post_auto_postings(books: Books, call: Call) -> Answer:
+def post_auto_postings(books: SandboxContext, call: Call) -> SandboxResponse:
     """POST auto postings: documented as all or nothing."""
     kind = METHODS.get(call.values["autopostingmethod"].lower())
     if kind is None:
@@ -45,7 +45,7 @@ def post_auto_postings(books: Books, call: Call) -> Answer:
     return answer(200, {"status": "PROCESSED", "message": message, "autoPostings": answers})
 
 
-def _look_at(books: Books, posting: Any) -> tuple[Checked, dict[str, Any] | None]:
+def _look_at(books: SandboxContext, posting: Any) -> tuple[Checked, dict[str, Any] | None]:
     checked = check(AUTO_POSTING, posting, strict=books.behaviour["strict"])
     item = find_target(books, checked.record)
     if item is None and not checked.errors:
@@ -58,7 +58,7 @@ def _look_at(books: Books, posting: Any) -> tuple[Checked, dict[str, Any] | None
     return checked, item
 
 
-def _refused_set(looked_at: list[tuple[Checked, dict[str, Any] | None]]) -> Answer:
+def _refused_set(looked_at: list[tuple[Checked, dict[str, Any] | None]]) -> SandboxResponse:
     answers = []
     for number, (checked, _) in enumerate(looked_at, 1):
         line: dict[str, Any] = {"recordNo": number, "status": "FAILED", "resultType": "BATCH-REJECTED"}  # documented
@@ -73,7 +73,7 @@ def _options(checked: Checked) -> list[str]:
     return [option.lower() for option in checked.record.get("options", ())]
 
 
-def _post(books: Books, kind: int, record: dict[str, Any], item: dict[str, Any], request: int) -> str:
+def _post(books: SandboxContext, kind: int, record: dict[str, Any], item: dict[str, Any], request: int) -> str:
     posting = Posting(
         voucher_type=kind,
         customer_no=item["customerNo"],
@@ -95,13 +95,13 @@ def _post(books: Books, kind: int, record: dict[str, Any], item: dict[str, Any],
     return str(booked["arItemId"])
 
 
-def post_payment_reservation(books: Books, call: Call) -> Answer:
+def post_payment_reservation(books: SandboxContext, call: Call) -> SandboxResponse:
     """POST a payment reservation; ``paymentId`` is unique: documented."""
     written = _reserve(books, envelope(call, "paymentReservation"), call.number)
     return answer(written.status if written.failed else 201, written.as_json(books.behaviour))
 
 
-def _reserve(books: Books, record: Any, request: int) -> Written:
+def _reserve(books: SandboxContext, record: Any, request: int) -> Written:
     checked = check(PAYMENT_RESERVATION, record, strict=books.behaviour["strict"])
     payment_id = natural_key(record, "paymentId")
     keys: dict[str, Any] = {"clientNo": books.client_no}
@@ -123,7 +123,7 @@ def _reserve(books: Books, record: Any, request: int) -> Written:
     return Written("CREATED", "Payment reservation created", keys, checked.warnings)
 
 
-def find_target(books: Books, record: dict[str, Any]) -> dict[str, Any] | None:
+def find_target(books: SandboxContext, record: dict[str, Any]) -> dict[str, Any] | None:
     """The item that a posting means: by arItemId, documentNo or kid; of several, the oldest open one."""
     for name, column in (("arItemId", "ar_item_id"), ("documentNo", "document_no"), ("kid", "kid")):
         value = natural_key(record, name)

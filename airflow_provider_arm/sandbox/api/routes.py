@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_provider_arm.sandbox.api import ar_items, batches, customers, documents, gl_items, payments
-from airflow_provider_arm.sandbox.messages import Answer, Call, answer
-from airflow_provider_arm.sandbox.state.context import Books
+from airflow_provider_arm.sandbox.messages import Call, SandboxResponse, answer
+from airflow_provider_arm.sandbox.state.context import SandboxContext
 
-Handler = Callable[[Books, Call], Answer]
+Handler = Callable[[SandboxContext, Call], SandboxResponse]
 
 #: ARM's base path; documented inside ``nextPage``.
 BASE = "/arm/v1"
@@ -28,7 +28,7 @@ class Route:
     needs_token: bool = True
 
 
-def _health(_: Books, __: Call) -> Answer:
+def _health(_: SandboxContext, __: Call) -> SandboxResponse:
     return answer(200, {"status": "Healthy"})
 
 

@@ -10,7 +10,7 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api import booking
 from airflow_provider_arm.sandbox.api.customers import FIRST_ACCOUNT_NO
 from airflow_provider_arm.sandbox.data import people, seeds
-from airflow_provider_arm.sandbox.state.context import Books
+from airflow_provider_arm.sandbox.state.context import SandboxContext
 
 #: customerNo and name, in pairs.
 CUSTOMERS = (
@@ -76,9 +76,9 @@ CREATED = "2025-06-30T23:59:59.999+02:00"
 _CURRENCIES = ("NOK", "EUR", "JPY", "BHD", "XAU")
 
 
-def fill(books: Books) -> None:
+def fill(books: SandboxContext) -> None:
     """Write the documented records, and these beside them."""
-    seeds.fill(books, seeds.Plan(items=2, customers=1))
+    seeds.fill(books, seeds.SeedPlan(items=2, customers=1))
     dice = random.Random(books.seed)
     accounts: list[tuple[int, str]] = []
     for number, (customer_no, name) in enumerate(CUSTOMERS, 1):
@@ -94,7 +94,7 @@ def fill(books: Books) -> None:
     books.store.move_series("reference", booking.FIRST_REFERENCE_NO + len(AMOUNTS) * len(DATES))
 
 
-def _item(books: Books, number: int, account: tuple[int, str]) -> dict[str, Any]:
+def _item(books: SandboxContext, number: int, account: tuple[int, str]) -> dict[str, Any]:
     amount = _exact(AMOUNTS[number % len(AMOUNTS)])
     on = DATES[number // len(AMOUNTS)]
     reference = booking.FIRST_REFERENCE_NO + 1 + number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from airflow_provider_arm.sandbox.data import edge_cases, seeds
-from airflow_provider_arm.sandbox.state.context import Books
+from airflow_provider_arm.sandbox.state.context import SandboxContext
 
 #: Pack -> what it holds.
 PACKS = {
@@ -17,7 +17,7 @@ PACKS = {
 }
 
 #: November, and the days in which its invoices are settled.
-_MONTH_END = seeds.Plan(invoices=5000, customers=600, first_day=dt.date(2025, 11, 1), last_day=dt.date(2026, 1, 29))
+_MONTH_END = seeds.SeedPlan(invoices=5000, customers=600, first_day=dt.date(2025, 11, 1), last_day=dt.date(2026, 1, 29))
 
 _LARGE_ITEMS, _LARGE_CUSTOMERS = 1_000_000, 20_000
 
@@ -32,15 +32,15 @@ def known(pack: str) -> None:
         raise ValueError(msg)
 
 
-def fill(books: Books, pack: str, ar_items: int, customers: int | None) -> None:
+def fill(books: SandboxContext, pack: str, ar_items: int, customers: int | None) -> None:
     """Fill the books."""
     if pack == "nasty":
         edge_cases.fill(books)
     elif pack == "month-end":
         seeds.fill(books, _MONTH_END)
     elif pack == "large":
-        seeds.fill(books, seeds.Plan(items=max(ar_items, _LARGE_ITEMS), customers=customers or _LARGE_CUSTOMERS))
+        seeds.fill(books, seeds.SeedPlan(items=max(ar_items, _LARGE_ITEMS), customers=customers or _LARGE_CUSTOMERS))
     elif pack == "tiny":
-        seeds.fill(books, seeds.Plan(items=30, customers=10))
+        seeds.fill(books, seeds.SeedPlan(items=30, customers=10))
     else:
-        seeds.fill(books, seeds.Plan(items=ar_items, customers=customers))
+        seeds.fill(books, seeds.SeedPlan(items=ar_items, customers=customers))

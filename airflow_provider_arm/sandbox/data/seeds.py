@@ -13,7 +13,7 @@ from airflow_provider_arm.sandbox.api.booking import CREDIT_NOTE, DESCRIPTIONS, 
 from airflow_provider_arm.sandbox.api.customers import FIRST_ACCOUNT_NO
 from airflow_provider_arm.sandbox.data import documented, people
 from airflow_provider_arm.sandbox.state.clock import ARM_ZONE
-from airflow_provider_arm.sandbox.state.context import Books
+from airflow_provider_arm.sandbox.state.context import SandboxContext
 from airflow_provider_arm.sandbox.state.store import Row
 
 #: The ledger runs over these days; fixed, so that filters by date give the same on every day.
@@ -58,7 +58,7 @@ class _Day:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SeedPlan:
     """How much to write, and over which days."""
 
     #: Exactly so many AR items, or as many as so many invoices come to with what settles them.
@@ -77,7 +77,7 @@ class Plan:
         return (items, self.items) if self.items is not None else (invoices, self.invoices or 1)
 
 
-def fill(books: Books, plan: Plan) -> None:
+def fill(books: SandboxContext, plan: SeedPlan) -> None:
     """Write the documented records and a synthetic ledger."""
     size = plan.items if plan.items is not None else (plan.invoices or 0)
     wanted = max(FEWEST_CUSTOMERS, size // ITEMS_PER_CUSTOMER) if plan.customers is None else max(1, plan.customers)
@@ -94,7 +94,7 @@ def fill(books: Books, plan: Plan) -> None:
     _move_series(books, count)
 
 
-def _customers(books: Books, count: int, dice: random.Random) -> list[tuple[int, str]]:
+def _customers(books: SandboxContext, count: int, dice: random.Random) -> list[tuple[int, str]]:
     rows: list[Row] = []
     accounts = []
     for number in range(count):
@@ -113,7 +113,9 @@ def _customers(books: Books, count: int, dice: random.Random) -> list[tuple[int,
     return accounts
 
 
-def _items(books: Books, plan: Plan, accounts: list[tuple[int, str]], dice: random.Random) -> Iterator[Row]:
+def _items(
+    books: SandboxContext, plan: SeedPlan, accounts: list[tuple[int, str]], dice: random.Random
+) -> Iterator[Row]:
     pos = 0
     for text in (documented.AR_ITEM, documented.PAYMENT)[: plan.items]:
         pos += 1
@@ -211,7 +213,7 @@ class _Maker:
         return (*values, on.midnight_ms + ms, on.year * 100 + on.month, int(amounts[1] != 0), body)
 
 
-def _documents(books: Books) -> Iterator[Row]:
+def _documents(books: SandboxContext) -> Iterator[Row]:
     """The documents of the seeded invoices and credit notes. The documented AR item has none: it was carried over."""
     rows = books.store.rows("SELECT body, voucher_day FROM ar_item WHERE document_no != '' AND pos > 1 ORDER BY pos")
     pos = 0
@@ -234,7 +236,7 @@ def _documents(books: Books) -> Iterator[Row]:
     books.store.move_series("document_pos", pos)
 
 
-def _move_series(books: Books, ar_items: int) -> None:
+def _move_series(books: SandboxContext, ar_items: int) -> None:
     """Let new numbers come after the seeded ones, however many those are."""
     store = books.store
     store.move_series("ar_item_pos", ar_items)
@@ -244,7 +246,7 @@ def _move_series(books: Books, ar_items: int) -> None:
     store.move_series("gl_lot", ar_items + 1)
 
 
-def _days(plan: Plan) -> list[_Day]:
+def _days(plan: SeedPlan) -> list[_Day]:
     days = []
     for number in range(plan.first_day.toordinal(), plan.last_day.toordinal() + 1):
         on = dt.date.fromordinal(number)

@@ -12,7 +12,7 @@ except ZoneInfoNotFoundError:  # pragma: no cover - only on a machine without ti
     ARM_ZONE = dt.timezone(dt.timedelta(hours=1))
 
 
-class Clock:
+class SandboxClock:
     """Tells the sandbox's time. Token life, batch processing and query life all follow it."""
 
     def __init__(self) -> None:

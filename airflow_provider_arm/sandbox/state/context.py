@@ -7,27 +7,27 @@ import datetime as dt
 import hashlib
 from dataclasses import dataclass, field
 
-from airflow_provider_arm.sandbox.state.clock import Clock, epoch_ms, stamp
-from airflow_provider_arm.sandbox.state.effects import Ledger
+from airflow_provider_arm.sandbox.state.clock import SandboxClock, epoch_ms, stamp
+from airflow_provider_arm.sandbox.state.effects import EffectLog
 from airflow_provider_arm.sandbox.state.queries import Queries
 from airflow_provider_arm.sandbox.state.store import Store
 from airflow_provider_arm.sandbox.state.switches import Behaviour
 
 
 @dataclass(slots=True)
-class Books:
+class SandboxContext:
     """One client's receivables."""
 
     client_no: int
     seed: int
     store: Store
-    clock: Clock
+    clock: SandboxClock
     behaviour: Behaviour
-    ledger: Ledger = field(init=False)
+    ledger: EffectLog = field(init=False)
     queries: Queries = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.store, self.clock)
+        self.ledger = EffectLog(self.store, self.clock)
         self.queries = Queries()
 
     def now(self) -> dt.datetime:

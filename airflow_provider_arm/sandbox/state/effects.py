@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_arm.sandbox.state.clock import Clock, stamp
+from airflow_provider_arm.sandbox.state.clock import SandboxClock, stamp
 from airflow_provider_arm.sandbox.state.store import Store
 
-#: The kinds of key, as :meth:`Ledger.as_json` shows them.
+#: The kinds of key, as :meth:`EffectLog.as_json` shows them.
 KINDS = ("customers", "documents", "arItems", "payments")
 
 
-class Ledger:
+class EffectLog:
     """Writes down every effect."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: SandboxClock) -> None:
         self._store = store
         self._clock = clock
 

@@ -9,7 +9,7 @@ import hmac
 from urllib.parse import parse_qsl
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.sandbox.messages import Answer, Call, answer
+from airflow_provider_arm.sandbox.messages import Call, SandboxResponse, answer
 
 #: The sandbox's one account. Not a secret: it opens nothing but a sandbox on the same machine.
 CLIENT_ID = "sandbox-client"
@@ -30,7 +30,7 @@ class Identity:
         self._known: dict[str, int] = {}
         self._refused: set[str] = set()
 
-    def issue(self, call: Call, now: dt.datetime, life: int) -> Answer:
+    def issue(self, call: Call, now: dt.datetime, life: int) -> SandboxResponse:
         """Answer ``POST /identity/token``."""
         form = dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
         if not call.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
@@ -95,7 +95,7 @@ class Identity:
             return None
 
 
-def _oauth_error(status: int, code: str, description: str) -> Answer:
+def _oauth_error(status: int, code: str, description: str) -> SandboxResponse:
     return answer(status, {"error": code, "error_description": description})
 
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.sandbox.state.context import Books
+from airflow_provider_arm.sandbox.state.context import SandboxContext
 from airflow_provider_arm.sandbox.state.identity import CLIENT_ID, CLIENT_SECRET
 
 #: The whole page: one file, no build step, nothing loaded from elsewhere.
@@ -23,7 +23,7 @@ MOST_ITEMS_ADDED_UP = 200_000
 _SUMS = ("items", "currencyAmount", "currencyBalance", "invoiced")
 
 
-def totals(books: Books) -> dict[str, Any]:
+def totals(books: SandboxContext) -> dict[str, Any]:
     """Counts, and the sums of amounts and balances per currency."""
     sums: dict[str, dict[str, Any]] = {}
     items = 0
@@ -44,7 +44,7 @@ def totals(books: Books) -> dict[str, Any]:
     }
 
 
-def gather(books: Books, origin: str, base: str, token: str) -> dict[str, Any]:
+def gather(books: SandboxContext, origin: str, base: str, token: str) -> dict[str, Any]:
     """Everything but requests and faults, which the core knows."""
     connection = {
         "conn_type": "arm",
@@ -71,7 +71,7 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _sums(books: Books) -> list[dict[str, Any]]:
+def _sums(books: SandboxContext) -> list[dict[str, Any]]:
     if books.store.count("ar_item", "live = 1") > MOST_ITEMS_ADDED_UP:
         return []
     currencies = totals(books)["currencies"]
@@ -87,13 +87,13 @@ def _sums(books: Books) -> list[dict[str, Any]]:
     ]
 
 
-def _batches(books: Books) -> list[dict[str, Any]]:
+def _batches(books: SandboxContext) -> list[dict[str, Any]]:
     names = ("uuid", "resource", "state", "total", "processed", "failed")
     rows = books.store.rows(f"SELECT {', '.join(names)} FROM batch ORDER BY number DESC LIMIT {ROWS}")  # noqa: S608
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _customers(books: Books) -> list[dict[str, Any]]:
+def _customers(books: SandboxContext) -> list[dict[str, Any]]:
     rows = books.store.rows(
         f"SELECT customer_no, name, account_no FROM customer WHERE live = 1 ORDER BY pos DESC LIMIT {ROWS}"  # noqa: S608
     )

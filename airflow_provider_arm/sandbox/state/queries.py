@@ -11,7 +11,7 @@ MAX_QUERIES = 2000
 
 
 @dataclass(slots=True)
-class Query:
+class StoredQuery:
     """A list in the middle of being paged through."""
 
     id: str
@@ -36,14 +36,14 @@ class Queries:
     """Remembers queries until they expire; the oldest go first when there are too many."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Query] = OrderedDict()
+        self._kept: OrderedDict[str, StoredQuery] = OrderedDict()
 
-    def keep(self, query: Query) -> None:
+    def keep(self, query: StoredQuery) -> None:
         """Remember *query*."""
         self._kept[query.id] = query
         while len(self._kept) > MAX_QUERIES:
             self._kept.popitem(last=False)
 
-    def find(self, query_id: str) -> Query | None:
+    def find(self, query_id: str) -> StoredQuery | None:
         """The query, expired or not, if it was ever opened here."""
         return self._kept.get(query_id)

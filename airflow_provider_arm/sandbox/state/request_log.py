@@ -14,7 +14,7 @@ from airflow_provider_arm.sandbox.record_fields import (
     PAYMENT_RESERVATION,
     Field,
 )
-from airflow_provider_arm.sandbox.state.clock import Clock, stamp
+from airflow_provider_arm.sandbox.state.clock import SandboxClock, stamp
 from airflow_provider_arm.sandbox.state.store import Store
 
 #: The journal forgets the oldest requests beyond this many.
@@ -78,10 +78,10 @@ _COLUMNS = (
 )
 
 
-class Journal:
+class RequestLog:
     """Writes requests down and finds them again."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: SandboxClock) -> None:
         self._store = store
         self._clock = clock
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_arm.sandbox.core import Core, Seed
 from airflow_provider_arm.sandbox.data.packs import PACKS
-from airflow_provider_arm.sandbox.messages import Answer, Call, Refusal, answer
+from airflow_provider_arm.sandbox.messages import Call, Refusal, SandboxResponse, answer
 from airflow_provider_arm.sandbox.state import overview
 from airflow_provider_arm.sandbox.state.clock import stamp
 from airflow_provider_arm.sandbox.state.faults import KINDS
@@ -51,14 +51,14 @@ class Admin:
         """Whether *path* is ours and not ARM's."""
         return path.startswith(PREFIX) or path in (HOME, OPENAPI)
 
-    def handle(self, call: Call) -> Answer:
+    def handle(self, call: Call) -> SandboxResponse:
         """Answer one call."""
         if call.path in (HOME, OPENAPI) and call.method != "GET":
             return answer(405, {"error": "use GET"}, allow="GET")
         if call.path == OPENAPI:
             return answer(200, openapi.document(call.origin))
         if call.path == HOME:
-            return Answer(200, overview.HTML, "text/html; charset=utf-8", dict(_PAGE_HEADERS))
+            return SandboxResponse(200, overview.HTML, "text/html; charset=utf-8", dict(_PAGE_HEADERS))
         if call.method != "GET" and call.headers.get("origin", call.origin) != call.origin:
             return answer(403, {"error": "a page from elsewhere may not change the sandbox"})
         methods = self._paths.get(call.path.removeprefix(PREFIX).rstrip("/"))

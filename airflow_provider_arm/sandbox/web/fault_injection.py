@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.core import Core, Ticket
-from airflow_provider_arm.sandbox.messages import Answer
+from airflow_provider_arm.sandbox.messages import SandboxResponse
 from airflow_provider_arm.sandbox.state.faults import Fault
 
 #: A page of a proxy in front of ARM, as a caller meets it.
@@ -26,7 +26,7 @@ _SOME_ANSWER = b'{"status":"FAILED","message":"The connection was lost before th
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class FaultyConnection:
     """The connection of one request."""
 
     transport: asyncio.Transport
@@ -55,7 +55,7 @@ class Line:
             pass
 
 
-async def misbehave(core: Core, ticket: Ticket, fault: Fault, line: Line) -> None:
+async def inject_fault(core: Core, ticket: Ticket, fault: Fault, line: FaultyConnection) -> None:
     """Answer a request as *fault* says, before or after ARM takes it."""
     if fault.do == "delay":
         await _delay(core, ticket, fault, line)
@@ -70,10 +70,10 @@ async def misbehave(core: Core, ticket: Ticket, fault: Fault, line: Line) -> Non
         core.close(ticket, made_up.status, len(made_up.body))
         await line.write(line.send, made_up)
         return
-    await _on_the_wire(fault, line, given or Answer(200, _SOME_ANSWER))
+    await _on_the_wire(fault, line, given or SandboxResponse(200, _SOME_ANSWER))
 
 
-async def _delay(core: Core, ticket: Ticket, fault: Fault, line: Line) -> None:
+async def _delay(core: Core, ticket: Ticket, fault: Fault, line: FaultyConnection) -> None:
     if fault.when == "before_accept":
         await asyncio.sleep(fault.seconds)
         given = core.take(ticket)
@@ -84,12 +84,12 @@ async def _delay(core: Core, ticket: Ticket, fault: Fault, line: Line) -> None:
     await line.write(line.send, given)
 
 
-def _made_up(fault: Fault, now: dt.datetime) -> Answer | None:
+def _made_up(fault: Fault, now: dt.datetime) -> SandboxResponse | None:
     """The answer that stands in for ARM's, where the fault is one."""
     if fault.do == "html":
-        return Answer(fault.status, _HTML, "text/html; charset=utf-8")
+        return SandboxResponse(fault.status, _HTML, "text/html; charset=utf-8")
     if fault.do == "empty":
-        return Answer(fault.status, b"")
+        return SandboxResponse(fault.status, b"")
     if fault.do not in ("status", "token_refused"):
         return None
     headers = {}
@@ -100,10 +100,10 @@ def _made_up(fault: Fault, now: dt.datetime) -> Answer | None:
         headers["retry-after"] = str(fault.retry_after)
     default = "Unauthorized: the token is refused" if fault.do == "token_refused" else "Injected fault"
     message = fault.message or default
-    return Answer(fault.status, money.encode({"status": "FAILED", "message": message}), headers=headers)
+    return SandboxResponse(fault.status, money.encode({"status": "FAILED", "message": message}), headers=headers)
 
 
-async def _on_the_wire(fault: Fault, line: Line, given: Answer) -> None:
+async def _on_the_wire(fault: Fault, line: FaultyConnection, given: SandboxResponse) -> None:
     """The faults that are no answer at all. The journal shows them without a status."""
     phrase = http.HTTPStatus(given.status).phrase
     head = (

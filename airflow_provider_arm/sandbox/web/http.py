@@ -11,9 +11,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.core import Core
-from airflow_provider_arm.sandbox.messages import JSON_TYPE, MAX_BODY_BYTES, Answer, Call, answer
+from airflow_provider_arm.sandbox.messages import JSON_TYPE, MAX_BODY_BYTES, Call, SandboxResponse, answer
 from airflow_provider_arm.sandbox.web.admin import Admin
-from airflow_provider_arm.sandbox.web.fault_injection import Line, misbehave
+from airflow_provider_arm.sandbox.web.fault_injection import FaultyConnection, inject_fault
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -49,8 +49,8 @@ class Application:
             return
         ticket = self._core.open(call)
         if ticket.fault is not None:
-            line = Line(scope["extensions"][TRANSPORT], receive, send, write, self.refuse)
-            await misbehave(self._core, ticket, ticket.fault, line)
+            line = FaultyConnection(scope["extensions"][TRANSPORT], receive, send, write, self.refuse)
+            await inject_fault(self._core, ticket, ticket.fault, line)
             return
         given = self._core.take(ticket)
         self._core.close(ticket, given.status, len(given.body))
@@ -79,7 +79,7 @@ def _call(scope: Message, body: bytes) -> Call:
     return Call(scope["method"], path, scope["query_string"].decode("latin-1"), headers, body, f"http://{host}")
 
 
-async def write(send: Send, given: Answer, *, close: bool = False) -> None:
+async def write(send: Send, given: SandboxResponse, *, close: bool = False) -> None:
     """Write an answer."""
     headers = [MARK, (b"content-type", given.content_type.encode()), (b"content-length", str(len(given.body)).encode())]
     headers += [(name.encode(), value.encode("latin-1")) for name, value in given.headers.items()]

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from airflow_provider_arm.files import WritablePath, whole_file
+from airflow_provider_arm.files import WritablePath, atomic_write
 from airflow_provider_arm.submission.errors import JournalError, JournalUnavailableError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class JournalFolder:
         """
         path = self._path / name
         with self._failing("written", path):
-            with whole_file(path) as file:
+            with atomic_write(path) as file:
                 if self.is_local:
                     os.fchmod(file.fileno(), FILE_MODE)
                 file.write(_encode(content))

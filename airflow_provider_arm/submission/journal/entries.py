@@ -30,7 +30,7 @@ class ChunkState(StrEnum):
     #: It may or may not have reached ARM.
     UNKNOWN = "unknown"
     #: Its records are with ARM; the answer that held their batchUuid is lost.
-    FOUND = "found"
+    RECOVERED = "recovered"
 
 
 class Verdict(StrEnum):
@@ -47,7 +47,7 @@ class Resolution:
     """A person's word on one case, kept with the chunk for good."""
 
     #: The case it is about: that of the sending whose outcome nobody knew.
-    case: str
+    chunk_id: str
     verdict: Verdict
     #: Who says so, and on what ground.
     by: str
@@ -66,12 +66,12 @@ class Entry:
     sha256: str
     state: ChunkState
     #: Which wish of a person this belongs to: an Airflow retry keeps it, a clear begins a new one.
-    generation: int
+    clear_count: int
     batch_uuid: str | None = None
     #: Why, where that is not plain.
     reason: str | None = None
     #: Names one sending of the chunk, so that a person's word on an earlier one releases nothing.
-    case: str | None = None
+    chunk_id: str | None = None
     #: Unix seconds of the first look that did not find all of its records in ARM, when nobody was sending them.
     missed_since: float | None = None
     #: Of a chunk that was found: the places, from 1, of the records that ARM does not have; ``None`` before a look. Of
@@ -107,7 +107,7 @@ class PlanEntry:
 
     sha256: str
     chunks: int
-    generation: int
+    clear_count: int
 
     def as_json(self) -> dict[str, Any]:
         """Give plain JSON values."""
@@ -203,18 +203,18 @@ class NextStep(StrEnum):
     SEND_IF_UNTAKEN = "send if untaken"
 
 
-def next_step(entry: Entry | None, replay: Replay, generation: int) -> NextStep:
+def next_step(entry: Entry | None, replay: Replay, clear_count: int) -> NextStep:
     """Decide what to do with a chunk.
 
     :param entry: its line in the journal, of this attempt or an earlier one.
-    :param generation: of this attempt.
+    :param clear_count: of this attempt.
     """
     if entry is None or entry.state in (ChunkState.PLANNED, ChunkState.REFUSED):
         return NextStep.SEND
-    if entry.state is ChunkState.FOUND:
+    if entry.state is ChunkState.RECOVERED:
         return NextStep.FOLLOW
     if entry.state is ChunkState.ACCEPTED:
-        if entry.generation == generation:
+        if entry.clear_count == clear_count:
             return NextStep.FOLLOW
         return NextStep.SEND_IF_FINISHED if replay is Replay.SAFE else NextStep.SEND_IF_UNTAKEN
     # SENDING or UNKNOWN: a repeat that changes nothing is the proof that none was needed.

@@ -86,11 +86,11 @@ class JournalLines:
 
     def _word_of_the_sender(self, entry: Entry, earlier: list[Rank]) -> Entry:
         """Give what the runner that sent it has noted since another one, which took it for dead, began to wonder."""
-        if entry.state is not ChunkState.UNKNOWN or entry.case is None:
+        if entry.state is not ChunkState.UNKNOWN or entry.chunk_id is None:
             return entry
         for rank in earlier:
             line = Entry.from_json(self._get(_chunk(entry.index), rank))
-            if line.case == entry.case and line.state is ChunkState.ACCEPTED:
+            if line.chunk_id == entry.chunk_id and line.state is ChunkState.ACCEPTED:
                 return line
         return entry
 

@@ -58,7 +58,7 @@ _RUNNER_NAME = re.compile(r"(?P<number>\d{6,})-(?P<token>[0-9a-f]{16})\.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Runner:
+class JournalWriter:
     """Who works on a journal, for the message to somebody else who wants to.
 
     :param task_instance: in words: DAG, run, task and map index.
@@ -74,7 +74,7 @@ class Runner:
 class _Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a runner's file says."""
 
-    runner: Runner
+    runner: JournalWriter
     #: Unix seconds of its last sign of life.
     renewed: float
     #: It has ended in an orderly way and writes nothing more.
@@ -100,7 +100,7 @@ class FileJournal:
 
     durable = True
 
-    def __init__(self, path: JournalPath, runner: Runner, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: JournalPath, runner: JournalWriter, *, now: Callable[[], float] = time.time) -> None:
         self._runner = runner
         self._now = now
         self._name = str(path)

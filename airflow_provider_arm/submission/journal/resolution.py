@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _OPEN = (ChunkState.SENDING, ChunkState.UNKNOWN)
-_TAKEN = (ChunkState.ACCEPTED, ChunkState.FOUND)
+_TAKEN = (ChunkState.ACCEPTED, ChunkState.RECOVERED)
 _NOT_TAKEN = (ChunkState.PLANNED, ChunkState.REFUSED)
 
 
-class Readable(Protocol):
+class ReadableJournal(Protocol):
     """Whatever a journal can be read from."""
 
     def read_plan(self) -> PlanEntry | None:
@@ -25,7 +25,7 @@ class Readable(Protocol):
         """Give the chunk's line, or ``None``."""
 
 
-def entries(journal: Readable) -> Iterator[Entry]:
+def entries(journal: ReadableJournal) -> Iterator[Entry]:
     """Give every line of the journal's plan that was written."""
     plan = journal.read_plan()
     for index in range(plan.chunks if plan is not None else 0):
@@ -39,7 +39,7 @@ def is_open(entry: Entry) -> bool:
     return entry.state in _OPEN
 
 
-def release(journal: Journal, resolution: Resolution) -> Entry | None:
+def apply_resolution(journal: Journal, resolution: Resolution) -> Entry | None:
     """Note a person's word and what follows from it: the chunk is followed, or sent by the next try.
 
     The journal must be this runner's own. A word that comes after a look has found the same is only noted.
@@ -49,9 +49,9 @@ def release(journal: Journal, resolution: Resolution) -> Entry | None:
     :raises JournalError: it could not be noted.
     """
     for entry in entries(journal):
-        if any(earlier.case == resolution.case for earlier in entry.resolutions):
+        if any(earlier.chunk_id == resolution.chunk_id for earlier in entry.resolutions):
             return entry
-        if entry.case == resolution.case:
+        if entry.chunk_id == resolution.chunk_id:
             after = _after(entry, resolution)
             journal.write(after)
             return after
@@ -60,18 +60,18 @@ def release(journal: Journal, resolution: Resolution) -> Entry | None:
 
 def _after(entry: Entry, resolution: Resolution) -> Entry:
     if not (resolution.by.strip() and resolution.why.strip()):
-        msg = f"case {resolution.case} is released by somebody and for a reason: give both by and why"
+        msg = f"case {resolution.chunk_id} is released by somebody and for a reason: give both by and why"
         raise ArmConfigurationError(msg)
     is_absent = resolution.verdict is Verdict.ABSENT
     if is_absent and resolution.batch_uuid:
-        msg = f"case {resolution.case}: what ARM has not taken has no batch_uuid"
+        msg = f"case {resolution.chunk_id}: what ARM has not taken has no batch_uuid"
         raise ArmConfigurationError(msg)
     words = (*entry.resolutions, resolution)
     if entry.state in (_NOT_TAKEN if is_absent else _TAKEN):
         return entry.to(entry.state, resolutions=words)  # a later look has found the same
     if not is_open(entry):
         msg = (
-            f"case {resolution.case} (chunk {entry.index + 1}) cannot be {resolution.verdict}: it is known to be "
+            f"case {resolution.chunk_id} (chunk {entry.index + 1}) cannot be {resolution.verdict}: it is known to be "
             f"{entry.state} by now. Nothing is changed; look into the task's log"
         )
         raise ArmConfigurationError(msg)
@@ -81,4 +81,4 @@ def _after(entry: Entry, resolution: Resolution) -> Entry:
         return entry.to(ChunkState.PLANNED, **noted)
     if resolution.batch_uuid:
         return entry.to(ChunkState.ACCEPTED, batch_uuid=resolution.batch_uuid, **noted)
-    return entry.to(ChunkState.FOUND, **noted)
+    return entry.to(ChunkState.RECOVERED, **noted)

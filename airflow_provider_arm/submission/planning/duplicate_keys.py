@@ -13,7 +13,7 @@ _FIRST_SLOTS = 1 << 12
 _FULLEST = 2 / 3
 
 
-class SeenKeys:
+class DuplicateKeyIndex:
     """A table from keys to the first row of each, open addressed in flat arrays.
 
     A dict of a million keys takes over a hundred megabytes.

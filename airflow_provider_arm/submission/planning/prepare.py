@@ -9,7 +9,7 @@ from airflow_provider_arm.client.errors import ArmConfigurationError, FieldIssue
 from airflow_provider_arm.submission.errors import SourceError
 from airflow_provider_arm.submission.planning.plan import MAX_CHUNK_SIZE, ChunkPlan, Plan
 from airflow_provider_arm.submission.planning.spool import Spool
-from airflow_provider_arm.submission.planning.totals import Total, Totals
+from airflow_provider_arm.submission.planning.totals import CurrencyTotal, CurrencyTotals
 from airflow_provider_arm.submission.planning.validate import RowCheck, Wire, WrongRows, encode_checked
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Prepared:
     Close it, or use it with ``with``: until then the records stay in memory or in a nameless temporary file.
     """
 
-    def __init__(self, plan: Plan, spool: Spool, totals: dict[str, Total], wrong: WrongRows) -> None:
+    def __init__(self, plan: Plan, spool: Spool, totals: dict[str, CurrencyTotal], wrong: WrongRows) -> None:
         self.plan = plan
         #: By currency; empty where the records hold no amounts, as customers.
         self.totals = totals
@@ -80,7 +80,7 @@ class _Reading:
 
     def __init__(self, operation: Operation, chunk_size: int, key: str, source: Source, spool: Spool) -> None:
         self.chunks: list[ChunkPlan] = []
-        self.totals = Totals(operation.record)
+        self.totals = CurrencyTotals(operation.record)
         self.wrong = WrongRows(source.name)
         self._check = RowCheck(operation, key)
         self._chunk_size = chunk_size

@@ -22,7 +22,7 @@ _AMOUNTS, _CURRENCY = "currency_amounts", "currency"
 
 
 @dataclass(slots=True)
-class Total:
+class CurrencyTotal:
     """The records of one currency.
 
     :param amounts: the sum of each amount by its wire name; of records that do not give it, nothing is added.
@@ -36,12 +36,12 @@ class Total:
         return {"records": self.records, **{name: f"{amount:f}" for name, amount in self.amounts.items()}}
 
 
-class Totals:
+class CurrencyTotals:
     """Adds records up as they pass. Records of a model without amounts add up to nothing."""
 
     def __init__(self, model: type[ArmModel] | None) -> None:
         #: By currency, in capitals; ``""`` where the record gives none.
-        self.by_currency: dict[str, Total] = {}
+        self.by_currency: dict[str, CurrencyTotal] = {}
         fields = model.model_fields if model is not None else {}
         self._counts = _AMOUNTS in fields and _CURRENCY in fields
         self._place = fields[_AMOUNTS].alias or _AMOUNTS if self._counts else ""
@@ -53,7 +53,7 @@ class Totals:
             name = currency.upper() if currency else ""
             total = self.by_currency.get(name)
             if total is None:
-                total = self.by_currency[name] = Total()
+                total = self.by_currency[name] = CurrencyTotal()
             total.records += 1
             if amounts is None:
                 continue

@@ -12,7 +12,7 @@ from airflow_provider_arm.client.endpoints import to_wire
 from airflow_provider_arm.client.errors import FieldIssue, InvalidRecordError
 from airflow_provider_arm.client.operations import Operation, Replay
 from airflow_provider_arm.submission.errors import SourceError
-from airflow_provider_arm.submission.planning.duplicate_keys import SeenKeys
+from airflow_provider_arm.submission.planning.duplicate_keys import DuplicateKeyIndex
 from airflow_provider_arm.submission.planning.quick_check import quick_check
 from airflow_provider_arm.submission.sources.rows import Row, place, read_content, read_leniently
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from airflow_provider_arm.submission.sources.rows import Content
-    from airflow_provider_arm.submission.sources.source import Source, Stretch
+    from airflow_provider_arm.submission.sources.source import RowBlock, Source
 
 #: Wrong rows that a message lists; it says how many more there are.
 SHOWN_ROWS = 20
@@ -42,9 +42,9 @@ class RowCheck:
         self._operation = operation
         self._key = key
         self._quick = quick_check(operation.record)
-        self._seen = None if operation.replay is Replay.SAFE else SeenKeys()
+        self._seen = None if operation.replay is Replay.SAFE else DuplicateKeyIndex()
 
-    def check_all(self, rows: Stretch, wrong: WrongRows) -> tuple[Sequence[int], Sequence[Wire]]:
+    def check_all(self, rows: RowBlock, wrong: WrongRows) -> tuple[Sequence[int], Sequence[Wire]]:
         """Give the numbers of those that are sound, and those; the others are added to *wrong*."""
         numbers, contents = rows
         known = None if self._quick is None else self._quick.lines(contents)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
 from airflow_provider_arm.client.errors import (
     ArmError,
+    ArmInvalidResponseError,
     ArmNotFoundError,
-    ArmThrottledError,
-    ArmUnreadableAnswerError,
+    ArmRateLimitError,
     Phase,
 )
 from airflow_provider_arm.client.http.retry import MAX_REST
@@ -88,7 +88,7 @@ class BatchWait:
         if isinstance(seen, ArmError):
             self._saw_error(batch_uuid, seen, now)
         elif seen.state is BatchState.UNREADABLE:
-            unclear = ArmUnreadableAnswerError(f"batch {batch_uuid}: ARM's answer is unclear: {seen.reason}")
+            unclear = ArmInvalidResponseError(f"batch {batch_uuid}: ARM's answer is unclear: {seen.reason}")
             self._failed(batch_uuid, unclear, now)
         else:
             self._failing.pop(batch_uuid, None)
@@ -134,7 +134,7 @@ class BatchWait:
             raise error
         if error.retry_after is not None:
             self._rest_until = max(self._rest_until, now + min(error.retry_after, MAX_REST))
-        if isinstance(error, ArmThrottledError) and error.phase is Phase.NOT_SENT:
+        if isinstance(error, ArmRateLimitError) and error.phase is Phase.NOT_SENT:
             return  # held back because ARM asked for a rest: nobody looked
         self._failed(batch_uuid, error, now)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class OutcomeCounts:
     """Records over all batches; ``None`` where ARM did not say."""
 
     submitted: int | None
@@ -38,7 +38,7 @@ class Totals:
         return self.submitted - self.rejected
 
 
-def add_up(statuses: Sequence[BatchStatus], submitted: int | None = None) -> Totals:
+def add_up(statuses: Sequence[BatchStatus], submitted: int | None = None) -> OutcomeCounts:
     """Add the batches up.
 
     :param submitted: how many records were sent, where the caller knows: a batch that was rejected as a whole and
@@ -50,16 +50,16 @@ def add_up(statuses: Sequence[BatchStatus], submitted: int | None = None) -> Tot
     if submitted is None and not unsized:
         submitted = counted
     if submitted is not None and (counted > submitted or (counted < submitted and not unsized)):
-        return Totals(submitted, None)
+        return OutcomeCounts(submitted, None)
     rejected = 0
     for status in statuses:
         failed = status.failed
         if failed is None and status.state is BatchState.REJECTED and submitted is not None and unsized == [status]:
             failed = submitted - counted
         if failed is None:
-            return Totals(submitted, None)
+            return OutcomeCounts(submitted, None)
         rejected += failed
-    return Totals(submitted, rejected)
+    return OutcomeCounts(submitted, rejected)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 _FAIL, _WARN = "fail", "warn"
 
 
-class Colour(StrEnum):
+class TaskOutcome(StrEnum):
     """What becomes of the task."""
 
     GREEN = "green"
@@ -38,13 +38,13 @@ class RejectPolicy:
             raise ArmConfigurationError(msg)
         self._allowed(1)
 
-    def colour(self, total: int | None, rejected: int | None) -> Colour:
+    def colour(self, total: int | None, rejected: int | None) -> TaskOutcome:
         """Say what *rejected* of *total* records mean; ``None`` (ARM did not say how many) counts as too many."""
         if rejected == 0:
-            return Colour.GREEN
+            return TaskOutcome.GREEN
         if rejected is not None and total is not None and rejected <= self._allowed(total):
-            return Colour.WARN
-        return Colour.RED if self.on_rejected == _FAIL else Colour.WARN
+            return TaskOutcome.WARN
+        return TaskOutcome.RED if self.on_rejected == _FAIL else TaskOutcome.WARN
 
     def _allowed(self, total: int) -> int:
         text = str(self.max_rejected).strip()

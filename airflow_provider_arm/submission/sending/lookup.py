@@ -1,7 +1,7 @@
 """Of a chunk whose answer was lost: what its records' natural keys tell. Pure, but for the looks that are passed in.
 
 A document that stands in ARM as it was sent proves that its chunk was taken. One that does not stand there proves
-nothing while its batch may be in work: only the author can say how long that may last (``settle_after``).
+nothing while its batch may be in work: only the author can say how long that may last (``assume_absent_after``).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ _WHY = "ARM does not have it; the answer that would have said why is lost"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RecoveredChunk:
     """One such chunk, as a task hands it to another.
 
     :param chunk: from 1.
@@ -62,21 +62,21 @@ def _taken(place: int) -> WriteAnswer:
     return WriteAnswer(status=_TAKEN, record_no=place)
 
 
-def read_found(value: Any) -> list[Found]:
-    """Read what :meth:`Found.as_json` gave, from what ``BatchSubmitOperator`` returned; ``None`` is none.
+def read_recovered(value: Any) -> list[RecoveredChunk]:
+    """Read what :meth:`RecoveredChunk.as_json` gave, from what ``BatchSubmitOperator`` returned; ``None`` is none.
 
     :raises ArmConfigurationError: it is nothing such.
     """
     try:
-        return msgspec.convert(value or [], list[Found])
+        return msgspec.convert(value or [], list[RecoveredChunk])
     except msgspec.ValidationError:
-        msg = '"found" of the submission must be what BatchSubmitOperator returned'
+        msg = '"recovered" of the submission must be what BatchSubmitOperator returned'
         raise ArmConfigurationError(msg) from None
 
 
-def in_order(batches: Sequence[tuple[str, BatchStatus]], found: Iterable[Found]) -> Batches:
+def in_order(batches: Sequence[tuple[str, BatchStatus]], recovered: Iterable[RecoveredChunk]) -> Batches:
     """Put batches and found chunks in the order of the chunks."""
     ordered: list[tuple[str | None, BatchStatus]] = list(batches)
-    for each in sorted(found, key=lambda one: one.chunk):
+    for each in sorted(recovered, key=lambda one: one.chunk):
         ordered.insert(each.chunk - 1, (None, each.status()))
     return ordered

@@ -29,7 +29,7 @@ from airflow_provider_arm.submission.errors import AlreadySubmittedError, InWork
 from airflow_provider_arm.submission.journal.checksummed_folder import JournalFolder
 from airflow_provider_arm.submission.journal.entries import ChunkState
 from airflow_provider_arm.submission.results.outcome import refused_places
-from airflow_provider_arm.submission.sending.recovered import Found
+from airflow_provider_arm.submission.sending.recovered import RecoveredChunk
 from airflow_provider_arm.submission.sending.unknown_outcome import name_keys
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ class Standing(StrEnum):
     #: With ARM under a batchUuid.
     BATCH = "batch"
     #: With ARM; the batchUuid is lost.
-    FOUND = "found"
+    RECOVERED = "recovered"
     #: ARM has certainly not taken it.
     FREE = "free"
 
 
-_WITH_ARM = (Standing.BATCH, Standing.FOUND)
+_WITH_ARM = (Standing.BATCH, Standing.RECOVERED)
 
 
 class _Chunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,10 +98,10 @@ class Earlier:
 
     owner: str
     batch_uuids: list[str]
-    found: list[Found]
+    recovered: list[RecoveredChunk]
 
 
-class Ledger:
+class SubmissionRegistry:
     """The claims of all submissions under one folder, seen by one of them.
 
     :param path: need not exist; all runs that may submit the same documents share it.
@@ -212,7 +212,7 @@ class Ledger:
         everything = frozenset(range(1, chunk.records + 1))
         if chunk.standing is Standing.FREE:
             return everything
-        if chunk.standing is Standing.FOUND:
+        if chunk.standing is Standing.RECOVERED:
             return frozenset(chunk.missing)
         if chunk.standing is Standing.OPEN or chunk.batch_uuid is None:
             return None
@@ -259,7 +259,7 @@ class Ledger:
 
 
 @contextmanager
-def noted(ledger: Ledger | None, plan: Plan, journal: Journal) -> Iterator[None]:
+def record_outcome(ledger: SubmissionRegistry | None, plan: Plan, journal: Journal) -> Iterator[None]:
     """Write down where the chunks stand once the sending has ended, however it ended."""
     try:
         yield
@@ -276,8 +276,8 @@ def _standing(journal: Journal, chunk: ChunkPlan) -> _Chunk:
     entry = journal.read(chunk.index)
     if entry is None or entry.state in (ChunkState.PLANNED, ChunkState.REFUSED):
         return _Chunk(chunk.records, Standing.FREE)
-    if entry.state is ChunkState.FOUND:
-        return _Chunk(chunk.records, Standing.FOUND, missing=entry.missing or ())
+    if entry.state is ChunkState.RECOVERED:
+        return _Chunk(chunk.records, Standing.RECOVERED, missing=entry.missing or ())
     if entry.state is ChunkState.ACCEPTED and entry.batch_uuid:
         return _Chunk(chunk.records, Standing.BATCH, entry.batch_uuid)
     return _Chunk(chunk.records)
@@ -285,9 +285,9 @@ def _standing(journal: Journal, chunk: ChunkPlan) -> _Chunk:
 
 def _earlier(claim: _Keys, state: _State) -> Earlier:
     uuids = [chunk.batch_uuid for chunk in state.chunks if chunk.batch_uuid]
-    found = [
-        Found(number, chunk.records, chunk.missing)
+    recovered = [
+        RecoveredChunk(number, chunk.records, chunk.missing)
         for number, chunk in enumerate(state.chunks, 1)
-        if chunk.standing is Standing.FOUND
+        if chunk.standing is Standing.RECOVERED
     ]
-    return Earlier(claim.owner, uuids, found)
+    return Earlier(claim.owner, uuids, recovered)

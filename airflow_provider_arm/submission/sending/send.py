@@ -15,8 +15,8 @@ from airflow_provider_arm.client.batch_state import BatchState
 from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.submission.errors import BlockedError, PlanChangedError, UnsettledError
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, Journal, NextStep, PlanEntry
-from airflow_provider_arm.submission.sending.transitions import Steps
-from airflow_provider_arm.submission.sending.unknown_outcome import NAMED, OpenCase, name_keys
+from airflow_provider_arm.submission.sending.transitions import ChunkTransitions
+from airflow_provider_arm.submission.sending.unknown_outcome import NAMED, UnresolvedChunk, name_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -89,19 +89,19 @@ class Sender:
         :class:`ArmError`.
     :param key: wire name of the natural key.
     :param max_in_flight: how many requests may be on their way at once.
-    :param resend_unknown: see ``Steps``, as *settle_after* and *now*.
+    :param resend_unknown: see ``ChunkTransitions``, as *assume_absent_after* and *now*.
     """
 
     operation: Operation
     journal: Journal
-    generation: int
+    clear_count: int
     submit: Callable[[bytes], str]
     look: Callable[[str], BatchState]
     resend_unknown: bool = False
     look_up: Callable[[list[dict[str, Any]]], LookUp] | None = None
     key: str | None = None
     max_in_flight: int = 1
-    settle_after: float | None = None
+    assume_absent_after: float | None = None
     now: Callable[[], float] = time.time
 
     def send_all(self, plan: Plan, chunks: Iterable[tuple[ChunkPlan, bytes]]) -> list[Sent]:
@@ -117,13 +117,13 @@ class Sender:
         """
         self._take_up(plan)
         sent: dict[int, Sent] = {}
-        cases: list[OpenCase] = []
+        unresolved_chunks: list[UnresolvedChunk] = []
         with self._flight(sent) as flight:
             for chunk, records in chunks:
                 known = self._find_out(chunk, records)
-                if isinstance(known, OpenCase):
+                if isinstance(known, UnresolvedChunk):
                     log.error("%s", known.error())
-                    cases.append(known)
+                    unresolved_chunks.append(known)
                 elif known is not None:
                     sent[chunk.index] = known
                 else:
@@ -133,13 +133,15 @@ class Sender:
                     flight.start(chunk, line, records)
                     if self.max_in_flight == 1:
                         self._land(flight, sent)
-        if cases:
-            raise _all_of(cases)
+        if unresolved_chunks:
+            raise _all_of(unresolved_chunks)
         return [sent[index] for index in sorted(sent)]
 
     @property
-    def _steps(self) -> Steps:
-        return Steps(self.operation, self.journal, self.generation, self.resend_unknown, self.settle_after, self.now)
+    def _steps(self) -> ChunkTransitions:
+        return ChunkTransitions(
+            self.operation, self.journal, self.clear_count, self.resend_unknown, self.assume_absent_after, self.now
+        )
 
     @contextmanager
     def _flight(self, sent: dict[int, Sent]) -> Iterator[_Flight]:
@@ -165,9 +167,9 @@ class Sender:
         Where an earlier one put other records into a chunk, that chunk must not be open: some of them may stand in any
         chunk of the new plan, and would be sent while they are in work or unknown.
         """
-        new = PlanEntry(plan.sha256, len(plan.chunks), self.generation)
+        new = PlanEntry(plan.sha256, len(plan.chunks), self.clear_count)
         old = self.journal.read_plan()
-        if old is not None and old.generation == self.generation and old.sha256 != plan.sha256:
+        if old is not None and old.clear_count == self.clear_count and old.sha256 != plan.sha256:
             raise PlanChangedError(_changed("the records"))
         for index in range(old.chunks if old is not None and old.sha256 != plan.sha256 else 0):
             entry = self.journal.read(index)
@@ -181,7 +183,7 @@ class Sender:
         if old != new:
             self.journal.write_plan(new)
 
-    def _find_out(self, chunk: ChunkPlan, records: bytes) -> Sent | OpenCase | None:
+    def _find_out(self, chunk: ChunkPlan, records: bytes) -> Sent | UnresolvedChunk | None:
         """Find out where a chunk stands; ``None`` if it is to be sent."""
         entry = self.journal.read(chunk.index)
         step = self._steps.next(entry)
@@ -192,12 +194,12 @@ class Sender:
             raise PlanChangedError(_changed(_rows(chunk)))
         if step is NextStep.RECONCILE:
             return self._reconcile(chunk, entry, records)
-        if entry.state is ChunkState.FOUND:
+        if entry.state is ChunkState.RECOVERED:
             line = self._steps.note_missing(entry, self._looker(records))
             log.info("%s: already with ARM, its batchUuid lost; not sent again", _name(chunk))
             return _found(chunk, line)
         if not entry.batch_uuid:
-            return OpenCase(entry.to(entry.state, reason="its line has no batchUuid"), _name(chunk))
+            return UnresolvedChunk(entry.to(entry.state, reason="its line has no batchUuid"), _name(chunk))
         if step is NextStep.FOLLOW:
             log.info("%s: already with ARM as batch %s, not sent again", _name(chunk), entry.batch_uuid)
             return Sent(chunk.index, chunk.records, entry.batch_uuid)
@@ -213,23 +215,23 @@ class Sender:
             raise PlanChangedError(_changed(_rows(chunk)))
         why = "ARM has taken it, and a repeat would book twice" if state.finished else "it is still in work"
         log.info("%s: the task was cleared, but batch %s is followed: %s", _name(chunk), uuid, why)
-        self.journal.write(entry.to(ChunkState.ACCEPTED, generation=self.generation))
+        self.journal.write(entry.to(ChunkState.ACCEPTED, clear_count=self.clear_count))
         return Sent(chunk.index, chunk.records, uuid)
 
-    def _reconcile(self, chunk: ChunkPlan, line: Entry, records: bytes) -> Sent | OpenCase | None:
-        case = self._steps.reconcile(line, self._looker(records), _name(chunk), self._keys(records))
-        if case.line.state is ChunkState.FOUND:
+    def _reconcile(self, chunk: ChunkPlan, line: Entry, records: bytes) -> Sent | UnresolvedChunk | None:
+        unresolved = self._steps.reconcile(line, self._looker(records), _name(chunk), self._keys(records))
+        if unresolved.line.state is ChunkState.RECOVERED:
             log.warning(
                 "%s: ARM has %d of its %d records, so it was taken; its batchUuid is lost. Not sent again",
                 _name(chunk),
-                chunk.records - len(case.line.missing or ()),
+                chunk.records - len(unresolved.line.missing or ()),
                 chunk.records,
             )
-            return _found(chunk, case.line)
-        if self._steps.may_send_again(case):
+            return _found(chunk, unresolved.line)
+        if self._steps.may_send_again(unresolved):
             log.warning("%s: ARM has none of its records; sent again, as the author has chosen", _name(chunk))
             return None
-        return case
+        return unresolved
 
     def _land(self, flight: _Flight, sent: dict[int, Sent]) -> None:
         """Take what the oldest request on its way has brought, and note it."""
@@ -238,14 +240,14 @@ class Sender:
             batch_uuid = future.result()
         except ArmError as error:
             after = self._steps.failed(line, error)
-            case = OpenCase(after, _name(chunk))
+            unresolved = UnresolvedChunk(after, _name(chunk))
             if self._steps.next(after) is NextStep.RECONCILE:
-                case = self._steps.reconcile(after, self._looker(records), _name(chunk), self._keys(records))
-                if case.line.state is ChunkState.FOUND:
+                unresolved = self._steps.reconcile(after, self._looker(records), _name(chunk), self._keys(records))
+                if unresolved.line.state is ChunkState.RECOVERED:
                     log.warning("%s: %s; ARM has its records all the same, not sent again", _name(chunk), error)
-                    sent[chunk.index] = _found(chunk, case.line)
+                    sent[chunk.index] = _found(chunk, unresolved.line)
                     return
-            self._steps.raise_failed(case.line, error, case)
+            self._steps.raise_failed(unresolved.line, error, unresolved)
         else:
             # First the log: ARM lists no batches, so a batchUuid that the journal cannot keep would be lost.
             log.info("%s is batch %s", _name(chunk), batch_uuid)
@@ -273,13 +275,13 @@ def _found(chunk: ChunkPlan, line: Entry) -> Sent:
     return Sent(chunk.index, chunk.records, None, line.missing or ())
 
 
-def _all_of(cases: list[OpenCase]) -> BlockedError | UnsettledError:
+def _all_of(unresolved_chunks: list[UnresolvedChunk]) -> BlockedError | UnsettledError:
     """Make one error of all: a later try can help only if it can help each."""
-    errors = [case.error() for case in cases]
+    errors = [unresolved.error() for unresolved in unresolved_chunks]
     more = f"; and {len(errors) - NAMED} more chunks" if len(errors) > NAMED else ""
     message = "; ".join(map(str, errors[:NAMED])) + more
     blocked = any(isinstance(error, BlockedError) for error in errors)
-    shown = [case.as_json() for case in cases]
+    shown = [unresolved.as_json() for unresolved in unresolved_chunks]
     return BlockedError(message, shown) if blocked else UnsettledError(message, shown)
 
 

@@ -16,8 +16,8 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmError, FieldIssue, InvalidRecordError
 from airflow_provider_arm.submission.errors import PlanChangedError
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, Journal, NextStep, PlanEntry
-from airflow_provider_arm.submission.sending.transitions import Steps
-from airflow_provider_arm.submission.sending.unknown_outcome import OpenCase
+from airflow_provider_arm.submission.sending.transitions import ChunkTransitions
+from airflow_provider_arm.submission.sending.unknown_outcome import UnresolvedChunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,18 +53,18 @@ class SingleWrite:
     :param send: sends it and gives ARM's answer, small, of plain JSON values and without personal data, because the
         journal keeps it; raises :class:`ArmError`.
     :param look_up: looks for it in ARM by its natural key; ``None`` where ARM has no way to. Raises :class:`ArmError`.
-    :param resend_unknown: see ``Steps``, as *settle_after* and *now*.
+    :param resend_unknown: see ``ChunkTransitions``, as *assume_absent_after* and *now*.
     """
 
     operation: Operation
     journal: Journal
-    generation: int
+    clear_count: int
     what: str
     sha256: str
     send: Callable[[], dict[str, Any]] = field(repr=False)
     resend_unknown: bool = False
     look_up: Callable[[], LookUp] | None = None
-    settle_after: float | None = None
+    assume_absent_after: float | None = None
     now: Callable[[], float] = time.time
 
     def run(self) -> dict[str, Any] | None:
@@ -85,23 +85,25 @@ class SingleWrite:
         if entry.sha256 != self.sha256:
             raise PlanChangedError(self._changed(entry))
         if step is NextStep.RECONCILE:
-            case = self._steps.reconcile(entry, self.look_up, self.what)
-            if self._steps.may_send_again(case):
+            unresolved = self._steps.reconcile(entry, self.look_up, self.what)
+            if self._steps.may_send_again(unresolved):
                 log.warning("%s: not in ARM; sent again, as the author has chosen", self.what)
-                return self._send(case.line)
-            if case.line.state is not ChunkState.FOUND:
-                raise case.error()
-            entry = case.line
+                return self._send(unresolved.line)
+            if unresolved.line.state is not ChunkState.RECOVERED:
+                raise unresolved.error()
+            entry = unresolved.line
         # Also after a clear: what ARM answered at once it has taken, and a repeat would book twice.
         log.info("%s: ARM has taken it already, not sent again", self.what)
         return entry.answer
 
     @property
-    def _steps(self) -> Steps:
-        return Steps(self.operation, self.journal, self.generation, self.resend_unknown, self.settle_after, self.now)
+    def _steps(self) -> ChunkTransitions:
+        return ChunkTransitions(
+            self.operation, self.journal, self.clear_count, self.resend_unknown, self.assume_absent_after, self.now
+        )
 
     def _send(self, entry: Entry | None) -> dict[str, Any] | None:
-        plan = PlanEntry(self.sha256, 1, self.generation)
+        plan = PlanEntry(self.sha256, 1, self.clear_count)
         if self.journal.read_plan() != plan:
             self.journal.write_plan(plan)
         line = self._steps.begin(entry, _INDEX, self.sha256)
@@ -118,16 +120,16 @@ class SingleWrite:
     def _failed(self, line: Entry, error: ArmError) -> None:
         """Note the failure and raise what it means, unless ARM has it all the same."""
         after = self._steps.failed(line, error)
-        case = OpenCase(after, self.what)
+        unresolved = UnresolvedChunk(after, self.what)
         if self._steps.next(after) is NextStep.RECONCILE:
-            case = self._steps.reconcile(after, self.look_up, self.what)
-            if case.line.state is ChunkState.FOUND:
+            unresolved = self._steps.reconcile(after, self.look_up, self.what)
+            if unresolved.line.state is ChunkState.RECOVERED:
                 log.warning("%s: %s; ARM has it all the same, not sent again", self.what, error)
                 return
-        self._steps.raise_failed(case.line, error, case)
+        self._steps.raise_failed(unresolved.line, error, unresolved)
 
     def _changed(self, entry: Entry) -> str:
-        taken = entry.state in (ChunkState.ACCEPTED, ChunkState.FOUND)
+        taken = entry.state in (ChunkState.ACCEPTED, ChunkState.RECOVERED)
         reached = "has reached ARM" if taken else "may or may not have reached ARM"
         return (
             f"{self.what} differs from what this task has sent before, which {reached}: nothing more is sent. "

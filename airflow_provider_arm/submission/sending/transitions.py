@@ -11,12 +11,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.client.errors import ArmError, ArmUnknownOutcomeError, ArmUnreadableAnswerError, Phase
+from airflow_provider_arm.client.errors import ArmError, ArmInvalidResponseError, ArmUnknownOutcomeError, Phase
 from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.submission.errors import SentAgainError
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, NextStep, next_step
 from airflow_provider_arm.submission.sending.lookup import Finding, LookUp, decide
-from airflow_provider_arm.submission.sending.unknown_outcome import OpenCase
+from airflow_provider_arm.submission.sending.unknown_outcome import UnresolvedChunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,32 +27,32 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TOO_MANY = 429
-#: Bytes of a case's name: enough that no two of a journal are alike, short enough to be typed.
-_CASE_BYTES = 4
+#: Bytes of a chunk_id: enough that no two of a journal are alike, short enough to be typed.
+_CHUNK_ID_BYTES = 4
 ENDED_WHILE_SENDING = "the task ended while it was being sent"
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class ChunkTransitions:
     """The steps of one attempt, and by which rules they are taken.
 
-    :param generation: of this attempt.
+    :param clear_count: of this attempt.
     :param resend_unknown: the author has chosen to send again what may have arrived (``on_unknown_outcome="resend"``).
-    :param settle_after: seconds after a look that missed records, when nobody was sending them, after which the author
+    :param assume_absent_after: seconds after a look that missed records, when nobody was sending them, after which the author
         takes what is absent for not taken; ``None``: never.
     :param now: gives unix seconds.
     """
 
     operation: Operation
     journal: Journal
-    generation: int
+    clear_count: int
     resend_unknown: bool = False
-    settle_after: float | None = None
+    assume_absent_after: float | None = None
     now: Callable[[], float] = time.time
 
     def next(self, entry: Entry | None) -> NextStep:
         """Say what to do with a chunk."""
-        return next_step(entry, self.operation.replay, self.generation)
+        return next_step(entry, self.operation.replay, self.clear_count)
 
     def begin(self, entry: Entry | None, index: int, sha256: str) -> Entry:
         """Note that it is about to be sent.
@@ -60,8 +60,8 @@ class Steps:
         :param entry: its line so far.
         """
         resolutions = entry.resolutions if entry is not None else ()
-        case = secrets.token_hex(_CASE_BYTES)
-        line = Entry(index, sha256, ChunkState.SENDING, self.generation, case=case, resolutions=resolutions)
+        chunk_id = secrets.token_hex(_CHUNK_ID_BYTES)
+        line = Entry(index, sha256, ChunkState.SENDING, self.clear_count, chunk_id=chunk_id, resolutions=resolutions)
         self.journal.write(line)
         return line
 
@@ -73,16 +73,16 @@ class Steps:
         """Note that its sending ended in *error*."""
         return self._write(line.to(state_after(error), reason=error.fact))
 
-    def raise_failed(self, line: Entry, error: ArmError, case: OpenCase) -> None:
+    def raise_failed(self, line: Entry, error: ArmError, unresolved: UnresolvedChunk) -> None:
         """Raise what a failed sending, noted in *line*, means for the task."""
         if line.state is not ChunkState.UNKNOWN or self.operation.replay is Replay.SAFE:
             raise error
-        if self.resend_unknown and not case.is_there:
+        if self.resend_unknown and not unresolved.is_there:
             msg = f'{error}. The next try sends it again, as on_unknown_outcome="resend" says'
             raise SentAgainError(msg, phase=error.phase) from None
-        raise case.error() from None
+        raise unresolved.error() from None
 
-    def reconcile(self, line: Entry, look: Callable[[], LookUp] | None, what: str, keys: str = "") -> OpenCase:
+    def reconcile(self, line: Entry, look: Callable[[], LookUp] | None, what: str, keys: str = "") -> UnresolvedChunk:
         """Look for a chunk of which nobody knows, and note what that decides.
 
         :param look: looks for its records; ``None`` where ARM cannot be asked for them.
@@ -92,31 +92,31 @@ class Steps:
         if line.state is ChunkState.SENDING:
             line = self._write(line.to(ChunkState.UNKNOWN, reason=ENDED_WHILE_SENDING))
         if look is None:
-            return OpenCase(line, what, keys)
+            return UnresolvedChunk(line, what, keys)
         try:
             seen = look()
         except ArmError as error:
-            return OpenCase(line, what, keys, trouble=error)
+            return UnresolvedChunk(line, what, keys, trouble=error)
         finding = decide(seen, settled=self._settled(line), was_there=line.missing is not None)
         if finding is Finding.TAKEN:
-            line = self._write(line.to(ChunkState.FOUND, generation=self.generation, missing=seen.absent))
+            line = self._write(line.to(ChunkState.RECOVERED, clear_count=self.clear_count, missing=seen.absent))
         elif finding is Finding.NOT_TAKEN:
             line = self._write(line.to(ChunkState.PLANNED, missed_since=None))
         elif finding is Finding.UNDECIDED:
             line = self._note_look(line, seen)
-        return OpenCase(line, what, keys, seen=seen, settle_after=self.settle_after)
+        return UnresolvedChunk(line, what, keys, seen=seen, assume_absent_after=self.assume_absent_after)
 
     def note_missing(self, line: Entry, look: Callable[[], LookUp] | None) -> Entry:
         """Look which records are absent of a chunk that ARM has by a person's word."""
         if line.missing is not None:
             return line
         seen = look() if look is not None else LookUp()
-        return self._write(line.to(ChunkState.FOUND, missing=tuple(sorted(seen.absent + seen.other))))
+        return self._write(line.to(ChunkState.RECOVERED, missing=tuple(sorted(seen.absent + seen.other))))
 
-    def may_send_again(self, case: OpenCase) -> bool:
+    def may_send_again(self, unresolved: UnresolvedChunk) -> bool:
         """Whether a chunk that was looked for may be sent."""
-        return case.line.state is ChunkState.PLANNED or (
-            self.resend_unknown and case.line.state is ChunkState.UNKNOWN and not case.is_there
+        return unresolved.line.state is ChunkState.PLANNED or (
+            self.resend_unknown and unresolved.line.state is ChunkState.UNKNOWN and not unresolved.is_there
         )
 
     def _note_look(self, line: Entry, seen: LookUp) -> Entry:
@@ -127,9 +127,9 @@ class Steps:
         return line if after == line else self._write(after)
 
     def _settled(self, line: Entry) -> bool:
-        if self.settle_after is None or line.missed_since is None:
+        if self.assume_absent_after is None or line.missed_since is None:
             return False
-        return self.now() - line.missed_since >= self.settle_after
+        return self.now() - line.missed_since >= self.assume_absent_after
 
     def _write(self, line: Entry) -> Entry:
         self.journal.write(line)
@@ -138,7 +138,7 @@ class Steps:
 
 def state_after(error: ArmError) -> ChunkState:
     """Say what is known of a chunk whose sending ended in *error*. What is not proved to be unsent is unknown."""
-    if isinstance(error, ArmUnknownOutcomeError | ArmUnreadableAnswerError):
+    if isinstance(error, ArmUnknownOutcomeError | ArmInvalidResponseError):
         return ChunkState.UNKNOWN
     if error.phase is Phase.NOT_SENT or error.phase is None or error.status_code == _TOO_MANY:
         return ChunkState.PLANNED

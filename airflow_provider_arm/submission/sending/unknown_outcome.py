@@ -20,7 +20,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class OpenCase:
+class UnresolvedChunk:
     """What is known of the chunk now.
 
     :param line: its line in the journal after the look.
@@ -28,7 +28,7 @@ class OpenCase:
     :param keys: names its records.
     :param seen: what ARM has of it; ``None`` where it was not asked.
     :param trouble: why it could not be asked.
-    :param settle_after: see ``Steps``.
+    :param assume_absent_after: see ``Steps``.
     """
 
     line: Entry
@@ -36,7 +36,7 @@ class OpenCase:
     keys: str = ""
     seen: LookUp | None = None
     trouble: ArmError | None = None
-    settle_after: float | None = None
+    assume_absent_after: float | None = None
 
     @property
     def is_there(self) -> bool:
@@ -61,7 +61,7 @@ class OpenCase:
     def as_json(self) -> dict[str, Any]:
         """Give what a person is asked about, plain JSON values."""
         # Not named keys: case.keys in a template is a method of the mapping.
-        return {"case": self.line.case, "what": self.what, "records": self.keys, "reason": self.line.reason}
+        return {"chunk_id": self.line.chunk_id, "what": self.what, "records": self.keys, "reason": self.line.reason}
 
     def _shown(self) -> str:
         if self.trouble is not None:
@@ -85,14 +85,14 @@ class OpenCase:
         )
 
     def _later(self) -> str:
-        if self.settle_after is None or self.line.missed_since is None:
+        if self.assume_absent_after is None or self.line.missed_since is None:
             return "A later try looks again. "
-        moment = datetime.fromtimestamp(self.line.missed_since + self.settle_after, tz=UTC)
-        return f"A try after {moment.isoformat(timespec='seconds')} takes what is absent for not taken (settle_after). "
+        moment = datetime.fromtimestamp(self.line.missed_since + self.assume_absent_after, tz=UTC)
+        return f"A try after {moment.isoformat(timespec='seconds')} takes what is absent for not taken (assume_absent_after). "
 
     def _release(self) -> str:
         resend = "" if self.is_there else ', or let on_unknown_outcome="resend" send it again'
-        return f'Somebody who knows releases case {self.line.case} as "accepted" or "absent" (resolutions){resend}'
+        return f'Somebody who knows releases case {self.line.chunk_id} as "accepted" or "absent" (resolutions){resend}'
 
 
 def name_keys(key: str, values: Sequence[str]) -> str:

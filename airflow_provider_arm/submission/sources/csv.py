@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, get_args
 
 from airflow_provider_arm.client.errors import FieldIssue
 from airflow_provider_arm.submission.errors import SourceError
-from airflow_provider_arm.submission.sources.rows import REMARK_PREFIX, Misread
+from airflow_provider_arm.submission.sources.rows import REMARK_PREFIX, InvalidRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ class _Table:
                 target[column.name] = column.read(cell) if cell and column.read else cell
 
 
-def read_csv(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[tuple[int, dict[str, Any] | Misread]]:
+def read_csv(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[tuple[int, dict[str, Any] | InvalidRow]]:
     """Read the records with their numbers, from 1 after the header; a row of another length is none.
 
     :param file: bytes in UTF-8, with or without a byte order mark, separated by commas or semicolons.
@@ -111,12 +111,12 @@ def read_csv(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[tupl
         text.detach()
 
 
-def _misread(cells: list[str], columns: list[str], separator: str) -> Misread:
+def _misread(cells: list[str], columns: list[str], separator: str) -> InvalidRow:
     first_missing = columns[len(cells)] if len(cells) < len(columns) else ""
     text = io.StringIO()
     csv.writer(text, delimiter=separator, lineterminator="").writerow(cells)
     issue = FieldIssue(first_missing, f"the row has {len(cells)} cells and the header {len(columns)}")
-    return Misread(issue, text.getvalue())
+    return InvalidRow(issue, text.getvalue())
 
 
 def _find_columns(columns: list[str], model: type[ArmModel], name: str) -> list[Column]:

@@ -29,7 +29,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Misread:
+class InvalidRow:
     """A row that is no record.
 
     :param text: the row as it stands in the source.
@@ -40,7 +40,7 @@ class Misread:
 
 
 #: What a source has in one row: the record's own JSON text, the record, or why it is none.
-Content = bytes | Mapping[str, Any] | Misread
+Content = bytes | Mapping[str, Any] | InvalidRow
 
 
 def read_content(content: Content) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def read_content(content: Content) -> dict[str, Any]:
 
     :raises InvalidRecordError: the row is none.
     """
-    if isinstance(content, Misread):
+    if isinstance(content, InvalidRow):
         raise InvalidRecordError([content.issue])
     if isinstance(content, bytes):
         content = _decode(content)
@@ -69,7 +69,7 @@ def as_text(content: Content) -> str:
     """Give a row that is no record as it stands in the source; bytes that are not UTF-8 are replaced."""
     if isinstance(content, bytes):
         return content.decode(errors="replace").rstrip("\r\n")
-    return content.text if isinstance(content, Misread) else ""
+    return content.text if isinstance(content, InvalidRow) else ""
 
 
 def place(number: int, issue: FieldIssue) -> str:

@@ -14,12 +14,12 @@ from airflow_provider_arm.client.errors import FieldIssue, InvalidRecordError
 from airflow_provider_arm.submission.errors import SourceError
 from airflow_provider_arm.submission.sources.csv import read_csv
 from airflow_provider_arm.submission.sources.parquet import read_parquet
-from airflow_provider_arm.submission.sources.rows import Content, Misread, Row, chunked, place, read_content
+from airflow_provider_arm.submission.sources.rows import Content, InvalidRow, Row, chunked, place, read_content
 
 if TYPE_CHECKING:
     from airflow_provider_arm.client.models import ArmModel
 
-__all__ = ["FileSource", "ListSource", "Readable", "Row", "Source", "chunked"]
+__all__ = ["FileSource", "ListSource", "ReadablePath", "Row", "Source", "chunked"]
 
 #: The records of a .json file as their own text: each is decoded, checked and named by itself.
 _RECORDS = msgspec.json.Decoder(list[msgspec.Raw] | dict[str, msgspec.Raw])
@@ -29,7 +29,7 @@ _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _LINES_AT_ONCE = 1000
 
 #: Some rows that follow each other: their numbers, and what the source has in each.
-Stretch = tuple[Sequence[int], Sequence[Content]]
+RowBlock = tuple[Sequence[int], Sequence[Content]]
 
 
 class Source(Protocol):
@@ -45,7 +45,7 @@ class Source(Protocol):
         :raises SourceError: the source cannot be read on.
         """
 
-    def stretches(self, size: int) -> Iterator[Stretch]:
+    def stretches(self, size: int) -> Iterator[RowBlock]:
         """Read the same rows, up to *size* at a time and at least one.
 
         :raises SourceError: the source cannot be read on.
@@ -69,7 +69,7 @@ class Source(Protocol):
             yield Row(number, record)
 
 
-class Readable(Protocol):
+class ReadablePath(Protocol):
     """A path that can be opened: ``pathlib.Path``, ``ObjectStoragePath``."""
 
     def open(self, mode: str = "r") -> IO[Any]:
@@ -90,7 +90,7 @@ class ListSource(Source):
             if isinstance(record, Mapping):
                 yield number, record
             else:
-                yield number, Misread(FieldIssue("", "must be an object with the record's fields"), "")
+                yield number, InvalidRow(FieldIssue("", "must be an object with the record's fields"), "")
 
 
 class FileSource(Source):
@@ -101,7 +101,7 @@ class FileSource(Source):
     :param key: the key under which a .json file may hold its list (``customers``).
     """
 
-    def __init__(self, path: Readable, name: str, model: type[ArmModel], key: str) -> None:
+    def __init__(self, path: ReadablePath, name: str, model: type[ArmModel], key: str) -> None:
         self.name = name.rsplit("/", 1)[-1]
         self._path = path
         self._model = model
@@ -118,7 +118,7 @@ class FileSource(Source):
         with self._failing():
             yield from self._reader()
 
-    def stretches(self, size: int) -> Iterator[Stretch]:
+    def stretches(self, size: int) -> Iterator[RowBlock]:
         """Read the file from its start; lines of a .jsonl file are not touched one by one."""
         if self._reader != self._jsonl:
             yield from super().stretches(size)

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
 from airflow_provider_arm.client.errors import ArmError, ArmNotFoundError
 from airflow_provider_arm.submission.batch_receipts import read_slips, remove_slip
-from airflow_provider_arm.triggers.polling.poll_loop import turns
+from airflow_provider_arm.triggers.polling.poll_loop import poll_forever
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -80,7 +80,7 @@ class Watched:
     """A folder of slips."""
 
     def __init__(self, trigger: BatchFinishedEventTrigger) -> None:
-        self._folder = ObjectStoragePath(trigger.slips_path)
+        self._folder = ObjectStoragePath(trigger.receipts_path)
         self._client_no = trigger.client_no
         self._slips: dict[str, Slip] = {}
         self._refused: set[str] = set()
@@ -162,7 +162,7 @@ class Watched:
 async def rounds(trigger: BatchFinishedEventTrigger) -> AsyncIterator[Round]:
     """Look at the folder and its batches for ever."""
     watched = Watched(trigger)
-    async with aclosing(turns(trigger, watched.take, f"Finished batches ({trigger.arm_conn_id})")) as looks:  # type: ignore[type-var]
+    async with aclosing(poll_forever(trigger, watched.take, f"Finished batches ({trigger.arm_conn_id})")) as looks:  # type: ignore[type-var]
         async for look in looks:
             yield look
 

@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_arm.client.assumptions import WINDOW_FILTERS
 from airflow_provider_arm.client.errors import (
-    ArmCapReachedError,
     ArmError,
     ArmIncompleteListError,
-    ArmUnreadableAnswerError,
+    ArmInvalidResponseError,
+    ArmResultLimitError,
     InvalidRecordError,
 )
 from airflow_provider_arm.client.http.addresses import BaseUrl
@@ -63,7 +63,7 @@ async def read_items(
     :return: ``None`` where there are too many to be read at once. Of a single moment ARM gives 10,000, and that has to
         do.
     :raises ArmIncompleteListError: the list did not come whole.
-    :raises ArmUnreadableAnswerError: ARM's answer is no list of AR items with keys and created times.
+    :raises ArmInvalidResponseError: ARM's answer is no list of AR items with keys and created times.
     """
     is_moment = first == last
     bounds = (instant_text(first), None if last is None else instant_text(last))  # ``None`` leaves the filter out
@@ -82,7 +82,7 @@ async def read_items(
             if len(found) != walk.rows:
                 msg = f"an item came twice, because the list changed while it was read ({_LIST.label})"
                 raise ArmIncompleteListError(msg)
-    except ArmCapReachedError:
+    except ArmResultLimitError:
         return None
     return [item for item in found.values() if item.created >= first and (last is None or item.created <= last)]
 
@@ -109,7 +109,7 @@ async def _read_page(
         named = None
     if named is None or not isinstance(named[1], list):
         msg = f"ARM's answer is no page of AR items ({_LIST.label})"
-        raise ArmUnreadableAnswerError(msg)
+        raise ArmInvalidResponseError(msg)
     return summary, named[1]
 
 
@@ -120,11 +120,11 @@ def _item(record: Any) -> Item:
         created = milliseconds_of(text)
     except (TypeError, KeyError, ValueError, AttributeError):
         msg = f"an AR item has no {_KEY} or no {_CREATED} with an offset, so nobody can tell what is new"
-        raise ArmUnreadableAnswerError(msg) from None
+        raise ArmInvalidResponseError(msg) from None
     amounts = {name: record[name] for name in AR_ITEMS.amounts if record.get(name) is not None}
     if not isinstance(key, str) or not all(map(_can_be_added, amounts.values())):
         msg = f"an AR item has a {_KEY} that is no text, or an amount that is no number of a sane size"
-        raise ArmUnreadableAnswerError(msg)
+        raise ArmInvalidResponseError(msg)
     return Item(key, created, text, currency if isinstance(currency, str) else "", amounts, record)
 
 

@@ -16,9 +16,9 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from airflow_provider_arm.export.pages.page_stats import EXACT, amount_text
 from airflow_provider_arm.triggers.polling.item_pages import AR_ITEMS, read_items
-from airflow_provider_arm.triggers.polling.poll_loop import CLOCK, turns
-from airflow_provider_arm.triggers.polling.reported_store import Memory
-from airflow_provider_arm.triggers.polling.watermark import Span, Watermark
+from airflow_provider_arm.triggers.polling.poll_loop import CLOCK, poll_forever
+from airflow_provider_arm.triggers.polling.reported_store import ReportedStore
+from airflow_provider_arm.triggers.polling.watermark import Span, WatchedRange
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -39,7 +39,9 @@ _AHEAD = 3_600_000
 _DIGEST_BYTES = 8
 
 #: Where the watchers of each poll stand, by event loop and by the poll's key: it begins where the last of them does.
-_standing: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, ...], WeakSet[Watermark]]] = WeakKeyDictionary()
+_standing: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, ...], WeakSet[WatchedRange]]] = (
+    WeakKeyDictionary()
+)
 _turns = itertools.count(1)
 
 
@@ -66,7 +68,9 @@ class Look:
 
 async def rounds(trigger: NewArItemsEventTrigger) -> AsyncIterator[Look]:
     """Look at the list for ever."""
-    async with aclosing(turns(trigger, partial(_take, trigger), f"New AR items ({trigger.arm_conn_id})")) as looks:  # type: ignore[type-var]
+    async with aclosing(
+        poll_forever(trigger, partial(_take, trigger), f"New AR items ({trigger.arm_conn_id})")
+    ) as looks:  # type: ignore[type-var]
         async for look in looks:
             yield look
 
@@ -97,7 +101,7 @@ def _halves(first: int, last: int | None, began: int) -> tuple[tuple[int, int | 
 
 async def events(trigger: NewArItemsEventTrigger, looks: AsyncIterator[Look]) -> AsyncIterator[dict[str, Any]]:
     """Make one watcher's payloads of the looks."""
-    memory = Memory(trigger, trigger.memory_key())
+    memory = ReportedStore(trigger, trigger.memory_key())
     mark = await _begin(trigger, memory)
     kept = mark.low
     standing = _marks(trigger)
@@ -119,14 +123,14 @@ async def events(trigger: NewArItemsEventTrigger, looks: AsyncIterator[Look]) ->
         standing.discard(mark)
 
 
-async def _begin(trigger: NewArItemsEventTrigger, memory: Memory) -> Watermark:
+async def _begin(trigger: NewArItemsEventTrigger, memory: ReportedStore) -> WatchedRange:
     """Go on where this watcher, before a restart, left off; the first time, begin now."""
     overlap = round(trigger.overlap * _SECOND)
-    known = [mark for kept in await memory.recall() if (mark := Watermark.from_json(kept, overlap)) is not None]
+    known = [mark for kept in await memory.recall() if (mark := WatchedRange.from_json(kept, overlap)) is not None]
     if known:
         # Of several assets' memories the one that is behind: rather twice than never.
         return min(known, key=lambda mark: mark.low)
-    mark = Watermark(now() - round(trigger.look_back * _SECOND), overlap)
+    mark = WatchedRange(now() - round(trigger.look_back * _SECOND), overlap)
     await memory.keep(mark.as_json())
     return mark
 
@@ -154,7 +158,7 @@ def now() -> int:
     return int(CLOCK.time() * _SECOND)
 
 
-def _marks(trigger: NewArItemsEventTrigger) -> WeakSet[Watermark]:
+def _marks(trigger: NewArItemsEventTrigger) -> WeakSet[WatchedRange]:
     of_loop = _standing.setdefault(asyncio.get_running_loop(), {})
     return of_loop.setdefault(trigger.stream_key(), WeakSet())
 

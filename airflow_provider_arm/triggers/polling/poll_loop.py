@@ -41,7 +41,7 @@ def uniform() -> float:
     return random.random()  # noqa: S311 - spreads polls in time, protects nothing
 
 
-async def turns(
+async def poll_forever(
     trigger: ArmEventTrigger, take: Callable[[AsyncArmClient], AsyncGenerator[T, None]], what: str
 ) -> AsyncIterator[T]:
     """Take a turn each ``poll_interval``, for ever, and give what the turns give.
@@ -53,7 +53,7 @@ async def turns(
     :param take: makes one turn with a client.
     :param what: names the watcher in the log.
     """
-    line = Line(trigger.arm_conn_id, trigger.client_no)
+    line = ClientHandle(trigger.arm_conn_id, trigger.client_no)
     seconds = trigger.poll_interval * uniform()
     try:
         while True:
@@ -85,7 +85,7 @@ def _tell(error: Exception, what: str, conn_id: str) -> float:
     return 0.0
 
 
-class Line:
+class ClientHandle:
     """The client of a connection, kept until something fails."""
 
     def __init__(self, conn_id: str, client_no: int | None) -> None:

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 READ_AGAIN = 30.0
 
 
-class Memory:
+class ReportedStore:
     """One value under one key, with every asset that the trigger watches; nothing where Airflow has no store.
 
     :param key: names the watcher: an asset may have several.

@@ -39,7 +39,7 @@ async def repeat(step: Step, first: float, clock: Clock) -> None:
     loop = asyncio.get_running_loop()
     timetable = _timetables.get(loop)
     if timetable is None:
-        timetable = _timetables[loop] = Timetable(clock)
+        timetable = _timetables[loop] = SharedTimer(clock)
     turn = _Turn(step)
     timetable.plan(turn, first)
     try:
@@ -71,7 +71,7 @@ class _Turn:
             self.task = None
 
 
-class Timetable:
+class SharedTimer:
     """The turns of one event loop, by the time at which they are due."""
 
     def __init__(self, clock: Clock) -> None:
@@ -128,4 +128,4 @@ class Timetable:
             self.plan(turn, seconds)
 
 
-_timetables: WeakKeyDictionary[asyncio.AbstractEventLoop, Timetable] = WeakKeyDictionary()
+_timetables: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedTimer] = WeakKeyDictionary()

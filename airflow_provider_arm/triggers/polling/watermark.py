@@ -35,7 +35,7 @@ class Span:
 
 
 @dataclass(eq=False, slots=True, weakref_slot=True)
-class Watermark:
+class WatchedRange:
     """Tells new records from those that were met before.
 
     :param low: what was created before this is not asked for again.
@@ -88,7 +88,7 @@ class Watermark:
         return {"low": self.low, "seen": {moment: " ".join(digests) for moment, digests in by_moment.items()}}
 
     @classmethod
-    def from_json(cls, kept: Any, overlap: int) -> Watermark | None:
+    def from_json(cls, kept: Any, overlap: int) -> WatchedRange | None:
         """Read what :meth:`as_json` gave; ``None`` where it is something else."""
         try:
             seen = {digest: int(moment) for moment, text in kept["seen"].items() for digest in text.split()}

@@ -21,7 +21,9 @@ ASSETS = [
     watched("arm_all_items", NewArItemsEventTrigger(poll_interval=POLL_SECONDS)),
     watched("arm_invoices", NewArItemsEventTrigger(poll_interval=POLL_SECONDS, where={"voucherType": [3]})),
     watched("arm_payments", NewArItemsEventTrigger(poll_interval=POLL_SECONDS, where={"voucherType": [1]})),
-    watched("arm_batches", BatchFinishedEventTrigger(poll_interval=POLL_SECONDS, slips_path=os.environ["ARM_SLIPS"])),
+    watched(
+        "arm_batches", BatchFinishedEventTrigger(poll_interval=POLL_SECONDS, receipts_path=os.environ["ARM_SLIPS"])
+    ),
 ]
 
 for asset in ASSETS:

@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-
 from airflow.sdk import DAG
+
 from airflow_provider_arm.export import DateWindow
 from airflow_provider_arm.operators.ar_item import ArItemExportOperator
 from airflow_provider_arm.operators.batch import BatchSubmitOperator

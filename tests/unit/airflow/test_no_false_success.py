@@ -8,10 +8,10 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowException, TaskDeferred
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from airflow.providers.common.compat.sdk import AirflowException, TaskDeferred
 from airflow_provider_arm.client.http.retry import SystemClock
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
 from airflow_provider_arm.sensors.batch import BatchSensor

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import airflow
 import jsonschema
 import pytest
-
-import airflow
 from airflow.providers_manager import ProvidersManager
+
 from airflow_provider_arm import __version__
 from airflow_provider_arm.get_provider_info import EXTRA_FIELDS, FIELD_BEHAVIOUR, get_provider_info
 from airflow_provider_arm.hooks.arm import ArmHook

@@ -13,9 +13,9 @@ from airflow_provider_arm.client import ArmClient, StaticToken, money
 from airflow_provider_arm.client.arm_client import classify
 from airflow_provider_arm.client.errors import (
     ArmConfigurationError,
+    ArmInvalidResponseError,
     ArmNotFoundError,
     ArmUnknownOutcomeError,
-    ArmUnreadableAnswerError,
     ArmValidationError,
     InvalidRecordError,
     Phase,
@@ -133,10 +133,10 @@ def test_a_record_that_does_not_fit_is_not_sent(talk, call) -> None:
         ({"status": "FAILED", "message": "No such currency"}, ArmValidationError, "status FAILED: No such currency"),
         ({"status": "failed", "errors": [{"field": "Kid", "message": "bad"}]}, ArmValidationError, "Kid: bad"),
         ({"status": "REJECTED"}, ArmValidationError, "status REJECTED"),
-        ({"status": "DONE"}, ArmUnreadableAnswerError, "status DONE"),
-        ({"result": "CREATED"}, ArmUnreadableAnswerError, "status missing"),
-        ({}, ArmUnreadableAnswerError, "status missing"),
-        ([], ArmUnreadableAnswerError, "does not fit"),
+        ({"status": "DONE"}, ArmInvalidResponseError, "status DONE"),
+        ({"result": "CREATED"}, ArmInvalidResponseError, "status missing"),
+        ({}, ArmInvalidResponseError, "status missing"),
+        ([], ArmInvalidResponseError, "does not fit"),
     ],
 )
 @pytest.mark.parametrize("write", [ArmClient.upsert_customer, ArmClient.update_customer])

@@ -12,7 +12,7 @@ from airflow_provider_arm.client.async_client import classify
 from airflow_provider_arm.client.errors import (
     ArmConfigurationError,
     ArmNotFoundError,
-    ArmThrottledError,
+    ArmRateLimitError,
     ArmUnavailableError,
     Phase,
 )
@@ -100,7 +100,7 @@ def test_a_rest_that_one_call_is_asked_for_holds_back_all(serve, status) -> None
     server = serve(lambda _: next(answers, FINISHED))
 
     async def work(client: AsyncArmClient) -> tuple[list[Any], list[Any]]:
-        with pytest.raises((ArmThrottledError, ArmUnavailableError)):
+        with pytest.raises((ArmRateLimitError, ArmUnavailableError)):
             await client.get_batch("first")
         clock.advance(119)
         held = await asyncio.gather(*(client.get_batch(f"{n}") for n in range(50)), return_exceptions=True)
@@ -108,7 +108,7 @@ def test_a_rest_that_one_call_is_asked_for_holds_back_all(serve, status) -> None
         return held, await asyncio.gather(*(client.get_batch(f"{n}") for n in range(50)))
 
     held, seen = within(server.url, work, clock=clock)
-    assert {(type(error), error.phase, error.retry_after) for error in held} == {(ArmThrottledError, Phase.NOT_SENT, 1)}
+    assert {(type(error), error.phase, error.retry_after) for error in held} == {(ArmRateLimitError, Phase.NOT_SENT, 1)}
     assert "wants 1 seconds of rest" in str(held[0])
     assert len(seen) == 50
     assert len(server.requests) == 51

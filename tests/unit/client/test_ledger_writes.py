@@ -10,8 +10,8 @@ import pytest
 
 from airflow_provider_arm.client.errors import (
     ArmConfigurationError,
+    ArmInvalidResponseError,
     ArmUnknownOutcomeError,
-    ArmUnreadableAnswerError,
     ArmValidationError,
     InvalidRecordError,
     Phase,
@@ -225,7 +225,7 @@ def test_no_other_set_is_ever_repeated(talk, posting) -> None:
 def test_an_unclear_answer_to_a_check_is_no_unknown_outcome(talk) -> None:
     """Nothing can have been posted."""
     _, client = talk(Say({"status": "QUEUED"}))
-    with pytest.raises(ArmUnreadableAnswerError, match="status QUEUED"):
+    with pytest.raises(ArmInvalidResponseError, match="status QUEUED"):
         post(client, POSTING, validate_only=True)
 
 

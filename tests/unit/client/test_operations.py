@@ -5,13 +5,13 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_arm.client.endpoints import Endpoints, free_operation
+from airflow_provider_arm.client.endpoints import Endpoints, ad_hoc_operation
 from airflow_provider_arm.client.errors import (
     ArmError,
-    ArmThrottledError,
+    ArmInvalidResponseError,
+    ArmRateLimitError,
     ArmUnavailableError,
     ArmUnknownOutcomeError,
-    ArmUnreadableAnswerError,
     Phase,
 )
 from airflow_provider_arm.client.http.addresses import BaseUrl
@@ -116,10 +116,10 @@ def test_a_write_has_a_key_for_its_record() -> None:
 @pytest.mark.parametrize("method", ["POST", "put", "PATCH", "DELETE"])
 def test_a_free_call_is_never_repeated_unless_it_is_said_to_be_safe(method: str) -> None:
     """What the table does not know is safe only as a GET, or where the caller says so."""
-    assert free_operation(method, "/codes", None).replay is Replay.NEVER
-    assert free_operation(method, "/codes", Replay.SAFE).replay is Replay.SAFE
-    assert free_operation("get", "/codes", None).replay is Replay.SAFE
-    assert free_operation("get", "/codes", Replay.NEVER).replay is Replay.NEVER
+    assert ad_hoc_operation(method, "/codes", None).replay is Replay.NEVER
+    assert ad_hoc_operation(method, "/codes", Replay.SAFE).replay is Replay.SAFE
+    assert ad_hoc_operation("get", "/codes", None).replay is Replay.SAFE
+    assert ad_hoc_operation("get", "/codes", Replay.NEVER).replay is Replay.NEVER
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
@@ -151,7 +151,7 @@ SAFE_LOSSES = [
 def test_a_safe_call_is_tried_five_times(operation: Operation, loss, serve, connect) -> None:
     """A call that can do no harm is tried again, five times in all, and then fails as something that passes."""
     server = serve([loss])
-    with pytest.raises((ArmUnavailableError, ArmUnreadableAnswerError)) as caught:
+    with pytest.raises((ArmUnavailableError, ArmInvalidResponseError)) as caught:
         connect(server.url, transport=transport_for(loss)).send(request_for(operation, server.url))
     assert server.tries == 5
     assert not caught.value.permanent
@@ -169,7 +169,7 @@ def test_every_call_waits_where_it_is_throttled(operation: Operation, serve, con
 def test_throttling_without_end_is_an_error(operation: Operation, serve, connect) -> None:
     """After five attempts the caller is told to come back later."""
     server = serve([Say(b"", 429)])
-    with pytest.raises(ArmThrottledError) as caught:
+    with pytest.raises(ArmRateLimitError) as caught:
         connect(server.url).send(request_for(operation, server.url))
     assert (server.tries, caught.value.permanent, caught.value.status_code) == (5, False, 429)
 

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
 from airflow_provider_arm.client.errors import (
-    ArmCapReachedError,
     ArmConfigurationError,
     ArmIncompleteListError,
+    ArmInvalidResponseError,
     ArmNotFoundError,
+    ArmResultLimitError,
     ArmUnavailableError,
-    ArmUnreadableAnswerError,
     InvalidRecordError,
 )
 from airflow_provider_arm.client.http.addresses import BaseUrl
-from airflow_provider_arm.client.http.messages import Answer
+from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.models import ArItem, ArmModel, Customer, PageSummary
 from airflow_provider_arm.client.paging import (
     LARGEST_PAGE,
@@ -212,7 +212,7 @@ def test_the_cap_is_an_error_before_the_first_record(lists, arm, summary) -> Non
     """Where as many match as one query gives, or more, nothing is given: the rest would be missing silently (Q9)."""
     server = lists(summaries={0: summary})
     seen: list[Any] = []
-    with pytest.raises(ArmCapReachedError, match="narrow the filters or split the period") as caught:
+    with pytest.raises(ArmResultLimitError, match="narrow the filters or split the period") as caught:
         seen.extend(arm(server.base).list_customers(page_size=2))
     assert (seen, len(server.targets), caught.value.permanent) == ([], 1, True)
 
@@ -287,7 +287,7 @@ def test_the_records_are_found_under_any_name(lists, walk, key: str) -> None:
 def test_what_is_no_page_is_unreadable(lists, walk, page, number: int) -> None:
     """A page that is HTML, empty, cut or without a summary is asked for again and then an error."""
     server = lists(instead={number: page})
-    with pytest.raises((ArmUnreadableAnswerError, ArmUnavailableError)):
+    with pytest.raises((ArmInvalidResponseError, ArmUnavailableError)):
         walk(server)
     assert len(server.targets) == number - 1 + 5
 
@@ -310,13 +310,13 @@ def test_what_is_no_page_is_unreadable(lists, walk, page, number: int) -> None:
 def test_a_body_that_is_no_page_is_a_value_error(body: bytes) -> None:
     """Every kind of rubbish is one kind of error, that the exchange turns into one that can be read."""
     with pytest.raises(ValueError, match=r".+"):
-        read_page(Answer(200, {}, body), "customers", Customer)
+        read_page(Response(200, {}, body), "customers", Customer)
 
 
 def test_the_named_list_is_taken_among_several() -> None:
     """Another list beside the records does no harm where the records stand under their own name."""
     page = read_page(
-        Answer(200, {}, b'{"summary": {}, "notes": [1], "customers": [{"customerNo": "1"}]}'), "customers", Customer
+        Response(200, {}, b'{"summary": {}, "notes": [1], "customers": [{"customerNo": "1"}]}'), "customers", Customer
     )
     assert page.texts == [b'{"customerNo": "1"}']
 
@@ -337,12 +337,12 @@ def test_no_byte_of_a_record_changes(records: list, gap: str) -> None:
     """Each record's text is exactly ARM's, whatever its spacing, escapes and digits."""
     texts = [json.dumps(record, ensure_ascii=plain, indent=indent).encode() for record, plain, indent in records]
     body = b'{"summary":{},%s"arItems":%s[%s]}' % (gap.encode(), gap.encode(), (f"{gap},{gap}".encode()).join(texts))
-    assert read_page(Answer(200, {}, body), "arItems", ArItem).texts == texts
+    assert read_page(Response(200, {}, body), "arItems", ArItem).texts == texts
 
 
 def test_a_record_that_does_not_fit_is_named_when_it_is_read() -> None:
     """The texts are there all the same: only the model of a record can fail."""
-    page = read_page(Answer(200, {}, b'{"summary": {}, "arItems": [{"arItemId": 5}]}'), "arItems", ArItem)
+    page = read_page(Response(200, {}, b'{"summary": {}, "arItems": [{"arItemId": 5}]}'), "arItems", ArItem)
     assert page.texts == [b'{"arItemId": 5}']
     with pytest.raises(InvalidRecordError, match="arItemId: must be text"):
         _ = page.items
@@ -350,7 +350,7 @@ def test_a_record_that_does_not_fit_is_named_when_it_is_read() -> None:
 
 def test_the_documented_list_is_read(example_text) -> None:
     """The reference's own page is one, with its digits."""
-    page = read_page(Answer(200, {}, example_text("customers_list_200").encode()), "customers", Customer)
+    page = read_page(Response(200, {}, example_text("customers_list_200").encode()), "customers", Customer)
     assert (page.summary.total_pages, page.summary.total_count, page.summary.maximum_count) == (14, 28, 10000)
     assert (len(page.items), str(page.items[0].discount_rate)) == (1, "5.5")
 
@@ -464,6 +464,6 @@ def test_without_a_query_no_page_is_named_ahead(lists, arm) -> None:
 def test_exactly_the_documented_cap_is_the_cap_whatever_it_is_called() -> None:
     """A summary that promises more than 10,000 and counts exactly 10,000 is not believed."""
     pages = PageWalk({}, 1000, BaseUrl.parse("https://arm.example/v1"), "GET /x")
-    with pytest.raises(ArmCapReachedError) as caught:
+    with pytest.raises(ArmResultLimitError) as caught:
         pages.take(PageSummary(total_count=LARGEST_QUERY, total_pages=10, maximum_count=20_000, query_id="q"), 1000)
     assert caught.value.counted == LARGEST_QUERY

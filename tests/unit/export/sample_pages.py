@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.http.messages import Answer
+from airflow_provider_arm.client.http.messages import Response
 
 AMOUNTS = ("currencyAmount", "currencyBalance", "glAmount", "glBalance")
 
@@ -44,14 +44,14 @@ items = st.fixed_dictionaries(
 pages_of_items = st.lists(items, max_size=6, unique_by=lambda item: item["arItemId"])
 
 
-def answer(records: list[Any], key: str = "arItems", **summary: Any) -> Answer:
+def answer(records: list[Any], key: str = "arItems", **summary: Any) -> Response:
     """Write one page."""
-    return Answer(200, {}, money.encode({"summary": summary, key: records}))
+    return Response(200, {}, money.encode({"summary": summary, key: records}))
 
 
-def text_answer(*records: str, key: str = "arItems") -> Answer:
+def text_answer(*records: str, key: str = "arItems") -> Response:
     """Write one page of records that are JSON text already."""
-    return Answer(200, {}, f'{{"summary":{{}},"{key}":[{",".join(records)}]}}'.encode())
+    return Response(200, {}, f'{{"summary":{{}},"{key}":[{",".join(records)}]}}'.encode())
 
 
 def as_written(value: Any) -> str:

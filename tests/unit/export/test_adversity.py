@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client import ArmClient, ClientCredentials, money
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.errors import (
-    ArmCapReachedError,
     ArmConfigurationError,
     ArmIncompleteListError,
     ArmNotFoundError,
+    ArmResultLimitError,
 )
 from airflow_provider_arm.client.http.addresses import BaseUrl
-from airflow_provider_arm.client.http.messages import Answer
+from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.http.retry import RetryPolicy
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import PageSource
@@ -85,7 +85,7 @@ class Arm:
         summary |= self.said | self.said_on.get(page, {})
         items = [{"arItemId": f"2218-1-{row}-0", "currency": "NOK", "currencyAmount": row} for row in rows]
         body = {"summary": {name: value for name, value in summary.items() if value is not ...}, "arItems": items}
-        return read(Answer(200, {}, money.encode(body)))
+        return read(Response(200, {}, money.encode(body)))
 
 
 def run(arm: Arm, path: Any, **more: Any) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def test_a_list_that_tells_the_truth_is_whole(tmp_path, name, said):
     """Fetched in parallel, or one after the other by ARM's own addresses: every record, once and in order."""
     manifest = run(Arm(**said), tmp_path / name)
     assert found(tmp_path / name) == ALL
-    assert (manifest["rows"], manifest["pages"], manifest["begun_again"]) == (ROWS, PAGES, 0)
+    assert (manifest["rows"], manifest["pages"], manifest["restarts"]) == (ROWS, PAGES, 0)
 
 
 #: Page 3 of five, where it is not what it should be.
@@ -138,7 +138,7 @@ def test_a_page_that_was_wrong_once_is_read_again_with_its_list(tmp_path, name, 
     arm.shown = {3: [rows]}
     manifest = run(arm, tmp_path / name)
     assert found(tmp_path / name) == ALL
-    assert (manifest["rows"], manifest["begun_again"], manifest["totals"]) == (
+    assert (manifest["rows"], manifest["restarts"], manifest["totals"]) == (
         ROWS,
         1,
         {"NOK": {"currencyAmount": str(sum(range(ROWS))), "currencyBalance": "0"}},
@@ -184,7 +184,7 @@ def test_a_summary_that_lies_is_no_export(tmp_path, said):
 @pytest.mark.parametrize("most", [10_000, 20_000, 10**9, None, ...])
 def test_a_cap_that_lies_is_still_the_cap(tmp_path, most):
     """Exactly 10,000 records are taken for a list that was cut, whatever the summary says that it could give."""
-    with pytest.raises(ArmCapReachedError, match="give the operator a window"):
+    with pytest.raises(ArmResultLimitError, match="give the operator a window"):
         run(Arm(totalCount=10_000, maximumCount=most), tmp_path / "a.jsonl")
 
 
@@ -205,7 +205,7 @@ def test_a_server_that_passes_over_the_window_is_told(tmp_path, kept):
     outside = dt.date(2026, 1, 12) + dt.timedelta(days=kept)
     items = [{"arItemId": str(n), "voucherDate": str(day)} for n, day in enumerate((days.first, outside))]
     summary = {"pageNo": 1, "totalPages": 1, "totalCount": 2, "queryId": "q"}
-    answer = Answer(200, {}, money.encode({"summary": summary, "arItems": items}))
+    answer = Response(200, {}, money.encode({"summary": summary, "arItems": items}))
     source = PageSource(OPERATIONS["list_ar_items"], BASE, SIZE, DEFAULT_ASSUMPTIONS, lambda _, read: read(answer))
     plan = ExportPlan(AR_ITEMS, tmp_path / "a.jsonl", choose_shape("a.jsonl"), window=days)
     with pytest.raises(ArmConfigurationError, match="does not go by the filters fromvoucherdate and tovoucherdate"):
@@ -243,7 +243,7 @@ def test_a_page_that_fails_is_asked_for_again_alone(client, box, tmp_path, kind)
     box.fault({"match": {"path": "*/aritems"}, "nth": 3, "do": kind})
     manifest = export(client, tmp_path / "a.jsonl")
     assert len(set(found(tmp_path / "a.jsonl"))) == manifest["rows"] == 137
-    assert manifest["begun_again"] == 0
+    assert manifest["restarts"] == 0
     assert len(box.requests(path="/arm/v1/clients/2218/aritems")) == manifest["pages"] + 1
 
 

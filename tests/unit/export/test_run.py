@@ -22,12 +22,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 from airflow_provider_arm import __version__
 from airflow_provider_arm.client import ArmClient, ClientCredentials, money
 from airflow_provider_arm.client.errors import (
-    ArmCapReachedError,
     ArmError,
     ArmIncompleteListError,
+    ArmInvalidResponseError,
     ArmNotFoundError,
+    ArmResultLimitError,
     ArmUnavailableError,
-    ArmUnreadableAnswerError,
     ArmValidationError,
 )
 from airflow_provider_arm.client.http.retry import RetryPolicy
@@ -64,7 +64,7 @@ class Exporter:
         self.page_size = 25
         self.workers = 4
         self.split_by: Any = None
-        self.look_twice = False
+        self.verify_pages = False
         self.moments = iter(dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC) + dt.timedelta(seconds=n) for n in range(9))
         #: Called with each page that is asked for, before it is.
         self.before_page: Any = lambda due: None
@@ -95,7 +95,7 @@ class Exporter:
             window=window,
             split_by=read_split_by(self.split_by),
             workers=self.workers,
-            look_twice=self.look_twice,
+            verify_pages=self.verify_pages,
         )
         return run_export(plan, self.source(), lambda: next(self.moments))
 
@@ -321,7 +321,7 @@ def test_beyond_the_real_cap_the_export_is_whole(tmp_path):
 def test_what_cannot_be_split_fails_and_leaves_what_was_there(export, tmp_path, monkeypatch, window, says):
     """No window, or one day over the cap: the error says what to do, no file appears and no part stays."""
     monkeypatch.setattr(lists, "MAXIMUM_COUNT", 1)
-    with pytest.raises(ArmCapReachedError, match=says):
+    with pytest.raises(ArmResultLimitError, match=says):
         export(tmp_path / "a", window=window)
     assert names(tmp_path) == []
 
@@ -334,8 +334,8 @@ FAILURES: list[tuple[str, dict[str, Any] | None, dict[str, Any], type[ArmError]]
     ("unavailable", {"do": "status", "status": 503}, {}, ArmUnavailableError),
     ("closed", {"do": "close", "when": "after_accept"}, {}, ArmUnavailableError),
     ("half a body", {"do": "half_body"}, {}, ArmUnavailableError),
-    ("HTML", {"do": "html"}, {}, ArmUnreadableAnswerError),
-    ("empty", {"do": "empty"}, {}, ArmUnreadableAnswerError),
+    ("HTML", {"do": "html"}, {}, ArmInvalidResponseError),
+    ("empty", {"do": "empty"}, {}, ArmInvalidResponseError),
     ("query expired", None, {"q11_expire_after_pages": 2}, ArmIncompleteListError),
     ("query forgotten", None, {"q11_expire_after_pages": 2, "q11_expired_status": 404}, ArmIncompleteListError),
     ("empty list as 404", None, {"q12_empty_list": 404}, ArmNotFoundError),
@@ -410,16 +410,16 @@ def test_a_kept_query_is_what_it_was_whatever_changes(export, tmp_path, change):
     assert len(found) == manifest["rows"] == len(before)
 
 
-@pytest.mark.parametrize("look_twice", [False, True])
+@pytest.mark.parametrize("verify_pages", [False, True])
 @pytest.mark.parametrize("change", ["insert", "delete"])
-def test_rows_that_shift_once_between_pages_are_read_again(export, tmp_path, change, look_twice):
+def test_rows_that_shift_once_between_pages_are_read_again(export, tmp_path, change, verify_pages):
     """A live list whose count changes is begun again, and then every record that was there throughout is there once."""
     export.box.behave(q11_live_query=True)
     before = stored(export.box)
     Meddler(export, changes(export, change))
     manifest = export(tmp_path / "a", window=None)
     found = keys(tmp_path / "a")
-    assert manifest["begun_again"] == 1
+    assert manifest["restarts"] == 1
     assert len(found) == len(set(found)) == manifest["rows"]
     assert set(found) == stored(export.box)
     assert set(found) >= before & stored(export.box)
@@ -439,10 +439,10 @@ def test_a_loss_that_no_count_shows_is_seen_by_a_second_look(export, tmp_path):
     export.box.behave(q11_live_query=True)
     set_life(export.box, -1, live=False)
     before = stored(export.box)
-    export.look_twice = True
+    export.verify_pages = True
     Meddler(export, changes(export, "both"))
     manifest = export(tmp_path / "a", window=None)
-    assert manifest["begun_again"] == 1
+    assert manifest["restarts"] == 1
     assert len(before) == manifest["rows"]
     assert set(keys(tmp_path / "a")) == stored(export.box) != before
 

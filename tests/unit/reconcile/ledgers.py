@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.http.addresses import BaseUrl
-from airflow_provider_arm.client.http.messages import Answer
+from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import PageSource
 from airflow_provider_arm.export.files.file_format import choose_shape
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, GL_ITEMS, RecordKind, select
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, GL_ITEMS, RecordType, select
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export
 
@@ -76,10 +76,10 @@ def gl_items(*items: dict[str, Any]) -> list[dict[str, Any]]:
 def write(path: Path, items: Sequence[dict[str, Any]], **more: Any) -> Path:
     """Export items, GL items where they are some; gives the manifest."""
     gl = bool(items) and "glItemId" in items[0]
-    kind: RecordKind = more.pop("kind", GL_ITEMS if gl else AR_ITEMS)
+    kind: RecordType = more.pop("kind", GL_ITEMS if gl else AR_ITEMS)
     operation = OPERATIONS[more.pop("operation", "list_gl_items" if gl else "list_ar_items")]
     summary = {"pageNo": 1, "totalPages": 1, "totalCount": len(items), "maximumCount": 10_000}
-    answer = Answer(200, {}, money.encode({"summary": summary, operation.key: list(items)}))
+    answer = Response(200, {}, money.encode({"summary": summary, operation.key: list(items)}))
     source = PageSource(operation, BASE, 1000, DEFAULT_ASSUMPTIONS, lambda _due, read: read(answer))
     selection = select(kind, more.pop("columns", None), more.pop("mask", ()))
     run_export(ExportPlan(kind, path, choose_shape(path.name), selection, **more), source, lambda: NOW)

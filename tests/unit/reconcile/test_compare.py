@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.reconcile.compare import OPPOSITE, Status, Terms, compare, read_tolerance, remarks
+from airflow_provider_arm.reconcile.compare import ComparisonOptions, Status, compare, read_tolerance, remarks
 from airflow_provider_arm.reconcile.sums import Side, Sum
 
 MONTHS = ["2026-08", "2026-09", "2026-10"]
@@ -31,15 +31,15 @@ def of(amount, rows=1):
     return Sum(Decimal(amount), rows)
 
 
-@given(left=sums, right=sums, sign=st.sampled_from(["same", OPPOSITE]))
-def test_every_line_of_either_side_is_there_and_exact(left, right, sign):
+@given(left=sums, right=sums, inverted=st.booleans())
+def test_every_line_of_either_side_is_there_and_exact(left, right, inverted):
     """Each period and currency once; the difference to the last digit; together what the sides came to."""
-    outcome = compare(side(left), side(right, "GL items"), Terms(sign=sign, allow_empty=True))
+    outcome = compare(side(left), side(right, "GL items"), ComparisonOptions(invert_right=inverted, allow_empty=True))
     lines = {(line.period, line.currency): line for line in outcome.lines if (line.left, line.right) != (None, None)}
     assert set(lines) == {*left, *right}
     for key, line in lines.items():
         mine, others = (Fraction(found[key].amount) if key in found else Fraction(0) for found in (left, right))
-        assert Fraction(line.difference) == (mine - others if sign == "same" else mine + others)
+        assert Fraction(line.difference) == (mine + others if inverted else mine - others)
         assert line.agrees == (key in left and key in right and not line.difference)
     assert outcome.matches == all(line.agrees for line in outcome.lines)
     for total in outcome.totals:
@@ -52,7 +52,7 @@ def test_every_line_of_either_side_is_there_and_exact(left, right, sign):
 def test_the_smallest_change_of_any_line_is_found_and_only_there(left, data):
     """A ten-thousandth more, a line less, a line more: one difference, in its place."""
     right = {key: Sum(found.amount, found.rows) for key, found in left.items()}
-    assert compare(side(left), side(right), Terms()).matches
+    assert compare(side(left), side(right), ComparisonOptions()).matches
     key = data.draw(st.sampled_from(sorted(left)))
     change = data.draw(st.sampled_from(["more", "gone", "moved"]))
     if change == "more":
@@ -61,14 +61,14 @@ def test_the_smallest_change_of_any_line_is_found_and_only_there(left, data):
         del right[key]
     else:
         right[("2027-01", key[1])] = right.pop(key)
-    found = [(line.period, line.currency) for line in compare(side(left), side(right), Terms()).differences]
+    found = [(line.period, line.currency) for line in compare(side(left), side(right), ComparisonOptions()).differences]
     assert found == sorted([key, ("2027-01", key[1])] if change == "moved" else [key])
 
 
 @given(left=sums, right=sums, periods=st.lists(st.sampled_from(MONTHS), min_size=1, unique=True))
 def test_what_is_not_asked_for_is_summed_up_beside(left, right, periods):
     """Lines and what lies outside of them are together all that the sides have."""
-    outcome = compare(side(left), side(right), Terms(periods=periods))
+    outcome = compare(side(left), side(right), ComparisonOptions(periods=periods))
     assert {line.period for line in outcome.lines} == set(periods)
     for at, found in (("left", left), ("right", right)):
         shown = [getattr(line, at) for line in (*outcome.totals, *outcome.outside)]
@@ -80,7 +80,7 @@ def test_what_is_not_asked_for_is_summed_up_beside(left, right, periods):
 @given(difference=amounts.map(abs), tolerance=amounts.map(abs), sign=st.sampled_from([1, -1]))
 def test_a_tolerance_is_a_bound_that_may_be_reached(difference, tolerance, sign):
     """To the digit, in both directions."""
-    outcome = compare(side(x10=of(sign * difference)), side(x10=of(0)), Terms(read_tolerance(tolerance)))
+    outcome = compare(side(x10=of(sign * difference)), side(x10=of(0)), ComparisonOptions(read_tolerance(tolerance)))
     assert outcome.matches == (difference <= tolerance)
 
 
@@ -88,7 +88,7 @@ def test_a_tolerance_by_currency_is_of_no_other():
     """Without a word for a currency there is none."""
     left = side({("2026-10", "NOK"): of("1.50"), ("2026-10", "EUR"): of("1.50")})
     right = side({("2026-10", "NOK"): of("1.00"), ("2026-10", "EUR"): of("1.00")})
-    (line,) = compare(left, right, Terms(read_tolerance({"nok": "0.50"}))).differences
+    (line,) = compare(left, right, ComparisonOptions(read_tolerance({"nok": "0.50"}))).differences
     assert line.currency == "EUR"
 
 
@@ -107,7 +107,7 @@ def test_a_tolerance_by_currency_is_of_no_other():
 def test_what_a_side_lacks_is_a_difference_unless_a_figure_of_nothing_says_so(left, right, status):
     """Records that come to 0 are still records; no tolerance makes up for a side that has none."""
     sides = [side({("2026-10", "NOK"): found} if found else {}) for found in (left, right)]
-    (line,) = compare(*sides, Terms(read_tolerance("1"))).lines
+    (line,) = compare(*sides, ComparisonOptions(read_tolerance("1"))).lines
     assert (line.status, line.agrees) == (status, status in AGREES)
 
 
@@ -118,28 +118,28 @@ def test_what_a_side_lacks_is_a_difference_unless_a_figure_of_nothing_says_so(le
 def test_nothing_on_either_side_proves_nothing(periods, lines, silent):
     """Two empty exports do not agree, nor does a period that neither has, unless the author lets it pass."""
     both = side(**lines), side(**lines)
-    assert [line.period for line in compare(*both, Terms(periods=periods)).differences] == silent
-    assert compare(*both, Terms(periods=periods, allow_empty=True)).matches
+    assert [line.period for line in compare(*both, ComparisonOptions(periods=periods)).differences] == silent
+    assert compare(*both, ComparisonOptions(periods=periods, allow_empty=True)).matches
 
 
 def test_two_sides_of_one_name_are_told_apart():
     """Today's AR items against last week's."""
-    outcome = compare(side(x10=of(1)), side(x10=of(1)), Terms())
+    outcome = compare(side(x10=of(1)), side(x10=of(1)), ComparisonOptions())
     assert (outcome.left.name, outcome.right.name) == ("AR items (export)", "AR items (against)")
 
 
 def says(left, right, terms=None):
     """Give the remarks."""
-    return " ".join(remarks(compare(left, right, terms or Terms())))
+    return " ".join(remarks(compare(left, right, terms or ComparisonOptions())))
 
 
 def test_remarks_say_what_the_differences_look_like():
     """Moved between periods, of opposite sign, without amounts, from elsewhere; and nothing where nothing is."""
     moved = says(side(x09=of(5), x10=of(7)), side(x09=of(7), x10=of(5)))
     assert moved == "NOK: over all periods the two sides agree. Something stands in different periods."
-    mirrored = "NOK: the two sides differ by their sign only. See against_sign."
+    mirrored = "NOK: the two sides differ by their sign only. See invert_against."
     assert says(side(x09=of(5), x10=of(7)), side(x09=of(-5), x10=of(-7))) == mirrored
-    assert says(side(x10=of(5)), side(x10=of(5)), Terms(sign=OPPOSITE)) == mirrored
+    assert says(side(x10=of(5)), side(x10=of(5)), ComparisonOptions(invert_right=True)) == mirrored
     assert says(side(x10=of(5)), side(x10=of(6))) == ""
     assert says(side(x10=of(5)), side(x10=of(5))) == ""
     assert says(side(), side(x10=of(5))) == ""

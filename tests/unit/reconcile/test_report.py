@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_arm import __version__
-from airflow_provider_arm.reconcile.compare import OPPOSITE, Terms, compare, read_tolerance
-from airflow_provider_arm.reconcile.fields import Question, read_where
+from airflow_provider_arm.reconcile.compare import ComparisonOptions, compare, read_tolerance
+from airflow_provider_arm.reconcile.fields import SideQuery, read_where
 from airflow_provider_arm.reconcile.period import Period
 from airflow_provider_arm.reconcile.report import SUMMARY_LINES, json_report, markdown, summary
 from airflow_provider_arm.reconcile.sums import Side, Sum, sum_exports
@@ -41,8 +41,8 @@ def tables(text):
 @given(left=sums, right=sums, periods=st.none() | st.just(["2026-10"]))
 def test_both_reports_have_every_line_and_every_digit(left, right, periods):
     """Tables are whole rows; amounts read back are those that were compared."""
-    outcome = compare(Side("AR items", left), Side("GL items", right), Terms(periods=periods))
-    said = json.loads(json_report(outcome, Question(), NOW))
+    outcome = compare(Side("AR items", left), Side("GL items", right), ComparisonOptions(periods=periods))
+    said = json.loads(json_report(outcome, SideQuery(), NOW))
     assert (said["matches"], said["differences"]) == (outcome.matches, len(outcome.differences))
     for shown, line in zip(said["lines"], outcome.lines, strict=True):
         assert (shown["period"], shown["currency"], shown["status"]) == (line.period, line.currency, line.status)
@@ -51,7 +51,7 @@ def test_both_reports_have_every_line_and_every_digit(left, right, periods):
             assert (None if shown[name] is None else Fraction(shown[name])) == (
                 None if amount is None else Fraction(amount)
             )
-    text = markdown(outcome, Question(), NOW)
+    text = markdown(outcome, SideQuery(), NOW)
     for table in tables(text):
         assert len({len(row) for row in table}) == 1
     every = next(table for table in tables(text.partition("## Every period")[2]))
@@ -64,11 +64,11 @@ def test_both_reports_have_every_line_and_every_digit(left, right, periods):
 def test_the_summary_is_bounded_and_says_what_it_leaves_out():
     """It goes through XCom and into a question."""
     left = {(f"{year}", "NOK"): Sum(Decimal(1), 1) for year in range(1990, 2026)}
-    text = summary(compare(Side("AR items", left), Side("GL items", {}), Terms()))
+    text = summary(compare(Side("AR items", left), Side("GL items", {}), ComparisonOptions()))
     assert len(tables(text)[0]) == 2 + SUMMARY_LINES
     assert "And 16 more in the report." in text
     assert text.startswith("**AR items and GL items do not agree**: 36 of 36 lines of period and currency differ.")
-    assert summary(compare(Side("AR items", left), Side("GL items", left), Terms())) == (
+    assert summary(compare(Side("AR items", left), Side("GL items", left), ComparisonOptions())) == (
         "**AR items and GL items agree** in 36 lines of period and currency."
     )
 
@@ -77,12 +77,12 @@ def test_a_report_reads_as_it_should(tmp_path):
     """The whole of it, once: what differs first, then everything, then what was compared and from which files."""
     ours = [{"currencyAmount": Decimal("1234567.5")}, {"currencyAmount": 10, "currency": "EUR"}]
     theirs = [{"currencyAmount": Decimal("-1234567.4999")}, {"voucherDate": "2026-09-30"}]
-    left = sum_exports([write(tmp_path / "ar.jsonl", ar_items(*ours))], Question())
+    left = sum_exports([write(tmp_path / "ar.jsonl", ar_items(*ours))], SideQuery())
     where = read_where({"glAccountNo": 1500}, "against_where")
     manifest = write(tmp_path / "gl.csv", gl_items(*theirs), filters={"glyear": "2026"})
-    right = sum_exports([manifest], Question(where=where))
-    terms = Terms(read_tolerance({"NOK": "0.50"}), OPPOSITE, ["2026-10"])
-    text = markdown(compare(left, right, terms), Question(), NOW).replace("\N{NO-BREAK SPACE}", "_")
+    right = sum_exports([manifest], SideQuery(where=where))
+    terms = ComparisonOptions(read_tolerance({"NOK": "0.50"}), True, ["2026-10"])
+    text = markdown(compare(left, right, terms), SideQuery(), NOW).replace("\N{NO-BREAK SPACE}", "_")
     checksums = [file["sha256"][:12] for side in (left, right) for file in side.files]
     assert text.replace(checksums[0], "A").replace(checksums[1], "B") == REPORT
 
@@ -142,12 +142,12 @@ def test_every_way_to_compare_is_in_the_report():
     """Everything together, a ledger's own periods, figures from the DAG, one tolerance for all."""
     left = Side("AR items", {("all", "NOK"): Sum(Decimal(1), 1)})
     right = Side("figures given", {("all", "NOK"): Sum(Decimal(1), None)}, ({"records": "figures given"},))
-    outcome = compare(left, right, Terms(read_tolerance("0.5")))
-    text = markdown(outcome, Question(period=Period.NONE), NOW)
+    outcome = compare(left, right, ComparisonOptions(read_tolerance("0.5")))
+    text = markdown(outcome, SideQuery(period=Period.NONE), NOW)
     assert "- Period: none, everything together\n- Tolerance: 0.5\n" in text
     assert "## Right: figures given\n\n- In the DAG\n" in text
-    assert "- Period: ledger of glYear and glPeriod\n" in markdown(outcome, Question(period=Period.LEDGER), NOW)
-    said = json.loads(json_report(outcome, Question(period=Period.LEDGER), NOW))
+    assert "- Period: ledger of glYear and glPeriod\n" in markdown(outcome, SideQuery(period=Period.LEDGER), NOW)
+    said = json.loads(json_report(outcome, SideQuery(period=Period.LEDGER), NOW))
     assert (said["by"], said["tolerance"], said["lines"][0]["right_rows"]) == (
         ["glYear", "glPeriod"],
         {"*": "0.5"},

@@ -11,11 +11,11 @@ from airflow_provider_arm.client.errors import (
     ArmAuthenticationError,
     ArmConfigurationError,
     ArmError,
+    ArmInvalidResponseError,
     ArmPermissionError,
-    ArmThrottledError,
+    ArmRateLimitError,
     ArmUnavailableError,
     ArmUnknownOutcomeError,
-    ArmUnreadableAnswerError,
     ArmValidationError,
     Phase,
 )
@@ -33,15 +33,15 @@ ENDINGS: dict[str, tuple[BaseException, bool, ChunkState]] = {
     "answer lost": (ArmUnknownOutcomeError("lost", phase=Phase.MAYBE_SENT), True, UNKNOWN),
     "request lost": (ArmUnknownOutcomeError("lost", phase=Phase.MAYBE_SENT), False, UNKNOWN),
     "503": (ArmUnknownOutcomeError("503", phase=Phase.ANSWERED, status_code=503), True, UNKNOWN),
-    "unreadable": (ArmUnreadableAnswerError("html", phase=Phase.ANSWERED, status_code=200), True, UNKNOWN),
-    "redirect": (ArmUnreadableAnswerError("302", phase=Phase.ANSWERED, status_code=302), False, UNKNOWN),
+    "unreadable": (ArmInvalidResponseError("html", phase=Phase.ANSWERED, status_code=200), True, UNKNOWN),
+    "redirect": (ArmInvalidResponseError("302", phase=Phase.ANSWERED, status_code=302), False, UNKNOWN),
     "unavailable, maybe sent": (ArmUnavailableError("lost", phase=Phase.MAYBE_SENT), True, UNKNOWN),
     "unavailable, answered": (ArmUnavailableError("503", phase=Phase.ANSWERED, status_code=503), True, UNKNOWN),
     "refused": (ArmValidationError("422", phase=Phase.ANSWERED, status_code=422), False, REFUSED),
     "no permission": (ArmPermissionError("403", phase=Phase.ANSWERED, status_code=403), False, REFUSED),
     "token refused": (ArmAuthenticationError("401", phase=Phase.ANSWERED, status_code=401), False, REFUSED),
     "no token": (ArmAuthenticationError("no token", phase=Phase.NOT_SENT, status_code=400), False, PLANNED),
-    "throttled": (ArmThrottledError("429", phase=Phase.ANSWERED, status_code=429), False, PLANNED),
+    "throttled": (ArmRateLimitError("429", phase=Phase.ANSWERED, status_code=429), False, PLANNED),
     "not sent": (ArmUnavailableError("down", phase=Phase.NOT_SENT), False, PLANNED),
     "not configured": (ArmConfigurationError("client_no is missing"), False, PLANNED),
     "killed before": (KeyboardInterrupt(), False, SENDING),
@@ -56,7 +56,7 @@ class Batch:
 
     uuid: str
     keys: frozenset[str]
-    generation: int
+    clear_count: int
     finished: bool = False
     #: ARM took nothing of it: no record had an effect.
     rejected: bool = False
@@ -70,7 +70,7 @@ class FakeArm:
     endings: list[str | None] = field(default_factory=list)
     batches: dict[str, Batch] = field(default_factory=dict)
     events: list[tuple[str, Any]] = field(default_factory=list)
-    generation: int = 0
+    clear_count: int = 0
     down: bool = False
 
     def submit(self, records: bytes) -> str:
@@ -81,7 +81,7 @@ class FakeArm:
         error, taken, _ = ENDINGS[ending] if ending else (None, True, None)
         uuid = f"Batch-{len(self.batches)}"
         if taken:
-            self.batches[uuid] = Batch(uuid, keys, self.generation)
+            self.batches[uuid] = Batch(uuid, keys, self.clear_count)
         if error is not None:
             raise error
         return uuid
@@ -174,14 +174,14 @@ def send(
     journal: Any,
     records: list[dict[str, Any]],
     *,
-    generation: int = 0,
+    clear_count: int = 0,
     size: int = 1,
     operation: Any = DOCUMENTS,
     resend: bool = False,
 ) -> list[str]:
     """Run one attempt of the task."""
-    arm.generation = generation
-    sender = Sender(operation, journal, generation, arm.submit, arm.look, resend)
+    arm.clear_count = clear_count
+    sender = Sender(operation, journal, clear_count, arm.submit, arm.look, resend)
     with prepare(ListSource(records), operation, size, "documentNo") as prepared:
         return [each.batch_uuid for each in sender.send_all(prepared.plan, prepared.chunks())]
 

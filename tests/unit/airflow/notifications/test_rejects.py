@@ -62,7 +62,7 @@ def test_other_failures_are_for_other_notifiers(exception):
     assert told(exception=exception, result={"rejected": 3}) == []
 
 
-@pytest.mark.parametrize("result", [None, "done", {}, {"dry_run": True}])
+@pytest.mark.parametrize("result", [None, "done", {}, {"plan_only": True}])
 def test_a_result_that_is_none_of_ours_is_no_news(result):
     """A task that gave something else has nothing to tell."""
     assert told(result=result) == []

@@ -135,18 +135,18 @@ def test_documents_whose_answer_was_lost_are_never_sent_again(arm_sandbox, arm_c
             ArmTransientException, match=r"chunk 2 .rows 11 to 20., documentNo 50011, .* may or may not"
         ):
             operator.execute(context)
-        (case,) = context["ti"].xcoms["open_cases"]
+        (case,) = context["ti"].xcoms["unresolved_chunks"]
         assert case["records"] == "documentNo 50011, 50012, 50013, 50014, 50015 and 5 more"
     arm_sandbox.advance(60)
     result = operator.execute(make_context(store, try_number=3, max_tries=2))
-    assert result["found"] == [{"chunk": 2, "records": 10, "missing": []}]
+    assert result["recovered"] == [{"chunk": 2, "records": 10, "missing": []}]
     assert (result["submitted"], result["accepted"], len(result["batch_uuids"])) == (30, 30, 2)
     assert len(sent(arm_sandbox)) == 3
     assert effects(arm_sandbox, "documents") == {str(50001 + n): 1 for n in range(30)}
 
 
 def test_what_arm_refused_of_a_lost_batch_is_in_the_rejects(arm_sandbox, arm_connection, store, make_context, tmp_path):
-    """A chunk that was found without its batchUuid: after settle_after what is absent counts as refused, by its row."""
+    """A chunk that was found without its batchUuid: after assume_absent_after what is absent counts as refused, by its row."""
     arm_sandbox.behave(batch_delay=50)
     arm_sandbox.fault({"match": POSTS, "do": "close", "when": "after_accept", "nth": 2})
     records = documents(6)
@@ -154,14 +154,14 @@ def test_what_arm_refused_of_a_lost_batch_is_in_the_rejects(arm_sandbox, arm_con
     rejects = tmp_path / "rejects.jsonl"
     operator = submit(
         resource="documents", records=records, chunk_size=2, wait_for_completion=True,
-        rejects_path=str(rejects), max_rejected=1, settle_after=0,
+        rejects_path=str(rejects), max_rejected=1, assume_absent_after=0,
     )  # fmt: skip
     with pytest.raises(ArmTransientException, match="chunk 2"):
         operator.execute(make_context(store, try_number=1, max_tries=2))
     arm_sandbox.advance(60)
     arm_sandbox.behave(batch_delay=0)
     result = operator.execute(make_context(store, try_number=2, max_tries=2))
-    assert (result["accepted"], result["rejected"], result["found"]) == (
+    assert (result["accepted"], result["rejected"], result["recovered"]) == (
         5,
         1,
         [{"chunk": 2, "records": 2, "missing": [2]}],
@@ -184,13 +184,13 @@ def test_a_person_releases_what_nobody_knows(arm_sandbox, arm_connection, store,
     context = make_context(store, try_number=1, max_tries=0)
     with pytest.raises(ArmTransientException, match="chunk 2") as caught:
         operator.execute(context)
-    (case,) = context["ti"].xcoms["open_cases"]
-    assert case["case"] in str(caught.value)
-    word = {"case": case["case"], "verdict": verdict, "by": "Controller", "why": "looked in ARM"}
-    operator.resolutions = [word, {**word, "case": "of another task"}]
+    (case,) = context["ti"].xcoms["unresolved_chunks"]
+    assert case["chunk_id"] in str(caught.value)
+    word = {"chunk_id": case["chunk_id"], "verdict": verdict, "by": "Controller", "why": "looked in ARM"}
+    operator.resolutions = [word, {**word, "chunk_id": "of another task"}]
     result = operator.execute(make_context(store, try_number=2, max_tries=1))
     assert len(sent(arm_sandbox)) == posts
-    assert [found["chunk"] for found in result["found"]] == ([2] if verdict == "accepted" else [])
+    assert [found["chunk"] for found in result["recovered"]] == ([2] if verdict == "accepted" else [])
     line = json.loads(store.values["arm.chunk.1"])
     (kept,) = line["resolutions"]
     assert kept.items() >= word.items()
@@ -205,8 +205,8 @@ def test_a_person_releases_what_nobody_knows(arm_sandbox, arm_connection, store,
     ("resolutions", "words"),
     [
         ("no json", "resolutions is text but not JSON"),
-        ([{"case": "x"}], "verdict"),
-        ([{"case": "x", "verdict": "maybe", "by": "a", "why": "b"}], "verdict"),
+        ([{"chunk_id": "x"}], "verdict"),
+        ([{"chunk_id": "x", "verdict": "maybe", "by": "a", "why": "b"}], "verdict"),
         ([7], "each of resolutions"),
     ],
 )
@@ -321,7 +321,7 @@ def test_a_dry_run_gives_exact_totals(arm_sandbox, arm_connection, first_try):
     """By currency, as text, for a person to compare before anything is sent."""
     records = documents(3)
     records[2] |= {"currency": "EUR", "currencyAmounts": {"exclVat": "0.10", "vat": "0.025", "inclVat": "0.125"}}
-    plan = submit(resource="documents", records=records, dry_run=True).execute(first_try)
+    plan = submit(resource="documents", records=records, plan_only=True).execute(first_try)
     assert plan["totals"] == {
         "EUR": {"records": 1, "exclVat": "0.10", "vat": "0.025", "inclVat": "0.125"},
         "NOK": {"records": 2, "exclVat": "200", "vat": "50", "inclVat": "250"},
@@ -331,8 +331,8 @@ def test_a_dry_run_gives_exact_totals(arm_sandbox, arm_connection, first_try):
 
 def test_a_dry_run_changes_nothing(arm_sandbox, arm_connection, first_try):
     """A dry run gives the plan and sends no request at all."""
-    plan = submit(records=customers(25), chunk_size=10, dry_run=True).execute(first_try)
-    assert (plan["dry_run"], plan["chunks"], plan["records"], len(plan["plan_sha256"])) == (True, 3, 25, 64)
+    plan = submit(records=customers(25), chunk_size=10, plan_only=True).execute(first_try)
+    assert (plan["plan_only"], plan["chunks"], plan["records"], len(plan["plan_sha256"])) == (True, 3, 25, 64)
     assert arm_sandbox.requests() == []
 
 
@@ -349,7 +349,7 @@ def test_a_receipt_without_a_batch_uuid_is_no_success(arm_sandbox, arm_connectio
         ({"records": [], "on_invalid": "skip"}, ["on_invalid", "fail", "reject"]),
         ({"records": [], "on_invalid": "reject"}, ["on_invalid", "needs rejects_path"]),
         ({"records": [], "max_in_flight": 0}, ["max_in_flight", "1 to 32"]),
-        ({"records": [], "settle_after": -1}, ["settle_after", "-1"]),
+        ({"records": [], "assume_absent_after": -1}, ["assume_absent_after", "-1"]),
         ({"resource": "invoices", "records": []}, ["resource", "customers, documents", "invoices"]),
         ({"resource": "documents", "action": "update", "records": []}, ["action", "create", "update"]),
         ({"records": []}, ["no records"]),

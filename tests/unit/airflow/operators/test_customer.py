@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_arm.exceptions import ArmFailException, ArmTransientException
 from airflow_provider_arm.operators.customer import CustomerDeleteOperator, CustomerUpsertOperator
-from airflow_provider_arm.runtime.base_operator import Unshown
+from airflow_provider_arm.runtime.base_operator import RedactedArgument
 
 ADDRESS = {
     "addressLine1": "Storgata 1",
@@ -171,4 +171,7 @@ def test_the_rendered_customer_is_not_shown(run_dag, arm_sandbox, arm_connection
 
 def test_a_wrapped_value_never_shows_itself():
     """The wrapper of personal arguments prints only how much it holds."""
-    assert [str(Unshown([1, 2])), repr(Unshown({"a": "Canary"}))] == ["<2 records, not shown>", "<1 record, not shown>"]
+    assert [str(RedactedArgument([1, 2])), repr(RedactedArgument({"a": "Canary"}))] == [
+        "<2 records, not shown>",
+        "<1 record, not shown>",
+    ]

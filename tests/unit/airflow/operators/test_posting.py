@@ -332,7 +332,7 @@ def test_the_personal_argument_is_wrapped(case):
 def test_the_journal_may_have_forgotten_the_answer(arm_sandbox, arm_connection, store, make_context, case):
     """A line that a person has released has no answer: the task is green with the natural key, and sends nothing."""
     case.make().execute(make_context(store, try_number=1, max_tries=1))
-    line = json.loads(store.values["arm.chunk.0"]) | {"state": "found"}
+    line = json.loads(store.values["arm.chunk.0"]) | {"state": "recovered"}
     del line["answer"]
     store.values["arm.chunk.0"] = json.dumps(line)
     result = case.make().execute(make_context(store, try_number=2, max_tries=1))

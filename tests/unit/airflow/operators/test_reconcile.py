@@ -204,7 +204,7 @@ GIVEN = {"2025-10": {"NOK": "1"}}
         ({"periods": ["October"]}, "periods: a period must be written"),
         ({"periods": []}, "periods must name at least one"),
         ({"tolerance": 0.5}, "tolerance must be an amount"),
-        ({"against_sign": "-"}, "against_sign must be one of same, opposite"),
+        ({"invert_against": "-"}, "invert_against must be true or false"),
         ({"on_difference": "ask"}, "on_difference must be one of fail, warn, skip"),
         ({"own_currency": "kroner"}, "own_currency is no code of three letters"),
         ({"where": "voucherType"}, "where must be a mapping"),

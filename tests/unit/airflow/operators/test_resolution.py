@@ -12,7 +12,7 @@ from airflow_provider_arm.cli.journal import main
 from airflow_provider_arm.exceptions import ArmFailException, ArmTransientException
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
 from airflow_provider_arm.operators.posting import AutoPostingOperator
-from airflow_provider_arm.operators.resolution import SubmissionReleaseOperator
+from airflow_provider_arm.operators.resolution import SubmissionResolveOperator
 from tests.unit.airflow.invoices import documents, effects
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def stopped(arm_sandbox, arm_connection, tmp_path, a_try):
         context = a_try()
         with pytest.raises(ArmTransientException, match="chunk 2"):
             submit(tmp_path).execute(context)
-        (case,) = context["ti"].xcoms["open_cases"]
-        return case["case"]
+        (case,) = context["ti"].xcoms["unresolved_chunks"]
+        return case["chunk_id"]
 
     return stop
 
@@ -55,7 +55,7 @@ def release(tmp_path, a_try):
     """Give a function that runs the operator in a task of its own."""
 
     def run(resolutions):
-        operator = SubmissionReleaseOperator(
+        operator = SubmissionResolveOperator(
             task_id="release", journal_path=str(tmp_path), submit_task_id="submit", resolutions=resolutions
         )
         return operator.execute(a_try(task_id="release"))
@@ -63,15 +63,15 @@ def release(tmp_path, a_try):
     return run
 
 
-@pytest.mark.parametrize(("verdict", "state", "posts"), [("accepted", "found", 3), ("absent", "planned", 4)])
+@pytest.mark.parametrize(("verdict", "state", "posts"), [("accepted", "recovered", 3), ("absent", "planned", 4)])
 def test_another_task_goes_on_where_the_first_stopped(
     arm_sandbox, stopped, release, a_try, tmp_path, verdict, state, posts
 ):
     """Released by the operator, the chunk is followed or sent by a task that continues the first one's journal."""
     case = stopped("after_accept" if verdict == "accepted" else "before_accept")
-    word = {"case": case, "verdict": verdict, **WORD}
-    assert release(word) == [{"case": case, "chunk": 2, "verdict": verdict, "state": state}]
-    result = submit(tmp_path, "rest", continues="submit").execute(a_try(task_id="rest", max_tries=5))
+    word = {"chunk_id": case, "verdict": verdict, **WORD}
+    assert release(word) == [{"chunk_id": case, "chunk": 2, "verdict": verdict, "state": state}]
+    result = submit(tmp_path, "rest", continue_from="submit").execute(a_try(task_id="rest", max_tries=5))
     assert (result["submitted"], len(result["batch_uuids"])) == (6, 2 if verdict == "accepted" else 3)
     assert len(sent(arm_sandbox)) == posts
     arm_sandbox.advance(3600)
@@ -81,16 +81,16 @@ def test_another_task_goes_on_where_the_first_stopped(
 def test_a_known_batch_uuid_is_followed(stopped, release, a_try, tmp_path):
     """Where the person has found the batchUuid, the chunk is a batch like any other."""
     case = stopped()
-    release(json.dumps([{"case": case, "verdict": "accepted", "batch_uuid": "Ab-Cd", **WORD}]))
+    release(json.dumps([{"chunk_id": case, "verdict": "accepted", "batch_uuid": "Ab-Cd", **WORD}]))
     result = submit(tmp_path).execute(a_try(2))
     assert result["batch_uuids"][1] == "Ab-Cd"
-    assert result["found"] == []
+    assert result["recovered"] == []
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"case": "ffffffff"}, "no chunk of that journal is about case ffffffff"),
+        ({"chunk_id": "ffffffff"}, "no chunk of that journal is about case ffffffff"),
         ({"why": " "}, "give both by and why"),
         ({"verdict": "absent", "batch_uuid": "x"}, "has no batch_uuid"),
         ({"by": 7}, "each of resolutions"),
@@ -98,7 +98,7 @@ def test_a_known_batch_uuid_is_followed(stopped, release, a_try, tmp_path):
 )
 def test_a_word_that_cannot_be_changes_nothing(stopped, release, a_try, tmp_path, change, says):
     """An unknown case, no reason, a contradiction: the task fails and the chunk stays open."""
-    word = {"case": stopped(), "verdict": "accepted", **WORD, **change}
+    word = {"chunk_id": stopped(), "verdict": "accepted", **WORD, **change}
     with pytest.raises(ArmFailException, match=says):
         release([word])
     with pytest.raises(ArmTransientException, match="chunk 2"):
@@ -108,14 +108,14 @@ def test_a_word_that_cannot_be_changes_nothing(stopped, release, a_try, tmp_path
 def test_a_case_that_is_closed_stays_closed(stopped, release):
     """The same word twice is one word, and another word on it later is none."""
     case = stopped()
-    first = release({"case": case, "verdict": "accepted", **WORD})
-    assert release({"case": case, "verdict": "absent", **WORD})[0]["state"] == first[0]["state"] == "found"
+    first = release({"chunk_id": case, "verdict": "accepted", **WORD})
+    assert release({"chunk_id": case, "verdict": "absent", **WORD})[0]["state"] == first[0]["state"] == "recovered"
 
 
 def test_continuing_needs_a_journal_in_files(arm_connection, store, make_context):
     """Airflow's store gives no task the journal of another."""
-    operator = BatchSubmitOperator(task_id="rest", resource="documents", records=documents(1), continues="submit")
-    with pytest.raises(ArmFailException, match="continues needs journal_path"):
+    operator = BatchSubmitOperator(task_id="rest", resource="documents", records=documents(1), continue_from="submit")
+    with pytest.raises(ArmFailException, match="continue_from needs journal_path"):
         operator.execute(make_context(store))
 
 
@@ -127,8 +127,8 @@ def test_a_single_write_is_released_too(arm_sandbox, arm_connection, store, make
     context = make_context(store)
     with pytest.raises(ArmFailException, match="may or may not have reached ARM"):
         operator.execute(context)
-    (case,) = context["ti"].xcoms["open_cases"]
-    operator.resolutions = {"case": case["case"], "verdict": "absent", **WORD}
+    (case,) = context["ti"].xcoms["unresolved_chunks"]
+    operator.resolutions = {"chunk_id": case["chunk_id"], "verdict": "absent", **WORD}
     assert operator.execute(make_context(store, try_number=2, max_tries=1))["status"] == "PROCESSED"
     assert effects(arm_sandbox, "payments") == {"E-1": 1}
 
@@ -149,8 +149,8 @@ def test_the_command_shows_and_releases(stopped, a_try, tmp_path, capsys):
     out = capsys.readouterr().out
     assert re.search(rf"^chunk 2: unknown; case {case}; .*the connection was lost", out, re.MULTILINE)
     assert out.endswith("3 chunks: 1 accepted, 1 unknown, 1 not begun\n")
-    arguments = ["--case", case, "--verdict", "accepted", "--why", "all four are there", "--by", "Controller"]
-    assert main(["release", folder, *arguments]) == 0
+    arguments = ["--chunk-id", case, "--verdict", "accepted", "--why", "all four are there", "--by", "Controller"]
+    assert main(["resolve", folder, *arguments]) == 0
     assert "released as accepted by Controller at 20" in capsys.readouterr().out
     assert main(["show", folder, "--all"]) == 0
     assert "chunk 1: accepted; batch " in capsys.readouterr().out
@@ -161,8 +161,11 @@ def test_the_command_shows_and_releases(stopped, a_try, tmp_path, capsys):
     ("arguments", "says"),
     [
         (["show", "{nowhere}"], "there is no journal in"),
-        (["release", "{nowhere}", "--case", "x", "--verdict", "absent", "--why", "y"], "there is no journal in"),
-        (["release", "{folder}", "--case", "x", "--verdict", "absent", "--why", "y"], "is about case x: `arm-journal"),
+        (["resolve", "{nowhere}", "--chunk-id", "x", "--verdict", "absent", "--why", "y"], "there is no journal in"),
+        (
+            ["resolve", "{folder}", "--chunk-id", "x", "--verdict", "absent", "--why", "y"],
+            "is about chunk_id x: `arm-journal",
+        ),
     ],
 )
 def test_the_command_says_what_is_wrong(stopped, tmp_path, capsys, arguments, says):
@@ -181,7 +184,7 @@ def test_the_command_shows_a_journal_that_is_in_use(stopped, a_try, tmp_path, ca
     case = stopped()
     with open_journal(a_try(2), str(tmp_path), durable=True) as journal:
         assert main(["show", journal_of(tmp_path)]) == 3
-        arguments = ["--case", case, "--verdict", "absent", "--why", "y"]
-        assert main(["release", journal_of(tmp_path), *arguments]) == 1
+        arguments = ["--chunk-id", case, "--verdict", "absent", "--why", "y"]
+        assert main(["resolve", journal_of(tmp_path), *arguments]) == 1
         assert "in use by another runner" in capsys.readouterr().err
         journal.write_plan(journal.read_plan())

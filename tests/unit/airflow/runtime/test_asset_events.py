@@ -6,7 +6,7 @@ import pytest
 from airflow.sdk import DAG, Asset, AssetAlias
 
 from airflow_provider_arm.operators.ar_item import ArItemExportOperator
-from airflow_provider_arm.runtime.export.asset_events import asset_uri, tell_outlets
+from airflow_provider_arm.runtime.export.asset_events import asset_uri, emit_asset_events
 
 
 def events_of(run):
@@ -54,7 +54,7 @@ def test_an_export_that_fails_leaves_no_event(run_dag, arm_sandbox, arm_connecti
 
 def test_a_context_without_events_is_no_error():
     """A test of execute() has none."""
-    tell_outlets({}, [Asset("arm_ledger")], {"rows": 1})
+    emit_asset_events({}, [Asset("arm_ledger")], {"rows": 1})
 
 
 @pytest.mark.parametrize(

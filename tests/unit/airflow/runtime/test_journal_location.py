@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 
 from airflow_provider_arm.exceptions import ArmFailException, ArmTransientException
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
-from airflow_provider_arm.runtime.journal_location import JournalOf, open_journal, task_folder
+from airflow_provider_arm.runtime.journal_location import JournalKey, open_journal, task_folder
 from tests.unit.airflow.invoices import documents
 
 POSTS = {"method": "POST", "path": "*/batches"}
@@ -83,11 +83,11 @@ def test_each_task_instance_has_a_journal_of_its_own(arm_sandbox, arm_connection
 @pytest.mark.parametrize("names", [("..", "."), ("a/b", "../../c"), ("x" * 250, "å" * 250), ("x" * 249 + "y", "...")])
 def test_no_id_leads_out_of_the_folder_or_to_a_name_too_long(tmp_path, names):
     """Each id is one folder's name, whatever is in it, and two ids are two names."""
-    folder = task_folder(str(tmp_path), JournalOf(*names, "t"))
+    folder = task_folder(str(tmp_path), JournalKey(*names, "t"))
     parts = str(folder).removeprefix(f"{tmp_path}/").split("/")
     assert len(parts) == 4
     assert all(part.strip(".") and len(part.encode()) <= 200 for part in parts)
-    assert str(folder) != str(task_folder(str(tmp_path), JournalOf(names[0] + "z", names[1], "t")))
+    assert str(folder) != str(task_folder(str(tmp_path), JournalKey(names[0] + "z", names[1], "t")))
 
 
 def test_a_second_runner_of_the_same_try_sends_nothing(arm_sandbox, arm_connection, a_try, tmp_path):
@@ -182,7 +182,7 @@ def test_a_path_that_cannot_be_is_told(arm_sandbox, arm_connection, a_try, path,
 
 def test_a_dry_run_leaves_no_journal(arm_sandbox, arm_connection, a_try, tmp_path):
     """It only looks."""
-    submit(tmp_path, dry_run=True).execute(a_try(1))
+    submit(tmp_path, plan_only=True).execute(a_try(1))
     assert list(tmp_path.iterdir()) == []
 
 

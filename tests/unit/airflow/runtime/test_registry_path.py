@@ -30,7 +30,7 @@ def submit(arm_sandbox, arm_connection, a_try, tmp_path):
             chunk_size=2,
             poll_interval=0.01,
             journal_path=str(tmp_path / "journal"),
-            ledger_path=str(tmp_path / "ledger"),
+            registry_path=str(tmp_path / "ledger"),
             **arguments,
         )
         return operator.execute(a_try(number, run_id=run_id))
@@ -81,7 +81,7 @@ def test_a_run_that_is_not_settled_holds_the_others_up(arm_sandbox, submit):
             submit(invoices(1, 2), run_id)
     arm_sandbox.advance(3600)
     first = submit(invoices(1, 2), number=2)
-    assert first["found"] == [{"chunk": 1, "records": 2, "missing": []}]
+    assert first["recovered"] == [{"chunk": 1, "records": 2, "missing": []}]
     assert submit(invoices(1, 2), "again", number=2) == first
     assert effects(arm_sandbox) == {"50001": 1, "50002": 1}
 
@@ -98,14 +98,14 @@ def test_a_run_that_arm_refused_whole_holds_nobody_up(arm_sandbox, submit):
 def test_customers_need_no_ledger(arm_sandbox, arm_connection, a_try, tmp_path):
     """They may be submitted any number of times, so the argument is a mistake."""
     operator = BatchSubmitOperator(
-        task_id="submit", resource="customers", records=[{"customerNo": "1"}], ledger_path=str(tmp_path)
+        task_id="submit", resource="customers", records=[{"customerNo": "1"}], registry_path=str(tmp_path)
     )
-    with pytest.raises(ArmFailException, match="ledger_path is for documents"):
+    with pytest.raises(ArmFailException, match="registry_path is for documents"):
         operator.execute(a_try(1))
 
 
 def test_a_relative_ledger_is_refused(arm_sandbox, arm_connection, a_try):
     """Each run may start in another folder."""
-    operator = BatchSubmitOperator(task_id="submit", resource="documents", records=invoices(1), ledger_path="ledger")
-    with pytest.raises(ArmFailException, match="ledger_path must be absolute"):
+    operator = BatchSubmitOperator(task_id="submit", resource="documents", records=invoices(1), registry_path="ledger")
+    with pytest.raises(ArmFailException, match="registry_path must be absolute"):
         operator.execute(a_try(1))

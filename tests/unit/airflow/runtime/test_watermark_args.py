@@ -79,7 +79,7 @@ def a_run(a_try, state):
 
 def export(path, context, kind=ArItemExportOperator, **arguments):
     """Make the operator and run it."""
-    arguments = {"outlets": [AssetAlias("other"), ITEMS], "since": "watermark", **arguments}
+    arguments = {"outlets": [AssetAlias("other"), ITEMS], "incremental": True, **arguments}
     return kind(task_id="export", path=str(path), **arguments).execute(context)
 
 
@@ -140,7 +140,7 @@ def test_past_the_cap_each_item_comes_once(arm_sandbox, arm_connection, a_run, t
     more = export(tmp_path / "2.jsonl", a_run("r2"), overlap=timedelta(days=3000))
     assert (whole["rows"], len(set(keys(tmp_path / "1.jsonl")))) == (200, 200)
     assert keys(tmp_path / "2.jsonl") == [new]
-    assert (more["increment"]["left_out"], more["pages"] > 1) == (200, True)
+    assert (more["increment"]["skipped"], more["pages"] > 1) == (200, True)
     for number in (1, 2):
         manifest = check_export(str(tmp_path / f"{number}.jsonl.manifest.json"))
         assert len(manifest["windows"]) > 2
@@ -180,18 +180,18 @@ def test_the_state_holds_no_record_and_no_filter(arm_sandbox, arm_connection, a_
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"since": "yesterday"}, ["since", '"watermark"', "yesterday"]),
-        ({"since": ""}, ["since", '"watermark"']),
-        ({"since": None, "watermark_path": "/x"}, ["watermark_path", "since"]),
-        ({"window": DateWindow("2026-01-01", "2026-01-02")}, ["since and window contradict"]),
-        ({"overlap": -1}, ["overlap", "0 to"]),
+        ({"incremental": "yesterday"}, ["incremental", "True or False", "yesterday"]),
+        ({"incremental": ""}, ["incremental", "True or False"]),
+        ({"incremental": False, "watermark_path": "/x"}, ["watermark_path", "incremental=True"]),
+        ({"window": DateWindow("2026-01-01", "2026-01-02")}, ["incremental and window exclude"]),
+        ({"overlap": -1}, ["overlap", "between 0 and"]),
         ({"overlap": timedelta(seconds=-1)}, ["overlap"]),
         ({"overlap": float("nan")}, ["overlap"]),
         ({"overlap": float("inf")}, ["overlap"]),
         ({"overlap": "3600"}, ["overlap"]),
-        ({"filters": {"fromcreatedtime": "2026-01-01"}}, ["fromcreatedtime", "watermark"]),
-        ({"kind": CustomerExportOperator}, ["customers have no created time", "window"]),
-        ({"kind": ListExportOperator, "resource": "/clients/{clientno}/aritems"}, ["no created time"]),
+        ({"filters": {"fromcreatedtime": "2026-01-01"}}, ["fromcreatedtime", "incremental=True"]),
+        ({"kind": CustomerExportOperator}, ["customers have no known created time", "window"]),
+        ({"kind": ListExportOperator, "resource": "/clients/{clientno}/aritems"}, ["no known created time"]),
         ({"outlets": []}, ["outlets=[Asset(...)]", "watermark_path", "3.3"]),
         ({"outlets": [AssetAlias("other")]}, ["outlets=[Asset(...)]", "watermark_path"]),
         ({"watermark_path": "marks.json"}, ["watermark_path", "absolute"]),
@@ -222,17 +222,17 @@ def test_a_list_that_does_not_take_the_filter_says_so(arm_sandbox, arm_connectio
     assert list(tmp_path.iterdir()) == []
 
 
-def test_since_and_watermark_path_are_templated():
+def test_incremental_and_watermark_path_are_templated():
     """Both are rendered; an overlap may be a timedelta."""
     operator = ArItemExportOperator(
         task_id="export",
         path="a.jsonl",
-        since="{{ params.since }}",
+        incremental="{{ params.incremental }}",
         watermark_path="/{{ ds }}.json",
         overlap=timedelta(hours=2),
     )
-    operator.render_template_fields({"ds": "2026-01-05", "params": {"since": "watermark"}})
-    assert (operator.since, operator.watermark_path) == ("watermark", "/2026-01-05.json")
+    operator.render_template_fields({"ds": "2026-01-05", "params": {"incremental": True}})
+    assert (operator.incremental, operator.watermark_path) == ("True", "/2026-01-05.json")
 
 
 # ---- the asset state
@@ -367,7 +367,7 @@ def test_runs_of_a_real_dag_go_on_from_each_other(run_dag, arm_sandbox, arm_conn
         ArItemExportOperator(
             task_id="export",
             path=f"{tmp_path}/{{{{ run_id }}}}.jsonl",
-            since="watermark",
+            incremental=True,
             outlets=[Asset(f"arm_items_{kept.replace(' ', '_')}")],
             **arguments,
         )

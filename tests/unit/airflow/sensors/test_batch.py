@@ -142,7 +142,7 @@ def test_rejects_of_a_submitted_file_have_the_record(client, first_try, tmp_path
     wait("poke", submitted, first_try, on_rejected="warn", rejects_path=str(rejects))
     reject = json.loads(rejects.read_text(encoding="utf-8"))
     assert {key: value for key, value in reject.items() if not key.startswith("_")} == BAD
-    again = BatchSubmitOperator(task_id="s", resource="customers", source=str(rejects), dry_run=True)
+    again = BatchSubmitOperator(task_id="s", resource="customers", source=str(rejects), plan_only=True)
     assert again.execute(first_try)["records"] == 1
 
 

@@ -58,7 +58,7 @@ def test_a_slip_is_told_once_when_its_last_batch_is_finished(arm_sandbox, clock,
 
     async def story():
         triggerer = Triggerer(clock)
-        await triggerer.start(BatchFinishedEventTrigger(slips_path=str(tmp_path)))
+        await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
         await clock.pass_by(ROUND)
         uuids = [submit("A", "B", "C"), refused()]
         leave_slip(tmp_path, {"batch_uuids": uuids, "submitted": 5})
@@ -79,7 +79,7 @@ def test_each_slip_is_told_by_itself(arm_sandbox, clock, tmp_path, way):
 
     async def story():
         triggerer = Triggerer(clock)
-        await triggerer.start(BatchFinishedEventTrigger(slips_path=str(tmp_path)))
+        await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
         early = [submit("A"), submit("B")]
         for uuid in early:
             leave_slip(tmp_path, uuid)
@@ -102,11 +102,11 @@ def test_an_event_that_airflow_did_not_store_leaves_the_slip(arm_sandbox, clock,
         leave_slip(tmp_path, submit("A"))
         first, second = Triggerer(clock), Triggerer(clock)
         first.stores_no_event = True
-        await first.start(BatchFinishedEventTrigger(slips_path=str(tmp_path)))
+        await first.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
         await clock.pass_by(3 * ROUND)
         await first.stop()
         assert len(list(tmp_path.iterdir())) == 1
-        await second.start(BatchFinishedEventTrigger(slips_path=str(tmp_path)))
+        await second.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
         await clock.pass_by(3 * ROUND)
         await second.stop()
         assert [payload["succeeded"] for payload in second.all_payloads] == [1]
@@ -125,7 +125,7 @@ def test_an_outage_ends_nothing(arm_sandbox, clock, tmp_path, outage, way):
         down = {"match": {"path": "*/batches/*"}, "do": outage, "times": 0}
         arm_sandbox.fault(down | ({"status": 503} if outage == "status" else {}))
         triggerer = Triggerer(clock)
-        await triggerer.start(BatchFinishedEventTrigger(slips_path=str(tmp_path)))
+        await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
         await clock.pass_by(600)
         assert triggerer.all_payloads == []
         arm_sandbox.clear_faults()
@@ -143,7 +143,7 @@ def test_a_batch_that_arm_does_not_know_is_told_as_unknown(arm_sandbox, clock, t
         leave_slip(tmp_path, [UNKNOWN])
         leave_slip(tmp_path, submit("A"))
         triggerer = Triggerer(clock)
-        await triggerer.start(BatchFinishedEventTrigger(slips_path=str(tmp_path)))
+        await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
         await clock.pass_by((UNKNOWN_LOOKS - 3) * 54)
         assert [payload["unknown"] for payload in triggerer.all_payloads] == [0]
         await clock.pass_by(6 * ROUND)
@@ -165,7 +165,7 @@ def test_a_file_that_is_no_slip_holds_up_nothing(arm_sandbox, clock, tmp_path, w
         leave_slip(tmp_path, uuid)
         taken = leave_slip(tmp_path, submit("B"))
         triggerer = Triggerer(clock)
-        await triggerer.start(BatchFinishedEventTrigger(slips_path=str(tmp_path)))
+        await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
         await clock.pass_by(4 * ROUND)
         (tmp_path / taken).unlink()
         await clock.pass_by(800)
@@ -180,10 +180,10 @@ def test_a_file_that_is_no_slip_holds_up_nothing(arm_sandbox, clock, tmp_path, w
 
 def test_the_arguments_are_plain_and_checked():
     """The trigger is made anew from its arguments; a folder that each process would find elsewhere is refused."""
-    trigger = BatchFinishedEventTrigger(slips_path="s3://b/slips", client_no=5, poll_interval=9)
+    trigger = BatchFinishedEventTrigger(receipts_path="s3://b/slips", client_no=5, poll_interval=9)
     path, arguments = trigger.serialize()
     again = BatchFinishedEventTrigger(**json.loads(json.dumps(arguments)))
     assert again.serialize() == (path, arguments)
     assert path == "airflow_provider_arm.triggers.batch_finished.BatchFinishedEventTrigger"
     with pytest.raises(ValueError, match="absolute"):
-        BatchFinishedEventTrigger(slips_path="slips")
+        BatchFinishedEventTrigger(receipts_path="slips")

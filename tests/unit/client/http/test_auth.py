@@ -17,23 +17,23 @@ from airflow_provider_arm.client.errors import (
     ArmAuthenticationError,
     ArmConfigurationError,
     ArmError,
+    ArmInvalidResponseError,
     ArmUnavailableError,
-    ArmUnreadableAnswerError,
     Phase,
 )
 from airflow_provider_arm.client.http.addresses import BaseUrl
 from airflow_provider_arm.client.http.auth import (
     LEAD_SECONDS,
-    OUTAGE_REST,
-    REFUSAL_REST,
+    OUTAGE_COOLDOWN,
+    REFUSAL_COOLDOWN,
     TYPICAL_LIFE,
     ClientCredentials,
     StaticToken,
-    TokenKeeper,
+    TokenCache,
     read_token,
 )
 from airflow_provider_arm.client.http.exchange import NeedToken, Send
-from airflow_provider_arm.client.http.messages import Answer
+from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.http.retry import MAX_ATTEMPTS
 from airflow_provider_arm.client.models import Token
 from airflow_provider_arm.client.operations import OPERATIONS
@@ -159,7 +159,7 @@ def test_clocks_that_differ_by_ten_minutes_do_no_harm(serve, connect, clock, ske
 )
 def test_a_stored_token_lives_no_longer_than_it_says_and_never_storms(life: int | None, left: int | None) -> None:
     """Whatever the two fields say, the token is used for a while and not beyond ``expires_in``."""
-    keeper = TokenKeeper()
+    keeper = TokenCache()
     wall = 1_700_000_000
     token = Token(access_token="t", expires_in=life, expires_on=None if left is None else wall + left)
     assert keeper.store(token, 50.0, wall) == "t"
@@ -189,7 +189,7 @@ def test_an_outage_of_the_token_service_is_met_once_for_all(serve, connect, cloc
     assert {(error.phase, error.permanent, error.status_code) for error in errors} == {(Phase.NOT_SENT, False, 503)}
     assert len(service.requests) == MAX_ATTEMPTS
     assert len({id(error) for error in errors}) == 100
-    clock.advance(OUTAGE_REST)
+    clock.advance(OUTAGE_COOLDOWN)
     assert call(driver) == ["canary-token-1"]
     assert len(arm.requests) == 1
 
@@ -249,7 +249,7 @@ def test_a_static_token_that_no_header_can_carry_is_refused(token: str) -> None:
 def test_a_token_from_the_service_that_no_header_can_carry_is_an_error(serve, connect, token: str) -> None:
     """It is not sent, not shown, and not asked for five times."""
     tokens, arm = serve([Say({"access_token": token})]), arm_server(serve)
-    with pytest.raises(ArmUnreadableAnswerError, match="that no header can carry") as caught:
+    with pytest.raises(ArmInvalidResponseError, match="that no header can carry") as caught:
         call(connect(arm.url, ClientCredentials(tokens.url, "id", SECRETS[0])))
     assert (tokens.tries, arm.tries) == (1, 0)
     assert "canary" not in str(caught.value)
@@ -262,7 +262,7 @@ def test_refused_credentials_rest(serve, connect, clock, status: int) -> None:
     arm = arm_server(serve)
     driver = connect(arm.url, ClientCredentials(tokens.url, "id", SECRETS[0]))
     errors = driver.together(20, CALL[0], path=CALL[1])
-    clock.advance(REFUSAL_REST - 1)
+    clock.advance(REFUSAL_COOLDOWN - 1)
     errors += driver.together(2, CALL[0], path=CALL[1])
     assert tokens.tries == 1
     for error in errors:
@@ -283,7 +283,7 @@ def test_good_credentials_after_a_rest_work(serve, connect, clock) -> None:
     driver = connect(arm_server(serve).url, ClientCredentials(tokens.url, "id", SECRETS[0]))
     with pytest.raises(ArmAuthenticationError):
         call(driver)
-    clock.advance(REFUSAL_REST)
+    clock.advance(REFUSAL_COOLDOWN)
     assert call(driver, 2) == ["canary-token-1"] * 2
     assert tokens.tries == 2
 
@@ -322,7 +322,7 @@ def test_a_token_service_that_is_not_there_is_unavailable(serve, connect) -> Non
 def test_an_answer_without_a_token_is_unreadable(serve, connect, answer, tries: int) -> None:
     """Rubbish may pass and is asked for again; a whole answer without a token is not."""
     tokens, arm = serve([answer]), arm_server(serve)
-    with pytest.raises(ArmUnreadableAnswerError) as caught:
+    with pytest.raises(ArmInvalidResponseError) as caught:
         call(connect(arm.url, ClientCredentials(tokens.url, "id", SECRETS[0])))
     assert (tokens.tries, arm.tries) == (tries, 0)
     assert "canary" not in "".join(traceback.format_exception(caught.value, limit=0))
@@ -332,7 +332,7 @@ def test_a_redirect_does_not_get_the_secret(serve, connect) -> None:
     """The token service's redirect is not followed: the secret goes to the address that was configured."""
     elsewhere = serve([Say({"access_token": "canary-token"})])
     tokens = serve([Say(b"", 307, {"Location": f"{elsewhere.url}/token"})])
-    with pytest.raises(ArmUnreadableAnswerError, match="a redirect, which is not followed"):
+    with pytest.raises(ArmInvalidResponseError, match="a redirect, which is not followed"):
         call(connect(elsewhere.url, ClientCredentials(tokens.url, "id", SECRETS[0])))
     assert (tokens.tries, elsewhere.tries) == (1, 0)
 
@@ -377,7 +377,7 @@ def test_no_secret_is_shown_anywhere(serve, connect, clock, caplog) -> None:
     token = Token(access_token="canary-token-1")
     shown = [caplog.text, *traceback.format_exception(caught.value, limit=0), str(vars(caught.value))]
     things = [credentials, StaticToken(TOKEN), request, Send(request, TOKEN), NeedToken(TOKEN), token, client]
-    things += [client._keeper, client._rules, client._endpoints, Answer(200, {}, b"canary-token")]
+    things += [client._keeper, client._rules, client._endpoints, Response(200, {}, b"canary-token")]
     shown += [f"{thing!r} {thing}" for thing in things]
     assert "the-client-id" not in "".join(shown)
     assert not [secret for secret in SECRETS if secret in "".join(shown)]
@@ -387,6 +387,6 @@ def test_no_secret_is_shown_anywhere(serve, connect, clock, caplog) -> None:
 def test_the_documented_answer_is_read(example_text) -> None:
     """The reference's own token answer is one."""
     text = example_text("identity_token_200")
-    token = read_token(Answer(200, {}, text.encode()))
+    token = read_token(Response(200, {}, text.encode()))
     assert token.access_token == json.loads(text)["access_token"]
     assert (token.expires_in, token.expires_on) == (3600, 1709303600)

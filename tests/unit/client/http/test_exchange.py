@@ -8,14 +8,14 @@ from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.errors import (
     ArmConfigurationError,
     ArmError,
-    ArmThrottledError,
+    ArmInvalidResponseError,
+    ArmRateLimitError,
     ArmUnavailableError,
-    ArmUnreadableAnswerError,
 )
 from airflow_provider_arm.client.http import exchange
 from airflow_provider_arm.client.http.auth import ClientCredentials
-from airflow_provider_arm.client.http.exchange import NeedToken, Pause, Rules, Send
-from airflow_provider_arm.client.http.messages import Answer, Request
+from airflow_provider_arm.client.http.exchange import CallPolicy, NeedToken, Pause, Send
+from airflow_provider_arm.client.http.messages import Request, Response
 from airflow_provider_arm.client.http.retry import RetryBudget, RetryPolicy
 from airflow_provider_arm.client.operations import OPERATIONS
 from tests.unit.client.driving import quick
@@ -51,7 +51,7 @@ def test_the_servers_wait_is_kept_within_a_minute(header, waits, serve, connect,
 def test_the_wait_that_was_asked_for_is_told(serve, connect) -> None:
     """Airflow may want to come back then."""
     server = serve([Say(b"", 429, {"Retry-After": "300"})])
-    with pytest.raises(ArmThrottledError) as caught:
+    with pytest.raises(ArmRateLimitError) as caught:
         connect(server.url).call(**CALL)
     assert caught.value.retry_after == 300
 
@@ -112,7 +112,7 @@ def test_a_redirect_is_not_followed(serve, connect) -> None:
     elsewhere = serve([Say({})])
     for status in (301, 302, 303, 307, 308):
         server = serve([Say(b"", status, {"Location": f"{elsewhere.url}/x"})])
-        with pytest.raises(ArmUnreadableAnswerError, match="a redirect, which is not followed"):
+        with pytest.raises(ArmInvalidResponseError, match="a redirect, which is not followed"):
             connect(server.url).call(**CALL)
         assert server.tries == 1
     assert elsewhere.connections == 0
@@ -158,9 +158,9 @@ def test_a_proxy_that_is_not_there_means_not_sent(serve, connect, monkeypatch, c
     assert len(clock.waits) == 4
 
 
-def drive(url: str, answers: list[Answer]):
+def drive(url: str, answers: list[Response]):
     """Let the generator decide about ready answers; no driver, so that the URL can be any."""
-    rules = Rules(quick(), _Frozen(), DEFAULT_ASSUMPTIONS)
+    rules = CallPolicy(quick(), _Frozen(), DEFAULT_ASSUMPTIONS)
     flow = exchange.call(Request(OPERATIONS["get_customer"], url, needs_token=False), lambda answer: answer.body, rules)
     outcome = None
     left = iter(answers)
@@ -185,24 +185,24 @@ class _Frozen:
 def test_nothing_that_a_sandbox_elsewhere_says_counts(status: int) -> None:
     """Whatever the status, an answer of a sandbox on another machine ends the call."""
     with pytest.raises(ArmConfigurationError, match="an ARM sandbox on another machine"):
-        drive("https://sandbox.example/arm/v1", [Answer(status, {"x-arm-sandbox": "1"}, b"{}")] * 9)
+        drive("https://sandbox.example/arm/v1", [Response(status, {"x-arm-sandbox": "1"}, b"{}")] * 9)
 
 
 def test_a_sandbox_on_this_machine_counts(serve, connect) -> None:
     """That is what it is for."""
     server = serve([Say({"ok": 1}, headers={"X-Arm-Sandbox": "1"})])
     assert connect(server.url).call(**CALL) == {"ok": 1}
-    assert drive("http://127.0.0.1:1/x", [Answer(200, {"x-arm-sandbox": "1"}, b"x")]) == b"x"
+    assert drive("http://127.0.0.1:1/x", [Response(200, {"x-arm-sandbox": "1"}, b"x")]) == b"x"
 
 
 def test_the_sandbox_of_another_machine_gets_no_second_token() -> None:
     """A 401 of such a sandbox is not a reason to send it a fresh token."""
-    rules = Rules(quick(), _Frozen(), DEFAULT_ASSUMPTIONS)
+    rules = CallPolicy(quick(), _Frozen(), DEFAULT_ASSUMPTIONS)
     flow = exchange.call(Request(OPERATIONS["get_customer"], "https://sandbox.example"), lambda answer: answer, rules)
     assert isinstance(next(flow), NeedToken)
     assert isinstance(flow.send("token"), Send)
     with pytest.raises(ArmConfigurationError):
-        flow.send(Answer(401, {"x-arm-sandbox": "1"}, b""))
+        flow.send(Response(401, {"x-arm-sandbox": "1"}, b""))
 
 
 @pytest.mark.parametrize(

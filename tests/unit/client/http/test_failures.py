@@ -11,20 +11,20 @@ from airflow_provider_arm.client.endpoints import Endpoints, batch_reader, recei
 from airflow_provider_arm.client.errors import (
     ArmAuthenticationError,
     ArmError,
+    ArmInvalidResponseError,
     ArmNotFoundError,
     ArmPermissionError,
-    ArmThrottledError,
+    ArmRateLimitError,
     ArmUnavailableError,
     ArmUnknownOutcomeError,
-    ArmUnreadableAnswerError,
     ArmValidationError,
     FieldIssue,
     InvalidRecordError,
     Phase,
 )
 from airflow_provider_arm.client.http.addresses import BaseUrl
-from airflow_provider_arm.client.http.failures import judge_answer, judge_loss
-from airflow_provider_arm.client.http.messages import Answer, Lost, Request
+from airflow_provider_arm.client.http.failures import classify_failure, classify_response
+from airflow_provider_arm.client.http.messages import Request, Response, TransportFailure
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
 from tests.unit.client.scripted_server import EMPTY, HALF_BODY, HTML, Raw, Say
 
@@ -89,22 +89,22 @@ STATUSES = {
     406: (ArmValidationError, True),
     409: (ArmValidationError, True),
     422: (ArmValidationError, True),
-    429: (ArmThrottledError, False),
+    429: (ArmRateLimitError, False),
     408: (ArmUnavailableError, False),
     425: (ArmUnavailableError, False),
     500: (ArmUnavailableError, False),
     501: (ArmUnavailableError, False),
     503: (ArmUnavailableError, False),
-    301: (ArmUnreadableAnswerError, False),
-    307: (ArmUnreadableAnswerError, False),
-    304: (ArmUnreadableAnswerError, False),
+    301: (ArmInvalidResponseError, False),
+    307: (ArmInvalidResponseError, False),
+    304: (ArmInvalidResponseError, False),
 }
 
 
 @pytest.mark.parametrize(("status", "expected"), list(STATUSES.items()))
 def test_a_status_is_the_error_by_which_a_caller_can_act(status: int, expected) -> None:
     """Each status gives its class, which says whether a repeat can ever help, and what to do next."""
-    verdict = judge_answer(request("get_customer"), Answer(status, {"x-request-id": "r-1"}, b"{}"), 0.0)
+    verdict = classify_response(request("get_customer"), Response(status, {"x-request-id": "r-1"}, b"{}"), 0.0)
     assert verdict is not None
     error = verdict.error
     assert (type(error), error.permanent) == expected
@@ -117,20 +117,22 @@ def test_a_status_is_the_error_by_which_a_caller_can_act(status: int, expected) 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 206, 207])
 def test_a_success_is_no_error(status: int) -> None:
     """Every 2xx is a result to be read."""
-    assert judge_answer(request("get_customer"), Answer(status, {}, b""), 0.0) is None
+    assert classify_response(request("get_customer"), Response(status, {}, b""), 0.0) is None
 
 
 def test_406_is_a_result_for_a_batch_alone() -> None:
     """A batch that was rejected is an answer to the question."""
-    assert judge_answer(request("get_batch"), Answer(406, {}, b""), 0.0) is None
-    assert judge_answer(request("get_customer"), Answer(406, {}, b""), 0.0) is not None
+    assert classify_response(request("get_batch"), Response(406, {}, b""), 0.0) is None
+    assert classify_response(request("get_customer"), Response(406, {}, b""), 0.0) is not None
 
 
 @pytest.mark.parametrize("phase", list(Phase))
 @pytest.mark.parametrize("replay", list(Replay))
 def test_a_loss_is_judged_by_phase_and_replay_class(phase: Phase, replay: Replay) -> None:
     """Only what was not sent, or can do no harm, is tried again; the rest has an unknown outcome."""
-    verdict = judge_loss(Request(Operation("x", "POST", "/x", replay), f"{BASE}/x"), Lost(phase, "it broke"))
+    verdict = classify_failure(
+        Request(Operation("x", "POST", "/x", replay), f"{BASE}/x"), TransportFailure(phase, "it broke")
+    )
     again = phase is Phase.NOT_SENT or replay is Replay.SAFE
     assert (verdict.retry is not None) is again
     assert type(verdict.error) is (ArmUnavailableError if again else ArmUnknownOutcomeError)
@@ -158,7 +160,7 @@ def test_a_loss_is_judged_by_phase_and_replay_class(phase: Phase, replay: Replay
 )
 def test_every_kind_of_error_body_is_explained(body: bytes, content_type: str, says: str) -> None:
     """ARM's format is shown, and any other body is described without showing it (Q6)."""
-    verdict = judge_answer(request("upsert_customer"), Answer(422, {"content-type": content_type}, body), 0.0)
+    verdict = classify_response(request("upsert_customer"), Response(422, {"content-type": content_type}, body), 0.0)
     assert verdict is not None
     assert says in str(verdict.error)
     assert "canary" not in str(verdict.error)
@@ -167,7 +169,9 @@ def test_every_kind_of_error_body_is_explained(body: bytes, content_type: str, s
 def test_an_error_has_every_field_and_shows_five() -> None:
     """The message stays short, the list of fields whole."""
     errors = ", ".join(f'{{"field": "F{number}", "message": "no"}}' for number in range(7))
-    verdict = judge_answer(request("upsert_customer"), Answer(422, {}, f'{{"errors": [{errors}]}}'.encode()), 0.0)
+    verdict = classify_response(
+        request("upsert_customer"), Response(422, {}, f'{{"errors": [{errors}]}}'.encode()), 0.0
+    )
     assert verdict is not None
     assert [issue.field for issue in verdict.error.errors] == [f"F{number}" for number in range(7)]
     assert "F4: no; and 2 more" in str(verdict.error)
@@ -176,7 +180,7 @@ def test_an_error_has_every_field_and_shows_five() -> None:
 @pytest.mark.parametrize("name", ["x-request-id", "request-id", "x-correlation-id", "traceparent"])
 def test_arms_name_for_the_request_is_kept_for_the_support_call(name: str) -> None:
     """Whichever header carries it."""
-    verdict = judge_answer(request("get_customer"), Answer(404, {name: "abc-1"}, b""), 0.0)
+    verdict = classify_response(request("get_customer"), Response(404, {name: "abc-1"}, b""), 0.0)
     assert verdict is not None
     assert verdict.error.request_id == "abc-1"
 
@@ -245,7 +249,7 @@ def test_no_success_that_cannot_be_used_is_quoted(name: str, answer, serve, conn
 def test_a_broken_answer_is_one_clear_error(answer, serve, connect) -> None:
     """HTML, an empty or a cut body: our own words, and no chain into a parser or an HTTP library."""
     server = serve([answer])
-    with pytest.raises((ArmUnreadableAnswerError, ArmUnavailableError)) as caught:
+    with pytest.raises((ArmInvalidResponseError, ArmUnavailableError)) as caught:
         connect(server.url).call("get_customer", path={"customerno": "1"})
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
@@ -277,9 +281,9 @@ def test_a_receipt_is_taken_with_any_success_code(status: int, serve, connect) -
 @pytest.mark.parametrize(
     ("answer", "error", "tries"),
     [
-        (HTML, ArmUnreadableAnswerError, 5),
-        (EMPTY, ArmUnreadableAnswerError, 5),
-        (Say("<html>406</html>", 406), ArmUnreadableAnswerError, 5),
+        (HTML, ArmInvalidResponseError, 5),
+        (EMPTY, ArmInvalidResponseError, 5),
+        (Say("<html>406</html>", 406), ArmInvalidResponseError, 5),
         (Say(b"", 404), ArmNotFoundError, 1),
         (Say(b"", 410), ArmValidationError, 1),
     ],
@@ -295,7 +299,7 @@ def test_a_batch_that_cannot_be_read_is_asked_for_again(answer, error, tries, se
 @pytest.mark.parametrize(("status", "state"), [(202, "pending"), (406, "rejected")])
 def test_a_batch_without_a_body_is_known_by_its_code(status: int, state: str) -> None:
     """202 and 406 speak for themselves."""
-    assert batch_reader(DEFAULT_ASSUMPTIONS)(Answer(status, {}, b"")).state == state
+    assert batch_reader(DEFAULT_ASSUMPTIONS)(Response(status, {}, b"")).state == state
 
 
 def test_an_issue_reads_as_a_sentence() -> None:
@@ -309,5 +313,7 @@ def test_an_issue_reads_as_a_sentence() -> None:
 
 def test_the_fact_is_the_message_without_the_advice() -> None:
     """Where a message is quoted in another that says what to do, only what happened is quoted."""
-    error = judge_loss(request("create_document_batch"), Lost(Phase.MAYBE_SENT, "the connection was lost")).error
+    error = classify_failure(
+        request("create_document_batch"), TransportFailure(Phase.MAYBE_SENT, "the connection was lost")
+    ).error
     assert str(error) == f"{error.fact}; look in ARM whether it took effect before you send it again"

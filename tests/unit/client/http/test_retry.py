@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client.http import retry
 from airflow_provider_arm.client.http.retry import (
     MAX_REST,
-    Rest,
+    Cooldown,
     RetryBudget,
     RetryPolicy,
     SystemClock,
@@ -150,7 +150,7 @@ def test_the_system_clock_is_the_machines() -> None:
 @given(st.lists(st.tuples(st.floats(0, 10**9), st.floats(0, 500)), max_size=20))
 def test_a_rest_lasts_as_long_as_the_longest_that_was_asked_for(told: list[tuple[float, float]]) -> None:
     """Each wish counts from its own moment, capped; a shorter one never cuts a longer one short."""
-    rest, now, until = Rest(), 0.0, 0.0
+    rest, now, until = Cooldown(), 0.0, 0.0
     assert rest.left(now) == 0
     for seconds, passed in told:
         rest.asked_for(seconds, now)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client.assumptions import WINDOW_FILTERS
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export import DateWindow
-from airflow_provider_arm.export.fetch.date_window import Days
+from airflow_provider_arm.export.fetch.date_window import DateRange
 
 ONE = dt.timedelta(days=1)
 days = st.builds(
-    lambda first, length: Days(first, first + dt.timedelta(days=length), "voucherdate"),
+    lambda first, length: DateRange(first, first + dt.timedelta(days=length), "voucherdate"),
     st.dates(dt.date(1900, 1, 1), dt.date(2200, 1, 1)),
     st.integers(0, 5000),
 )
@@ -127,4 +127,4 @@ def test_airflow_renders_all_three_fields_in_place():
     window = DateWindow("{{ ds }}", "{{ ds }}")
     assert DateWindow.template_fields == ("start", "end", "by")
     window.start = window.end = "2026-01-01"
-    assert window.days() == Days(dt.date(2026, 1, 1), dt.date(2026, 1, 1), "voucherdate")
+    assert window.days() == DateRange(dt.date(2026, 1, 1), dt.date(2026, 1, 1), "voucherdate")

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
-from airflow_provider_arm.client.endpoints import free_operation
-from airflow_provider_arm.client.errors import ArmCapReachedError, ArmIncompleteListError, ArmUnavailableError
+from airflow_provider_arm.client.endpoints import ad_hoc_operation
+from airflow_provider_arm.client.errors import ArmIncompleteListError, ArmResultLimitError, ArmUnavailableError
 from airflow_provider_arm.client.http.addresses import BaseUrl
 from airflow_provider_arm.client.models import PageSummary
 from airflow_provider_arm.client.paging import PageSource
 from airflow_provider_arm.export import DateWindow
-from airflow_provider_arm.export.fetch.page_fetcher import PAGES_PER_WORKER, Flow, ReadPage
-from airflow_provider_arm.export.fetch.partition import Part
+from airflow_provider_arm.export.fetch.page_fetcher import PAGES_PER_WORKER, PageFetcher, ReadPage
+from airflow_provider_arm.export.fetch.partition import Partition
 
 BASE = BaseUrl.parse("https://arm.example/v1")
 MONTH = DateWindow("2026-01-01", "2026-01-31").days()
@@ -32,7 +32,7 @@ class Server:
         self.before: Any = lambda query, page: None
         #: Called with query and page where the answer is read.
         self.reading: Any = lambda query, page: None
-        self.source = PageSource(free_operation("GET", "/x", None), BASE, 3, DEFAULT_ASSUMPTIONS, self.call)
+        self.source = PageSource(ad_hoc_operation("GET", "/x", None), BASE, 3, DEFAULT_ASSUMPTIONS, self.call)
 
     def call(self, due: Any, read: Any) -> ReadPage[list[str]]:
         """Answer."""
@@ -70,9 +70,11 @@ class Server:
         self.queries.append([f"{day:02}" for day in range(first, last + 1)])
         return len(self.queries) - 1, 1
 
-    def flow(self, *parts: Part, workers: int = 4, inspect: Any = lambda part, page: None, **more: Any) -> Flow[Any]:
+    def flow(
+        self, *parts: Partition, workers: int = 4, inspect: Any = lambda part, page: None, **more: Any
+    ) -> PageFetcher[Any]:
         """Make a flow."""
-        return Flow(
+        return PageFetcher(
             self.source,
             {},
             parts,
@@ -89,7 +91,7 @@ def hash_of(days: list[str]) -> int:
     return hash(tuple(days))
 
 
-def take(flow: Flow[Any]) -> list[str]:
+def take(flow: PageFetcher[Any]) -> list[str]:
     """Take all pages of all queries."""
     with flow:
         return [day for query in flow.queries() for page in flow.pages(query) for day in page.content]
@@ -104,7 +106,7 @@ EVERY_DAY = [f"{day:02}" for day in range(1, 32)]
 def test_days_come_once_and_in_order(by_query, cap, workers):
     """However far the month must be split, and however many pages are fetched at the same time."""
     server = Server(cap=cap, by_query=by_query)
-    assert take(server.flow(Part(MONTH), workers=workers)) == EVERY_DAY
+    assert take(server.flow(Partition(MONTH), workers=workers)) == EVERY_DAY
     assert server.most_in_work <= workers
     assert len(server.asked) == len(set(server.asked))
 
@@ -114,7 +116,7 @@ def test_pages_are_fetched_at_the_same_time():
     server = Server()
     together = threading.Barrier(4, timeout=30)
     server.before = lambda _, page: together.wait() if 2 <= page <= 5 else None
-    assert take(server.flow(Part(MONTH))) == EVERY_DAY
+    assert take(server.flow(Partition(MONTH))) == EVERY_DAY
 
 
 def test_a_page_that_is_being_read_keeps_no_connection():
@@ -128,7 +130,7 @@ def test_a_page_that_is_being_read_keeps_no_connection():
 
     server.reading = meet
     server.before = lambda _, page: both.wait() if page == 3 else None
-    assert take(server.flow(Part(MONTH), workers=1)) == EVERY_DAY
+    assert take(server.flow(Partition(MONTH), workers=1)) == EVERY_DAY
     assert server.most_in_work == 1
 
 
@@ -150,8 +152,8 @@ def test_a_page_that_could_not_be_read_is_fetched_in_its_own_turn(workers):
             raise ValueError
 
     server.reading = fail_at_first
-    server.source = PageSource(free_operation("GET", "/x", None), BASE, 3, DEFAULT_ASSUMPTIONS, twice)
-    with server.flow(Part(MONTH), workers=workers) as flow:
+    server.source = PageSource(ad_hoc_operation("GET", "/x", None), BASE, 3, DEFAULT_ASSUMPTIONS, twice)
+    with server.flow(Partition(MONTH), workers=workers) as flow:
         days = [day for query in flow.queries() for page in flow.pages(query) for day in page.content]
         assert days == EVERY_DAY
         # Every turn was given back, and none twice.
@@ -166,13 +168,13 @@ def test_the_next_query_is_begun_before_its_turn():
     server.before = lambda query, page: together.wait() if (query, page) in {(1, 2), (2, 1)} else None
     halves = [DateWindow("2026-01-01", "2026-01-16").days(), DateWindow("2026-01-17", "2026-01-31").days()]
     server.queries.append([])  # so that the halves are queries 1 and 2
-    assert take(server.flow(*map(Part, halves))) == EVERY_DAY
+    assert take(server.flow(*map(Partition, halves))) == EVERY_DAY
 
 
 def test_no_more_pages_are_held_than_there_is_room_for():
     """While nobody takes pages, only so many are asked for: memory does not grow with the list."""
     server = Server()
-    with server.flow(Part(MONTH), workers=2) as flow:
+    with server.flow(Partition(MONTH), workers=2) as flow:
         query = next(flow.queries())
         pages = flow.pages(query)
         assert next(pages).content == EVERY_DAY[:3]
@@ -194,7 +196,7 @@ def test_a_page_that_cannot_be_had_ends_it(page):
     taken: list[str] = []
 
     def take_some() -> None:
-        with server.flow(Part(MONTH)) as flow:
+        with server.flow(Partition(MONTH)) as flow:
             for query in flow.queries():
                 for read in flow.pages(query):
                     taken.extend(read.content)
@@ -213,7 +215,7 @@ def test_an_expired_query_can_be_begun_again():
             raise ArmUnavailableError("expired", status_code=410)
 
     server.before = expire
-    with server.flow(Part(MONTH)) as flow:
+    with server.flow(Partition(MONTH)) as flow:
         query = next(flow.queries())
         with pytest.raises(ArmIncompleteListError, match="no longer keeps its query"):
             list(flow.pages(query))
@@ -224,34 +226,34 @@ def test_an_expired_query_can_be_begun_again():
 def test_a_list_that_grew_past_the_cap_while_it_was_read_is_not_split_half_way():
     """What was begun as one query is not continued as two: a retry starts clean."""
     server = Server()
-    with server.flow(Part(MONTH)) as flow:
+    with server.flow(Partition(MONTH)) as flow:
         query = next(flow.queries())
         server.cap = 10
         with pytest.raises(ArmIncompleteListError, match="grew past what ARM gives") as caught:
             flow.begin_again(query)
-        assert not isinstance(caught.value, ArmCapReachedError)
+        assert not isinstance(caught.value, ArmResultLimitError)
 
 
 def test_a_second_look_sees_a_page_that_changed():
     """Every page is asked for twice; other records on one of them are an error."""
     server = Server()
-    assert take(server.flow(Part(MONTH), look_twice=True)) == EVERY_DAY
+    assert take(server.flow(Partition(MONTH), verify_pages=True)) == EVERY_DAY
     assert sorted(server.asked) == sorted([(0, page) for page in range(1, 12)] * 2)
 
     changed = Server()
     changed.before = lambda query, page: changed.queries[query].__setitem__(4, "xx") if page == 11 else None
     with pytest.raises(ArmIncompleteListError, match=r"page 2 of .* had other records when it was read again"):
-        take(changed.flow(Part(MONTH), workers=1, look_twice=True))
+        take(changed.flow(Partition(MONTH), workers=1, verify_pages=True))
 
 
 def test_what_is_wrong_with_a_page_is_raised_before_it_counts():
     """The inspector sees every page with its part, also of one that is going to be split."""
     seen = []
 
-    def refuse(part: Part, days: list[str]) -> None:
+    def refuse(part: Partition, days: list[str]) -> None:
         seen.append(str(part))
         raise ArmUnavailableError("not this")
 
     with pytest.raises(ArmUnavailableError, match="not this"):
-        take(Server(cap=5).flow(Part(MONTH), inspect=refuse))
+        take(Server(cap=5).flow(Partition(MONTH), inspect=refuse))
     assert seen == ["voucherdate 2026-01-01 to 2026-01-31"]

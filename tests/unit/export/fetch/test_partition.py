@@ -6,24 +6,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_arm.client.errors import ArmCapReachedError, ArmConfigurationError, ArmIncompleteListError
+from airflow_provider_arm.client.errors import ArmConfigurationError, ArmIncompleteListError, ArmResultLimitError
 from airflow_provider_arm.export import DateWindow
-from airflow_provider_arm.export.fetch.partition import Part, read_split_by
+from airflow_provider_arm.export.fetch.partition import Partition, read_split_by
 
 WEEK = DateWindow("2026-01-05", "2026-01-11").days()
 SPLIT = read_split_by({"customerno": ["1", 2], "onlyopen": ["true", "false"]})
 
 
-def cap(counted: int = 10_000) -> ArmCapReachedError:
+def cap(counted: int = 10_000) -> ArmResultLimitError:
     """Say that a query does not give it all."""
-    return ArmCapReachedError("too much", counted=counted)
+    return ArmResultLimitError("too much", counted=counted)
 
 
-def leaves(part: Part) -> list[Part]:
+def leaves(part: Partition) -> list[Partition]:
     """Split as far as it goes."""
     try:
         parts = part.split(cap(0))
-    except ArmCapReachedError:
+    except ArmResultLimitError:
         return [part]
     return [leaf for one in parts for leaf in leaves(one)]
 
@@ -33,7 +33,7 @@ def leaves(part: Part) -> list[Part]:
 def test_every_day_and_value_is_asked_for_once(first, length):
     """Split to the end, days and values make every pair once, in order."""
     days = DateWindow(first, first + dt.timedelta(days=length)).days()
-    asked = [part.filters for part in leaves(Part(days, left=SPLIT))]
+    asked = [part.filters for part in leaves(Partition(days, left=SPLIT))]
     assert asked == [
         {
             "fromvoucherdate": str(first + dt.timedelta(days=n)),
@@ -49,20 +49,23 @@ def test_every_day_and_value_is_asked_for_once(first, length):
 
 def test_without_days_it_is_split_by_value():
     """A list that has no window can be split by the author's filter alone."""
-    assert [part.filters for part in Part(left=SPLIT[:1]).split(cap())] == [{"customerno": "1"}, {"customerno": "2"}]
+    assert [part.filters for part in Partition(left=SPLIT[:1]).split(cap())] == [
+        {"customerno": "1"},
+        {"customerno": "2"},
+    ]
 
 
 @pytest.mark.parametrize(
     ("part", "says"),
     [
-        (Part(), r"give the operator a window=DateWindow\(\.\.\.\)"),
-        (Part(DateWindow("2026-01-05", "2026-01-05").days()), "2026-01-05 to 2026-01-05 cannot be split further"),
-        (Part(chosen={"customerno": "540001"}), "one customerno cannot be split further"),
+        (Partition(), r"give the operator a window=DateWindow\(\.\.\.\)"),
+        (Partition(DateWindow("2026-01-05", "2026-01-05").days()), "2026-01-05 to 2026-01-05 cannot be split further"),
+        (Partition(chosen={"customerno": "540001"}), "one customerno cannot be split further"),
     ],
 )
 def test_what_cannot_be_split_says_what_to_do(part, says):
     """The way out stands in the error; the value of a filter does not."""
-    with pytest.raises(ArmCapReachedError, match=says) as caught:
+    with pytest.raises(ArmResultLimitError, match=says) as caught:
         part.split(cap())
     assert "540001" not in str(caught.value)
 
@@ -70,7 +73,7 @@ def test_what_cannot_be_split_says_what_to_do(part, says):
 @pytest.mark.parametrize(("rows", "whole"), [((6000, 4000), True), ((6000, 3999), False), ((9000, 9000), True)])
 def test_parts_that_hold_less_than_the_whole_are_no_export(rows, whole):
     """ARM counted 10,000 for the week: halves that hold fewer have a gap, or the list has changed."""
-    first, second = Part(WEEK).split(cap(10_000))
+    first, second = Partition(WEEK).split(cap(10_000))
     first.finished(rows[0])
     if whole:
         second.finished(rows[1])
@@ -81,7 +84,7 @@ def test_parts_that_hold_less_than_the_whole_are_no_export(rows, whole):
 
 def test_the_count_is_held_to_at_every_level():
     """A half that was split again is checked against its own count, and the whole against both halves."""
-    whole = Part(WEEK)
+    whole = Partition(WEEK)
     first, second = whole.split(cap(100))
     left, right = first.split(cap(50))
     left.finished(30)

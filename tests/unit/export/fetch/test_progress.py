@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from airflow_provider_arm.export import DateWindow
-from airflow_provider_arm.export.fetch.partition import Part
+from airflow_provider_arm.export.fetch.partition import Partition
 from airflow_provider_arm.export.fetch.progress import Progress
 
 YEAR = DateWindow("2026-01-01", "2026-12-31").days()
@@ -22,7 +22,7 @@ class Told:
     def at(self, seconds, pages, rows, part=None, done=1, total=None):
         """Let a page come so many seconds after the start; gives the lines that it made."""
         self.now, before = 100 + seconds, len(self.lines)
-        self.progress.page(pages, rows, part or Part(), done, total)
+        self.progress.page(pages, rows, part or Partition(), done, total)
         return self.lines[before:]
 
 
@@ -53,14 +53,14 @@ def test_a_line_has_pages_rows_and_the_rate_since_the_start():
 )
 def test_the_rest_of_one_query_goes_by_its_pages(seconds, done, total, left):
     """Where ARM says how many there are; of the first one or two percent nobody guesses."""
-    (line,) = Told().at(seconds, done, 1000, Part(), done, total)
+    (line,) = Told().at(seconds, done, 1000, Partition(), done, total)
     assert line.endswith(f"rows/s{left}")
 
 
 def test_the_rest_of_a_window_goes_by_its_days():
     """Of the queries that are done, and of the pages of the one being read."""
-    june = Part(DateWindow("2026-06-01", "2026-06-30").days())
-    quarter = Part(DateWindow("2026-01-01", "2026-03-31").days())
+    june = Partition(DateWindow("2026-06-01", "2026-06-30").days())
+    quarter = Partition(DateWindow("2026-01-01", "2026-03-31").days())
     assert Told(YEAR).at(151, 9, 1, june, 0, None)[0].endswith(", about 4 min left")
     assert Told(YEAR).at(45, 9, 1, quarter, 1, 2)[0].endswith(", about 5 min left")
     assert Told(YEAR).at(90, 9, 1, quarter, 2, 2)[0].endswith(", about 5 min left")
@@ -70,18 +70,20 @@ def test_a_day_that_is_split_by_value_counts_when_it_is_done():
     """Nobody knows which share of a day one customer is."""
     days = DateWindow("2026-01-01", "2026-01-02").days()
     second = DateWindow("2026-01-02", "2026-01-02").days()
-    assert Told(days).at(30, 9, 1, Part(second, {"customerno": "1"}), 5, 5)[0].endswith(", about 30 s left")
+    assert Told(days).at(30, 9, 1, Partition(second, {"customerno": "1"}), 5, 5)[0].endswith(", about 30 s left")
 
 
 def test_a_list_that_is_split_by_value_alone_is_not_guessed():
     """One value's pages say nothing of the others'."""
-    part = Part(chosen={"customerno": "1"}, parent=Part())
+    part = Partition(chosen={"customerno": "1"}, parent=Partition())
     assert Told().at(30, 9, 1, part, 5, 5) == ["9 pages, 1 rows, 0 rows/s"]
 
 
 def test_a_window_of_another_kind_is_not_guessed_by_days():
     """Such as one of moments, which has no whole days."""
-    assert Told(dt.datetime(2026, 1, 1, tzinfo=dt.UTC)).at(30, 9, 18, Part(), 1, None) == ["9 pages, 18 rows, 1 rows/s"]
+    assert Told(dt.datetime(2026, 1, 1, tzinfo=dt.UTC)).at(30, 9, 18, Partition(), 1, None) == [
+        "9 pages, 18 rows, 1 rows/s"
+    ]
 
 
 def test_the_last_line_says_all_of_it():

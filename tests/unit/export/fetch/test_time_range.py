@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_arm.client.errors import ArmCapReachedError, ArmConfigurationError
-from airflow_provider_arm.export.fetch.partition import Part
-from airflow_provider_arm.export.fetch.time_range import CLOCK_SKEW, EARLIEST, Moments
-from airflow_provider_arm.export.pages.page_stats import Facts
+from airflow_provider_arm.client.errors import ArmConfigurationError, ArmResultLimitError
+from airflow_provider_arm.export.fetch.partition import Partition
+from airflow_provider_arm.export.fetch.time_range import CLOCK_SKEW, EARLIEST, TimeRange
+from airflow_provider_arm.export.pages.page_stats import PageStats
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS
 from airflow_provider_arm.export.pages.timestamps import instant_text, milliseconds_of
 
@@ -42,7 +42,7 @@ def test_a_text_that_is_no_moment_with_an_offset_is_refused(text):
 @given(moments, st.integers(0, 10**12))
 def test_halves_are_all_of_the_span_and_each_moment_once(first, length):
     """For any span with both ends: the halves meet, and are as long as each other but for a millisecond."""
-    whole = Moments(first, first + length, BEGAN)
+    whole = TimeRange(first, first + length, BEGAN)
     halves = whole.halves()
     if not length:
         assert halves is None
@@ -61,7 +61,7 @@ def test_every_split_ends(first, last):
     if first is not None and last is not None and first > last:
         first, last = last, first
     for side in (0, 1):
-        part = Moments(first, last, BEGAN)
+        part = TimeRange(first, last, BEGAN)
         for _ in range(60):
             halves = part.halves()
             if halves is None:
@@ -73,7 +73,7 @@ def test_every_split_ends(first, last):
 
 def test_a_span_without_an_end_is_split_where_the_run_began():
     """Up to now; then what a clock ahead of ours has made; what is a day ahead stands alone."""
-    left, right = Moments(5, None, BEGAN).halves()
+    left, right = TimeRange(5, None, BEGAN).halves()
     assert (left.first, left.last, right.first, right.last) == (5, BEGAN, BEGAN + 1, None)
     near, far = right.halves()
     assert (near.last, far.first, far.last) == (BEGAN + CLOCK_SKEW, BEGAN + CLOCK_SKEW + 1, None)
@@ -82,7 +82,7 @@ def test_a_span_without_an_end_is_split_where_the_run_began():
 
 def test_a_span_without_a_beginning_is_split_at_the_year_2000():
     """What is older was taken over from elsewhere."""
-    whole, _ = Moments(None, None, BEGAN).halves()
+    whole, _ = TimeRange(None, None, BEGAN).halves()
     old, new = whole.halves()
     assert (old.first, old.last, new.first, new.last) == (None, EARLIEST, EARLIEST + 1, BEGAN)
     assert instant_text(EARLIEST) == "2000-01-01T00:00:00.000+00:00"
@@ -91,24 +91,24 @@ def test_a_span_without_a_beginning_is_split_at_the_year_2000():
 
 def test_the_filters_and_the_name_say_the_bounds():
     """An open end has no filter; the manifest reads as a sentence."""
-    assert Moments(None, None, BEGAN).filters == {}
-    assert Moments(BEGAN, None, BEGAN).filters == {"fromcreatedtime": "2026-03-01T12:00:00.000+00:00"}
-    assert Moments(None, BEGAN, BEGAN).filters == {"tocreatedtime": "2026-03-01T12:00:00.000+00:00"}
-    assert str(Moments(None, None, BEGAN)) == "createdtime the beginning to now"
-    assert str(Moments(BEGAN, BEGAN + 7, BEGAN)) == (
+    assert TimeRange(None, None, BEGAN).filters == {}
+    assert TimeRange(BEGAN, None, BEGAN).filters == {"fromcreatedtime": "2026-03-01T12:00:00.000+00:00"}
+    assert TimeRange(None, BEGAN, BEGAN).filters == {"tocreatedtime": "2026-03-01T12:00:00.000+00:00"}
+    assert str(TimeRange(None, None, BEGAN)) == "createdtime the beginning to now"
+    assert str(TimeRange(BEGAN, BEGAN + 7, BEGAN)) == (
         "createdtime 2026-03-01T12:00:00.000+00:00 to 2026-03-01T12:00:00.007+00:00"
     )
 
 
 def test_a_single_millisecond_past_the_cap_says_what_to_do():
     """It is split by other filters, or the error names them."""
-    part = Part(Moments(BEGAN, BEGAN, BEGAN), left=(("customerno", ("1", "2")),))
-    assert [dict(half.chosen) for half in part.split(ArmCapReachedError("too many"))] == [
+    part = Partition(TimeRange(BEGAN, BEGAN, BEGAN), left=(("customerno", ("1", "2")),))
+    assert [dict(half.chosen) for half in part.split(ArmResultLimitError("too many"))] == [
         {"customerno": "1"},
         {"customerno": "2"},
     ]
-    with pytest.raises(ArmCapReachedError, match=r"createdtime 2026-03-01T.* cannot be split further: .*split_by"):
-        Part(Moments(BEGAN, BEGAN, BEGAN)).split(ArmCapReachedError("too many"))
+    with pytest.raises(ArmResultLimitError, match=r"createdtime 2026-03-01T.* cannot be split further: .*split_by"):
+        Partition(TimeRange(BEGAN, BEGAN, BEGAN)).split(ArmResultLimitError("too many"))
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_a_single_millisecond_past_the_cap_says_what_to_do():
 def test_a_record_outside_of_the_span_is_told(first, last, inside):
     """A server that passes over the filter, or reads it as a day, gives what was not asked for."""
     text = "2026-03-01T12:00:00.000999+00:00"
-    span = Moments(*(None if bound is None else BEGAN + bound for bound in (first, last)), BEGAN)
-    facts = Facts(1, ranges={"createdTime": (text, text), "dueDate": ("1999-01-01", "2999-01-01")})
+    span = TimeRange(*(None if bound is None else BEGAN + bound for bound in (first, last)), BEGAN)
+    facts = PageStats(1, ranges={"createdTime": (text, text), "dueDate": ("1999-01-01", "2999-01-01")})
     if inside:
         span.check(AR_ITEMS, facts)
         return

@@ -15,25 +15,25 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.client.http.messages import Answer, UnusableAnswerError
+from airflow_provider_arm.client.http.messages import InvalidResponseError, Response
 from airflow_provider_arm.client.models import ArItem, wire_names
 from airflow_provider_arm.export.files import formats
 from airflow_provider_arm.export.files.file_format import Shape
 from airflow_provider_arm.export.files.formats import ArrowCsv, Csv, JsonLines, ListShape, Parquet, choose_format
 from airflow_provider_arm.export.files.sinks import CountedFile
 from airflow_provider_arm.export.pages.page_stats import EXACT
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordKind, select
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordType, select
 from tests.unit.export.sample_pages import AMOUNTS, answer, pages_of_items, text_answer
 
 ALL = ListShape(AR_ITEMS, "arItems", select(AR_ITEMS))
 
 
-def shape(columns: Any = None, mask: Any = (), kind: RecordKind = AR_ITEMS, key: str = "arItems") -> ListShape:
+def shape(columns: Any = None, mask: Any = (), kind: RecordType = AR_ITEMS, key: str = "arItems") -> ListShape:
     """Choose fields."""
     return ListShape(kind, key, select(kind, columns, mask))
 
 
-def written(format_: Any, *pages: Answer) -> bytes:
+def written(format_: Any, *pages: Response) -> bytes:
     """Write pages to a file as an export does."""
     file = io.BytesIO()
     sink = format_.sink(CountedFile(file))
@@ -63,14 +63,16 @@ def test_jsonl_keeps_arms_own_bytes():
         '{"b" : 1.10,"a":1e2, "arItemId":"\\u00e6 \\n","nytt":{"x":[ ]}}',
         '{"æ":"øå","arItemId":"2","big":123456789012345678.9000}',
     ]
-    content = written(JsonLines(ALL, None, every_field=False), text_answer(*records))
+    content = written(JsonLines(ALL, None, validate_all_fields=False), text_answer(*records))
     assert content == "".join(record + "\n" for record in records).encode()
 
 
 def test_a_record_over_several_lines_is_one_line():
     """Outside text a line break means nothing in JSON, and inside it is escaped."""
     record = '{\r\n  "arItemId": "a\\nb",\n  "n": 1\r\n}'
-    content = written(JsonLines(ALL, None, every_field=False), text_answer(record, record.replace('"a\\', '"c\\')))
+    content = written(
+        JsonLines(ALL, None, validate_all_fields=False), text_answer(record, record.replace('"a\\', '"c\\'))
+    )
     assert content.count(b"\n") == 2
     assert json.loads(content.splitlines()[0]) == json.loads(record)
 
@@ -80,7 +82,7 @@ def test_a_record_over_several_lines_is_one_line():
 def test_chosen_fields_of_jsonl_are_arms_own_text_too(page, names, count):
     """In the order that was chosen; what a record does not have is not made up."""
     columns = names[:count]
-    lines = written(JsonLines(shape(columns), None, every_field=False), answer(page)).splitlines()
+    lines = written(JsonLines(shape(columns), None, validate_all_fields=False), answer(page)).splitlines()
     assert [money.decode(line) for line in lines] == [{n: r[n] for n in columns if n in r} for r in page]
     assert [list(money.decode(line)) for line in lines] == [[n for n in columns if n in r] for r in page]
 
@@ -91,7 +93,7 @@ def test_a_masked_value_is_in_no_format():
         '{"customerNo":"1","ssn":"01010112345","dateOfBirth":"2001-01-01","name":"Kari"}', key="customers"
     )
     list_ = shape(mask=["ssn", "dateOfBirth"], kind=CUSTOMERS, key="customers")
-    lines = written(JsonLines(list_, None, every_field=False), page)
+    lines = written(JsonLines(list_, None, validate_all_fields=False), page)
     assert lines == b'{"customerNo":"1","ssn":null,"dateOfBirth":null,"name":"Kari"}\n'
     for kind in (Csv, ArrowCsv):
         [row] = csv.DictReader(io.StringIO(written(kind(list_, None), page).decode(), newline=""))
@@ -250,7 +252,7 @@ def test_parquet_is_read_back_as_it_was(pages):
 def test_a_value_that_does_not_fit_its_column_raises(kind, field, name):
     """Nothing is rounded, cut or left out; the message names the column and shows no value."""
     page = text_answer('{"arItemId":"1"}', f'{{"arItemId":"2",{field}}}')
-    with pytest.raises(UnusableAnswerError, match=name) as caught:
+    with pytest.raises(InvalidResponseError, match=name) as caught:
         kind(ALL, None).read(page)
     assert field.split(":", 1)[1].strip('"') not in str(caught.value)
 
@@ -261,14 +263,14 @@ def test_bytes_that_are_no_text_are_in_no_table(kind, field):
     """A reader of the file would fail on them, or show what ARM never wrote."""
     body = b'{"summary":{},"arItems":[{"arItemId":"1","%b":"\xff"}]}' % field.encode()
     with pytest.raises(ValueError):  # noqa: PT011 - our own or msgspec's: no page either way
-        kind(shape(["arItemId", field]), None).read(Answer(200, {}, body))
+        kind(shape(["arItemId", field]), None).read(Response(200, {}, body))
 
 
 @pytest.mark.parametrize("kind", [Csv, ArrowCsv, JsonLines])
 @pytest.mark.parametrize("amount", ["1.12345678901", "99999999999999999999999999999.5", "-1E-12"])
 def test_an_amount_of_more_digits_than_arrow_adds_up_is_added_up_by_python(kind, amount):
     """Ten of the largest would overflow Arrow's sum without a word."""
-    more = {"every_field": False} if kind is JsonLines else {}
+    more = {"validate_all_fields": False} if kind is JsonLines else {}
     page = text_answer(
         *(f'{{"arItemId":"{n}","currency":"NOK","currencyAmount":{amount},"glBalance":{amount}}}' for n in range(10))
     )
@@ -279,7 +281,7 @@ def test_an_amount_of_more_digits_than_arrow_adds_up_is_added_up_by_python(kind,
 @pytest.mark.parametrize("amount", ["1.00001", "1000000000000000", "9999999999999999.9", "1E-5"])
 def test_parquet_takes_money_of_its_own_size_only(amount):
     """15 digits before the point and 4 after it."""
-    with pytest.raises(UnusableAnswerError, match="currencyAmount that does not fit"):
+    with pytest.raises(InvalidResponseError, match="currencyAmount that does not fit"):
         Parquet(ALL, None).read(text_answer(f'{{"arItemId":"1","currencyAmount":{amount}}}'))
 
 
@@ -287,8 +289,8 @@ def test_parquet_takes_money_of_its_own_size_only(amount):
 @pytest.mark.parametrize("absent", ['{"kid":"1"}', '{"arItemId":null}'])
 def test_a_record_without_its_key_is_in_no_file(kind, absent):
     """Every format refuses it."""
-    more = {"every_field": False} if kind is JsonLines else {}
-    with pytest.raises(UnusableAnswerError, match="arItemId"):
+    more = {"validate_all_fields": False} if kind is JsonLines else {}
+    with pytest.raises(InvalidResponseError, match="arItemId"):
         kind(ALL, None, **more).read(text_answer(absent))
 
 
@@ -296,9 +298,9 @@ def test_a_record_without_its_key_is_in_no_file(kind, absent):
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
 def test_a_moment_beyond_all_years_is_no_date(kind, moment):
     """Some programs write the first of all days for none; in UTC it lies before the year 1."""
-    more = {"every_field": False} if kind is JsonLines else {}
+    more = {"validate_all_fields": False} if kind is JsonLines else {}
     page = text_answer(f'{{"arItemId":"1","createdTime":"{moment}"}}', '{"arItemId":"2"}')
-    with pytest.raises(UnusableAnswerError, match="createdTime that is no date"):
+    with pytest.raises(InvalidResponseError, match="createdTime that is no date"):
         kind(ALL, None, **more).read(page)
 
 
@@ -309,7 +311,7 @@ def test_a_moment_beyond_all_years_is_no_date(kind, moment):
 @pytest.mark.parametrize("kind", [JsonLines, Csv, ArrowCsv, Parquet])
 def test_the_list_is_found_under_any_name(kind, key):
     """The one list beside the summary is taken, with the same result (Q8)."""
-    more = {"every_field": False} if kind is JsonLines else {}
+    more = {"validate_all_fields": False} if kind is JsonLines else {}
     records = ['{"arItemId":"1","currencyAmount":5}', '{"arItemId":"2"}']
     found = kind(ALL, None, **more).read(text_answer(*records, key=key)).content
     assert list(found.facts.keys) == ["1", "2"]
@@ -321,8 +323,8 @@ def test_the_list_is_found_under_any_name(kind, key):
 @pytest.mark.parametrize("kind", [JsonLines, Csv, ArrowCsv, Parquet])
 def test_204_is_an_empty_page(kind):
     """An answer without content has no records."""
-    more = {"every_field": False} if kind is JsonLines else {}
-    page = kind(ALL, None, **more).read(Answer(204, {}, b""))
+    more = {"validate_all_fields": False} if kind is JsonLines else {}
+    page = kind(ALL, None, **more).read(Response(204, {}, b""))
     assert (page.rows, page.summary.total_count) == (0, 0)
 
 
@@ -333,12 +335,12 @@ def test_204_is_an_empty_page(kind):
 def test_what_is_no_page_is_a_value_error(wanted, body):
     """The client asks again, and then gives up, as for every unreadable answer."""
     with pytest.raises(ValueError):  # noqa: PT011 - any of them
-        formats.guarded(choose_format(ALL, Shape(wanted)))(Answer(200, {}, body))
+        formats.guarded(choose_format(ALL, Shape(wanted)))(Response(200, {}, body))
 
 
 def test_a_list_without_a_model_has_text_columns():
     """What nobody knows is text in every table, and key and amounts are what the author said."""
-    kind = RecordKind("log items", key="id", own_amounts=("cost",))
+    kind = RecordType("log items", key="id", own_amounts=("cost",))
     list_ = shape(["id", "cost", "what"], kind=kind, key="records")
     page = text_answer('{"id":7,"cost":1.10,"what":{"a":1}}', '{"id":8,"what":"b"}', key="logItems")
     assert rows_of(written(ArrowCsv(list_, None), page)) == rows_of(written(Csv(list_, None), page))

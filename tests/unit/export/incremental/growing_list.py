@@ -10,11 +10,11 @@ from typing import Any
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.http.addresses import BaseUrl
-from airflow_provider_arm.client.http.messages import Answer
+from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import PageSource
 from airflow_provider_arm.export.files.file_format import choose_shape
-from airflow_provider_arm.export.incremental.run import Since, export_increment
+from airflow_provider_arm.export.incremental.run import IncrementOptions, export_increment
 from airflow_provider_arm.export.incremental.state import RunName
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS
 from airflow_provider_arm.export.pages.timestamps import instant_text, milliseconds_of
@@ -92,7 +92,7 @@ class Ledger:
             "queryId": query,
         }
         items = b",".join(rows[(due.number - 1) * PAGE : due.number * PAGE])
-        return read(Answer(200, {}, b'{"summary":%b,"arItems":[%b]}' % (money.encode(summary), items)))
+        return read(Response(200, {}, b'{"summary":%b,"arItems":[%b]}' % (money.encode(summary), items)))
 
     def _bound(self, text: str, at: dt.time) -> int:
         """Read a bound: a moment, or a day of the ledger's own zone."""
@@ -142,7 +142,7 @@ def increment(
     ledger: Ledger, store: Any, path: Any, run: str = "r1", *, overlap: int = HOUR, task: str = "t", **more: Any
 ) -> dict[str, Any]:
     """Export what is new; gives the manifest."""
-    since = Since(store, RunName.of("d", run, task), overlap, 2218)
+    since = IncrementOptions(store, RunName.of("d", run, task), overlap, 2218)
 
     def now() -> dt.datetime:
         return dt.datetime.fromisoformat(instant_text(ledger.now))

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmIncompleteListError, ArmNotFoundError
 from airflow_provider_arm.export import DateWindow
 from airflow_provider_arm.export.fetch.time_range import CLOCK_SKEW
-from airflow_provider_arm.export.incremental.state import RunName, State, begin
-from airflow_provider_arm.export.incremental.watermark import Gathering, Mark, Met, digest
+from airflow_provider_arm.export.incremental.state import RunName, State, start_increment
+from airflow_provider_arm.export.incremental.watermark import IncrementTracker, Met, Watermark, digest
 from airflow_provider_arm.export.manifest.manifest import MANIFEST_SUFFIX
 from airflow_provider_arm.export.pages.timestamps import instant_text
 from airflow_provider_arm.export.run import run_export
@@ -192,7 +192,7 @@ def windows_of(history: History) -> dict[str, bytes]:
 
 created_times = st.integers(NOON - 100 * 24 * HOUR, NOON + 100 * 24 * HOUR)
 marks = st.builds(
-    Mark,
+    Watermark,
     st.none() | created_times,
     st.none() | created_times,
     st.dictionaries(st.integers(0, 2**64 - 1), created_times),
@@ -202,13 +202,13 @@ marks = st.builds(
 @given(marks)
 def test_a_mark_survives_json(mark):
     """What is written is read back, digest by digest."""
-    assert Mark.from_json(json.loads(json.dumps(mark.as_json()))) == mark
+    assert Watermark.from_json(json.loads(json.dumps(mark.as_json()))) == mark
 
 
 @given(marks, st.lists(st.lists(st.none() | created_times, max_size=20), max_size=8), st.integers(0, 48 * HOUR))
 def test_the_mark_only_moves_forward_and_never_past_now(before, pages, overlap):
     """Whatever is met: low does not move back, lies an overlap before now, and all from it on is remembered."""
-    gathering, met = Gathering(before, NOON, overlap, lambda: NOON), {}
+    gathering, met = IncrementTracker(before, NOON, overlap, lambda: NOON), {}
     for page in pages:
         digests = [digest(f"{len(met)} {number}".encode()) for number in range(len(page))]
         gathering.add(Met(digests, page))
@@ -229,16 +229,16 @@ def test_the_mark_only_moves_forward_and_never_past_now(before, pages, overlap):
 @given(st.lists(created_times, min_size=1), st.integers(0, 48 * HOUR))
 def test_what_was_forgotten_was_never_there(created, overlap):
     """A query that is begun again leaves neither a digest nor a time."""
-    gathering = Gathering(Mark(), NOON, overlap, lambda: NOON)
+    gathering = IncrementTracker(Watermark(), NOON, overlap, lambda: NOON)
     gathering.add(Met([digest(str(one).encode()) for one in created], created, 5))
     gathering.forget()
     gathering.keep()
-    assert (gathering.after(), gathering.left_out) == (Mark(), 0)
+    assert (gathering.after(), gathering.skipped) == (Watermark(), 0)
 
 
 def test_a_first_run_over_a_long_list_remembers_only_its_end():
     """Memory does not grow with the rows: of half a million over a year a few thousand are held at any time."""
-    gathering, most, year = Gathering(Mark(), NOON, HOUR, lambda: NOON), 0, 365 * 24 * HOUR
+    gathering, most, year = IncrementTracker(Watermark(), NOON, HOUR, lambda: NOON), 0, 365 * 24 * HOUR
     for page in range(500):
         created = [NOON - year + (page * 1000 + number) * (year // 500_000) for number in range(1000)]
         gathering.add(Met([digest(str(one).encode()) for one in created], created))
@@ -253,7 +253,7 @@ def test_a_state_is_that_of_one_run_of_one_task():
     first, again = RunName.of("d", "r", "t"), RunName.of("d", "r", "t", -1)
     assert first == again
     assert RunName.of("d", "r", "t", 1).task != first.task
-    state = begin(None, "asks", first).left_behind("file", Mark(5, 6, {7: 8}))
+    state = start_increment(None, "asks", first).left_behind("file", Watermark(5, 6, {7: 8}))
     assert State.from_json(json.loads(json.dumps(state.as_json()))) == state
-    assert begin(state, "asks", first).before == Mark()
-    assert begin(state, "asks", RunName.of("d", "r2", "t")).before == Mark(5, 6, {7: 8})
+    assert start_increment(state, "asks", first).before == Watermark()
+    assert start_increment(state, "asks", RunName.of("d", "r2", "t")).before == Watermark(5, 6, {7: 8})

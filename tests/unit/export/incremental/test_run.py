@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmIncompleteListError
-from airflow_provider_arm.client.http.messages import UnusableAnswerError
+from airflow_provider_arm.client.http.messages import InvalidResponseError
 from airflow_provider_arm.export import DateWindow, check_export
 from airflow_provider_arm.export.fetch import page_fetcher
 from airflow_provider_arm.export.fetch.partition import read_split_by
@@ -80,11 +80,11 @@ def test_the_manifest_says_from_when_to_when(ledger, store, tmp_path):
     first = increment(ledger, store, tmp_path / "1.jsonl", "r1")
     ledger.now += 30 * MINUTE
     second = increment(ledger, store, tmp_path / "2.jsonl", "r2")
-    assert first["increment"] == {"from": None, "to": instant_text(NOON), "left_out": 0, "number": 1}
+    assert first["increment"] == {"from": None, "to": instant_text(NOON), "skipped": 0, "number": 1}
     assert second["increment"] == {
         "from": instant_text(NOON - HOUR),
         "to": instant_text(NOON),
-        "left_out": 10,
+        "skipped": 10,
         "number": 2,
     }
     assert (first["run"], second["run"]) == ("d/r1/t/-1", "d/r2/t/-1")
@@ -114,7 +114,7 @@ def test_an_empty_run_is_a_success_that_says_since_when(ledger, store, tmp_path,
     empty = Memory()
     for run in ("r1", "r2"):
         manifest = increment(Ledger(), empty, tmp_path / f"empty-{run}.jsonl", run)
-        assert manifest["increment"] | {"number": 0} == {"from": None, "to": None, "left_out": 0, "number": 0}
+        assert manifest["increment"] | {"number": 0} == {"from": None, "to": None, "skipped": 0, "number": 0}
         assert empty.state["after"] == {"low": None, "latest": None, "seen": {}}
     assert "nothing is new among the AR items since the beginning" in caplog.text
 
@@ -123,7 +123,7 @@ def test_items_of_the_very_moment_of_the_mark_are_told_apart(ledger, store, tmp_
     """Of one millisecond some were taken and others come later: each once."""
     increment(ledger, store, tmp_path / "1.jsonl", "r1", overlap=0)
     late = [ledger.add(NOON) for _ in range(4)]
-    assert increment(ledger, store, tmp_path / "2.jsonl", "r2", overlap=0)["increment"]["left_out"] == 1
+    assert increment(ledger, store, tmp_path / "2.jsonl", "r2", overlap=0)["increment"]["skipped"] == 1
     assert found(tmp_path / "2.jsonl") == late
 
 
@@ -224,7 +224,7 @@ def test_a_query_that_is_begun_again_leaves_no_digest_behind(ledger, store, tmp_
 
     ledger.before_page = vanish
     manifest = increment(ledger, store, tmp_path / name, "r1")
-    assert (manifest["begun_again"], ghost in found(tmp_path / name)) == (1, False)
+    assert (manifest["restarts"], ghost in found(tmp_path / name)) == (1, False)
     ledger.items[ghost] = gone[0]
     increment(ledger, store, tmp_path / f"2{name}", "r2")
     assert found(tmp_path / f"2{name}") == [ghost]
@@ -283,7 +283,7 @@ def test_a_server_that_passes_over_the_bound_is_told(ledger, store, tmp_path):
 def test_a_created_time_that_is_none_fails_and_quotes_nothing(ledger, store, tmp_path, created):
     """Nobody could tell whether such a record is new."""
     ledger.text = lambda key: json.dumps({"arItemId": key, "createdTime": created}).encode()
-    with pytest.raises(UnusableAnswerError, match="createdTime") as caught:
+    with pytest.raises(InvalidResponseError, match="createdTime") as caught:
         increment(ledger, store, tmp_path / "1.jsonl", "r1")
     assert "2218-1" not in str(caught.value)
     assert store.state is None
@@ -483,7 +483,7 @@ def test_a_watermark_in_a_file_is_kept_between_runs(ledger, tmp_path):
     path = tmp_path / "marks" / "items.json"
     for run in ("r1", "r2"):
         manifest = increment(ledger, FileWatermark(path), tmp_path / f"{run}.jsonl", run)
-    assert (manifest["rows"], manifest["increment"]["left_out"]) == (0, 10)
+    assert (manifest["rows"], manifest["increment"]["skipped"]) == (0, 10)
     assert [one.name for one in path.parent.iterdir()] == ["items.json"]
     assert "2218-1" not in path.read_text(encoding="utf-8")
 

@@ -17,7 +17,7 @@ from airflow_provider_arm.export import ArmExportMismatchError, check_export, pl
 from airflow_provider_arm.export.fetch.plan_windows import read_window
 from airflow_provider_arm.export.files.file_format import choose_shape
 from airflow_provider_arm.export.manifest.merge import ArmMergeError, merge_exports, parts_of
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, DOCUMENTS, GL_ITEMS, RecordKind, select
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, DOCUMENTS, GL_ITEMS, RecordType, select
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export
 from airflow_provider_arm.sandbox.api import lists
@@ -34,7 +34,7 @@ def export(client, tmp_path):
     """Give a function that exports one window; it gives the manifest's path."""
 
     def run(
-        name: str, window: Any = None, operation: str = "list_ar_items", kind: RecordKind = AR_ITEMS, **more: Any
+        name: str, window: Any = None, operation: str = "list_ar_items", kind: RecordType = AR_ITEMS, **more: Any
     ) -> Path:
         selection = select(kind, more.pop("columns", None), more.pop("mask", ()))
         path = tmp_path / name
@@ -78,7 +78,7 @@ def test_parts_add_up_to_what_one_export_says(export, parts, tmp_path, ending):
     made = parts(ending)
     whole = said(export(f"whole.{ending}", {"start": FIRST, "end": LAST}))
     merged = merge_exports(made[::-1], tmp_path / "all", WHOLE)
-    for fact in ("rows", "totals", "own_currency_totals", "dates", "key", "columns", "records", "format", "list"):
+    for fact in ("rows", "totals", "gl_totals", "dates", "key", "columns", "records", "format", "list"):
         assert merged[fact] == whole[fact]
     assert merged["rows"] == 120
     assert merged["window"] == f"voucherdate {FIRST} to {LAST}"

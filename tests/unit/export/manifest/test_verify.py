@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_arm.client import money
 from airflow_provider_arm.export import ArmExportMismatchError, check_export
 from airflow_provider_arm.export.files.file_format import choose_shape
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordKind, select
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordType, select
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export
 
@@ -22,7 +22,7 @@ NAMES = ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.csv", "a.csv.gz", "a.csv.zst
 def export(client, tmp_path):
     """Give a function that exports; it gives the manifest's path."""
 
-    def run(name: str, operation: str = "list_ar_items", kind: RecordKind = AR_ITEMS, **more: Any) -> Any:
+    def run(name: str, operation: str = "list_ar_items", kind: RecordType = AR_ITEMS, **more: Any) -> Any:
         selection = select(kind, more.pop("columns", None), more.pop("mask", ()))
         plan = ExportPlan(kind, tmp_path / name, choose_shape(name), selection, **more)
         run_export(plan, client.page_source(operation, page_size=50), lambda: dt.datetime.now(dt.UTC))
@@ -36,7 +36,7 @@ def test_an_export_agrees_with_itself_in_every_format(export, name):
     """Plain and compressed: file and manifest agree, and each format says the same of the records."""
     said = check_export(export(name))
     plain = check_export(str(export("b.jsonl")))
-    for fact in ("rows", "pages", "totals", "own_currency_totals", "dates", "key"):
+    for fact in ("rows", "pages", "totals", "gl_totals", "dates", "key"):
         assert said[fact] == plain[fact]
     assert said["rows"] == 120
     assert said["totals"]["NOK"]
@@ -77,7 +77,7 @@ def change(path: Any, **facts: Any) -> None:
         ("bytes", 7),
         ("sha256", "0" * 64),
         ("totals", {}),
-        ("own_currency_totals", {"glAmount": "1", "glBalance": "1"}),
+        ("gl_totals", {"glAmount": "1", "glBalance": "1"}),
         ("dates", {}),
         ("windows", [{"window": None, "pages": 3, "rows": 100}]),
         ("file", "b.jsonl"),

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_arm.client.http.messages import UnusableAnswerError
-from airflow_provider_arm.export.pages.page_stats import FactReader, Facts, amount_text
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, RecordKind
+from airflow_provider_arm.client.http.messages import InvalidResponseError
+from airflow_provider_arm.export.pages.page_stats import PageStats, PageStatsReader, amount_text
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, RecordType
 from tests.unit.export.sample_pages import AMOUNTS, answer, pages_of_items, text_answer
 
-READER = FactReader(AR_ITEMS, "arItems")
-STRICT = FactReader(AR_ITEMS, "arItems", every_field=True)
+READER = PageStatsReader(AR_ITEMS, "arItems")
+STRICT = PageStatsReader(AR_ITEMS, "arItems", validate_all_fields=True)
 
 
 def one(fields: str) -> bytes:
@@ -26,7 +26,7 @@ def one(fields: str) -> bytes:
 @given(st.lists(pages_of_items, max_size=4))
 def test_the_facts_are_those_of_the_records(pages):
     """Fifteen digits, four places, whole, null and missing amounts, any dates: counted by hand, to the last digit."""
-    facts = Facts()
+    facts = PageStats()
     for page in pages:
         facts.add(READER.read(answer(page).body))
     records = [record for page in pages for record in page]
@@ -51,7 +51,7 @@ def test_the_facts_are_those_of_the_records(pages):
 
 def test_totals_do_not_round_where_python_would():
     """Python's own context keeps 28 digits; a ledger's total keeps all."""
-    facts = Facts()
+    facts = PageStats()
     for amount in ("999999999999999999999999999999", "0.0001", "0.0001"):
         facts.add(READER.read(text_answer(f'{{"arItemId":"1","currency":"NOK","currencyAmount":{amount}}}').body))
     assert amount_text(facts.totals["NOK"]["currencyAmount"]) == "999999999999999999999999999999.0002"
@@ -69,7 +69,7 @@ def test_a_total_is_written_with_the_digits_that_say_something(amount, text):
 @pytest.mark.parametrize("absent", ['{"currency":"NOK"}', '{"arItemId":null}', '{"arItemId":[]}', "{}", "7", "null"])
 def test_a_record_without_its_key_is_an_error(absent):
     """Without it nothing proves that the list is whole."""
-    with pytest.raises(UnusableAnswerError, match="AR items of which one has no arItemId"):
+    with pytest.raises(InvalidResponseError, match="AR items of which one has no arItemId"):
         READER.read(text_answer(absent).body)
 
 
@@ -77,7 +77,7 @@ def test_a_record_without_its_key_is_an_error(absent):
 @pytest.mark.parametrize("amount", ['"1.10"', '"NaN"', '""', "true", "{}", "[]", "1e31", "1e999999999"])
 def test_an_amount_that_is_no_exact_number_is_an_error(name, amount):
     """Text, truth values, objects and absurd exponents are not added up, and the message names the field only."""
-    with pytest.raises(UnusableAnswerError, match=rf"has {name} .*the export would not be exact") as caught:
+    with pytest.raises(InvalidResponseError, match=rf"has {name} .*the export would not be exact") as caught:
         READER.read(one(f'"currency":"NOK","{name}":{amount}'))
     assert not caught.value.again
 
@@ -85,7 +85,7 @@ def test_an_amount_that_is_no_exact_number_is_an_error(name, amount):
 @pytest.mark.parametrize("digits", ["1" * 150, "1." + "1" * 150, "1" * 99 + "." + "1" * 9])
 def test_more_digits_than_can_be_added_exactly_are_an_error(digits):
     """Nothing is rounded without a word."""
-    with pytest.raises(UnusableAnswerError, match="would not be exact"):
+    with pytest.raises(InvalidResponseError, match="would not be exact"):
         READER.read(one(f'"currency":"NOK","currencyAmount":{digits}'))
 
 
@@ -95,7 +95,7 @@ def test_more_digits_than_can_be_added_exactly_are_an_error(digits):
 )
 def test_a_date_that_is_none_is_an_error(field):
     """A first or last day that nobody can read proves nothing."""
-    with pytest.raises(UnusableAnswerError, match="that is no date"):
+    with pytest.raises(InvalidResponseError, match="that is no date"):
         READER.read(text_answer(f'{{"arItemId":"1",{field}}}').body)
 
 
@@ -127,7 +127,7 @@ WRONG_TYPES = ['"kid":5', '"glYear":"2025"', '"glYear":2025.5', '"originalDueDat
 def test_every_field_is_checked_where_that_is_asked_for(field):
     """A field of another type is an error then, and passed over else; the text is ARM's in both cases."""
     assert READER.read(one(field)).rows == 2
-    with pytest.raises(UnusableAnswerError, match="of another type"):
+    with pytest.raises(InvalidResponseError, match="of another type"):
         STRICT.read(one(field))
 
 
@@ -143,6 +143,6 @@ def test_the_strict_check_finds_the_same_facts(page):
 
 def test_a_list_that_nobody_knows_is_counted_and_added_up_as_told():
     """Without a model the author names key and amounts."""
-    kind = RecordKind("log items", key="id", own_amounts=("cost",))
-    facts = FactReader(kind, "x").read(text_answer('{"id":7,"cost":1.10}', '{"id":"8"}', key="x").body)
+    kind = RecordType("log items", key="id", own_amounts=("cost",))
+    facts = PageStatsReader(kind, "x").read(text_answer('{"id":7,"cost":1.10}', '{"id":"8"}', key="x").body)
     assert (facts.rows, list(facts.keys), facts.own_totals) == (2, [7, "8"], {"cost": Decimal("1.10")})

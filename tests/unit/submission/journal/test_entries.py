@@ -29,12 +29,12 @@ GENERATION = 3
 SAME, OTHER = GENERATION, GENERATION - 1
 
 
-def entry(state: ChunkState = SENDING, generation: int = SAME) -> Entry:
+def entry(state: ChunkState = SENDING, clear_count: int = SAME) -> Entry:
     """Make a line."""
-    return Entry(4, "f" * 64, state, generation, "Ab-cd" if state is ACCEPTED else None)
+    return Entry(4, "f" * 64, state, clear_count, "Ab-cd" if state is ACCEPTED else None)
 
 
-#: What follows by state and generation; where it depends on more, by replay class.
+#: What follows by state and clear_count; where it depends on more, by replay class.
 STEPS: dict[tuple[ChunkState | None, int], NextStep | None] = {
     (None, SAME): SEND,
     (None, OTHER): SEND,
@@ -58,28 +58,30 @@ OF_CLEARED = {SAFE: SEND_IF_FINISHED, BY_KEY: SEND_IF_UNTAKEN, NEVER: SEND_IF_UN
 
 
 @pytest.mark.parametrize(
-    ("state", "generation", "replay"), list(itertools.product([None, *ChunkState], [SAME, OTHER], Replay))
+    ("state", "clear_count", "replay"), list(itertools.product([None, *ChunkState], [SAME, OTHER], Replay))
 )
-def test_the_next_step_is_decided_for_every_line(state, generation, replay):
+def test_the_next_step_is_decided_for_every_line(state, clear_count, replay):
     """Each state, of this wish or an earlier one, for each class of operation."""
-    line = None if state is None else entry(state, generation)
-    expected = STEPS[state, generation]
+    line = None if state is None else entry(state, clear_count)
+    expected = STEPS[state, clear_count]
     if expected is None:
         expected = OF_CLEARED[replay] if state is ACCEPTED else OF_UNKNOWN[replay]
     assert next_step(line, replay, GENERATION) is expected
 
 
-@given(state=st.sampled_from([SENDING, UNKNOWN]), generation=st.integers(0, 9), replay=st.sampled_from([BY_KEY, NEVER]))
-def test_what_may_have_arrived_is_never_sent_again_unasked(state, generation, replay):
-    """No generation turns an unknown outcome into a send: a clear is a wish, not a proof."""
-    assert next_step(entry(state, generation), replay, GENERATION) is RECONCILE
+@given(
+    state=st.sampled_from([SENDING, UNKNOWN]), clear_count=st.integers(0, 9), replay=st.sampled_from([BY_KEY, NEVER])
+)
+def test_what_may_have_arrived_is_never_sent_again_unasked(state, clear_count, replay):
+    """No clear_count turns an unknown outcome into a send: a clear is a wish, not a proof."""
+    assert next_step(entry(state, clear_count), replay, GENERATION) is RECONCILE
 
 
 # ---- as JSON
 
 resolutions = st.builds(
     Resolution,
-    case=st.text(max_size=8),
+    chunk_id=st.text(max_size=8),
     verdict=st.sampled_from(Verdict),
     by=st.text(max_size=9),
     why=st.text(max_size=9),
@@ -91,16 +93,16 @@ entries = st.builds(
     index=st.integers(0, 10**6),
     sha256=st.text(max_size=64),
     state=st.sampled_from(ChunkState),
-    generation=st.integers(0, 100),
+    clear_count=st.integers(0, 100),
     batch_uuid=st.none() | st.text(max_size=36),
     reason=st.none() | st.text(),
-    case=st.none() | st.text(max_size=8),
+    chunk_id=st.none() | st.text(max_size=8),
     missed_since=st.none() | st.floats(0, 2e9),
     missing=st.none() | st.lists(st.integers(1, 1000), min_size=1).map(tuple),
     answer=st.none() | st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.none())),
     resolutions=st.lists(resolutions, max_size=3).map(tuple),
 )
-plans = st.builds(PlanEntry, sha256=st.text(max_size=64), chunks=st.integers(0, 10**6), generation=st.integers(0, 100))
+plans = st.builds(PlanEntry, sha256=st.text(max_size=64), chunks=st.integers(0, 10**6), clear_count=st.integers(0, 100))
 
 
 @given(entries)
@@ -121,15 +123,15 @@ def test_lines_hold_plain_values_and_no_record():
         "index": 4,
         "sha256": "f" * 64,
         "state": "accepted",
-        "generation": 3,
+        "clear_count": 3,
         "batch_uuid": "Ab-cd",
     }
-    assert PlanEntry("f", 2, 0).as_json() == {"sha256": "f", "chunks": 2, "generation": 0}
+    assert PlanEntry("f", 2, 0).as_json() == {"sha256": "f", "chunks": 2, "clear_count": 0}
 
 
 def test_a_line_of_an_older_package_is_read():
     """Fields that a line has only for some states may be missing."""
-    assert Entry.from_json({"index": 1, "sha256": "f", "state": "sending", "generation": 0}) == Entry(
+    assert Entry.from_json({"index": 1, "sha256": "f", "state": "sending", "clear_count": 0}) == Entry(
         1, "f", SENDING, 0
     )
 

@@ -26,7 +26,7 @@ def lines_on(files: dict[str, bytes]) -> JournalLines:
 
 def line(state: ChunkState, case: str) -> Entry:
     """Make a line of chunk 3."""
-    return Entry(3, "f", state, 0, "B" if state is ACCEPTED else None, case=case)
+    return Entry(3, "f", state, 0, "B" if state is ACCEPTED else None, chunk_id=case)
 
 
 @given(written=written)
@@ -39,7 +39,7 @@ def test_the_highest_runner_has_the_last_word_unless_it_only_wonders(written):
     word = last[max(last)]
     answers = [each for rank, each in sorted(last.items()) if rank != max(last)]
     if word.state is UNKNOWN:
-        word = next((each for each in answers if (each.state, each.case) == (ACCEPTED, word.case)), word)
+        word = next((each for each in answers if (each.state, each.chunk_id) == (ACCEPTED, word.chunk_id)), word)
     assert lines_on(files).read(3) == word
 
 

@@ -19,18 +19,23 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.submission.errors import JournalError
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, PlanEntry, Resolution, Verdict
-from airflow_provider_arm.submission.journal.file_journal import RENEW_EVERY, TAKE_OVER_AFTER, FileJournal, Runner
+from airflow_provider_arm.submission.journal.file_journal import (
+    RENEW_EVERY,
+    TAKE_OVER_AFTER,
+    FileJournal,
+    JournalWriter,
+)
 from tests.unit.submission.journal.memory_disk import MemoryPath, Process
 
 PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
 PLAN = PlanEntry("f" * 64, 3, 0)
 WORD = Resolution("0a1b2c3d", Verdict.ABSENT, "Controller", "looked in ARM", at=1_799_000_000.5)
-LINE = Entry(1, "e" * 64, SENDING, 0, case="4e5f6071", resolutions=(WORD,))
+LINE = Entry(1, "e" * 64, SENDING, 0, chunk_id="4e5f6071", resolutions=(WORD,))
 #: Every field that a line can have.
 KEPT = LINE.to(
     ACCEPTED, batch_uuid="Ab-cd", reason="why", missed_since=1.5, missing=(2, 3), answer={"result": "CREATED"}
 )
-FIRST = Runner("DAG d, run r, task t", 1, "here", 11)
+FIRST = JournalWriter("DAG d, run r, task t", 1, "here", 11)
 RETRY = replace(FIRST, try_number=2, pid=12)
 OTHER = replace(RETRY, task_instance="DAG d, run r, task other")
 
@@ -67,7 +72,7 @@ def local(tmp_path) -> Path:
     return tmp_path / "journal"
 
 
-def follow(folder: Any, runner: Runner = RETRY) -> FileJournal:
+def follow(folder: Any, runner: JournalWriter = RETRY) -> FileJournal:
     """Open the journal as the next try does."""
     return FileJournal(folder, runner)
 
@@ -96,10 +101,10 @@ def test_the_last_lines_are_there_for_the_next_try(folder):
     second = follow(folder)
     assert [second.read_plan(), *map(second.read, range(4))] == [PLAN, None, KEPT, replace(LINE, index=2), None]
     second.write(replace(KEPT, index=2))
-    second.write_plan(replace(PLAN, generation=1))
+    second.write_plan(replace(PLAN, clear_count=1))
     third = follow(folder, replace(RETRY, try_number=3))
     assert [third.read_plan(), third.read(1), third.read(2)] == [
-        replace(PLAN, generation=1),
+        replace(PLAN, clear_count=1),
         KEPT,
         replace(KEPT, index=2),
     ]
@@ -111,10 +116,10 @@ entries = st.builds(
     index=st.integers(0, 10**7),
     sha256=st.text(max_size=64),
     state=st.sampled_from(ChunkState),
-    generation=st.integers(0, 100),
+    clear_count=st.integers(0, 100),
     batch_uuid=st.none() | st.text(max_size=36),
     reason=st.none() | st.text(st.characters()),
-    case=st.none() | st.text(max_size=8),
+    chunk_id=st.none() | st.text(max_size=8),
     missed_since=st.none() | st.floats(0, 2e9),
     missing=st.none() | st.lists(st.integers(1, 1000), min_size=1).map(tuple),
     answer=st.none() | st.dictionaries(st.text(), st.text() | st.integers()),

@@ -15,14 +15,14 @@ from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.submission.errors import JournalError, UnsettledError
 from airflow_provider_arm.submission.journal.entries import ChunkState
 from airflow_provider_arm.submission.journal.file_entries import JournalLines
-from airflow_provider_arm.submission.journal.file_journal import FileJournal, Runner
+from airflow_provider_arm.submission.journal.file_journal import FileJournal, JournalWriter
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.sending.send import Sender
 from airflow_provider_arm.submission.sources.source import ListSource
 from tests.unit.submission.records import DOCUMENTS
 from tests.unit.submission.sending.world import World, invoice
 
-RUNNER = Runner("DAG d, run r, task t", 1, "here", 11)
+RUNNER = JournalWriter("DAG d, run r, task t", 1, "here", 11)
 TWO = [invoice(1), invoice(2)]
 #: What a try writes: who it is, the plan, and two lines for each of two chunks.
 WRITES = 6

@@ -20,7 +20,7 @@ from airflow_provider_arm.submission.journal.entries import (
     Verdict,
     next_step,
 )
-from airflow_provider_arm.submission.journal.resolution import entries, is_open, release
+from airflow_provider_arm.submission.journal.resolution import apply_resolution, entries, is_open
 from tests.unit.submission.fake_arm import DiskJournal, FakeArm
 
 PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
@@ -32,7 +32,13 @@ def lines_of(states: list[ChunkState | None]) -> list[Entry | None]:
     """Make lines; each chunk has a case of its own."""
     return [
         Entry(
-            index, f"{index:064}", state, 0, "B" if state is ACCEPTED else None, case=f"case-{index}", missed_since=7.0
+            index,
+            f"{index:064}",
+            state,
+            0,
+            "B" if state is ACCEPTED else None,
+            chunk_id=f"case-{index}",
+            missed_since=7.0,
         )
         if state
         else None
@@ -52,7 +58,7 @@ def journal_of(lines: list[Entry | None]) -> DiskJournal:
 states = st.lists(st.none() | st.sampled_from(ChunkState), min_size=1, max_size=6)
 words = st.builds(
     Resolution,
-    case=st.integers(0, 7).map(lambda number: f"case-{number}"),
+    chunk_id=st.integers(0, 7).map(lambda number: f"case-{number}"),
     verdict=st.sampled_from(Verdict),
     by=st.sampled_from(["Controller", " ", ""]),
     why=st.sampled_from(["looked", "\t", ""]),
@@ -64,7 +70,7 @@ words = st.builds(
 def try_release(journal: DiskJournal, word: Resolution) -> Any:
     """Release; gives the error where it is refused."""
     try:
-        return release(journal, word)
+        return apply_resolution(journal, word)
     except ArmConfigurationError as error:
         return error
 
@@ -79,7 +85,7 @@ def test_a_word_changes_the_open_chunk_of_its_case_or_nothing(states, word):
     before = dict(journal.kept)
     result = try_release(journal, word)
     changed = {key for key in journal.kept if journal.kept[key] != before.get(key)}
-    index = int(word.case.removeprefix("case-"))
+    index = int(word.chunk_id.removeprefix("case-"))
     state = states[index] if index < len(states) else None
     sound = word.by.strip() and word.why.strip() and not (word.verdict is ABSENT_WORD and word.batch_uuid)
     if state is None:
@@ -90,7 +96,7 @@ def test_a_word_changes_the_open_chunk_of_its_case_or_nothing(states, word):
         assert result == lines_of(states)[index].to(state, resolutions=(word,))
     else:
         assert isinstance(result, ArmConfigurationError)
-        assert word.case in str(result)
+        assert word.chunk_id in str(result)
     assert changed == ({index} if isinstance(result, Entry) else set())
 
 
@@ -114,19 +120,19 @@ def test_what_follows_from_a_word(state, word):
 def test_a_word_that_was_taken_is_taken_once():
     """A list that stays in a DAG's arguments releases no later doubt of the same chunk."""
     journal = journal_of(lines_of([None, UNKNOWN]))
-    line = release(journal, WORD)
-    later = line.to(UNKNOWN, case="case-new")
+    line = apply_resolution(journal, WORD)
+    later = line.to(UNKNOWN, chunk_id="case-new")
     journal.write(later)
-    assert release(journal, WORD) == later
+    assert apply_resolution(journal, WORD) == later
     assert journal.read(1) == later
     again = Resolution("case-new", ABSENT_WORD, "Controller", "looked again")
-    assert release(journal, again).resolutions == (WORD, again)
+    assert apply_resolution(journal, again).resolutions == (WORD, again)
 
 
 def test_lines_of_an_older_package_have_no_case_and_are_passed_over():
     """Nobody can name them, so nothing releases them by accident."""
     journal = journal_of([Entry(0, "f", UNKNOWN, 0), *lines_of([None, UNKNOWN])[1:]])
-    assert release(journal, WORD).index == 1
+    assert apply_resolution(journal, WORD).index == 1
     assert journal.read(0).state is UNKNOWN
 
 
@@ -135,7 +141,7 @@ def test_a_word_that_cannot_be_kept_releases_nothing():
     journal = journal_of(lines_of([None, UNKNOWN]))
     journal.fail_at = 0
     with pytest.raises(JournalError):
-        release(journal, WORD)
+        apply_resolution(journal, WORD)
     assert journal.read(1).state is UNKNOWN
 
 
@@ -151,4 +157,4 @@ def test_the_lines_of_a_journal_are_those_of_its_plan(states):
 def test_a_journal_without_a_plan_has_no_lines():
     """Nothing was sent, so nothing is asked."""
     assert list(entries(DiskJournal(FakeArm()))) == []
-    assert release(DiskJournal(FakeArm()), WORD) is None
+    assert apply_resolution(DiskJournal(FakeArm()), WORD) is None

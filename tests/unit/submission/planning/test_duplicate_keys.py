@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.submission.planning import duplicate_keys
-from airflow_provider_arm.submission.planning.duplicate_keys import SeenKeys
+from airflow_provider_arm.submission.planning.duplicate_keys import DuplicateKeyIndex
 
 
 @settings(max_examples=200, deadline=None)
@@ -14,7 +14,7 @@ def test_it_is_a_dict_of_first_rows(keys, slots):
     first: dict[str, int] = {}
     before, duplicate_keys._FIRST_SLOTS = duplicate_keys._FIRST_SLOTS, slots
     try:
-        seen = SeenKeys()
+        seen = DuplicateKeyIndex()
     finally:
         duplicate_keys._FIRST_SLOTS = before
     for row, key in enumerate(keys, 1):
@@ -23,13 +23,13 @@ def test_it_is_a_dict_of_first_rows(keys, slots):
 
 def test_half_of_a_surrogate_pair_is_a_key_as_any_other():
     """The model refuses it later; the table does not fall over it."""
-    seen = SeenKeys()
+    seen = DuplicateKeyIndex()
     assert [seen.first_row(key, row) for row, key in enumerate(["\ud800", "\ud801", "\ud800"], 1)] == [1, 2, 1]
 
 
 def test_many_keys_take_few_bytes():
     """What a million invoices cost is written down here: under 80 bytes a key, at the worst fill of the table."""
-    seen = SeenKeys()
+    seen = DuplicateKeyIndex()
     for row in range(1, 50_001):
         assert seen.first_row(f"INV-{row}", row) == row
     size = sum(part.itemsize * len(part) for part in (seen._highs, seen._lows, seen._rows))
@@ -47,5 +47,5 @@ def test_keys_that_fall_into_one_slot_are_told_apart(monkeypatch):
             return self.data.rjust(self.size - 8, b"\0") + bytes(8)
 
     monkeypatch.setattr(duplicate_keys, "blake2b", Half)
-    seen = SeenKeys()
+    seen = DuplicateKeyIndex()
     assert [seen.first_row(key, row) for row, key in enumerate("abcab", 1)] == [1, 2, 3, 1, 2]

@@ -9,11 +9,11 @@ from airflow_provider_arm.client.errors import (
     ArmAuthenticationError,
     ArmConfigurationError,
     ArmError,
+    ArmInvalidResponseError,
     ArmNotFoundError,
     ArmPermissionError,
-    ArmThrottledError,
+    ArmRateLimitError,
     ArmUnavailableError,
-    ArmUnreadableAnswerError,
     ArmValidationError,
     Phase,
 )
@@ -31,7 +31,7 @@ START = 1_700_000_000.0
 #: Unix seconds of today tell no smaller steps apart.
 CLOCK_STEP = 1e-6
 PENDING, SUCCEEDED, PARTIAL, REJECTED, UNREADABLE = (BatchStatus(state, str(state)) for state in BatchState)
-TRANSIENT = [ArmUnavailableError("down"), ArmThrottledError("429"), ArmUnreadableAnswerError("html"), UNREADABLE]
+TRANSIENT = [ArmUnavailableError("down"), ArmRateLimitError("429"), ArmInvalidResponseError("html"), UNREADABLE]
 PERMANENT = [ArmAuthenticationError, ArmPermissionError, ArmNotFoundError, ArmValidationError, ArmConfigurationError]
 
 
@@ -82,7 +82,7 @@ def test_an_outage_is_given_up_only_beyond_both_limits(seen):
     long = wait_for("A")
     for look in range(MAX_FAILURES - 1):
         long.saw("A", seen, START + look * MIN_OUTAGE_SECONDS)
-    with pytest.raises(type(seen) if isinstance(seen, ArmError) else ArmUnreadableAnswerError):
+    with pytest.raises(type(seen) if isinstance(seen, ArmError) else ArmInvalidResponseError):
         long.saw("A", seen, START + MAX_FAILURES * MIN_OUTAGE_SECONDS)
     with pytest.raises(ArmError):
         short.saw("A", seen, START + MIN_OUTAGE_SECONDS)
@@ -104,7 +104,7 @@ def test_an_answer_that_cannot_be_read_says_which_batch_and_why():
     unclear = BatchStatus(BatchState.UNREADABLE, "200 with a status word that is not known: X")
     for look in range(MAX_FAILURES - 1):
         wait.saw("A", unclear, START + look)
-    with pytest.raises(ArmUnreadableAnswerError, match="batch A: ARM's answer is unclear: 200 with a status word"):
+    with pytest.raises(ArmInvalidResponseError, match="batch A: ARM's answer is unclear: 200 with a status word"):
         wait.saw("A", unclear, START + MIN_OUTAGE_SECONDS)
 
 
@@ -114,7 +114,7 @@ def test_one_unreadable_batch_is_not_hidden_by_another_that_is_pending():
     for minute in range(60):
         wait.saw("A", UNREADABLE, START + minute * 60)
         wait.saw("B", PENDING, START + minute * 60)
-    with pytest.raises(ArmUnreadableAnswerError, match="batch A"):
+    with pytest.raises(ArmInvalidResponseError, match="batch A"):
         wait.saw("A", UNREADABLE, START + MIN_OUTAGE_SECONDS)
 
 
@@ -227,7 +227,7 @@ def test_a_thousand_waits_that_start_together_are_spread():
 def test_what_arm_asks_for_is_kept(asked, passed, share, timeout):
     """No look before the ``Retry-After`` is over, up to a quarter of an hour, and none past the deadline."""
     wait = wait_for("A", timeout=timeout, poll=30, uniform=lambda: share)
-    wait.saw("A", ArmThrottledError("429", retry_after=asked, phase=Phase.ANSWERED), START)
+    wait.saw("A", ArmRateLimitError("429", retry_after=asked, phase=Phase.ANSWERED), START)
     now = START + passed
     if now >= wait.deadline:
         return
@@ -243,7 +243,7 @@ def test_being_held_back_is_no_failed_look():
     """While ARM wants a rest nobody looks, so however long it lasts, it is no outage of this batch."""
     wait = wait_for("A", timeout=10**6)
     for minute in range(MAX_FAILURES * 30):
-        held = ArmThrottledError("not asked", phase=Phase.NOT_SENT, retry_after=50.0)
+        held = ArmRateLimitError("not asked", phase=Phase.NOT_SENT, retry_after=50.0)
         wait.saw("A", held, START + 60 * minute)
     assert wait.pending == ["A"]
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
 from airflow_provider_arm.submission.errors import PlanChangedError
 from airflow_provider_arm.submission.results.outcome import (
+    OutcomeCounts,
     Reject,
-    Totals,
     add_up,
     count_sentence,
     find_invalid,
@@ -61,7 +61,7 @@ def status(state: BatchState, total: int | None = None, bad: int | None = None) 
 def test_batches_are_added_up_and_no_count_is_guessed(batches, submitted, totals):
     """What ARM says is added; what it does not say, or contradicts, is unknown, which no policy takes for success."""
     found = add_up([status(*batch) for batch in batches], submitted)
-    assert found == Totals(*totals)
+    assert found == OutcomeCounts(*totals)
     assert found.accepted == (None if None in totals else totals[0] - totals[1])
 
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.submission.planning.resources import RESOURCES, find_operation
-from airflow_provider_arm.submission.results.reject_policy import Colour, RejectPolicy
+from airflow_provider_arm.submission.results.reject_policy import RejectPolicy, TaskOutcome
 
-GREEN, WARN, RED = Colour
+GREEN, WARN, RED = TaskOutcome
 
 COLOURS = [
     # on_rejected, max_rejected, total, rejected -> colour
@@ -75,7 +75,7 @@ def test_too_many_or_unknown_is_never_passed_over(on_rejected, allowed, share, t
 def test_more_refused_records_are_never_better(on_rejected, allowed, total):
     """The colour only darkens as the count grows."""
     policy = RejectPolicy(on_rejected, allowed)
-    order = [list(Colour).index(policy.colour(total, rejected)) for rejected in range(total + 1)]
+    order = [list(TaskOutcome).index(policy.colour(total, rejected)) for rejected in range(total + 1)]
     assert order == sorted(order)
 
 

@@ -9,7 +9,7 @@ from airflow_provider_arm.client import ArmClient, ClientCredentials, Transport
 from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.client.http.retry import RetryPolicy
 from airflow_provider_arm.client.operations import OPERATIONS
-from airflow_provider_arm.submission.errors import OpenCaseError
+from airflow_provider_arm.submission.errors import UnresolvedChunksError
 from airflow_provider_arm.submission.journal.entries import ChunkState
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.sending.lookup import LookUp, find_documents, look_up
@@ -81,13 +81,13 @@ class Task:
         *,
         looks: bool = False,
         max_in_flight: int = 1,
-        settle_after: float | None = None,
+        assume_absent_after: float | None = None,
     ) -> None:
         self.box, self.source = box, source
         self.operation = OPERATIONS[f"create_{resource.removesuffix('s')}_batch"]
         self.key = {"customers": "customerNo", "documents": "documentNo"}[resource]
         self.journal = DiskJournal(FakeArm())
-        self._rules = {"max_in_flight": max_in_flight, "settle_after": settle_after}
+        self._rules = {"max_in_flight": max_in_flight, "assume_absent_after": assume_absent_after}
         self._looks = looks
         self.client = ArmClient(
             box.base_url,
@@ -103,12 +103,12 @@ class Task:
     def __exit__(self, *_: object) -> None:
         self.client.close()
 
-    def send(self, generation: int = 0, *, resend: bool = False) -> list[Sent]:
+    def send(self, clear_count: int = 0, *, resend: bool = False) -> list[Sent]:
         """Run once, on the sandbox's clock."""
         sender = Sender(
             self.operation,
             self.journal,
-            generation,
+            clear_count,
             self._submit,
             self._look,
             resend,
@@ -120,9 +120,9 @@ class Task:
         with prepare(self.source, self.operation, SIZE, self.key) as prepared:
             return sender.send_all(prepared.plan, prepared.chunks())
 
-    def attempt(self, generation: int = 0, *, resend: bool = False) -> list[str | None]:
+    def attempt(self, clear_count: int = 0, *, resend: bool = False) -> list[str | None]:
         """Run once; gives the batchUuids."""
-        return [each.batch_uuid for each in self.send(generation, resend=resend)]
+        return [each.batch_uuid for each in self.send(clear_count, resend=resend)]
 
     def try_again(self) -> list[Sent] | ArmError:
         """Run once, as a later try; gives its error where it ends with one."""
@@ -198,10 +198,10 @@ def _judge(task: Task, loss: Loss, ends: list[Any]) -> Verdict:
     states = task.journal.states()
     verdict = Verdict(sum(count - 1 for count in effects.values()), states)
     wanted = [ChunkState.ACCEPTED] * (loss.chunks - 1)
-    wanted.append(ChunkState.FOUND if loss.looks and loss.taken else ChunkState.UNKNOWN)
+    wanted.append(ChunkState.RECOVERED if loss.looks and loss.taken else ChunkState.UNKNOWN)
     if sorted(filter(None, states)) != sorted(wanted):
         verdict.wrong.append(f"the journal says {states}")
-    if (ChunkState.UNKNOWN in states) != isinstance(ends[-1], OpenCaseError):
+    if (ChunkState.UNKNOWN in states) != isinstance(ends[-1], UnresolvedChunksError):
         verdict.wrong.append(f"ended with {ends[-1]!r}")
     for index, state in enumerate(states):
         there = {f"7700{number:04}" in effects for number in range(SIZE * index, SIZE * (index + 1))}

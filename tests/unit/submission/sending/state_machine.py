@@ -13,11 +13,11 @@ import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
-from airflow_provider_arm.submission.errors import OpenCaseError, PlanChangedError
+from airflow_provider_arm.submission.errors import PlanChangedError, UnresolvedChunksError
 from airflow_provider_arm.submission.journal import resolution
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, Resolution, Verdict
 from airflow_provider_arm.submission.journal.file_entries import JournalLines
-from airflow_provider_arm.submission.journal.file_journal import FileJournal, Runner
+from airflow_provider_arm.submission.journal.file_journal import FileJournal, JournalWriter
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.sending import send
 from airflow_provider_arm.submission.sending.send import Sender, Sent
@@ -30,7 +30,7 @@ from tests.unit.submission.sending.world import DOWN, OPEN, SETTLE, World, invoi
 
 #: More chunks than any plan here has.
 CHUNKS = 6
-RUNNER = Runner("DAG d, run r, task t", 1, "here", 11)
+RUNNER = JournalWriter("DAG d, run r, task t", 1, "here", 11)
 
 numbers = st.integers(1, 6)
 sources = st.lists(numbers, min_size=1, max_size=5, unique=True)
@@ -63,7 +63,7 @@ class Submissions(RuleBasedStateMachine):
         """A run of the DAG: a journal and documents of its own."""
         self.files: dict[str, bytes] = {}
         self.world = World(lines=self.lines)
-        self.generation = self.tries = 0
+        self.clear_count = self.tries = 0
         #: Every case that there ever was.
         self.cases: dict[str, None] = {}
         self.planned = self.source
@@ -131,7 +131,7 @@ class Submissions(RuleBasedStateMachine):
         self.world.down = None
 
     @rule()
-    @precondition(lambda self: self.open_cases())
+    @precondition(lambda self: self.unresolved_chunks())
     def a_good_day(self) -> None:
         """Nothing fails, ARM is done, a person releases what is open: then the task succeeds. Nothing is for ever."""
         self.world.finish(self.world.unfinished())
@@ -145,13 +145,13 @@ class Submissions(RuleBasedStateMachine):
         self.world.endings = {str(number): ending for number, ending in enumerate(endings, 1) if ending}
         result = self.execute(process or Process(), words or [])
         self.world.endings = {}
-        self.cases.update(dict.fromkeys(line.case for line in self.lines() if line.case))
+        self.cases.update(dict.fromkeys(line.chunk_id for line in self.lines() if line.chunk_id))
         self.over = isinstance(result, list | PlanChangedError)
         if isinstance(result, list):
             self.check_success(result)
-        elif isinstance(result, OpenCaseError):
-            unclear = {line.case for line in self.lines() if line.state in OPEN}
-            assert unclear.issuperset(case["case"] for case in result.cases), "stopped for what is not open"
+        elif isinstance(result, UnresolvedChunksError):
+            unclear = {line.chunk_id for line in self.lines() if line.state in OPEN}
+            assert unclear.issuperset(case["chunk_id"] for case in result.cases), "stopped for what is not open"
         assert "parts of it are gone" not in str(result), "a whole journal is called torn"
         return result
 
@@ -160,7 +160,7 @@ class Submissions(RuleBasedStateMachine):
         try:
             journal = self.open_journal(process)
             for word in words:
-                resolution.release(journal, word)
+                resolution.apply_resolution(journal, word)
             with prepare(ListSource(list(map(invoice, self.source))), DOCUMENTS, self.size, "documentNo") as prepared:
                 pool = LazyPool(late=self.late, is_dead=lambda: process.dead)
                 with mock.patch.object(send, "ThreadPoolExecutor", pool):
@@ -179,13 +179,13 @@ class Submissions(RuleBasedStateMachine):
         return Sender(
             DOCUMENTS,
             journal,
-            self.generation,
+            self.clear_count,
             world.submit,
             world.look,
             look_up=world.look_up,
             key="documentNo",
             max_in_flight=self.in_flight,
-            settle_after=SETTLE if world.settle else None,
+            assume_absent_after=SETTLE if world.settle else None,
             now=lambda: world.clock,
         )
 
@@ -242,13 +242,13 @@ class Submissions(RuleBasedStateMachine):
     @rule()
     def clear(self) -> None:
         """A person clears the task: a new wish."""
-        self.generation += 1
+        self.clear_count += 1
 
     @rule(source=sources, clear=st.booleans())
     def change_the_source(self, source: list[int], clear: bool) -> None:
         """The author replaces the file, and may clear the task."""
         self.source = source
-        self.generation += clear
+        self.clear_count += clear
 
     @rule()
     @precondition(lambda self: self.source != self.planned)
@@ -278,24 +278,24 @@ class Submissions(RuleBasedStateMachine):
         batch = self.world.of_case(line)
         verdict = Verdict.ABSENT if batch is None else Verdict.ACCEPTED
         uuid = batch.uuid if batch is not None and (with_uuid or not batch.finished) else None
-        return Resolution(str(line.case), verdict, "Controller", "looked in ARM", uuid)
+        return Resolution(str(line.chunk_id), verdict, "Controller", "looked in ARM", uuid)
 
     @rule(data=st.data(), verdict=st.sampled_from(Verdict))
-    @precondition(lambda self: self.cases.keys() - self.open_cases())
+    @precondition(lambda self: self.cases.keys() - self.unresolved_chunks())
     def a_person_names_a_stale_case(self, data: st.DataObject, verdict: Verdict) -> None:
         """A word on a sending that is over releases nothing, whatever it says."""
-        case = data.draw(st.sampled_from([case for case in self.cases if case not in self.open_cases()]))
+        case = data.draw(st.sampled_from([case for case in self.cases if case not in self.unresolved_chunks()]))
         self.tries += 1
         journal = self.open_journal(Process())
         before = [replace(line, resolutions=()) for line in self.lines()]
         with suppress(ArmConfigurationError):
-            resolution.release(journal, Resolution(case, verdict, "Controller", "an old list"))
+            resolution.apply_resolution(journal, Resolution(case, verdict, "Controller", "an old list"))
         after = [replace(line, resolutions=()) for line in self.lines()]
         assert after == before, "a stale word released something"
 
-    def open_cases(self) -> set[str | None]:
+    def unresolved_chunks(self) -> set[str | None]:
         """The cases that a person may be asked about."""
-        return {line.case for line in self.lines() if line.state in OPEN}
+        return {line.chunk_id for line in self.lines() if line.state in OPEN}
 
     # ---- what must hold
 
@@ -316,7 +316,7 @@ class Submissions(RuleBasedStateMachine):
         """What takes effect is followed, found, or a question, under the very sending that brought it."""
         lines = self.lines()
         followed = {line.batch_uuid for line in lines}
-        known = {line.case for line in lines if line.state in (*OPEN, ChunkState.FOUND)}
+        known = {line.chunk_id for line in lines if line.state in (*OPEN, ChunkState.RECOVERED)}
         for batch in self.world.batches.values():
             if self.world.booked(batch):
-                assert batch.uuid in followed or batch.case in known, "forgotten"
+                assert batch.uuid in followed or batch.chunk_id in known, "forgotten"

@@ -151,10 +151,10 @@ def test_a_cleared_task_waits_for_the_batch_in_work(box):
     box.behave(batch_delay=60)
     task = Task(box, "customers", ListSource(customers(2)))
     [first] = task.attempt()
-    assert task.attempt(generation=1) == [first]
-    assert task.attempt(generation=2) == [first]
+    assert task.attempt(clear_count=1) == [first]
+    assert task.attempt(clear_count=2) == [first]
     box.advance(61)
-    [second] = task.attempt(generation=3)
+    [second] = task.attempt(clear_count=3)
     assert second != first
     assert task.submits() == [2]
 
@@ -164,7 +164,7 @@ def test_a_cleared_task_never_posts_its_invoices_again(box):
     box.behave(batch_delay=60)
     task = Task(box, "documents", ListSource(documents(2)))
     [first] = task.attempt()
-    assert task.attempt(generation=1) == [first]
+    assert task.attempt(clear_count=1) == [first]
     box.advance(61)
-    assert task.attempt(generation=2) == [first]
+    assert task.attempt(clear_count=2) == [first]
     assert task.submits() == [1]

@@ -32,7 +32,7 @@ def running() -> Iterator[ArmSandbox]:
         yield box
 
 
-def submit_late(box: ArmSandbox, seconds: float | None, nth: int, settle_after: float | None) -> Task:
+def submit_late(box: ArmSandbox, seconds: float | None, nth: int, assume_absent_after: float | None) -> Task:
     """Let the *nth* batch be committed so many seconds after its connection was closed, or never; try once."""
     box.reset()
     # The sandbox's own seconds run too, and a second posting of a document must show.
@@ -40,7 +40,7 @@ def submit_late(box: ArmSandbox, seconds: float | None, nth: int, settle_after: 
     box.behave(q15_duplicate_document="accept")
     rule = {"do": "close"} if seconds is None else {"do": "late_commit", "seconds": seconds}
     box.fault({"match": BATCHES, "nth": nth, **rule})
-    task = Task(box, "documents", ListSource(documents(SIZE * 3)), looks=True, settle_after=settle_after)
+    task = Task(box, "documents", ListSource(documents(SIZE * 3)), looks=True, assume_absent_after=assume_absent_after)
     assert isinstance(task.try_again(), UnsettledError)
     return task
 
@@ -57,7 +57,7 @@ sweep = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 @sweep
 @given(seconds=st.floats(1, SETTLE - 1), nth=st.integers(1, 3), pauses=pauses)
 def test_a_commit_within_the_authors_time_is_found_and_never_doubled(running, seconds, nth, pauses):
-    """Whenever it comes before settle_after is over, and whenever the tries look: sent once, found in the end."""
+    """Whenever it comes before assume_absent_after is over, and whenever the tries look: sent once, found in the end."""
     with submit_late(running, seconds, nth, SETTLE) as task:
         for pause in [*pauses, SETTLE]:
             running.advance(pause)
@@ -93,7 +93,7 @@ def test_what_never_arrived_is_sent_once_the_authors_time_is_over(running):
 
 
 def test_a_time_that_is_too_short_doubles(running):
-    """What settle_after rests on: where ARM commits later than the author said, the ledger shows it twice."""
+    """What assume_absent_after rests on: where ARM commits later than the author said, the ledger shows it twice."""
     with submit_late(running, 2 * SETTLE, 2, SETTLE) as task:
         for _ in range(3):
             running.advance(SETTLE)

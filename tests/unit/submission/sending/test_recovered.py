@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client.batch_state import BatchState
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.submission.results.outcome import add_up, find_rejects, refused_places
-from airflow_provider_arm.submission.sending.recovered import Found, in_order, read_found
+from airflow_provider_arm.submission.sending.recovered import RecoveredChunk, in_order, read_recovered
 from airflow_provider_arm.submission.sources.source import ListSource
 from tests.unit.submission.records import answer, document, failed, partial
 
@@ -24,7 +24,9 @@ def places(records: int) -> st.SearchStrategy[tuple[int, ...]]:
     return st.lists(st.integers(1, records), unique=True, max_size=records).map(sorted).map(tuple)
 
 
-chunks = st.integers(1, 20).flatmap(lambda size: st.builds(Found, st.integers(1, 99), st.just(size), places(size)))
+chunks = st.integers(1, 20).flatmap(
+    lambda size: st.builds(RecoveredChunk, st.integers(1, 99), st.just(size), places(size))
+)
 
 
 @given(chunk=chunks)
@@ -42,12 +44,12 @@ def test_its_status_counts_what_is_missing_as_refused(chunk):
 @given(found=st.lists(chunks, max_size=4))
 def test_what_one_task_hands_to_another_comes_back(found):
     """Through JSON, as XCom keeps it."""
-    assert read_found(json.loads(json.dumps([each.as_json() for each in found]))) == found
+    assert read_recovered(json.loads(json.dumps([each.as_json() for each in found]))) == found
 
 
 def test_nothing_found_is_nothing():
     """A submission of which every batch is known may leave it out."""
-    assert read_found(None) == read_found([]) == []
+    assert read_recovered(None) == read_recovered([]) == []
 
 
 @pytest.mark.parametrize(
@@ -55,8 +57,8 @@ def test_nothing_found_is_nothing():
 )
 def test_what_is_no_found_chunk_is_an_error(value):
     """Something else in its place is told, and not taken for nothing."""
-    with pytest.raises(ArmConfigurationError, match='"found" of the submission must be'):
-        read_found(value)
+    with pytest.raises(ArmConfigurationError, match='"recovered" of the submission must be'):
+        read_recovered(value)
 
 
 # ---- beside batches
@@ -74,7 +76,7 @@ def batch(refused: tuple[int, ...]) -> Any:
 def test_every_refused_record_is_found_under_its_own_row(outcomes, shuffled):
     """Whichever chunks were found and in whatever order they come, each reject has its row, key and batchUuid."""
     batches = [(f"B{index}", batch(refused)) for index, (refused, lost) in enumerate(outcomes) if not lost]
-    found = [Found(index + 1, SIZE, refused) for index, (refused, lost) in enumerate(outcomes) if lost]
+    found = [RecoveredChunk(index + 1, SIZE, refused) for index, (refused, lost) in enumerate(outcomes) if lost]
     shuffled.shuffle(found)
     ordered = in_order(batches, found)
     assert [uuid for uuid, _ in ordered] == [None if lost else f"B{n}" for n, (_, lost) in enumerate(outcomes)]
@@ -93,5 +95,5 @@ def test_every_refused_record_is_found_under_its_own_row(outcomes, shuffled):
 def test_the_reason_says_why_there_is_none():
     """A person who reads the rejects file learns that ARM's own reason is lost."""
     source = ListSource([document(number) for number in range(1, 4)])
-    [reject] = find_rejects(source, 3, in_order([], [Found(1, 3, (2,))]), "documentNo")
+    [reject] = find_rejects(source, 3, in_order([], [RecoveredChunk(1, 3, (2,))]), "documentNo")
     assert reject.reasons == ("ARM does not have it; the answer that would have said why is lost",)

@@ -15,7 +15,7 @@ from airflow_provider_arm.submission.errors import AlreadySubmittedError, InWork
 from airflow_provider_arm.submission.journal.checksummed_folder import JournalFolder
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, MemoryJournal, PlanEntry
 from airflow_provider_arm.submission.planning.prepare import prepare
-from airflow_provider_arm.submission.sending.registry import Ledger
+from airflow_provider_arm.submission.sending.registry import SubmissionRegistry
 from airflow_provider_arm.submission.sources.source import ListSource
 from tests.unit.submission.records import DOCUMENTS, document, failed, partial
 from tests.unit.submission.records import answer as processed
@@ -44,7 +44,7 @@ class Run:
         records = [document(number, **more) for number in numbers]
         self.prepared = prepare(ListSource(records), DOCUMENTS, 2, "documentNo")
         self.plan = self.prepared.plan
-        self.ledger = Ledger(path, owner, books, "documentNo", batches.look)
+        self.ledger = SubmissionRegistry(path, owner, books, "documentNo", batches.look)
         self.journal = MemoryJournal()
         self.batches = batches
 
@@ -60,7 +60,7 @@ class Run:
         for chunk in self.plan.chunks:
             state = states[chunk.index] if chunk.index < len(states) else ChunkState.ACCEPTED
             uuid = f"B{len(self.batches)}" if state is ChunkState.ACCEPTED else None
-            missing = refused if state is ChunkState.FOUND else None
+            missing = refused if state is ChunkState.RECOVERED else None
             self.journal.write(Entry(chunk.index, chunk.sha256, state, 0, uuid, missing=missing))
             if uuid:
                 uuids.append(uuid)
@@ -72,10 +72,10 @@ class Run:
 
 def test_the_very_same_records_are_given_the_earlier_runs_batches(tmp_path, batches):
     """A second run with the same file sends nothing and follows what the first one sent."""
-    uuids = Run(tmp_path, range(5), batches).submit(ChunkState.ACCEPTED, ChunkState.FOUND, refused=(2,))
+    uuids = Run(tmp_path, range(5), batches).submit(ChunkState.ACCEPTED, ChunkState.RECOVERED, refused=(2,))
     earlier = Run(tmp_path, range(5), batches, "run 2").claim()
     assert (earlier.owner, earlier.batch_uuids) == ("run 1", uuids)
-    assert [each.as_json() for each in earlier.found] == [{"chunk": 2, "records": 2, "missing": [2]}]
+    assert [each.as_json() for each in earlier.recovered] == [{"chunk": 2, "records": 2, "missing": [2]}]
 
 
 def test_its_own_later_tries_go_on(tmp_path, batches):
@@ -150,7 +150,7 @@ def test_the_batch_decides(tmp_path, batches, monkeypatch, status, expected):
         (ChunkState.UNKNOWN, InWorkElsewhereError),
         (ChunkState.PLANNED, None),
         (ChunkState.REFUSED, None),
-        (ChunkState.FOUND, AlreadySubmittedError),
+        (ChunkState.RECOVERED, AlreadySubmittedError),
     ],
 )
 def test_a_chunk_of_a_run_that_stopped_holds_as_much_as_is_known_of_it(tmp_path, batches, state, expected):

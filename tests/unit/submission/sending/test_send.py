@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client.errors import (
     ArmConfigurationError,
     ArmError,
+    ArmInvalidResponseError,
     ArmNotFoundError,
     ArmUnavailableError,
     ArmUnknownOutcomeError,
-    ArmUnreadableAnswerError,
     ArmValidationError,
     InvalidRecordError,
     Phase,
@@ -200,7 +200,7 @@ def test_only_proof_makes_a_chunk_unsent_or_refused(kind, phase, code):
     """For every error there is: planned needs proof that nothing left, refused ARM's word; all else is unknown."""
     error = kind("x", phase=phase, status_code=code)
     state = state_after(error)
-    if issubclass(kind, ArmUnknownOutcomeError | ArmUnreadableAnswerError) or (
+    if issubclass(kind, ArmUnknownOutcomeError | ArmInvalidResponseError) or (
         phase is Phase.MAYBE_SENT and code != 429
     ):
         assert state is UNKNOWN
@@ -235,10 +235,10 @@ def test_a_clear_follows_what_is_in_work_and_sends_customers_anew(arm, journal):
     """A person's wish for a new run: finished batches of what may be repeated go again, one in flight never."""
     first = send(arm, journal, THREE, operation=SAFE)
     arm.batches["Batch-0"].finished = arm.batches["Batch-2"].finished = True
-    second = send(arm, journal, THREE, generation=1, operation=SAFE)
+    second = send(arm, journal, THREE, clear_count=1, operation=SAFE)
     assert second == ["Batch-3", "Batch-1", "Batch-4"]
     assert first[1] == second[1]
-    assert send(arm, journal, THREE, generation=1, operation=SAFE) == second
+    assert send(arm, journal, THREE, clear_count=1, operation=SAFE) == second
     assert len(arm.submits()) == 5
 
 
@@ -249,8 +249,8 @@ def test_a_clear_never_posts_again_what_arm_has_taken(arm, journal, operation, c
     first = send(arm, journal, THREE, operation=operation)
     for batch in arm.batches.values():
         batch.finished = True
-    for generation in (1, 2, 3):
-        assert send(arm, journal, THREE, generation=generation, operation=operation) == first
+    for clear_count in (1, 2, 3):
+        assert send(arm, journal, THREE, clear_count=clear_count, operation=operation) == first
     assert arm.effects() == {"1": 1, "2": 1, "3": 1}
     assert "a repeat would book twice" in caplog.text
 
@@ -261,17 +261,17 @@ def test_a_clear_sends_anew_what_arm_rejected_as_a_whole(arm, journal):
     for batch in arm.batches.values():
         batch.finished = True
     arm.batches["Batch-1"].rejected = True
-    assert send(arm, journal, THREE, generation=1) == ["Batch-0", "Batch-3", "Batch-2"]
+    assert send(arm, journal, THREE, clear_count=1) == ["Batch-0", "Batch-3", "Batch-2"]
     assert arm.effects() == {"1": 1, "2": 1, "3": 1}
 
 
 def test_a_batch_that_was_taken_over_belongs_to_the_new_wish(arm, journal):
     """Once followed by the cleared run it is that run's own, also when it has finished since."""
     send(arm, journal, THREE)
-    send(arm, journal, THREE, generation=1)
+    send(arm, journal, THREE, clear_count=1)
     for batch in arm.batches.values():
         batch.finished = True
-    assert send(arm, journal, THREE, generation=1) == ["Batch-0", "Batch-1", "Batch-2"]
+    assert send(arm, journal, THREE, clear_count=1) == ["Batch-0", "Batch-1", "Batch-2"]
     assert len(arm.submits()) == 3
 
 
@@ -280,8 +280,8 @@ def test_a_clear_does_not_release_what_is_unknown(arm, journal):
     arm.endings = [None, "answer lost"]
     attempt(arm, journal, THREE)
     arm.batches["Batch-0"].finished = True
-    for generation in (1, 2, 3):
-        assert isinstance(attempt(arm, journal, THREE, generation=generation), BlockedError)
+    for clear_count in (1, 2, 3):
+        assert isinstance(attempt(arm, journal, THREE, clear_count=clear_count), BlockedError)
         arm.batches[journal.read(0).batch_uuid].finished = True
     assert arm.effects()["2"] == 1
 
@@ -290,7 +290,7 @@ def test_a_clear_while_arm_cannot_be_asked_sends_nothing(arm, journal):
     """Whether the old batch is finished is not known, so it is not sent anew."""
     send(arm, journal, THREE)
     arm.down = True
-    assert isinstance(attempt(arm, journal, THREE, generation=1), ArmUnavailableError)
+    assert isinstance(attempt(arm, journal, THREE, clear_count=1), ArmUnavailableError)
     assert len(arm.submits()) == 3
 
 
@@ -321,7 +321,7 @@ def test_a_clear_with_other_records_sends_them_once_all_is_finished(arm, journal
     send(arm, journal, THREE, operation=SAFE)
     for batch in arm.batches.values():
         batch.finished = True
-    assert len(send(arm, journal, [document(8), document(9)], generation=1, operation=SAFE)) == 2
+    assert len(send(arm, journal, [document(8), document(9)], clear_count=1, operation=SAFE)) == 2
     assert arm.effects() == {"1": 1, "2": 1, "3": 1, "8": 1, "9": 1}
 
 
@@ -331,7 +331,7 @@ def test_a_clear_with_other_documents_is_an_error_once_some_were_taken(arm, jour
     send(arm, journal, THREE)
     for batch in arm.batches.values():
         batch.finished = True
-    assert isinstance(attempt(arm, journal, records, generation=1), PlanChangedError)
+    assert isinstance(attempt(arm, journal, records, clear_count=1), PlanChangedError)
     assert arm.effects() == {"1": 1, "2": 1, "3": 1}
 
 
@@ -350,7 +350,7 @@ def test_a_clear_with_moved_records_doubles_none_that_is_open(arm, journal, reco
         arm.endings = []
     for batch in arm.batches.values():
         batch.finished = next(iter(batch.keys)) != str(open_at + 1)
-    result = attempt(arm, journal, records, generation=1)
+    result = attempt(arm, journal, records, clear_count=1)
     assert set(arm.effects().values()) == {1}
     assert isinstance(result, BlockedError | PlanChangedError)
 
@@ -363,16 +363,16 @@ def test_leave_to_send_again_is_no_leave_for_something_else(arm, journal, record
     attempt(arm, journal, THREE)
     for batch in arm.batches.values():
         batch.finished = batch.rejected = "2" not in batch.keys
-    assert isinstance(attempt(arm, journal, records, generation=1, resend=True), PlanChangedError)
+    assert isinstance(attempt(arm, journal, records, clear_count=1, resend=True), PlanChangedError)
     assert arm.effects() == {"2": 1}
-    assert len(send(arm, journal, THREE, generation=1, resend=True)) == 3
+    assert len(send(arm, journal, THREE, clear_count=1, resend=True)) == 3
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_a_clear_with_another_chunk_size_doubles_none_that_is_open(arm, journal, size):
     """Cut otherwise, the same records are still in flight."""
     send(arm, journal, THREE, size=2)
-    result = attempt(arm, journal, THREE, generation=1, size=size)
+    result = attempt(arm, journal, THREE, clear_count=1, size=size)
     assert result == ["Batch-0", "Batch-1"] if size == 2 else isinstance(result, PlanChangedError)
     assert set(arm.effects().values()) == {1}
 
@@ -384,11 +384,11 @@ def test_a_plan_that_shrinks_leaves_no_open_chunk_behind(arm, journal, kind):
     attempt(arm, journal, THREE)
     arm.batches["Batch-0"].finished = arm.batches["Batch-1"].finished = True
     for _ in range(2):
-        assert isinstance(attempt(arm, journal, THREE[:2], generation=1), PlanChangedError)
+        assert isinstance(attempt(arm, journal, THREE[:2], clear_count=1), PlanChangedError)
     assert len(arm.submits()) == 3
     if kind == "in work":
         arm.batches["Batch-2"].finished = arm.batches["Batch-2"].rejected = True
-        assert send(arm, journal, THREE[:2], generation=1) == ["Batch-0", "Batch-1"]
+        assert send(arm, journal, THREE[:2], clear_count=1) == ["Batch-0", "Batch-1"]
 
 
 def test_chunks_that_were_never_sent_do_not_hold_a_smaller_plan(arm, journal):
@@ -396,7 +396,7 @@ def test_chunks_that_were_never_sent_do_not_hold_a_smaller_plan(arm, journal):
     arm.endings = [None, None, "refused"]
     attempt(arm, journal, THREE)
     arm.batches["Batch-0"].finished = arm.batches["Batch-1"].finished = True
-    assert len(send(arm, journal, THREE[:2], generation=1)) == 2
+    assert len(send(arm, journal, THREE[:2], clear_count=1)) == 2
 
 
 def test_an_operation_that_may_be_repeated_is_not_held_by_what_is_unknown(arm, journal):
@@ -404,7 +404,7 @@ def test_an_operation_that_may_be_repeated_is_not_held_by_what_is_unknown(arm, j
     arm.endings = [None, "answer lost"]
     assert isinstance(attempt(arm, journal, THREE, operation=SAFE), ArmUnknownOutcomeError)
     arm.batches["Batch-0"].finished = True
-    assert len(send(arm, journal, THREE[:1], generation=1, operation=SAFE)) == 1
+    assert len(send(arm, journal, THREE[:1], clear_count=1, operation=SAFE)) == 1
 
 
 def test_the_messages_say_what_to_do(arm, journal):
@@ -418,13 +418,13 @@ def test_the_messages_say_what_to_do(arm, journal):
     assert {ArmConfigurationError, ArmValidationError, ArmNotFoundError} <= set(KINDS)
 
 
-@pytest.mark.parametrize("generation", [0, 1])
+@pytest.mark.parametrize("clear_count", [0, 1])
 @pytest.mark.parametrize("state", [ACCEPTED, SENDING, UNKNOWN])
-def test_lines_without_their_plan_still_stop_other_content(arm, journal, generation, state):
+def test_lines_without_their_plan_still_stop_other_content(arm, journal, clear_count, state):
     """Where somebody has removed the plan's line, each chunk's own line is enough not to send over it."""
     send(arm, journal, THREE)
     journal.write(journal.read(0).to(state))
     del journal.kept["plan"]
-    result = attempt(arm, journal, [document(8), document(9)], generation=generation)
+    result = attempt(arm, journal, [document(8), document(9)], clear_count=clear_count)
     assert isinstance(result, PlanChangedError)
     assert len(arm.submits()) == 3

@@ -27,7 +27,7 @@ class Task:
     def __init__(self) -> None:
         self.journal = DiskJournal(FakeArm())
         self.world = World(lines=self.lines)
-        self.settle_after: float | None = SETTLE
+        self.assume_absent_after: float | None = SETTLE
 
     def lines(self) -> list[Any]:
         """The journal's lines."""
@@ -38,20 +38,20 @@ class Task:
         return [line.state for line in self.lines()]
 
     def run(
-        self, lost: str = "", records: Any = SIX, *, size: int = 2, generation: int = 0, resend: bool = False
+        self, lost: str = "", records: Any = SIX, *, size: int = 2, clear_count: int = 0, resend: bool = False
     ) -> Any:
         """Run once; the answers of the chunks that begin with these documents are lost. Gives its error, if any."""
         self.world.endings = dict.fromkeys(lost, "answer lost")
         sender = Sender(
             DOCUMENTS,
             self.journal,
-            generation,
+            clear_count,
             self.world.submit,
             self.world.look,
             resend,
             look_up=self.world.look_up,
             key="documentNo",
-            settle_after=self.settle_after,
+            assume_absent_after=self.assume_absent_after,
             now=lambda: self.world.clock,
         )
         with prepare(ListSource(records), DOCUMENTS, size, "documentNo") as prepared:
@@ -89,7 +89,7 @@ def test_what_was_lost_before_stops_only_itself(task):
     error = task.run()
     assert task.states() == [UNKNOWN, UNKNOWN, ACCEPTED]
     assert [case["what"] for case in error.cases] == ["chunk 1 (rows 1 to 2)", "chunk 2 (rows 3 to 4)"]
-    assert [case["case"] for case in error.cases] == [line.case for line in task.lines()[:2]]
+    assert [case["chunk_id"] for case in error.cases] == [line.chunk_id for line in task.lines()[:2]]
     assert str(error).count("may or may not have reached ARM") == 2
     task.world.finish(task.world.unfinished())
     assert [each.batch_uuid for each in task.run()] == [None, None, "Batch-5-6.0"]
@@ -136,13 +136,13 @@ def test_what_is_absent_for_long_enough_is_sent_as_a_new_case(task, caplog):
     caplog.set_level(logging.WARNING, "airflow_provider_arm")
     task.run(lost="3")
     task.world.batches.clear()  # ARM has never heard of it
-    case = task.lines()[1].case
+    case = task.lines()[1].chunk_id
     task.world.clock += SETTLE - 1
     assert isinstance(task.run(), UnsettledError)
     task.world.clock += 1
     assert len(task.run()) == 3
     assert "chunk 2 (rows 3 to 4): ARM has none of its records; sent again, as the author has chosen" in caplog.text
-    assert task.lines()[1].case != case
+    assert task.lines()[1].chunk_id != case
     assert task.states() == [ACCEPTED] * 3
 
 
@@ -158,7 +158,7 @@ def test_what_arm_refused_of_a_found_chunk_is_named_by_its_place(task):
 
 def test_without_a_time_what_is_partly_there_stays_a_question(task):
     """The rest may still be in work, for ever as far as anybody has said."""
-    task.settle_after = None
+    task.assume_absent_after = None
     task.world.refused = {"4"}
     task.run(lost="3")
     task.world.finish(task.world.unfinished())
@@ -183,11 +183,11 @@ def test_leave_to_send_again_ends_where_something_is_there(task, there):
     assert task.states() == [UNKNOWN, ACCEPTED, ACCEPTED]
 
 
-@pytest.mark.parametrize("generation", [0, 1])
-def test_a_found_chunk_is_followed_and_never_sent_again(task, generation):
+@pytest.mark.parametrize("clear_count", [0, 1])
+def test_a_found_chunk_is_followed_and_never_sent_again(task, clear_count):
     """By a retry and by a clear; other records in its place are an error."""
     task.world.at_once = True
     first = task.run(lost="3")
-    assert task.run(generation=generation) == first
-    assert isinstance(task.run(records=SIX[::-1], generation=generation), PlanChangedError)
+    assert task.run(clear_count=clear_count) == first
+    assert isinstance(task.run(records=SIX[::-1], clear_count=clear_count), PlanChangedError)
     assert set(task.world.effects().values()) == {1}

@@ -13,7 +13,7 @@ from airflow_provider_arm.submission.journal import resolution
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, NextStep
 from airflow_provider_arm.submission.journal.file_journal import FileJournal
 from airflow_provider_arm.submission.sending import lookup, transitions
-from airflow_provider_arm.submission.sending.transitions import Steps
+from airflow_provider_arm.submission.sending.transitions import ChunkTransitions
 from tests.unit.submission.sending.state_machine import Submissions
 from tests.unit.submission.sending.world import OPEN
 
@@ -45,22 +45,22 @@ def takes_absent_for_not_taken(monkeypatch):
 
 def releases_another_case(monkeypatch):
     """Apply a person's word to the first case that is open."""
-    release = resolution.release
+    release = resolution.apply_resolution
 
     def to_the_first(journal, word):
         unclear = [line for line in resolution.entries(journal) if line.state in OPEN]
-        return release(journal, replace(word, case=unclear[0].case) if unclear else word)
+        return release(journal, replace(word, chunk_id=unclear[0].chunk_id) if unclear else word)
 
-    monkeypatch.setattr(resolution, "release", to_the_first)
+    monkeypatch.setattr(resolution, "apply_resolution", to_the_first)
 
 
 def sends_before_it_writes(monkeypatch):
     """Leave the line for later."""
 
     def begin(self, entry, index, sha256):
-        return Entry(index, sha256, ChunkState.SENDING, self.generation, case="0" * 8)
+        return Entry(index, sha256, ChunkState.SENDING, self.clear_count, chunk_id="0" * 8)
 
-    monkeypatch.setattr(Steps, "begin", begin)
+    monkeypatch.setattr(ChunkTransitions, "begin", begin)
 
 
 def does_not_look_who_else_works(monkeypatch):

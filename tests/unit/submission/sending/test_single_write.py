@@ -46,7 +46,7 @@ def journal(arm: FakeArm) -> DiskJournal:
     return DiskJournal(arm)
 
 
-def write(arm, journal, content="1", *, operation=BY_KEY, generation=0, resend=False) -> Any:
+def write(arm, journal, content="1", *, operation=BY_KEY, clear_count=0, resend=False) -> Any:
     """Run one attempt of the task."""
 
     def send() -> dict[str, Any]:
@@ -54,7 +54,7 @@ def write(arm, journal, content="1", *, operation=BY_KEY, generation=0, resend=F
         return ANSWER | {"document_no": content}
 
     sha256 = fingerprint(operation, {}, {"documentNo": content, "ledgerNote": CANARY})
-    return SingleWrite(operation, journal, generation, f"document {content}", sha256, send, resend).run()
+    return SingleWrite(operation, journal, clear_count, f"document {content}", sha256, send, resend).run()
 
 
 def attempt(*args: Any, **more: Any) -> Any:
@@ -136,7 +136,7 @@ def test_a_restart_sends_only_what_is_known_not_to_have_arrived(arm, journal, en
     arm.endings = [ending]
     attempt(arm, journal, operation=operation)
     results = [attempt(arm, journal, operation=operation) for _ in range(2)]
-    results.append(attempt(arm, journal, operation=operation, generation=1 if state in (SENDING, UNKNOWN) else 0))
+    results.append(attempt(arm, journal, operation=operation, clear_count=1 if state in (SENDING, UNKNOWN) else 0))
     if state in (SENDING, UNKNOWN) and operation is not SAFE:
         assert [type(result) for result in results] == [BlockedError] * 3
         assert len(arm.submits()) == 1
@@ -167,7 +167,7 @@ def test_a_chosen_resend_is_left_to_the_next_try(arm, journal):
 # ---- looked for
 
 
-def looked_for(arm, journal, seen, *, now=0.0, generation=0, resend=False) -> Any:
+def looked_for(arm, journal, seen, *, now=0.0, clear_count=0, resend=False) -> Any:
     """Run one attempt that may look for the document; gives its error where it ends with one."""
 
     def send() -> dict[str, Any]:
@@ -182,7 +182,16 @@ def looked_for(arm, journal, seen, *, now=0.0, generation=0, resend=False) -> An
 
     sha256 = fingerprint(BY_KEY, {}, {"documentNo": "1"})
     single = SingleWrite(
-        BY_KEY, journal, generation, "document 1", sha256, send, resend, look, settle_after=10.0, now=lambda: now
+        BY_KEY,
+        journal,
+        clear_count,
+        "document 1",
+        sha256,
+        send,
+        resend,
+        look,
+        assume_absent_after=10.0,
+        now=lambda: now,
     )
     try:
         return single.run()
@@ -193,14 +202,14 @@ def looked_for(arm, journal, seen, *, now=0.0, generation=0, resend=False) -> An
 THERE, ABSENT, OTHER = LookUp(same=(1,)), LookUp(absent=(1,)), LookUp(other=(1,))
 
 
-@pytest.mark.parametrize("generation", [0, 1])
-def test_a_document_that_is_there_was_taken(arm, journal, generation, caplog):
+@pytest.mark.parametrize("clear_count", [0, 1])
+def test_a_document_that_is_there_was_taken(arm, journal, clear_count, caplog):
     """Found in the try that lost the answer: no error, no answer, and no later try or clear looks or sends again."""
     arm.endings = ["answer lost"]
     assert looked_for(arm, journal, THERE) is None
     assert "ARM has it all the same, not sent again" in caplog.text
     assert journal.states() == [FOUND]
-    assert looked_for(arm, journal, OTHER, generation=generation) is None
+    assert looked_for(arm, journal, OTHER, clear_count=clear_count) is None
     assert [kind for kind, _ in arm.events if kind != "kept"] == ["submit", "looked"]
 
 
@@ -256,9 +265,9 @@ def test_arm_takes_it_at_most_once(fail_at, failure, endings, operation, generat
     """Wherever a write fails or kills the process: a send follows its kept line, and it is booked once at most."""
     arm = FakeArm(endings=list(endings))
     journal = DiskJournal(arm, fail_at=fail_at, failure=failure)
-    for generation in generations:
-        arm.generation = generation
-        attempt(arm, journal, operation=operation, generation=generation)
+    for clear_count in generations:
+        arm.clear_count = clear_count
+        attempt(arm, journal, operation=operation, clear_count=clear_count)
         check_order(arm)
     assert len(arm.batches) <= 1
 
@@ -289,8 +298,8 @@ def test_a_clear_never_books_again_what_arm_has_taken(arm, journal, operation, c
     """However often it is cleared, the task gives ARM's first answer, and the log says that nothing was sent."""
     caplog.set_level(logging.INFO, "airflow_provider_arm")
     first = write(arm, journal, operation=operation)
-    for generation in (1, 2, 3):
-        assert write(arm, journal, operation=operation, generation=generation) == first
+    for clear_count in (1, 2, 3):
+        assert write(arm, journal, operation=operation, clear_count=clear_count) == first
     assert "document 1: ARM has taken it already, not sent again" in caplog.text
     assert arm.effects() == {"1": 1}
 
@@ -298,20 +307,20 @@ def test_a_clear_never_books_again_what_arm_has_taken(arm, journal, operation, c
 def test_a_clear_sends_anew_what_may_be_repeated(arm, journal, caplog):
     """Where a repeat changes nothing, a clear is a wish for a new run."""
     caplog.set_level(logging.INFO, "airflow_provider_arm")
-    for generation in (0, 1, 1):
-        assert write(arm, journal, operation=SAFE, generation=generation) == ANSWER
+    for clear_count in (0, 1, 1):
+        assert write(arm, journal, operation=SAFE, clear_count=clear_count) == ANSWER
     assert "the task was cleared and ARM has taken it before; sent anew" in caplog.text
     assert len(arm.submits()) == 2
 
 
 @pytest.mark.parametrize("ending", [None, "answer lost", "killed before"])
 @pytest.mark.parametrize("resend", [False, True])
-@pytest.mark.parametrize("generation", [0, 1])
-def test_other_content_is_not_sent_beside_what_may_be_booked(arm, journal, ending, resend, generation):
+@pytest.mark.parametrize("clear_count", [0, 1])
+def test_other_content_is_not_sent_beside_what_may_be_booked(arm, journal, ending, resend, clear_count):
     """Leave to send something again is no leave for something else; new content is for a new run."""
     arm.endings = [ending]
     attempt(arm, journal)
-    result = attempt(arm, journal, "2", generation=generation, resend=resend)
+    result = attempt(arm, journal, "2", clear_count=clear_count, resend=resend)
     assert isinstance(result, PlanChangedError)
     assert "nothing more is sent" in str(result)
     assert "2" not in arm.effects()

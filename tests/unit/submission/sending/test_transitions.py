@@ -19,8 +19,8 @@ from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.submission.errors import BlockedError, JournalError, SentAgainError, UnsettledError
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, Resolution, Verdict
 from airflow_provider_arm.submission.sending.lookup import LookUp
-from airflow_provider_arm.submission.sending.transitions import ENDED_WHILE_SENDING, Steps
-from airflow_provider_arm.submission.sending.unknown_outcome import OpenCase
+from airflow_provider_arm.submission.sending.transitions import ENDED_WHILE_SENDING, ChunkTransitions
+from airflow_provider_arm.submission.sending.unknown_outcome import UnresolvedChunk
 from tests.unit.submission.fake_arm import DiskJournal, FakeArm
 from tests.unit.submission.records import DOCUMENTS
 
@@ -37,9 +37,9 @@ class World:
     journal: DiskJournal = field(default_factory=lambda: DiskJournal(FakeArm()))
     clock: float = 1000.0
 
-    def steps(self, *, settle_after: float | None = SETTLE, resend: bool = False) -> Steps:
+    def steps(self, *, assume_absent_after: float | None = SETTLE, resend: bool = False) -> ChunkTransitions:
         """Make the steps of an attempt."""
-        return Steps(DOCUMENTS, self.journal, GENERATION, resend, settle_after, lambda: self.clock)
+        return ChunkTransitions(DOCUMENTS, self.journal, GENERATION, resend, assume_absent_after, lambda: self.clock)
 
     def lost(self, **more) -> Entry:
         """A chunk whose answer is lost."""
@@ -64,9 +64,9 @@ def test_each_sending_is_a_case_of_its_own(world):
         PLANNED, resolutions=(WORD,), missed_since=5.0, missing=(1,), reason="r", batch_uuid="B", answer={"a": 1}
     )
     second = steps.begin(earlier, 0, "a")
-    assert second == Entry(0, "a", SENDING, GENERATION, case=second.case, resolutions=(WORD,))
+    assert second == Entry(0, "a", SENDING, GENERATION, chunk_id=second.chunk_id, resolutions=(WORD,))
     assert world.journal.read(0) == second
-    assert None is not first.case != second.case
+    assert None is not first.chunk_id != second.chunk_id
 
 
 def test_what_cannot_be_written_is_not_begun(world):
@@ -97,8 +97,8 @@ def seen(words: tuple[str, ...]) -> LookUp:
     return LookUp(**{word: tuple(n for n, each in enumerate(words, 1) if each == word) for word in set(words)})
 
 
-@given(moments=moments, settle_after=st.none() | st.just(SETTLE), killed=st.booleans())
-def test_looks_decide_only_what_they_prove(moments, settle_after, killed):
+@given(moments=moments, assume_absent_after=st.none() | st.just(SETTLE), killed=st.booleans())
+def test_looks_decide_only_what_they_prove(moments, assume_absent_after, killed):
     """Any row of looks over time: when it is decided, by which look, and what is kept of it."""
     world = World()
     line = world.lost()
@@ -114,9 +114,13 @@ def test_looks_decide_only_what_they_prove(moments, settle_after, killed):
                 raise shown
             return seen(shown)
 
-        case = world.steps(settle_after=settle_after).reconcile(line, look, WHAT)
+        case = world.steps(assume_absent_after=assume_absent_after).reconcile(line, look, WHAT)
         kept = world.journal.read(0)
-        settled = settle_after is not None and first_miss is not None and world.clock - first_miss >= settle_after
+        settled = (
+            assume_absent_after is not None
+            and first_miss is not None
+            and world.clock - first_miss >= assume_absent_after
+        )
         if isinstance(shown, ArmError):
             assert (case.trouble, case.seen, kept.state) == (shown, None, UNKNOWN)
         elif "other" in shown or (was_there and "same" not in shown):
@@ -133,7 +137,7 @@ def test_looks_decide_only_what_they_prove(moments, settle_after, killed):
             was_there |= "same" in shown
             assert (kept.state, kept.missed_since) == (UNKNOWN, first_miss)
         assert (kept.missing is not None) == was_there
-        assert kept.case == line.case
+        assert kept.chunk_id == line.chunk_id
         assert kept.reason == (ENDED_WHILE_SENDING if killed else "lost")
         line = kept
 
@@ -188,7 +192,7 @@ def test_a_look_that_cannot_be_noted_decides_nothing(world):
 def test_only_proof_or_the_authors_leave_sends_again(state, words, resend):
     """Decided not to be there; or with leave, where ARM has nothing of it."""
     shown = seen(words) if isinstance(words, tuple) else None
-    case = OpenCase(Entry(0, "f", state, 0), WHAT, seen=shown)
+    case = UnresolvedChunk(Entry(0, "f", state, 0), WHAT, seen=shown)
     there = shown is not None and bool(shown.same or shown.other)
     allowed = World().steps(resend=resend).may_send_again(case)
     assert allowed == (state is PLANNED or (resend and state is UNKNOWN and not there))
@@ -220,7 +224,7 @@ def test_a_released_chunk_that_cannot_be_looked_for_counts_as_whole(world):
 def test_what_is_raised(world, replay, state, resend, words):
     """The error itself, unless nobody knows: then the case, or that the next try sends again by the author's leave."""
     steps = replace(world.steps(resend=resend), operation=replace(DOCUMENTS, replay=replay))
-    case = OpenCase(Entry(0, "f", state, 0, case="c"), WHAT, seen=None if words is None else seen(words))
+    case = UnresolvedChunk(Entry(0, "f", state, 0, chunk_id="c"), WHAT, seen=None if words is None else seen(words))
     with pytest.raises(ArmError) as caught:
         steps.raise_failed(case.line, LOST, case)
     there = words is not None and words != ("absent", "absent")

@@ -10,9 +10,9 @@ from airflow_provider_arm.client.errors import ArmError, ArmPermissionError, Arm
 from airflow_provider_arm.submission.errors import BlockedError, UnsettledError
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry
 from airflow_provider_arm.submission.sending.lookup import LookUp
-from airflow_provider_arm.submission.sending.unknown_outcome import NAMED, OpenCase, name_keys
+from airflow_provider_arm.submission.sending.unknown_outcome import NAMED, UnresolvedChunk, name_keys
 
-LINE = Entry(1, "f" * 64, ChunkState.UNKNOWN, 0, reason="ARM answered 503", case="0a1b2c3d")
+LINE = Entry(1, "f" * 64, ChunkState.UNKNOWN, 0, reason="ARM answered 503", chunk_id="0a1b2c3d")
 WHAT, KEYS = "chunk 2 (rows 11 to 20)", "documentNo 11, 12"
 
 places = st.lists(st.integers(1, 50), max_size=9, unique=True).map(sorted).map(tuple)
@@ -21,13 +21,13 @@ looks = st.none() | st.builds(LookUp, same=places, absent=places, other=places)
 missing = st.sampled_from([None, (2,)])
 troubles = st.sampled_from([None, ArmUnavailableError("down"), ArmPermissionError("403")])
 cases = st.builds(
-    OpenCase,
+    UnresolvedChunk,
     line=st.builds(LINE.to, st.just(ChunkState.UNKNOWN), missed_since=st.none() | st.floats(0, 2e9), missing=missing),
     what=st.just(WHAT),
     keys=st.sampled_from(["", KEYS]),
     seen=looks,
     trouble=troubles,
-    settle_after=st.none() | st.floats(0, 1e6),
+    assume_absent_after=st.none() | st.floats(0, 1e6),
 )
 
 
@@ -63,7 +63,7 @@ def test_a_later_try_is_promised_only_where_one_can_help(case):
 def test_the_case_is_small_and_holds_no_record(case):
     """What goes into XCom: four texts of our own."""
     assert case.error().cases == [case.as_json()]
-    assert case.as_json() == {"case": "0a1b2c3d", "what": WHAT, "records": case.keys, "reason": "ARM answered 503"}
+    assert case.as_json() == {"chunk_id": "0a1b2c3d", "what": WHAT, "records": case.keys, "reason": "ARM answered 503"}
 
 
 @pytest.mark.parametrize(
@@ -75,10 +75,10 @@ def test_the_case_is_small_and_holds_no_record(case):
         ({"seen": LookUp(same=(1,), absent=(2, 3))}, "ARM has 1 of its 3 records; number 2, 3 may be refused, or"),
         ({"seen": LookUp(same=(1,), other=(2,))}, "Under the key of number 2 of its 2 records ARM has something"),
         ({"seen": LookUp(absent=(1,))}, "A later try looks again."),
-        ({"seen": LookUp(absent=(1,)), "settle_after": 60.0}, "A later try looks again."),
+        ({"seen": LookUp(absent=(1,)), "assume_absent_after": 60.0}, "A later try looks again."),
         (
-            {"seen": LookUp(absent=(1,)), "settle_after": 60.0, "line": LINE.to(LINE.state, missed_since=0.0)},
-            "A try after 1970-01-01T00:01:00+00:00 takes what is absent for not taken (settle_after).",
+            {"seen": LookUp(absent=(1,)), "assume_absent_after": 60.0, "line": LINE.to(LINE.state, missed_since=0.0)},
+            "A try after 1970-01-01T00:01:00+00:00 takes what is absent for not taken (assume_absent_after).",
         ),
         (
             {"seen": LookUp(absent=(1, 2)), "line": LINE.to(LINE.state, missing=(2,))},
@@ -90,7 +90,7 @@ def test_the_case_is_small_and_holds_no_record(case):
 )
 def test_the_message_says_what_the_looks_showed(more, words):
     """Each thing that a look may show, in words."""
-    assert words in str(OpenCase(**{"line": LINE, "what": WHAT, **more}).error())
+    assert words in str(UnresolvedChunk(**{"line": LINE, "what": WHAT, **more}).error())
 
 
 @given(count=st.integers(1, 300))
@@ -99,7 +99,7 @@ def test_a_long_list_is_cut_and_counted(count):
     named = name_keys("documentNo", [f"D{number}" for number in range(count)])
     assert named.count("D") == min(count, NAMED)
     assert named.endswith(f" and {count - NAMED} more") == (count > NAMED)
-    message = str(OpenCase(LINE, WHAT, seen=LookUp(other=tuple(range(1, count + 1)))).error())
+    message = str(UnresolvedChunk(LINE, WHAT, seen=LookUp(other=tuple(range(1, count + 1)))).error())
     assert (f" and {count - NAMED} more of its {count} records" in message) == (count > NAMED)
 
 

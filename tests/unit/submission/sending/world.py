@@ -17,7 +17,7 @@ from tests.unit.submission.records import document
 if TYPE_CHECKING:
     from airflow_provider_arm.submission.journal.entries import Entry
 
-#: Seconds within which ARM is done with a batch, where the author has set ``settle_after``: so that is a true word.
+#: Seconds within which ARM is done with a batch, where the author has set ``assume_absent_after``: so that is a true word.
 WORK, SETTLE = 90.0, 100.0
 OPEN = (ChunkState.SENDING, ChunkState.UNKNOWN)
 #: Why ARM cannot be asked.
@@ -84,7 +84,7 @@ class World:
         uuid = f"Batch-{'-'.join(keys)}.{sum(batch.keys == keys for batch in self.batches.values())}"
         if taken:
             self._check_overlap(keys)
-            self.batches[uuid] = Batch(uuid, keys, line.case if line else None, self.clock, finished=self.at_once)
+            self.batches[uuid] = Batch(uuid, keys, line.chunk_id if line else None, self.clock, finished=self.at_once)
         if error is not None:
             raise error
         return uuid
@@ -166,4 +166,4 @@ class World:
 
     def of_case(self, line: Entry) -> Batch | None:
         """Give what ARM took of one sending."""
-        return next((batch for batch in self.batches.values() if batch.case == line.case), None)
+        return next((batch for batch in self.batches.values() if batch.chunk_id == line.chunk_id), None)

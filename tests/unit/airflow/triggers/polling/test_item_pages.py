@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
-from airflow_provider_arm.client.errors import ArmIncompleteListError, ArmNotFoundError, ArmUnreadableAnswerError
+from airflow_provider_arm.client.errors import ArmIncompleteListError, ArmInvalidResponseError, ArmNotFoundError
 from airflow_provider_arm.triggers.ar_items import NewArItemsEventTrigger
 from airflow_provider_arm.triggers.polling.item_pages import read_items
 
@@ -115,7 +115,7 @@ def test_a_page_that_is_missing_is_an_incomplete_list():
 )
 def test_an_item_that_cannot_be_placed_or_added_up_is_an_error(record):
     """No key, no moment, no exact number: nobody could say what is new, and the message shows nothing of it."""
-    with pytest.raises(ArmUnreadableAnswerError) as error:
+    with pytest.raises(ArmInvalidResponseError) as error:
         read(page(item("first"), record))
     assert "canary" not in str(error.value)
 
@@ -125,5 +125,5 @@ def test_an_item_that_cannot_be_placed_or_added_up_is_an_error(record):
 )
 def test_what_is_no_page_is_an_error(body):
     """An answer without a summary or a list is not read as an empty one."""
-    with pytest.raises(ArmUnreadableAnswerError, match="no page"):
+    with pytest.raises(ArmInvalidResponseError, match="no page"):
         read(body)
