@@ -10,7 +10,7 @@ PAGE = ROOT / "docs" / "sandbox-differences.md"
 
 def test_every_test_that_the_page_names_exists():
     """A difference without a test that shows it is a rumour."""
-    sources = [*(ROOT / "tests" / "unit" / "sandbox").glob("*.py"), *(ROOT / "tests" / "faults").glob("*.py")]
+    sources = [*(ROOT / "tests" / "unit" / "sandbox").rglob("*.py"), *(ROOT / "tests" / "faults").rglob("*.py")]
     texts = [source.read_text("utf-8") for source in sources]
     defined = {name for text in texts for name in re.findall(r"^def (test_\w+)", text, re.MULTILINE)}
     named = set(re.findall(r"`(test_\w+)`", PAGE.read_text("utf-8")))
