@@ -108,7 +108,7 @@ def _resolve(options: argparse.Namespace) -> int:
     path = _path(options.folder)
     lines = JournalLines(path)
     lines.refresh()
-    if lines.read_plan() is None:  # a slip in the folder's name must not make a new journal
+    if lines.read_plan() is None:  # a typo in the folder's name must not make a new journal
         msg = f"there is no journal in {options.folder}"
         raise JournalError(msg)
     by = options.by or getpass.getuser()

@@ -67,10 +67,10 @@ class AutoPostingOperator(ArmWriteOperator):
         from airflow_provider_arm.client.ledger_writes import only_checks
         from airflow_provider_arm.client.operations import OPERATIONS
         from airflow_provider_arm.runtime.records import open_set
-        from airflow_provider_arm.submission.planning.postings import read_set
+        from airflow_provider_arm.submission.planning.postings import read_postings
 
         with self._journalled(context) as journal:
-            postings = read_set(open_set(revealed(self.postings), self.source), OPERATIONS[_OPERATION])
+            postings = read_postings(open_set(revealed(self.postings), self.source), OPERATIONS[_OPERATION])
             is_check = self.validate_only or only_checks(postings)
             if is_check:
                 answer = self._send(postings)

@@ -209,7 +209,7 @@ def read_tolerance(value: Any) -> dict[str, Decimal]:
         try:
             code, number = currency_code(currency), read_amount(amount)
             if isinstance(value, Mapping) and not code:
-                raise ValueError  # noqa: TRY301 - told as any other slip
+                raise ValueError  # noqa: TRY301 - reported as any other typo
         except ValueError:
             number = None
         if number is None or number < 0:

@@ -14,7 +14,7 @@ import msgspec
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.runtime.base_operator import NOT_JSON
-from airflow_provider_arm.submission.errors import BlockedError, UnresolvedChunksError
+from airflow_provider_arm.submission.errors import ResolutionRequiredError, UnresolvedChunksError
 from airflow_provider_arm.submission.journal.entries import Resolution
 from airflow_provider_arm.submission.journal.file_journal import FileJournal
 from airflow_provider_arm.submission.journal.resolution import apply_resolution
@@ -115,7 +115,7 @@ def fail_if_retry_without_journal(ti: Any, journal: Journal, replay: Replay, wha
     """Stop a later try whose journal cannot know what an earlier one sent, where a second send could book twice.
 
     :param what: names what may have been sent.
-    :raises BlockedError: this is such a try.
+    :raises ResolutionRequiredError: this is such a try.
     """
     missing = _missing_journal(journal)
     if missing and ti.try_number > 1 and replay is not Replay.SAFE:
@@ -123,7 +123,7 @@ def fail_if_retry_without_journal(ti: Any, journal: Journal, replay: Replay, wha
             f"an earlier try of this task may have sent {what} and {missing}: look in ARM, then run it "
             'again as a new DAG run or with on_unknown_outcome="resend"'
         )
-        raise BlockedError(msg)
+        raise ResolutionRequiredError(msg)
 
 
 def _missing_journal(journal: Journal) -> str | None:

@@ -19,7 +19,7 @@ from airflow_provider_arm.runtime.resolutions import (
     push_unresolved_chunks,
     read_resolutions,
 )
-from airflow_provider_arm.submission.planning.prepare import Prepared, prepare
+from airflow_provider_arm.submission.planning.prepare import PreparedSubmission, prepare
 from airflow_provider_arm.submission.planning.resources import Resource, find_operation
 from airflow_provider_arm.submission.results.outcome import add_up, count_sentence, find_invalid, find_rejects
 from airflow_provider_arm.submission.results.reject_policy import RejectPolicy, TaskOutcome
@@ -179,14 +179,14 @@ class SubmissionRun:
             skip_invalid=on_invalid == REJECT,
         )
 
-    def _prepare_records(self) -> Prepared:
+    def _prepare_records(self) -> PreparedSubmission:
         """Read the source, check every record and plan the batches."""
         key = self._resource.key
         prepared = prepare(self._source, self._operation, self._chunk_size, key, skip_invalid=self._skip_invalid)
-        if prepared.invalid:
+        if prepared.invalid_count:
             invalid = find_invalid(self._source, self._operation, key)
-            _, where = write_rejects(invalid, self._rejects_path, prepared.invalid, self._operation.record)
-            log.warning("%d rows do not fit and are left out; %s", prepared.invalid, where)
+            _, where = write_rejects(invalid, self._rejects_path, prepared.invalid_count, self._operation.record)
+            log.warning("%d rows do not fit and are left out; %s", prepared.invalid_count, where)
         return prepared
 
     def describe(self) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class SubmissionRun:
             "plan_only": True,
             "chunks": len(plan.chunks),
             "records": plan.records,
-            "invalid": prepared.invalid,
+            "invalid": prepared.invalid_count,
             "totals": totals,
             "plan_sha256": plan.sha256,
         }
@@ -245,8 +245,10 @@ class SubmissionRun:
         return self._submitted(ti, prepared, batch_uuids, recovered)
 
     @staticmethod
-    def _submitted(ti: Any, prepared: Prepared, batch_uuids: list[str], recovered: list[RecoveredChunk]) -> Submitted:
-        submitted = Submitted(batch_uuids, recovered, prepared.plan.records, prepared.invalid)
+    def _submitted(
+        ti: Any, prepared: PreparedSubmission, batch_uuids: list[str], recovered: list[RecoveredChunk]
+    ) -> Submitted:
+        submitted = Submitted(batch_uuids, recovered, prepared.plan.records, prepared.invalid_count)
         ti.xcom_push(key="batch_uuids", value=batch_uuids)
         # A deferral's own arguments are lost in dag.test().
         ti.xcom_push(key="submitted", value=submitted.as_json())

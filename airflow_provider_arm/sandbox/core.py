@@ -27,7 +27,7 @@ from airflow_provider_arm.sandbox.state.switches import Behaviour
 
 log = logging.getLogger(__name__)
 
-#: More rows than this, or a larger seed, is a slip of the finger.
+#: More rows than this, or a larger seed, is a typo.
 MOST = 100_000_000
 
 #: A body smaller than this does not get shorter by compressing it.

@@ -1,4 +1,4 @@
-"""Submitting batches: plan -> journal -> send -> wait -> outcome. Knows the client, nothing of Airflow.
+"""Submission of batches: plan -> journal -> send -> wait -> outcome. Uses the client; does not import Airflow.
 
 Importing this package loads nothing heavy.
 """

@@ -1,7 +1,7 @@
-"""Slips: small files in a folder, each of which names batches that somebody wants to hear of when they are finished.
+"""Batch receipts: small JSON files in a folder, each of which names batches to report when they are finished.
 
-ARM has no list of batches, so whoever submits has to say which ones they are. A slip stands in its folder until its
-batches' end has been told, and that it stands there is all that is known of it: no state anywhere else can disagree.
+ARM has no list of batches, so the submitting task records which batches there are. A receipt stays in its folder until
+the event for its batches is stored. Its existence is the only state, so no other state can contradict it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 _SUFFIX = ".json"
 
 
-def leave_slip(folder: JournalPath, batches: Mapping[str, Any] | Sequence[str] | str) -> str | None:
-    """Write a slip; gives its name, or ``None`` where there is no batch.
+def write_receipt(folder: JournalPath, batches: Mapping[str, Any] | Sequence[str] | str) -> str | None:
+    """Write a receipt and return its file name, or ``None`` if there are no batches.
 
-    The same batches give the same slip, so a task may leave it again in its next try.
+    The same batches always get the same file name, so a retry of a task can write its receipt again.
 
-    :param folder: an ``ObjectStoragePath`` (or ``pathlib.Path``) that the triggerer sees, too; need not exist.
-    :param batches: what ``BatchSubmitOperator`` returned, a list of batchUuids, or one.
-    :raises ArmConfigurationError: they are none of these.
+    :param folder: an ``ObjectStoragePath`` (or ``pathlib.Path``) that the triggerer can read, too; it need not exist.
+    :param batches: the result of ``BatchSubmitOperator``, a list of batchUuids, or one batchUuid.
+    :raises ArmConfigurationError: *batches* is none of these.
     """
-    uuids = _uuids(batches)
+    uuids = _read_uuids(batches)
     if uuids is None:
-        msg = "a slip needs what BatchSubmitOperator returned, or batchUuids"
+        msg = "a batch receipt needs the result of BatchSubmitOperator, or batchUuids"
         raise ArmConfigurationError(msg)
     if not uuids:
         return None
@@ -43,49 +43,51 @@ def leave_slip(folder: JournalPath, batches: Mapping[str, Any] | Sequence[str] |
     return name
 
 
-def read_slips(folder: Any, known: Mapping[str, list[str]]) -> dict[str, list[str] | None]:
-    """Give each slip's batches by its name; ``None`` for a file that is no slip.
+def read_receipts(folder: Any, known: Mapping[str, list[str]]) -> dict[str, list[str] | None]:
+    """Return the batchUuids of each receipt by file name; ``None`` for a .json file that is not a receipt.
 
-    :param known: slips that were read before: they are not opened again.
+    :param known: receipts that were read before. They are not opened again.
     :raises OSError: the folder cannot be read.
     """
     filesystem = getattr(folder, "fs", None)
     if filesystem is not None:
-        # A listing from memory would hide what another process has written.
+        # A cached listing would hide receipts that another process has written.
         filesystem.invalidate_cache()
-    slips: dict[str, list[str] | None] = {}
+    receipts: dict[str, list[str] | None] = {}
     try:
         names = sorted(path.name for path in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
-        return slips  # nobody has left one yet
+        return receipts  # no receipt has been written yet
     for name in names:
         if not name.endswith(_SUFFIX) or name.startswith("."):
             continue
         if name in known:
-            slips[name] = known[name]
+            receipts[name] = known[name]
             continue
         with suppress(FileNotFoundError), (folder / name).open("rb") as file:
             try:
-                slips[name] = _uuids(json.loads(file.read())) or None
+                receipts[name] = _read_uuids(json.loads(file.read())) or None
             except (ValueError, RecursionError):
-                slips[name] = None
-    return slips
+                receipts[name] = None
+    return receipts
 
 
-def remove_slip(folder: Any, name: str) -> None:
-    """Remove a slip; one that is not there is removed."""
+def remove_receipt(folder: Any, name: str) -> None:
+    """Remove a receipt; do nothing if it does not exist."""
     with suppress(FileNotFoundError):
         (folder / name).unlink()
 
 
-def _uuids(batches: Any) -> list[str] | None:
-    """Give the batchUuids without doubles; ``None`` where they are no such thing."""
-    # Not by type: an operator's result may come as one of Airflow's lazy sequences.
-    named = batches["batch_uuids"] if hasattr(batches, "keys") and "batch_uuids" in batches else batches
-    if isinstance(named, str):
-        named = [named]
+def _read_uuids(batches: Any) -> list[str] | None:
+    """Return the batchUuids without duplicates; ``None`` if *batches* does not hold any."""
+    # No isinstance check: the result of an operator may be one of Airflow's lazy sequences.
+    value = batches["batch_uuids"] if hasattr(batches, "keys") and "batch_uuids" in batches else batches
+    if isinstance(value, str):
+        value = [value]
     try:
-        uuids = list(dict.fromkeys(named))
+        uuids = list(dict.fromkeys(value))
     except TypeError:
         return None
-    return uuids if not hasattr(named, "keys") and all(isinstance(one, str) and one.strip() for one in uuids) else None
+    if hasattr(value, "keys") or not all(isinstance(uuid, str) and uuid.strip() for uuid in uuids):
+        return None
+    return uuids

@@ -1,4 +1,4 @@
-"""What can go wrong with a submission before or beside ARM."""
+"""Errors of a submission that ARM does not raise: from the source, the journal, the registry or an unknown outcome."""
 
 from __future__ import annotations
 
@@ -11,37 +11,40 @@ if TYPE_CHECKING:
 
 
 class SourceError(ArmError):
-    """The records cannot be read or do not fit; nothing was sent. Names file, row and column, no value."""
+    """The records cannot be read or are invalid; nothing was sent.
+
+    The message names file, row and column, and no value.
+    """
 
 
 class PlanChangedError(ArmError):
-    """The source no longer gives what was planned and in part sent."""
+    """The source no longer yields the records that were planned and partly sent."""
 
 
 class JournalError(ArmError):
-    """What was sent before cannot be known for sure, so nothing more is sent."""
+    """The journal cannot prove what was sent before, so nothing more is sent."""
 
     permanent = True
 
 
 class JournalUnavailableError(JournalError):
-    """The journal's store cannot be read or written now, so nothing more is sent; a later try goes on where it is."""
+    """The journal's store cannot be read or written at the moment, so nothing more is sent; a retry resumes there."""
 
     permanent = False
 
 
 class AlreadySubmittedError(ArmError):
-    """Another run has submitted some of these records, as the ledger that both share tells; nothing was sent."""
+    """Another run has submitted some of these records, according to the shared registry; nothing was sent."""
 
 
-class InWorkElsewhereError(ArmError):
+class ConcurrentSubmissionError(ArmError):
     """Another run is submitting some of these records, or ARM has not finished them; nothing was sent."""
 
     permanent = False
 
 
-class SentAgainError(ArmError):
-    """A chunk may or may not have reached ARM, and the author has chosen that the next try sends it again."""
+class ResendOnRetryError(ArmError):
+    """A chunk may or may not have reached ARM; the DAG author chose ``resend``, so the next retry sends it again."""
 
     permanent = False
 
@@ -49,7 +52,8 @@ class SentAgainError(ArmError):
 class UnresolvedChunksError(ArmError):
     """Chunks may or may not have reached ARM.
 
-    :param unresolved_chunks: each as small JSON values: ``{"chunk_id", "what", "records", "reason"}``, no personal data.
+    :param unresolved_chunks: each a dict of small JSON values, ``{"chunk_id", "what", "records", "reason"}``, without
+        personal data.
     """
 
     def __init__(self, message: str, unresolved_chunks: Sequence[dict[str, Any]] = ()) -> None:
@@ -57,11 +61,11 @@ class UnresolvedChunksError(ArmError):
         self.unresolved_chunks = list(unresolved_chunks)
 
 
-class UnsettledError(UnresolvedChunksError):
-    """A chunk may or may not have reached ARM, and its records are not there yet: a later try looks again."""
+class OutcomePendingError(UnresolvedChunksError):
+    """A chunk may or may not have reached ARM, and its records are not in ARM yet: a retry looks them up again."""
 
     permanent = False
 
 
-class BlockedError(UnresolvedChunksError):
-    """A chunk may or may not have reached ARM and must not be sent again blindly: a person has to look."""
+class ResolutionRequiredError(UnresolvedChunksError):
+    """A chunk may or may not have reached ARM and must not be resent: it needs a manual resolution."""

@@ -12,19 +12,19 @@ DEFAULT_POLL_INTERVAL = 60.0
 
 
 class BatchFinishedEventTrigger(ArmEventTrigger):
-    """Sends an event whenever all batches of a slip are finished: for an ``AssetWatcher``.
+    """Sends an event whenever all batches of a receipt are finished: for an ``AssetWatcher``.
 
-    ARM has no list of batches. Whoever submits some leaves a slip in a folder
-    (``airflow_provider_arm.submission.batch_receipts.leave_slip``, or any JSON file
+    ARM has no list of batches. Whoever submits some leaves a receipt in a folder
+    (``airflow_provider_arm.submission.batch_receipts.write_receipt``, or any JSON file
     ``{"batch_uuids": [...]}``); the watcher reads the folder, looks at the batches
-    (``GET /clients/{clientno}/batches/{batchuuid}``) and sends one event for each slip::
+    (``GET /clients/{clientno}/batches/{batchuuid}``) and sends one event for each receipt::
 
         {"batch_uuids": ["..."], "submitted": 1200, "rejected": 7, "succeeded": 2, "partial": 1, "refused": 0,
          "unknown": 0}
 
     ``submitted`` and ``rejected`` count records and are ``None`` where ARM does not say; the others count batches:
     ``partial`` ones have refused records, of ``refused`` ones ARM took none, and ``unknown`` ones it does not know.
-    Then the slip is removed. It stands until Airflow has stored the event, on every version, so that no restart loses
+    Then the receipt is removed. It stands until Airflow has stored the event, on every version, so that no restart loses
     one; an event comes twice only where the triggerer dies in between.
 
     Where the DAG that submits can wait itself, no watcher is needed: ``outlets=[asset]`` on a deferred ``BatchSensor``.
@@ -63,5 +63,5 @@ class BatchFinishedEventTrigger(ArmEventTrigger):
         }
 
     def stream_key(self) -> tuple[str, ...]:
-        """Name the poll: whoever watches a folder at another interval shares it, because a slip is told once."""
+        """Name the poll: whoever watches a folder at another interval shares it, because a receipt is told once."""
         return ("arm_batch_finished", as_text([self.receipts_path, self.arm_conn_id, self.client_no]))

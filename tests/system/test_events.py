@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_arm.client import ArmClient, ClientCredentials
 from airflow_provider_arm.sandbox import ArmSandbox
-from airflow_provider_arm.submission.batch_receipts import leave_slip
+from airflow_provider_arm.submission.batch_receipts import write_receipt
 from tests.system.local_deployment import LocalDeployment
 from tests.unit.airflow.invoices import documents
 
@@ -51,11 +51,11 @@ class Arm:
 
 def test_a_killed_triggerer_loses_no_event_and_doubles_none(tmp_path):
     """New items and finished batches start DAGs, before a kill -9 of the triggerer and after it, each told once."""
-    slips = tmp_path / "slips"
+    receipts = tmp_path / "receipts"
     dags = [Path(__file__).parent / "event_dags"]
     with (
         ArmSandbox() as box,
-        LocalDeployment(tmp_path, dags, box.connection(), {"ARM_SLIPS": str(slips)}) as airflow,
+        LocalDeployment(tmp_path, dags, box.connection(), {"ARM_RECEIPTS": str(receipts)}) as airflow,
     ):
         arm = Arm(box)
 
@@ -71,17 +71,17 @@ def test_a_killed_triggerer_loses_no_event_and_doubles_none(tmp_path):
 
         # Each watcher notes where it begins; the list is looked at only once one has.
         airflow.until(lambda: arm.lists() > 3, SECONDS, "nobody looks at the list")
-        leave_slip(slips, arm.invoice(3))
+        write_receipt(receipts, arm.invoice(3))
         airflow.until(lambda: items("arm_all_items") >= 3, SECONDS, "the first items are not told")
         airflow.until(lambda: payloads("arm_batches"), SECONDS, "the first batch is not told")
         # Between Airflow's storing an event and its being noted as told lie a second or two, after which a kill
-        # doubles nothing: the slip has gone, and so many looks later the items are noted, too.
-        airflow.until(lambda: not any(slips.iterdir()), SECONDS, "the slip is not removed")
+        # doubles nothing: the receipt has gone, and so many looks later the items are noted, too.
+        airflow.until(lambda: not any(receipts.iterdir()), SECONDS, "the receipt is not removed")
         noted = arm.lists() + LOOKS_UNTIL_NOTED
         airflow.until(lambda: arm.lists() > noted, SECONDS, "nobody looks at the list any more")
         airflow.kill("triggerer")
         second = arm.invoice(4)
-        leave_slip(slips, second)
+        write_receipt(receipts, second)
         airflow.start("triggerer")
         airflow.until(lambda: items("arm_all_items") >= 7, SECONDS, "what appeared meanwhile is not told")
         airflow.until(lambda: len(payloads("arm_batches")) > 1, SECONDS, "the second batch is not told")
@@ -89,7 +89,7 @@ def test_a_killed_triggerer_loses_no_event_and_doubles_none(tmp_path):
         airflow.until(lambda: arm.lists() > before + 3, SECONDS, "nobody looks at the list any more")
         assert [items(asset) for asset in WATCHED[:3]] == [7, 7, 0]
         assert [payload["batch_uuids"] for payload in payloads("arm_batches")][1:] == [[second]]
-        airflow.until(lambda: not any(slips.iterdir()), SECONDS, "the second slip is not removed")
+        airflow.until(lambda: not any(receipts.iterdir()), SECONDS, "the second receipt is not removed")
         for asset in ("arm_all_items", "arm_batches"):
             runs = airflow.call("GET", f"/api/v2/dags/on_{asset}/dagRuns")["dag_runs"]
             told = []

@@ -186,7 +186,7 @@ class Selection:
 def select(kind: RecordType, columns: Iterable[str] | None = None, mask: Iterable[str] = ()) -> Selection:
     """Choose fields.
 
-    :raises ArmConfigurationError: a name comes twice, or a field to mask is not one of the list's: a slip of the pen
+    :raises ArmConfigurationError: a name comes twice, or a field to mask is not one of the list's: a typo
         would show what it should hide.
     """
     chosen = None if columns is None else tuple(columns)

@@ -25,7 +25,7 @@ class ChunkPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SubmissionPlan:
     """All batches to be."""
 
     operation: str

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import InvalidRecordError
 from airflow_provider_arm.submission.errors import SourceError
-from airflow_provider_arm.submission.planning.validate import WrongRows, check_by_model
+from airflow_provider_arm.submission.planning.validate import InvalidRowReport, validate_with_model
 
 if TYPE_CHECKING:
     from airflow_provider_arm.client.operations import Operation
     from airflow_provider_arm.submission.sources.source import Source
 
 
-def read_set(source: Source, operation: Operation) -> list[dict[str, Any]]:
+def read_postings(source: Source, operation: Operation) -> list[dict[str, Any]]:
     """Read all records of a set as they go on the wire.
 
     :raises SourceError: records do not fit; all of them are counted and the first are named. Or there is none.
     """
     wires: list[dict[str, Any]] = []
-    wrong = WrongRows(source.name)
-    for number, content in source.contents():
+    wrong = InvalidRowReport(source.name)
+    for number, content in source.raw_rows():
         try:
-            wires.append(check_by_model(operation, content))
+            wires.append(validate_with_model(operation, content))
         except InvalidRecordError as error:
             wrong.add(number, error.errors)
     if wrong.count:

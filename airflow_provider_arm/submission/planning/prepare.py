@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Self
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, FieldIssue
 from airflow_provider_arm.submission.errors import SourceError
-from airflow_provider_arm.submission.planning.plan import MAX_CHUNK_SIZE, ChunkPlan, Plan
+from airflow_provider_arm.submission.planning.plan import MAX_CHUNK_SIZE, ChunkPlan, SubmissionPlan
 from airflow_provider_arm.submission.planning.spool import Spool
-from airflow_provider_arm.submission.planning.totals import CurrencyTotal, CurrencyTotals
-from airflow_provider_arm.submission.planning.validate import RowCheck, Wire, WrongRows, encode_checked
+from airflow_provider_arm.submission.planning.totals import CurrencyTotal, CurrencyTotalsAccumulator
+from airflow_provider_arm.submission.planning.validate import (
+    InvalidRowReport,
+    RowValidator,
+    WireRecord,
+    encode_validated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,18 +24,20 @@ if TYPE_CHECKING:
     from airflow_provider_arm.submission.sources.source import Source
 
 
-class Prepared:
+class PreparedSubmission:
     """A submission that is ready to send. The source is not needed any more: what is sent is what was planned.
 
     Close it, or use it with ``with``: until then the records stay in memory or in a nameless temporary file.
     """
 
-    def __init__(self, plan: Plan, spool: Spool, totals: dict[str, CurrencyTotal], wrong: WrongRows) -> None:
+    def __init__(
+        self, plan: SubmissionPlan, spool: Spool, totals: dict[str, CurrencyTotal], wrong: InvalidRowReport
+    ) -> None:
         self.plan = plan
         #: By currency; empty where the records hold no amounts, as customers.
         self.totals = totals
         #: Rows that were left out because they do not fit.
-        self.invalid = wrong.count
+        self.invalid_count = wrong.count
         #: What is wrong with the first of them.
         self.issues: tuple[FieldIssue, ...] = tuple(wrong.shown)
         self._spool = spool
@@ -51,7 +58,9 @@ class Prepared:
         self.close()
 
 
-def prepare(source: Source, operation: Operation, chunk_size: int, key: str, *, skip_invalid: bool = False) -> Prepared:
+def prepare(
+    source: Source, operation: Operation, chunk_size: int, key: str, *, skip_invalid: bool = False
+) -> PreparedSubmission:
     """Read the source once, check every record against its model, and cut the sound ones into chunks.
 
     :param key: wire name of the natural key. Where a second record of one key would book twice, it is refused.
@@ -68,8 +77,8 @@ def prepare(source: Source, operation: Operation, chunk_size: int, key: str, *, 
     try:
         reading = _Reading(operation, chunk_size, key, source, spool)
         reading.read(skip_invalid=skip_invalid)
-        plan = Plan(operation.name, chunk_size, tuple(reading.chunks))
-        return Prepared(plan, spool, reading.totals.by_currency, reading.wrong)
+        plan = SubmissionPlan(operation.name, chunk_size, tuple(reading.chunks))
+        return PreparedSubmission(plan, spool, reading.totals.by_currency, reading.wrong)
     except BaseException:
         spool.close()
         raise
@@ -80,9 +89,9 @@ class _Reading:
 
     def __init__(self, operation: Operation, chunk_size: int, key: str, source: Source, spool: Spool) -> None:
         self.chunks: list[ChunkPlan] = []
-        self.totals = CurrencyTotals(operation.record)
-        self.wrong = WrongRows(source.name)
-        self._check = RowCheck(operation, key)
+        self.totals = CurrencyTotalsAccumulator(operation.record)
+        self.wrong = InvalidRowReport(source.name)
+        self._check = RowValidator(operation, key)
         self._chunk_size = chunk_size
         self._source = source
         self._spool = spool
@@ -90,8 +99,8 @@ class _Reading:
     def read(self, *, skip_invalid: bool) -> None:
         size = self._chunk_size
         numbers: list[int] = []
-        wires: list[Wire] = []
-        for rows in self._source.stretches(size):
+        wires: list[WireRecord] = []
+        for rows in self._source.row_blocks(size):
             sound = self._check.check_all(rows, self.wrong)
             if self.wrong.count and not skip_invalid:
                 continue  # nothing will be sent: only what else is wrong is looked for
@@ -110,9 +119,9 @@ class _Reading:
             msg = f"{self._source.name}: has no records, so there is nothing to submit"
             raise SourceError(msg)
 
-    def _keep(self, numbers: list[int], wires: list[Wire]) -> None:
+    def _keep(self, numbers: list[int], wires: list[WireRecord]) -> None:
         self.totals.add(wires)
-        records = encode_checked(wires)
+        records = encode_validated(wires)
         self._spool.append(records)
         digest = hashlib.sha256(records).hexdigest()
         self.chunks.append(ChunkPlan(len(self.chunks), numbers[0], numbers[-1], len(wires), digest))

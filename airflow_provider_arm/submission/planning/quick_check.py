@@ -20,12 +20,12 @@ from annotated_types import MinLen
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.models import Amount, ArmModel, CustomerWrite, Day, PostalAddress
-from airflow_provider_arm.submission.sources.field_types import as_model, list_member, without_none
+from airflow_provider_arm.submission.sources.field_types import as_model_class, list_item_type, strip_optional
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from airflow_provider_arm.submission.sources.rows import Content
+    from airflow_provider_arm.submission.sources.rows import RawRow
 
 #: Rules in code that models have beside their fields, and that the structs keep too: fields that can only be read are
 #: unknown to the struct, and its address is a whole one. A model with another rule has no fast check.
@@ -57,7 +57,7 @@ class QuickCheck:
         decoder = msgspec.json.Decoder(self._struct, float_hook=money.exact)
         self._decode, self._decode_lines = decoder.decode, decoder.decode_lines
 
-    def __call__(self, content: Content) -> msgspec.Struct | None:
+    def __call__(self, content: RawRow) -> msgspec.Struct | None:
         """Give a record as a struct with the wire's names; ``None`` leaves it to the model."""
         try:
             if type(content) is bytes:
@@ -70,7 +70,7 @@ class QuickCheck:
             return None
         return record if self._is_sane(record) else None
 
-    def lines(self, contents: Sequence[Content]) -> list[msgspec.Struct] | None:
+    def lines(self, contents: Sequence[RawRow]) -> list[msgspec.Struct] | None:
         """Give the records of many lines at once, at half the price; ``None`` leaves them to be looked at one by one.
 
         The decoder asks for no line break between two objects and minds none inside one. But it wants a comma inside
@@ -108,7 +108,7 @@ def _struct(model: type[ArmModel], *, whole: bool) -> type[msgspec.Struct]:
                 raise _NoCounterpartError
             kind = Annotated[kind, msgspec.Meta(min_length=rule.min_length)]
         if whole:
-            fields.append((field.alias or name, without_none(kind)))
+            fields.append((field.alias or name, strip_optional(kind)))
         elif field.is_required():
             fields.append((field.alias or name, kind))
         else:
@@ -133,13 +133,13 @@ def _kind(annotation: Any) -> Any:
         return Any
     if annotation in _SAME_IN_BOTH:
         return annotation
-    if (group := as_model(annotation)) is not None:
+    if (group := as_model_class(annotation)) is not None:
         return _struct(group, whole=group in _WHOLE_GROUPS)
-    member = list_member(annotation)
+    member = list_item_type(annotation)
     if member is not None and member != Amount:
         return list[_kind(member)]  # type: ignore[misc]
     if NoneType in get_args(annotation):
-        return _kind(without_none(annotation)) | None
+        return _kind(strip_optional(annotation)) | None
     raise _NoCounterpartError
 
 
@@ -148,19 +148,19 @@ def _sanity(model: type[ArmModel]) -> Callable[[Any], bool]:
     amounts: list[str] = []
     groups: list[tuple[str, Callable[[Any], bool]]] = []
     for name, field in model.model_fields.items():
-        kind = without_none(field.annotation)
-        group = as_model(kind) or as_model(list_member(kind))
+        kind = strip_optional(field.annotation)
+        group = as_model_class(kind) or as_model_class(list_item_type(kind))
         if kind == Amount:
             amounts.append(field.alias or name)
         elif group is not None and _holds_amounts(group):
             inner = _sanity(group)
-            groups.append((field.alias or name, inner if as_model(kind) else _all(inner)))
+            groups.append((field.alias or name, inner if as_model_class(kind) else _all(inner)))
     return partial(_is_sane, amounts, groups)
 
 
 def _holds_amounts(model: type[ArmModel]) -> bool:
-    kinds = [without_none(field.annotation) for field in model.model_fields.values()]
-    groups = [as_model(kind) or as_model(list_member(kind)) for kind in kinds]
+    kinds = [strip_optional(field.annotation) for field in model.model_fields.values()]
+    groups = [as_model_class(kind) or as_model_class(list_item_type(kind)) for kind in kinds]
     return Amount in kinds or any(_holds_amounts(group) for group in groups if group is not None)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from airflow_provider_arm.client.models import ArmModel
-    from airflow_provider_arm.submission.planning.validate import Wire
+    from airflow_provider_arm.submission.planning.validate import WireRecord
 
 #: Sums keep every digit; one that could not would raise.
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact])
@@ -36,7 +36,7 @@ class CurrencyTotal:
         return {"records": self.records, **{name: f"{amount:f}" for name, amount in self.amounts.items()}}
 
 
-class CurrencyTotals:
+class CurrencyTotalsAccumulator:
     """Adds records up as they pass. Records of a model without amounts add up to nothing."""
 
     def __init__(self, model: type[ArmModel] | None) -> None:
@@ -46,7 +46,7 @@ class CurrencyTotals:
         self._counts = _AMOUNTS in fields and _CURRENCY in fields
         self._place = fields[_AMOUNTS].alias or _AMOUNTS if self._counts else ""
 
-    def add(self, records: Iterable[Wire]) -> None:
+    def add(self, records: Iterable[WireRecord]) -> None:
         """Add records as they go on the wire."""
         for record in records if self._counts else ():
             currency, amounts = _get(record, _CURRENCY), _get(record, self._place)

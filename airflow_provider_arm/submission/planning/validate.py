@@ -14,25 +14,25 @@ from airflow_provider_arm.client.operations import Operation, Replay
 from airflow_provider_arm.submission.errors import SourceError
 from airflow_provider_arm.submission.planning.duplicate_keys import DuplicateKeyIndex
 from airflow_provider_arm.submission.planning.quick_check import quick_check
-from airflow_provider_arm.submission.sources.rows import Row, place, read_content, read_leniently
+from airflow_provider_arm.submission.sources.rows import Row, format_location, parse_row, parse_row_or_keep_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from airflow_provider_arm.submission.sources.rows import Content
+    from airflow_provider_arm.submission.sources.rows import RawRow
     from airflow_provider_arm.submission.sources.source import RowBlock, Source
 
 #: Wrong rows that a message lists; it says how many more there are.
-SHOWN_ROWS = 20
+MAX_LISTED_ROWS = 20
 
 #: A record as it goes on the wire; :func:`money.encode` writes the same bytes of either.
-Wire = msgspec.Struct | dict[str, Any]
+WireRecord = msgspec.Struct | dict[str, Any]
 
 #: :func:`money.encode` without its walk through all values: each of these was looked at when its row was checked.
-encode_checked = msgspec.json.Encoder(decimal_format="number").encode
+encode_validated = msgspec.json.Encoder(decimal_format="number").encode
 
 
-class RowCheck:
+class RowValidator:
     """Checks the rows of one source in their order.
 
     :param key: wire name of the natural key. Where a second record of one key would book twice, it is refused.
@@ -44,13 +44,13 @@ class RowCheck:
         self._quick = quick_check(operation.record)
         self._seen = None if operation.replay is Replay.SAFE else DuplicateKeyIndex()
 
-    def check_all(self, rows: RowBlock, wrong: WrongRows) -> tuple[Sequence[int], Sequence[Wire]]:
+    def check_all(self, rows: RowBlock, wrong: InvalidRowReport) -> tuple[Sequence[int], Sequence[WireRecord]]:
         """Give the numbers of those that are sound, and those; the others are added to *wrong*."""
         numbers, contents = rows
         known = None if self._quick is None else self._quick.lines(contents)
         if known is not None and self._seen is None:
             return numbers, known
-        sound: tuple[list[int], list[Wire]] = [], []
+        sound: tuple[list[int], list[WireRecord]] = [], []
         for number, content, record in zip(numbers, contents, known or repeat(None, len(contents)), strict=True):
             try:
                 wire = self.check(number, content, record)
@@ -61,7 +61,7 @@ class RowCheck:
                 sound[1].append(wire)
         return sound
 
-    def check(self, number: int, content: Content, record: Wire | None = None) -> Wire:
+    def check(self, number: int, content: RawRow, record: WireRecord | None = None) -> WireRecord:
         """Give the record as it goes on the wire.
 
         :param record: the content, where the fast check has taken it already.
@@ -70,7 +70,7 @@ class RowCheck:
         if record is None and self._quick is not None:
             record = self._quick(content)
         if record is None:
-            record = check_by_model(self._operation, content)
+            record = validate_with_model(self._operation, content)
         if self._seen is not None:
             key = record[self._key] if isinstance(record, dict) else getattr(record, self._key)
             first = self._seen.first_row(str(key), number)
@@ -81,13 +81,13 @@ class RowCheck:
         return record
 
 
-def check_by_model(operation: Operation, content: Content) -> dict[str, Any]:
+def validate_with_model(operation: Operation, content: RawRow) -> dict[str, Any]:
     """Give a row's record as it goes on the wire.
 
     :raises InvalidRecordError: with all that is wrong with it.
     """
     try:
-        wire = to_wire(operation.record, read_content(content))
+        wire = to_wire(operation.record, parse_row(content))
         money.refuse_inexact(wire)
     except money.InexactNumberError as error:
         raise InvalidRecordError([FieldIssue("", str(error))]) from None
@@ -96,7 +96,7 @@ def check_by_model(operation: Operation, content: Content) -> dict[str, Any]:
     return wire
 
 
-def judged_rows(source: Source, operation: Operation, key: str) -> Iterator[tuple[Row, tuple[FieldIssue, ...]]]:
+def validate_rows(source: Source, operation: Operation, key: str) -> Iterator[tuple[Row, tuple[FieldIssue, ...]]]:
     """Give every row with what is wrong with it, the empty tuple where it is sound; each time the same.
 
     The sound ones, in chunks, are what :func:`prepare` leaves in with *skip_invalid*. A row that is no record at all
@@ -104,34 +104,34 @@ def judged_rows(source: Source, operation: Operation, key: str) -> Iterator[tupl
 
     :raises SourceError: the source cannot be read on.
     """
-    check = RowCheck(operation, key)
-    for number, content in source.contents():
+    check = RowValidator(operation, key)
+    for number, content in source.raw_rows():
         issues: tuple[FieldIssue, ...] = ()
         try:
             check.check(number, content)
         except InvalidRecordError as error:
             issues = error.errors
-        yield Row(number, read_leniently(content)), issues
+        yield Row(number, parse_row_or_keep_text(content)), issues
 
 
-class WrongRows:
+class InvalidRowReport:
     """Collects what is wrong with rows, so that a person mends the file once."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self.count = 0
-        #: Of the first :data:`SHOWN_ROWS` rows.
+        #: Of the first :data:`MAX_LISTED_ROWS` rows.
         self.shown: list[FieldIssue] = []
 
     def add(self, number: int, issues: Sequence[FieldIssue]) -> None:
         """Note one row."""
         self.count += 1
-        if self.count <= SHOWN_ROWS:
-            self.shown += [FieldIssue(place(number, issue), issue.message) for issue in issues]
+        if self.count <= MAX_LISTED_ROWS:
+            self.shown += [FieldIssue(format_location(number, issue), issue.message) for issue in issues]
 
     def error(self) -> SourceError:
         """Say in one error how many there are, and what is wrong with the first."""
-        more = f"; and {self.count - SHOWN_ROWS} more rows" if self.count > SHOWN_ROWS else ""
+        more = f"; and {self.count - MAX_LISTED_ROWS} more rows" if self.count > MAX_LISTED_ROWS else ""
         listed = "; ".join(map(str, self.shown))
         msg = f"{self._name}: {self.count} rows do not fit and nothing was sent: {listed}{more}"
         return SourceError(msg, errors=self.shown)

@@ -12,8 +12,8 @@ from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
 from airflow_provider_arm.client.http.redaction import mask
 from airflow_provider_arm.submission.errors import PlanChangedError
-from airflow_provider_arm.submission.planning.validate import judged_rows
-from airflow_provider_arm.submission.sources.source import Row, Source, chunked
+from airflow_provider_arm.submission.planning.validate import validate_rows
+from airflow_provider_arm.submission.sources.rows import Row, chunk_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client.errors import FieldIssue
     from airflow_provider_arm.client.models import WriteAnswer
     from airflow_provider_arm.client.operations import Operation
+    from airflow_provider_arm.submission.sources.source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def find_rejects(
     """
     left_out: list[Reject] = []
     rows = source.rows() if checked_by is None else _sound_rows(source, checked_by, key, left_out)
-    chunks = chunked(rows, chunk_size)
+    chunks = chunk_rows(rows, chunk_size)
     for batch_uuid, status in batches:
         chunk = next(chunks, [])
         yield from _taken_from(left_out)
@@ -109,7 +110,7 @@ def find_rejects(
 
 def find_invalid(source: Source, operation: Operation, key: str) -> Iterator[Reject]:
     """Give the rows that do not fit, each with what is wrong with it."""
-    for row, issues in judged_rows(source, operation, key):
+    for row, issues in validate_rows(source, operation, key):
         if issues:
             yield _invalid(row, issues, key)
 
@@ -119,7 +120,7 @@ def _invalid(row: Row, issues: Sequence[FieldIssue], key: str) -> Reject:
 
 
 def _sound_rows(source: Source, operation: Operation, key: str, left_out: list[Reject]) -> Iterator[Row]:
-    for row, issues in judged_rows(source, operation, key):
+    for row, issues in validate_rows(source, operation, key):
         if issues:
             left_out.append(_invalid(row, issues, key))
         else:

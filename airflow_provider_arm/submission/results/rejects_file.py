@@ -62,7 +62,7 @@ class _Table:
 
     def __init__(self, model: type[ArmModel] | None) -> None:
         self._model = model
-        self._columns = [column.place for column in list_columns(model)] if model is not None else list(_NAMED)
+        self._columns = [column.header for column in list_columns(model)] if model is not None else list(_NAMED)
         self.header = _join([_ROW, _REASONS, _BATCH, *self._columns, _RECORD])
 
     def line(self, reject: Reject) -> bytes:

@@ -25,7 +25,7 @@ import msgspec
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.batch_state import BatchState
 from airflow_provider_arm.client.errors import ArmError, ArmNotFoundError
-from airflow_provider_arm.submission.errors import AlreadySubmittedError, InWorkElsewhereError, JournalError
+from airflow_provider_arm.submission.errors import AlreadySubmittedError, ConcurrentSubmissionError, JournalError
 from airflow_provider_arm.submission.journal.checksummed_folder import JournalFolder
 from airflow_provider_arm.submission.journal.entries import ChunkState
 from airflow_provider_arm.submission.results.outcome import refused_places
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client.batch_state import BatchStatus
     from airflow_provider_arm.submission.journal.checksummed_folder import JournalPath
     from airflow_provider_arm.submission.journal.entries import Journal
-    from airflow_provider_arm.submission.planning.plan import ChunkPlan, Plan
+    from airflow_provider_arm.submission.planning.plan import ChunkPlan, SubmissionPlan
 
 log = logging.getLogger(__name__)
 
@@ -118,13 +118,13 @@ class SubmissionRegistry:
         self._key = key
         self._look = look
 
-    def claim(self, plan: Plan, chunks: Iterable[tuple[ChunkPlan, bytes]]) -> Earlier | None:
+    def claim(self, plan: SubmissionPlan, chunks: Iterable[tuple[ChunkPlan, bytes]]) -> Earlier | None:
         """Claim the records of a plan before any of them is sent; gives the run that has submitted the very same.
 
         What ARM refused of another run is free.
 
         :raises AlreadySubmittedError: another run has submitted some of them.
-        :raises InWorkElsewhereError: another run is submitting some of them, or they are still in work.
+        :raises ConcurrentSubmissionError: another run is submitting some of them, or they are still in work.
         :raises JournalError: the folder cannot be read or written. Nothing may be sent.
         """
         self._folder.make()
@@ -148,13 +148,13 @@ class SubmissionRegistry:
             self._write(own, [_Chunk(chunk.records) for chunk in plan.chunks], is_checked=True)
         return earlier
 
-    def note(self, plan: Plan, journal: Journal) -> None:
+    def note(self, plan: SubmissionPlan, journal: Journal) -> None:
         """Write down where the chunks stand, as the journal has it."""
         self._write(self._name(plan), [_standing(journal, chunk) for chunk in plan.chunks], is_checked=True)
 
     # ---- what others have
 
-    def _check(self, plan: Plan, own: str, keys: dict[str, str]) -> Earlier | None:
+    def _check(self, plan: SubmissionPlan, own: str, keys: dict[str, str]) -> Earlier | None:
         files = self._folder.names()
         for name in sorted({file.partition(".")[0] for file in files if file.endswith((_KEYS, _STATE))} - {own}):
             state = self._state(name) if name + _STATE in files else None
@@ -170,7 +170,7 @@ class SubmissionRegistry:
                 return earlier
         return None
 
-    def _compare(self, plan: Plan, claim: _Keys, state: _State, shared: dict[int, str]) -> Earlier | None:
+    def _compare(self, plan: SubmissionPlan, claim: _Keys, state: _State, shared: dict[int, str]) -> Earlier | None:
         """Decide about records that another run has claimed, by their place in its plan."""
         standings = self._standings(state, shared)
         counts = Counter(standings.values())
@@ -180,7 +180,7 @@ class SubmissionRegistry:
                 f"{named} are being submitted by another run ({claim.owner}), or that run ended before it knew: "
                 "nothing was sent. Let it finish, or clear it; then run this again"
             )
-            raise InWorkElsewhereError(msg)
+            raise ConcurrentSubmissionError(msg)
         if not counts["taken"]:
             log.info("ARM refused %d of these records in %s, so they are sent again", len(shared), claim.owner)
             return None
@@ -228,7 +228,7 @@ class SubmissionRegistry:
 
     # ---- files
 
-    def _name(self, plan: Plan) -> str:
+    def _name(self, plan: SubmissionPlan) -> str:
         return hashlib.sha256(f"{self._owner}\0{self._books}\0{plan.sha256}".encode()).hexdigest()[: 2 * _DIGEST_BYTES]
 
     def _digest(self, value: str) -> str:
@@ -239,7 +239,7 @@ class SubmissionRegistry:
     def _values(self, records: bytes) -> list[str]:
         return [str(record[self._key]) for record in money.decode(records)]
 
-    def _give_up(self, name: str, plan: Plan) -> None:
+    def _give_up(self, name: str, plan: SubmissionPlan) -> None:
         free = [_Chunk(chunk.records, Standing.FREE) for chunk in plan.chunks]
         self._write(name, free, is_checked=False)
 
@@ -259,7 +259,7 @@ class SubmissionRegistry:
 
 
 @contextmanager
-def record_outcome(ledger: SubmissionRegistry | None, plan: Plan, journal: Journal) -> Iterator[None]:
+def record_outcome(ledger: SubmissionRegistry | None, plan: SubmissionPlan, journal: Journal) -> Iterator[None]:
     """Write down where the chunks stand once the sending has ended, however it ended."""
     try:
         yield

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.batch_state import BatchState
 from airflow_provider_arm.client.errors import ArmError
-from airflow_provider_arm.submission.errors import BlockedError, PlanChangedError, UnsettledError
+from airflow_provider_arm.submission.errors import OutcomePendingError, PlanChangedError, ResolutionRequiredError
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, Journal, NextStep, PlanEntry
 from airflow_provider_arm.submission.sending.transitions import ChunkTransitions
 from airflow_provider_arm.submission.sending.unknown_outcome import NAMED, UnresolvedChunk, name_keys
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from airflow_provider_arm.client.operations import Operation
-    from airflow_provider_arm.submission.planning.plan import ChunkPlan, Plan
+    from airflow_provider_arm.submission.planning.plan import ChunkPlan, SubmissionPlan
     from airflow_provider_arm.submission.sending.lookup import LookUp
 
 log = logging.getLogger(__name__)
@@ -104,14 +104,14 @@ class Sender:
     assume_absent_after: float | None = None
     now: Callable[[], float] = time.time
 
-    def send_all(self, plan: Plan, chunks: Iterable[tuple[ChunkPlan, bytes]]) -> list[Sent]:
+    def send_all(self, plan: SubmissionPlan, chunks: Iterable[tuple[ChunkPlan, bytes]]) -> list[Sent]:
         """Bring every chunk to ARM, or find that it is there; gives them in order.
 
         A chunk of which nobody knows since an earlier try stops only itself: the others are sent, then it is named. One
         that is lost now stops those that were not sent yet: whatever lost it would lose them too.
 
-        :raises BlockedError: a chunk may or may not have reached ARM, and only a person can tell.
-        :raises UnsettledError: a chunk may or may not have reached ARM, and a later look may tell.
+        :raises ResolutionRequiredError: a chunk may or may not have reached ARM, and only a person can tell.
+        :raises OutcomePendingError: a chunk may or may not have reached ARM, and a later look may tell.
         :raises PlanChangedError: the journal knows other content.
         :raises ArmError: ARM refused a chunk, or cannot be reached.
         """
@@ -161,7 +161,7 @@ class Sender:
         finally:
             flight.close()
 
-    def _take_up(self, plan: Plan) -> None:
+    def _take_up(self, plan: SubmissionPlan) -> None:
         """Note the plan.
 
         Where an earlier one put other records into a chunk, that chunk must not be open: some of them may stand in any
@@ -275,14 +275,14 @@ def _found(chunk: ChunkPlan, line: Entry) -> Sent:
     return Sent(chunk.index, chunk.records, None, line.missing or ())
 
 
-def _all_of(unresolved_chunks: list[UnresolvedChunk]) -> BlockedError | UnsettledError:
+def _all_of(unresolved_chunks: list[UnresolvedChunk]) -> ResolutionRequiredError | OutcomePendingError:
     """Make one error of all: a later try can help only if it can help each."""
     errors = [unresolved.error() for unresolved in unresolved_chunks]
     more = f"; and {len(errors) - NAMED} more chunks" if len(errors) > NAMED else ""
     message = "; ".join(map(str, errors[:NAMED])) + more
-    blocked = any(isinstance(error, BlockedError) for error in errors)
+    blocked = any(isinstance(error, ResolutionRequiredError) for error in errors)
     shown = [unresolved.as_json() for unresolved in unresolved_chunks]
-    return BlockedError(message, shown) if blocked else UnsettledError(message, shown)
+    return ResolutionRequiredError(message, shown) if blocked else OutcomePendingError(message, shown)
 
 
 def _name(chunk: ChunkPlan) -> str:

@@ -70,8 +70,8 @@ class SingleWrite:
     def run(self) -> dict[str, Any] | None:
         """Bring it to ARM, or find that it is there; gives ARM's answer, ``None`` where that is lost.
 
-        :raises BlockedError: it may or may not have reached ARM, and only a person can tell.
-        :raises UnsettledError: it may or may not have reached ARM, and a later look may tell.
+        :raises ResolutionRequiredError: it may or may not have reached ARM, and only a person can tell.
+        :raises OutcomePendingError: it may or may not have reached ARM, and a later look may tell.
         :raises PlanChangedError: other content of this task has reached ARM, or may have.
         :raises ArmError: ARM refused it, or cannot be reached.
         """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmError, ArmInvalidResponseError, ArmUnknownOutcomeError, Phase
 from airflow_provider_arm.client.operations import Replay
-from airflow_provider_arm.submission.errors import SentAgainError
+from airflow_provider_arm.submission.errors import ResendOnRetryError
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, NextStep, next_step
 from airflow_provider_arm.submission.sending.lookup import Finding, LookUp, decide
 from airflow_provider_arm.submission.sending.unknown_outcome import UnresolvedChunk
@@ -79,7 +79,7 @@ class ChunkTransitions:
             raise error
         if self.resend_unknown and not unresolved.is_there:
             msg = f'{error}. The next try sends it again, as on_unknown_outcome="resend" says'
-            raise SentAgainError(msg, phase=error.phase) from None
+            raise ResendOnRetryError(msg, phase=error.phase) from None
         raise unresolved.error() from None
 
     def reconcile(self, line: Entry, look: Callable[[], LookUp] | None, what: str, keys: str = "") -> UnresolvedChunk:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.submission.errors import BlockedError, UnsettledError
+from airflow_provider_arm.submission.errors import OutcomePendingError, ResolutionRequiredError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,15 +48,15 @@ class UnresolvedChunk:
         """Whether an earlier look has found some of it, and this one none."""
         return self.line.missing is not None and self.seen is not None and not self.seen.same
 
-    def error(self) -> BlockedError | UnsettledError:
+    def error(self) -> ResolutionRequiredError | OutcomePendingError:
         """Make the error that stops the task: one that a later look may mend, or one for a person."""
         named = f"{self.what}, {self.keys}," if self.keys else self.what
         why = self.line.reason or "the journal does not say why"
         msg = f"{named} may or may not have reached ARM ({why}). It is not sent again. {self._shown()}{self._release()}"
         later = self.trouble is not None and not self.trouble.permanent
         if later or (self.seen is not None and not self.seen.other and not self._has_vanished):
-            return UnsettledError(msg, [self.as_json()])
-        return BlockedError(msg, [self.as_json()])
+            return OutcomePendingError(msg, [self.as_json()])
+        return ResolutionRequiredError(msg, [self.as_json()])
 
     def as_json(self) -> dict[str, Any]:
         """Give what a person is asked about, plain JSON values."""

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 #: Between the members of a list in one cell: neither of the two common column separators.
 LIST_SEPARATOR = "|"
 #: A longer cell is a broken quote that swallowed the rest of the file.
-LONGEST_CELL = 100_000
+MAX_CELL_LENGTH = 100_000
 #: A longer whole number is left to the model.
 _MOST_DIGITS = 18
 
 
-class Column(NamedTuple):
+class CsvColumn(NamedTuple):
     """Where a column's cells go, and what they hold."""
 
     groups: tuple[str, ...]
@@ -40,17 +40,17 @@ class Column(NamedTuple):
     at: int = -1
 
     @property
-    def place(self) -> str:
+    def header(self) -> str:
         """The column's name in the header."""
         return ".".join((*self.groups, self.name))
 
 
-class _Table:
+class _RowBuilder:
     """Turns the cells of a row into a record."""
 
-    def __init__(self, columns: list[Column]) -> None:
+    def __init__(self, columns: list[CsvColumn]) -> None:
         self._single = [(column.at, column.name, column.read) for column in columns if not column.groups]
-        self._groups: dict[str, list[Column]] = {}
+        self._groups: dict[str, list[CsvColumn]] = {}
         for column in columns:
             if column.groups:
                 self._groups.setdefault(column.groups[0], []).append(column)
@@ -66,7 +66,7 @@ class _Table:
         return record
 
     @staticmethod
-    def _fill(record: dict[str, Any], columns: list[Column], cells: list[str]) -> None:
+    def _fill(record: dict[str, Any], columns: list[CsvColumn], cells: list[str]) -> None:
         """Fill a group of which a cell is filled: there is no empty number, so its empty cell is a missing key."""
         for column in columns:
             cell = cells[column.at]
@@ -83,13 +83,13 @@ def read_csv(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[tupl
     :param file: bytes in UTF-8, with or without a byte order mark, separated by commas or semicolons.
     :raises SourceError: the header names a column that cannot be, or the quotes do not close.
     """
-    csv.field_size_limit(LONGEST_CELL)
+    csv.field_size_limit(MAX_CELL_LENGTH)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
         header = text.readline()
         separator = ";" if header.count(";") > header.count(",") else ","
         columns = next(csv.reader([header], delimiter=separator), [])
-        table = _Table(_find_columns(columns, model, name))
+        table = _RowBuilder(_find_columns(columns, model, name))
         reader = csv.reader(text, delimiter=separator, strict=True)
         number = 0
         while True:
@@ -119,14 +119,14 @@ def _misread(cells: list[str], columns: list[str], separator: str) -> InvalidRow
     return InvalidRow(issue, text.getvalue())
 
 
-def _find_columns(columns: list[str], model: type[ArmModel], name: str) -> list[Column]:
+def _find_columns(columns: list[str], model: type[ArmModel], name: str) -> list[CsvColumn]:
     """Find where each column's cells go; remarks go nowhere."""
-    known = {column.place: column for column in list_columns(model)}
+    known = {column.header: column for column in list_columns(model)}
     if columns and known.keys().isdisjoint(columns):
         # Most likely somebody's record: nothing of it is shown.
         msg = f"{name}: the first row names no field: is the header row missing? There are {', '.join(known)}"
         raise SourceError(msg)
-    found: list[Column] = []
+    found: list[CsvColumn] = []
     for at, column in enumerate(columns):
         if column.startswith(REMARK_PREFIX):
             continue
@@ -141,7 +141,7 @@ def _find_columns(columns: list[str], model: type[ArmModel], name: str) -> list[
     return found
 
 
-def list_columns(model: type[ArmModel], groups: tuple[str, ...] = ()) -> Iterator[Column]:
+def list_columns(model: type[ArmModel], groups: tuple[str, ...] = ()) -> Iterator[CsvColumn]:
     """List the columns that a model can take."""
     for name, field in model.model_fields.items():
         alias = field.alias or name
@@ -152,9 +152,9 @@ def list_columns(model: type[ArmModel], groups: tuple[str, ...] = ()) -> Iterato
             yield from list_columns(nested, (*groups, alias))
         elif not lists:
             read = _read_whole if int in kinds else _read_truth if bool in kinds else None
-            yield Column(groups, alias, str in kinds, read)
+            yield CsvColumn(groups, alias, str in kinds, read)
         elif get_args(lists[0]) == (str,):
-            yield Column(groups, alias, is_text=False, read=_read_list)
+            yield CsvColumn(groups, alias, is_text=False, read=_read_list)
 
 
 def _read_list(cell: str) -> list[str]:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client.models import ArmModel
 
 
-def without_none(annotation: Any) -> Any:
+def strip_optional(annotation: Any) -> Any:
     """Give ``X`` for ``X | None``.
 
     :raises LookupError: it is a union of more.
@@ -24,11 +24,11 @@ def without_none(annotation: Any) -> Any:
     return left[0]
 
 
-def list_member(annotation: Any) -> Any:
+def list_item_type(annotation: Any) -> Any:
     """Give ``X`` for ``list[X]``, ``None`` for anything else."""
     return get_args(annotation)[0] if get_origin(annotation) is list else None
 
 
-def as_model(annotation: Any) -> type[ArmModel] | None:
+def as_model_class(annotation: Any) -> type[ArmModel] | None:
     """Give the model that an annotation is, ``None`` for anything else."""
     return annotation if isinstance(annotation, type) and hasattr(annotation, "model_fields") else None

@@ -14,20 +14,20 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.models import Amount, ArmModel, Day, wire_names
 from airflow_provider_arm.submission.errors import SourceError
-from airflow_provider_arm.submission.sources.field_types import as_model, list_member, without_none
+from airflow_provider_arm.submission.sources.field_types import as_model_class, list_item_type, strip_optional
 from airflow_provider_arm.submission.sources.rows import REMARK_PREFIX
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 #: Rows that are Python objects at the same time: enough to hide the cost of a call, few beside a chunk.
-ROWS_AT_ONCE = 1000
+ROWS_PER_BLOCK = 1000
 
 #: Gives a value as JSON would have it; ``None`` for none.
 _Read = Callable[[Any], Any]
 
 
-class _Column(NamedTuple):
+class _ParquetColumn(NamedTuple):
     """Where a column's values go."""
 
     at: int
@@ -56,7 +56,7 @@ def read_parquet(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[
     try:
         parquet = pq.ParquetFile(file)
         columns = _find_columns(parquet.schema_arrow, model, name)
-        for batch in parquet.iter_batches(ROWS_AT_ONCE, use_threads=False):
+        for batch in parquet.iter_batches(ROWS_PER_BLOCK, use_threads=False):
             for record in _records(batch, columns):
                 number += 1
                 yield number, record
@@ -65,7 +65,7 @@ def read_parquet(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[
         raise SourceError(msg) from None
 
 
-def _records(batch: pa.RecordBatch, columns: list[_Column]) -> Iterator[dict[str, Any]]:
+def _records(batch: pa.RecordBatch, columns: list[_ParquetColumn]) -> Iterator[dict[str, Any]]:
     single = [(column.name, _values(batch, column)) for column in columns if not column.groups]
     grouped = [(column, _values(batch, column)) for column in columns if column.groups]
     for at in range(batch.num_rows):
@@ -79,7 +79,7 @@ def _records(batch: pa.RecordBatch, columns: list[_Column]) -> Iterator[dict[str
         yield record
 
 
-def _values(batch: pa.RecordBatch, column: _Column) -> list[Any]:
+def _values(batch: pa.RecordBatch, column: _ParquetColumn) -> list[Any]:
     import pyarrow as pa
 
     array = batch.column(column.at)
@@ -95,8 +95,8 @@ def _values(batch: pa.RecordBatch, column: _Column) -> list[Any]:
     return values if read is None else [None if value is None else read(value) for value in values]
 
 
-def _find_columns(schema: pa.Schema, model: type[ArmModel], name: str) -> list[_Column]:
-    columns: list[_Column] = []
+def _find_columns(schema: pa.Schema, model: type[ArmModel], name: str) -> list[_ParquetColumn]:
+    columns: list[_ParquetColumn] = []
     places: set[tuple[str, ...]] = set()
     for at, field in enumerate(schema):
         if field.name.startswith(REMARK_PREFIX):
@@ -107,7 +107,7 @@ def _find_columns(schema: pa.Schema, model: type[ArmModel], name: str) -> list[_
             msg = f"{where}: the field stands twice"
             raise SourceError(msg)
         places.add(place)
-        columns.append(_Column(at, place[:-1], place[-1], _reader(field.type, annotation, where), where))
+        columns.append(_ParquetColumn(at, place[:-1], place[-1], _reader(field.type, annotation, where), where))
     doubled = next((place for place in places for end in range(1, len(place)) if place[:end] in places), None)
     if doubled:
         msg = f"{name}, column {'.'.join(doubled)}: its group stands there as a column too"
@@ -124,7 +124,7 @@ def _find_field(model: type[ArmModel], name: str, where: str) -> tuple[tuple[str
     alias, annotation = _find_member(model, first, where)
     if not rest:
         return (alias,), annotation
-    group = as_model(annotation)
+    group = as_model_class(annotation)
     if group is None:
         raise _no_such_field(model, where)
     place, inner = _find_field(group, rest, where)
@@ -134,7 +134,7 @@ def _find_field(model: type[ArmModel], name: str, where: str) -> tuple[tuple[str
 def _find_member(model: type[ArmModel], name: str, where: str) -> tuple[str, Any]:
     for field_name, field in model.model_fields.items():
         if name in (field.alias, field_name):
-            return field.alias or field_name, without_none(field.annotation)
+            return field.alias or field_name, strip_optional(field.annotation)
     raise _no_such_field(model, where)
 
 
@@ -159,9 +159,9 @@ def _reader(kind: pa.DataType, annotation: Any, where: str) -> _Read | None:
     if types.is_date(kind):
         return None if annotation == Day else _text
     if types.is_struct(kind):
-        return _struct_reader(kind, as_model(annotation), where)
+        return _struct_reader(kind, as_model_class(annotation), where)
     if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        member = _reader(kind.value_type, list_member(annotation), where)
+        member = _reader(kind.value_type, list_item_type(annotation), where)
         return None if member is None else _each(member)
     return None
 

@@ -12,7 +12,7 @@ from airflow_provider_arm.client.errors import FieldIssue, InvalidRecordError
 #: Keys that begin so are remarks beside the record, as in a rejects file; they are never sent.
 REMARK_PREFIX = "_"
 #: The remark under which a rejects file keeps a row that is no record, so that nothing of it is lost.
-LINE_REMARK = "_line"
+RAW_TEXT_REMARK = "_line"
 
 _NOT_JSON = FieldIssue("", "is not valid JSON")
 _TOO_DEEP = FieldIssue("", "is nested too deeply")
@@ -40,10 +40,10 @@ class InvalidRow:
 
 
 #: What a source has in one row: the record's own JSON text, the record, or why it is none.
-Content = bytes | Mapping[str, Any] | InvalidRow
+RawRow = bytes | Mapping[str, Any] | InvalidRow
 
 
-def read_content(content: Content) -> dict[str, Any]:
+def parse_row(content: RawRow) -> dict[str, Any]:
     """Give a row's record, without its remarks.
 
     :raises InvalidRecordError: the row is none.
@@ -57,27 +57,27 @@ def read_content(content: Content) -> dict[str, Any]:
     return {key: value for key, value in content.items() if not str(key).startswith(REMARK_PREFIX)}
 
 
-def read_leniently(content: Content) -> dict[str, Any]:
-    """Give a row's record; of a row that is none, its text under :data:`LINE_REMARK`."""
+def parse_row_or_keep_text(content: RawRow) -> dict[str, Any]:
+    """Give a row's record; of a row that is none, its text under :data:`RAW_TEXT_REMARK`."""
     try:
-        return read_content(content)
+        return parse_row(content)
     except InvalidRecordError:
-        return {LINE_REMARK: as_text(content)}
+        return {RAW_TEXT_REMARK: raw_row_text(content)}
 
 
-def as_text(content: Content) -> str:
+def raw_row_text(content: RawRow) -> str:
     """Give a row that is no record as it stands in the source; bytes that are not UTF-8 are replaced."""
     if isinstance(content, bytes):
         return content.decode(errors="replace").rstrip("\r\n")
     return content.text if isinstance(content, InvalidRow) else ""
 
 
-def place(number: int, issue: FieldIssue) -> str:
+def format_location(number: int, issue: FieldIssue) -> str:
     """Say where an issue is."""
     return f"row {number}, column {issue.field}" if issue.field else f"row {number}"
 
 
-def chunked(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+def chunk_rows(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
     """Cut into lists of *size* rows; the last may be shorter."""
     chunk: list[Row] = []
     for row in rows:

@@ -14,12 +14,11 @@ from airflow_provider_arm.client.errors import FieldIssue, InvalidRecordError
 from airflow_provider_arm.submission.errors import SourceError
 from airflow_provider_arm.submission.sources.csv import read_csv
 from airflow_provider_arm.submission.sources.parquet import read_parquet
-from airflow_provider_arm.submission.sources.rows import Content, InvalidRow, Row, chunked, place, read_content
+from airflow_provider_arm.submission.sources.rows import InvalidRow, RawRow, Row, format_location, parse_row
 
 if TYPE_CHECKING:
     from airflow_provider_arm.client.models import ArmModel
 
-__all__ = ["FileSource", "ListSource", "ReadablePath", "Row", "Source", "chunked"]
 
 #: The records of a .json file as their own text: each is decoded, checked and named by itself.
 _RECORDS = msgspec.json.Decoder(list[msgspec.Raw] | dict[str, msgspec.Raw])
@@ -29,7 +28,7 @@ _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _LINES_AT_ONCE = 1000
 
 #: Some rows that follow each other: their numbers, and what the source has in each.
-RowBlock = tuple[Sequence[int], Sequence[Content]]
+RowBlock = tuple[Sequence[int], Sequence[RawRow]]
 
 
 class Source(Protocol):
@@ -39,18 +38,18 @@ class Source(Protocol):
     name: str
 
     @abstractmethod
-    def contents(self) -> Iterator[tuple[int, Content]]:
+    def raw_rows(self) -> Iterator[tuple[int, RawRow]]:
         """Read the rows from the start, each with its number; one that is no record does not end the reading.
 
         :raises SourceError: the source cannot be read on.
         """
 
-    def stretches(self, size: int) -> Iterator[RowBlock]:
+    def row_blocks(self, size: int) -> Iterator[RowBlock]:
         """Read the same rows, up to *size* at a time and at least one.
 
         :raises SourceError: the source cannot be read on.
         """
-        rows = self.contents()
+        rows = self.raw_rows()
         while some := list(islice(rows, size)):
             yield [number for number, _ in some], [content for _, content in some]
 
@@ -59,12 +58,12 @@ class Source(Protocol):
 
         :raises SourceError: the source cannot be read, or a row is no record: naming row and column.
         """
-        for number, content in self.contents():
+        for number, content in self.raw_rows():
             try:
-                record = read_content(content)
+                record = parse_row(content)
             except InvalidRecordError as error:
                 [issue] = error.errors
-                msg = f"{self.name}, {place(number, issue)}: {issue.message}"
+                msg = f"{self.name}, {format_location(number, issue)}: {issue.message}"
                 raise SourceError(msg) from None
             yield Row(number, record)
 
@@ -84,7 +83,7 @@ class ListSource(Source):
         # An author's list may hold anything.
         self._records: Sequence[Any] = records
 
-    def contents(self) -> Iterator[tuple[int, Content]]:
+    def raw_rows(self) -> Iterator[tuple[int, RawRow]]:
         """Give the records in order."""
         for number, record in enumerate(self._records, 1):
             if isinstance(record, Mapping):
@@ -113,15 +112,15 @@ class FileSource(Source):
             raise SourceError(msg)
         self._reader = readers[ending]
 
-    def contents(self) -> Iterator[tuple[int, Content]]:
+    def raw_rows(self) -> Iterator[tuple[int, RawRow]]:
         """Read the file from its start."""
         with self._failing():
             yield from self._reader()
 
-    def stretches(self, size: int) -> Iterator[RowBlock]:
+    def row_blocks(self, size: int) -> Iterator[RowBlock]:
         """Read the file from its start; lines of a .jsonl file are not touched one by one."""
         if self._reader != self._jsonl:
-            yield from super().stretches(size)
+            yield from super().row_blocks(size)
             return
         with self._failing():
             yield from self._lines(size)
@@ -171,10 +170,10 @@ class FileSource(Source):
         for number, record in enumerate(content, 1):
             yield number, bytes(record)
 
-    def _csv(self) -> Iterator[tuple[int, Content]]:
+    def _csv(self) -> Iterator[tuple[int, RawRow]]:
         with self._path.open("rb") as file:
             yield from read_csv(file, self._model, self.name)
 
-    def _parquet(self) -> Iterator[tuple[int, Content]]:
+    def _parquet(self) -> Iterator[tuple[int, RawRow]]:
         with self._path.open("rb") as file:
             yield from read_parquet(file, self._model, self.name)

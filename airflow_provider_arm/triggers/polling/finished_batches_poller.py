@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
 from airflow_provider_arm.client.errors import ArmError, ArmNotFoundError
-from airflow_provider_arm.submission.batch_receipts import read_slips, remove_slip
+from airflow_provider_arm.submission.batch_receipts import read_receipts, remove_receipt
 from airflow_provider_arm.triggers.polling.poll_loop import poll_forever
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ UNKNOWN_LOOKS = 10
 
 
 @dataclass(slots=True)
-class Slip:
-    """What is known of the batches of one slip."""
+class ReceiptStatus:
+    """What is known of the batches of one receipt."""
 
     uuids: list[str]
     finished: dict[str, BatchStatus | None] = field(default_factory=dict)
@@ -62,100 +62,106 @@ class Slip:
 
 @dataclass(slots=True, eq=False)
 class Round:
-    """What one look brought: the slips whose batches are all finished."""
+    """What one look brought: the receipts whose batches are all finished."""
 
     watched: Watched
     payloads: dict[str, dict[str, Any]]
 
     async def confirm(self) -> None:
-        """Airflow has stored the events: the slips have done their work."""
+        """Airflow has stored the events: the receipts have done their work."""
         await self.watched.remove(self.payloads)
 
     def abandon(self) -> None:
-        """Not every event is stored: the slips are told again."""
+        """Not every event is stored: the receipts are told again."""
         self.watched.tell_again(self.payloads)
 
 
 class Watched:
-    """A folder of slips."""
+    """A folder of receipts."""
 
     def __init__(self, trigger: BatchFinishedEventTrigger) -> None:
         self._folder = ObjectStoragePath(trigger.receipts_path)
         self._client_no = trigger.client_no
-        self._slips: dict[str, Slip] = {}
+        self._receipts: dict[str, ReceiptStatus] = {}
         self._refused: set[str] = set()
-        #: A slip that is removed while the folder is read must not come back.
+        #: A receipt that is removed while the folder is read must not come back.
         self._reading = asyncio.Lock()
 
     async def take(self, client: AsyncArmClient) -> AsyncGenerator[Round, None]:
         """Look once."""
         async with self._reading:
             await self._read()
-        waiting = [(slip, uuid) for slip in self._slips.values() if not slip.is_told for uuid in slip.pending]
+        waiting = [
+            (receipt, uuid) for receipt in self._receipts.values() if not receipt.is_told for uuid in receipt.pending
+        ]
         error: ArmError | None = None
         for first in range(0, len(waiting), LOOKS_AT_ONCE):
             seen = await asyncio.gather(*(self._see(client, *each) for each in waiting[first : first + LOOKS_AT_ONCE]))
             error = next(filter(None, seen), None)
             if error is not None:
                 break
-        done = {name: slip for name, slip in self._slips.items() if not slip.pending and not slip.is_told}
-        for slip in done.values():
-            slip.is_told = True
+        done = {
+            name: receipt for name, receipt in self._receipts.items() if not receipt.pending and not receipt.is_told
+        }
+        for receipt in done.values():
+            receipt.is_told = True
         # Also where there is nothing to tell: it shows that the one before has arrived.
-        yield Round(self, {name: slip.payload() for name, slip in done.items()})
+        yield Round(self, {name: receipt.payload() for name, receipt in done.items()})
         if error is not None:
             raise error
 
     async def remove(self, names: Any) -> None:
-        """Remove slips whose events are stored. One that cannot be removed stays told for as long as this runs."""
+        """Remove receipts whose events are stored. One that cannot be removed stays told for as long as this runs."""
         for name in names:
             async with self._reading:
                 try:
-                    await asyncio.to_thread(remove_slip, self._folder, name)
+                    await asyncio.to_thread(remove_receipt, self._folder, name)
                 except Exception as error:  # noqa: BLE001 - each object store has exceptions of its own
-                    log.warning("Slip %s cannot be removed (%s): a restart tells it again", name, type(error).__name__)
+                    log.warning(
+                        "Receipt %s cannot be removed (%s): a restart tells it again", name, type(error).__name__
+                    )
                 else:
-                    self._slips.pop(name, None)
+                    self._receipts.pop(name, None)
 
     def tell_again(self, names: Any) -> None:
-        """Let the slips be told with the next look."""
+        """Let the receipts be told with the next look."""
         for name in names:
-            if name in self._slips:
-                self._slips[name].is_told = False
+            if name in self._receipts:
+                self._receipts[name].is_told = False
 
     async def _read(self) -> None:
         """Read the folder, in a thread."""
-        known = {name: slip.uuids for name, slip in self._slips.items()}
-        there = await asyncio.to_thread(read_slips, self._folder, known)
+        known = {name: receipt.uuids for name, receipt in self._receipts.items()}
+        there = await asyncio.to_thread(read_receipts, self._folder, known)
         for name, uuids in there.items():
             if uuids is None:
                 if name not in self._refused:
-                    log.error('%s is no slip: it needs {"batch_uuids": [...]}; it is passed over', name)
+                    log.error('%s is no receipt: it needs {"batch_uuids": [...]}; it is passed over', name)
                     self._refused.add(name)
-            elif name not in self._slips:
-                self._slips[name] = Slip(uuids)
+            elif name not in self._receipts:
+                self._receipts[name] = ReceiptStatus(uuids)
                 self._refused.discard(name)
         # One that somebody took away is nobody's concern any more.
-        self._slips = {name: slip for name, slip in self._slips.items() if name in there}
+        self._receipts = {name: receipt for name, receipt in self._receipts.items() if name in there}
 
-    async def _see(self, client: AsyncArmClient, slip: Slip, uuid: str) -> ArmError | None:
+    async def _see(self, client: AsyncArmClient, receipt: ReceiptStatus, uuid: str) -> ArmError | None:
         """Look at one batch; gives the error that ends the look for now."""
         try:
             status = await client.get_batch(uuid, client_no=self._client_no)
         except ArmNotFoundError as error:
-            slip.unknown[uuid] = slip.unknown.get(uuid, 0) + 1
-            if slip.unknown[uuid] >= UNKNOWN_LOOKS:
+            receipt.unknown[uuid] = receipt.unknown.get(uuid, 0) + 1
+            if receipt.unknown[uuid] >= UNKNOWN_LOOKS:
                 log.error("Batch %s: %s", uuid, error)  # noqa: TRY400 - the sentence says all
-                slip.finished[uuid] = None
+                receipt.finished[uuid] = None
             return None
         except ArmError as error:
             return error
-        slip.unknown.pop(uuid, None)
+        receipt.unknown.pop(uuid, None)
         if status.state is BatchState.UNREADABLE:
             log.warning("Batch %s: ARM's answer is unclear: %s", uuid, status.reason)
         elif status.state.finished:
             # Counts are all that is told; a thousand batches' records must not stay here until then.
-            slip.finished[uuid] = replace(status, records=(), failed=_refused(status))
+            receipt.finished[uuid] = replace(status, records=(), failed=_refused(status))
         return None
 
 
@@ -168,7 +174,7 @@ async def rounds(trigger: BatchFinishedEventTrigger) -> AsyncIterator[Round]:
 
 
 async def events(_: BatchFinishedEventTrigger, looks: AsyncIterator[Round]) -> AsyncIterator[dict[str, Any]]:
-    """Give the payload of each slip that is done."""
+    """Give the payload of each receipt that is done."""
     async for look in looks:
         for payload in look.payloads.values():
             log.info("%d batches at ARM are finished", len(payload["batch_uuids"]))

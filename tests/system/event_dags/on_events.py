@@ -22,7 +22,7 @@ ASSETS = [
     watched("arm_invoices", NewArItemsEventTrigger(poll_interval=POLL_SECONDS, where={"voucherType": [3]})),
     watched("arm_payments", NewArItemsEventTrigger(poll_interval=POLL_SECONDS, where={"voucherType": [1]})),
     watched(
-        "arm_batches", BatchFinishedEventTrigger(poll_interval=POLL_SECONDS, receipts_path=os.environ["ARM_SLIPS"])
+        "arm_batches", BatchFinishedEventTrigger(poll_interval=POLL_SECONDS, receipts_path=os.environ["ARM_RECEIPTS"])
     ),
 ]
 

@@ -103,7 +103,7 @@ HEAD = "period,currency,amount\n"
         ("f.json", "{}", "against has no figures"),
     ],
 )
-def test_a_slip_in_a_file_is_told_with_its_place(tmp_path, name, text, says):
+def test_typo_in_file_is_reported_with_its_location(tmp_path, name, text, says):
     """File, line and what is wrong; a doubtful amount is never guessed at."""
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(ArmConfigurationError) as caught:
@@ -133,7 +133,7 @@ def test_a_file_that_is_something_else_is_told(tmp_path):
         ({}, "against has no figures"),
     ],
 )
-def test_a_slip_in_a_dag_is_told(given_figures, says):
+def test_typo_in_dag_is_reported(given_figures, says):
     """No float is ever taken for an amount."""
     with pytest.raises(ArmConfigurationError, match=says):
         read_figures(given_figures, Period.MONTH)

@@ -156,7 +156,7 @@ def test_an_export_of_nothing_has_no_sums(tmp_path):
     ],
 )
 def test_a_field_that_cannot_answer_is_told(tmp_path, question, more, says):
-    """A slip in a name never adds up nothing with nothing, which would agree."""
+    """A typo in a name never adds up nothing with nothing, which would agree."""
     manifest = write(tmp_path / "a.jsonl", ar_items({}), **more)
     with pytest.raises((ArmReconcileError, ArmConfigurationError), match=says):
         sum_exports([manifest], question)

@@ -1,4 +1,4 @@
-"""An ARM that counts effects, and a journal that writes down its order of events; both fail where they are told to."""
+"""Fake ARM that counts effects, and a fake journal that records the order of events. Tests choose where they fail."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ from airflow_provider_arm.submission.sending.send import Sender
 from airflow_provider_arm.submission.sources.source import ListSource
 from tests.unit.submission.records import DOCUMENTS
 
-PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
+PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, RECOVERED = ChunkState
 
-#: What a submit may come to: the error, whether ARM has taken the records, and what is known of the chunk afterwards.
-ENDINGS: dict[str, tuple[BaseException, bool, ChunkState]] = {
+#: Outcomes of a submit call by name: the error it raises, whether ARM accepted the batch, and the chunk's state in the
+#: journal afterwards.
+SUBMIT_OUTCOMES: dict[str, tuple[BaseException, bool, ChunkState]] = {
     "answer lost": (ArmUnknownOutcomeError("lost", phase=Phase.MAYBE_SENT), True, UNKNOWN),
     "request lost": (ArmUnknownOutcomeError("lost", phase=Phase.MAYBE_SENT), False, UNKNOWN),
     "503": (ArmUnknownOutcomeError("503", phase=Phase.ANSWERED, status_code=503), True, UNKNOWN),
@@ -46,50 +47,51 @@ ENDINGS: dict[str, tuple[BaseException, bool, ChunkState]] = {
     "not configured": (ArmConfigurationError("client_no is missing"), False, PLANNED),
     "killed before": (KeyboardInterrupt(), False, SENDING),
     "killed after": (SystemExit(1), True, SENDING),
-    "a bug of ours": (RuntimeError("bug"), True, SENDING),
+    "unexpected error": (RuntimeError("bug"), True, SENDING),
 }
 
 
 @dataclass(slots=True)
 class Batch:
-    """What ARM took."""
+    """Batch that the fake ARM accepted."""
 
     uuid: str
     keys: frozenset[str]
     clear_count: int
     finished: bool = False
-    #: ARM took nothing of it: no record had an effect.
+    #: Whether ARM rejected the whole batch: no record took effect.
     rejected: bool = False
 
 
 @dataclass(slots=True)
 class FakeArm:
-    """Takes batches and counts effects by documentNo."""
+    """Fake ARM that accepts batches and counts effects by documentNo."""
 
-    #: How the next submits end, in order; a plain success where there is none.
-    endings: list[str | None] = field(default_factory=list)
+    #: Outcomes of the next submits, in order: a key of :data:`SUBMIT_OUTCOMES`, or ``None`` for success. Submits succeed
+    #: when the list is empty.
+    outcomes: list[str | None] = field(default_factory=list)
     batches: dict[str, Batch] = field(default_factory=dict)
     events: list[tuple[str, Any]] = field(default_factory=list)
     clear_count: int = 0
-    down: bool = False
+    is_down: bool = False
 
     def submit(self, records: bytes) -> str:
-        """Take a batch, or end as told."""
+        """Accept a batch, or fail with the next outcome of :attr:`outcomes`."""
         keys = frozenset(record["documentNo"] for record in json.loads(records))
         self.events.append(("submit", keys))
-        ending = self.endings.pop(0) if self.endings else None
-        error, taken, _ = ENDINGS[ending] if ending else (None, True, None)
+        outcome = self.outcomes.pop(0) if self.outcomes else None
+        error, accepted, _ = SUBMIT_OUTCOMES[outcome] if outcome else (None, True, None)
         uuid = f"Batch-{len(self.batches)}"
-        if taken:
+        if accepted:
             self.batches[uuid] = Batch(uuid, keys, self.clear_count)
         if error is not None:
             raise error
         return uuid
 
-    def look(self, uuid: str) -> BatchState:
-        """Look at a batch."""
-        self.events.append(("look", uuid))
-        if self.down:
+    def poll(self, uuid: str) -> BatchState:
+        """Return the state of a batch."""
+        self.events.append(("poll", uuid))
+        if self.is_down:
             raise ArmUnavailableError("down", phase=Phase.NOT_SENT)
         batch = self.batches[uuid]
         if not batch.finished:
@@ -98,78 +100,83 @@ class FakeArm:
 
     def effects(self) -> dict[str, int]:
         """Count how often each document took effect."""
-        counted: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for batch in self.batches.values():
             for key in () if batch.rejected else batch.keys:
-                counted[key] = counted.get(key, 0) + 1
-        return counted
+                counts[key] = counts.get(key, 0) + 1
+        return counts
 
     def submits(self) -> list[frozenset[str]]:
-        """What was put on the wire, in order."""
-        return [what for kind, what in self.events if kind == "submit"]
+        """Return the documentNos of each submit call, in order."""
+        return [keys for kind, keys in self.events if kind == "submit"]
 
 
 @dataclass(slots=True)
-class DiskJournal:
-    """Keeps JSON text, as a store does, and outlives senders. The nth write from now fails as told."""
+class FakeJournal:
+    """Journal that stores JSON text in memory and outlives senders.
+
+    :param fail_at: how many writes succeed before one fails; ``None`` for no failure.
+    :param failure: how that write fails: one of :data:`JOURNAL_FAILURES`.
+    """
 
     arm: FakeArm
     durable: bool = True
-    kept: dict[Any, str] = field(default_factory=dict)
+    stored: dict[Any, str] = field(default_factory=dict)
     fail_at: int | None = None
     failure: str = "refuse"
-    #: Every batchUuid that was ever kept: what nobody has forgotten.
+    #: Every batchUuid that was ever written.
     uuids: set[str] = field(default_factory=set)
 
     def read_plan(self) -> PlanEntry | None:
         """Read the plan."""
-        return PlanEntry.from_json(json.loads(self.kept["plan"])) if "plan" in self.kept else None
+        return PlanEntry.from_json(json.loads(self.stored["plan"])) if "plan" in self.stored else None
 
     def write_plan(self, entry: PlanEntry) -> None:
-        """Keep the plan."""
+        """Write the plan."""
         self._write("plan", entry.as_json())
 
     def read(self, index: int) -> Entry | None:
-        """Read a chunk's line."""
-        return Entry.from_json(json.loads(self.kept[index])) if index in self.kept else None
+        """Read a chunk's entry."""
+        return Entry.from_json(json.loads(self.stored[index])) if index in self.stored else None
 
     def write(self, entry: Entry) -> None:
-        """Keep a chunk's line."""
+        """Write a chunk's entry."""
         self._write(entry.index, entry.as_json())
-        self.arm.events.append(("kept", entry))
+        self.arm.events.append(("written", entry))
         if entry.batch_uuid:
             self.uuids.add(entry.batch_uuid)
 
     def states(self) -> list[ChunkState | None]:
-        """The states of the chunks, in order."""
-        lines = [self.read(index) for index in range(max([-1, *(k for k in self.kept if k != "plan")]) + 1)]
-        return [line.state if line else None for line in lines]
+        """Return the states of the chunks, in order."""
+        last = max([-1, *(key for key in self.stored if key != "plan")])
+        entries = [self.read(index) for index in range(last + 1)]
+        return [entry.state if entry else None for entry in entries]
 
     def _write(self, key: Any, value: dict[str, Any]) -> None:
-        due = self.fail_at == 0
+        fails = self.fail_at == 0
         if self.fail_at is not None:
             self.fail_at -= 1
-        if due and self.failure == "refuse":
+        if fails and self.failure == "refuse":
             msg = "disk full"
             raise JournalError(msg)
-        if due and self.failure == "killed before":
+        if fails and self.failure == "killed before":
             raise KeyboardInterrupt
-        self.kept[key] = json.dumps(value)
-        if due and self.failure == "killed after":
-            if value.get("batch_uuid"):
-                self.uuids.add(value["batch_uuid"])
+        self.stored[key] = json.dumps(value)
+        if not fails:
+            return
+        if value.get("batch_uuid"):
+            self.uuids.add(value["batch_uuid"])
+        if self.failure == "killed after":
             raise SystemExit(1)
-        if due and self.failure == "kept and refused":
-            if value.get("batch_uuid"):
-                self.uuids.add(value["batch_uuid"])
-            msg = "no answer from the store"
-            raise JournalError(msg)
+        msg = "no answer from the store"
+        raise JournalError(msg)
 
 
-JOURNAL_FAILURES = ["refuse", "killed before", "killed after", "kept and refused"]
+#: How a write of :class:`FakeJournal` can fail.
+JOURNAL_FAILURES = ["refuse", "killed before", "killed after", "written but reported as failed"]
 
 
-def send(
+def run_attempt(
     arm: FakeArm,
     journal: Any,
     records: list[dict[str, Any]],
@@ -179,28 +186,28 @@ def send(
     operation: Any = DOCUMENTS,
     resend: bool = False,
 ) -> list[str]:
-    """Run one attempt of the task."""
+    """Run one attempt of the task, and return the batchUuids."""
     arm.clear_count = clear_count
-    sender = Sender(operation, journal, clear_count, arm.submit, arm.look, resend)
+    sender = Sender(operation, journal, clear_count, arm.submit, arm.poll, resend)
     with prepare(ListSource(records), operation, size, "documentNo") as prepared:
         return [each.batch_uuid for each in sender.send_all(prepared.plan, prepared.chunks())]
 
 
-def attempt(*args: Any, **more: Any) -> list[str] | BaseException:
-    """Run one attempt; gives its error, as a process that ends."""
+def attempt_result(*args: Any, **more: Any) -> list[str] | BaseException:
+    """Run one attempt; return its batchUuids, or the error that ended it."""
     try:
-        return send(*args, **more)
+        return run_attempt(*args, **more)
     except (ArmError, KeyboardInterrupt, SystemExit, RuntimeError) as error:
         return error
 
 
-def check_order(arm: FakeArm) -> None:
-    """Fail where a submit was not preceded at once by its chunk's line in SENDING, kept."""
-    before: Any = None
-    for kind, what in arm.events:
+def assert_journaled_before_each_submit(arm: FakeArm) -> None:
+    """Check that every submit directly follows the journal write that puts its chunk in SENDING."""
+    last_written: Any = None
+    for kind, value in arm.events:
         if kind == "submit":
-            assert isinstance(before, Entry), "submitted without a line"
-            assert before.state is SENDING
-            before = None
-        elif kind == "kept":
-            before = what
+            assert isinstance(last_written, Entry), "submitted without a journal entry"
+            assert last_written.state is SENDING
+            last_written = None
+        elif kind == "written":
+            last_written = value

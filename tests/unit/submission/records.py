@@ -36,18 +36,18 @@ def file_source(path: Path, content: str | bytes, resource: str = "customers") -
     return FileSource(path, str(path), MODELS[resource], resource)
 
 
-def answer(status: str = "PROCESSED", **more: Any) -> WriteAnswer:
+def write_answer(status: str = "PROCESSED", **more: Any) -> WriteAnswer:
     """Make ARM's answer to one record."""
     return WriteAnswer.from_wire({"status": status, **more})
 
 
-def failed(*messages: tuple[str, str], **more: Any) -> WriteAnswer:
+def failed_answer(*messages: tuple[str, str], **more: Any) -> WriteAnswer:
     """Make ARM's answer to a record that it refuses."""
     errors = [{"field": field, "message": message} for field, message in messages]
-    return answer("FAILED", errors=errors, **more)
+    return write_answer("FAILED", errors=errors, **more)
 
 
-def partial(*records: WriteAnswer) -> BatchStatus:
+def finished_batch(*records: WriteAnswer) -> BatchStatus:
     """Make a finished batch of which some records failed."""
     bad = sum(record.status == "FAILED" for record in records)
     state = BatchState.PARTIAL if bad else BatchState.SUCCEEDED

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.models import Amount, ArmModel, Day, PostalAddress
-from airflow_provider_arm.submission.sources.field_types import as_model, list_member, without_none
+from airflow_provider_arm.submission.sources.field_types import as_model_class, list_item_type, strip_optional
 
 #: Places of the amounts: as a decimal128(28, 4) has them.
 PLACES = 4
@@ -25,24 +25,24 @@ def values(annotation: Any, *, loose: bool) -> st.SearchStrategy[Any]:
         return amounts
     if annotation == Day:
         return st.dates().map(dt.date.isoformat)
-    if (group := as_model(annotation)) is not None:
-        return sound(group, loose=loose)
-    if (member := list_member(annotation)) is not None:
+    if (group := as_model_class(annotation)) is not None:
+        return valid_records(group, loose=loose)
+    if (member := list_item_type(annotation)) is not None:
         return st.lists(values(member, loose=loose), max_size=3)
     if annotation is object:
         return st.recursive(texts | amounts | st.none(), lambda inner: st.dictionaries(texts, inner), max_leaves=3)
     return {str: texts, int: st.integers(-(2**63), 2**63 - 1), bool: st.booleans()}[annotation]
 
 
-def sound(model: type[ArmModel], *, loose: bool = True) -> st.SearchStrategy[dict[str, Any]]:
+def valid_records(model: type[ArmModel], *, loose: bool = True) -> st.SearchStrategy[dict[str, Any]]:
     """Records that the model takes, in wire names.
 
     :param loose: with the fields whose content is not published.
     """
     required, optional = {}, {}
     for name, field in model.model_fields.items():
-        annotation = without_none(field.annotation)
-        if list_member(annotation) is object and not loose:
+        annotation = strip_optional(field.annotation)
+        if list_item_type(annotation) is object and not loose:
             continue
         of_field = values(annotation, loose=loose)
         if field.is_required():
@@ -62,26 +62,26 @@ NUMBERS = ["0", "-0", "-0.0", "1.10", "14.0", "1e5", "1E-30", "1e-31", "1e31", "
 WORDS = ["", "1.10", " 1 ", "1_0", "NaN", "-Infinity", "1e999", "0e-999", "14", "true", "null", "1,10", "٣"]
 DAYS = ["2025-02-28", "2025-02-30", "0000-01-01", "2025-02-28T00:00:00", "20250228", "٢٠٢٥-02-28", "2025-2-8"]
 #: What may stand anywhere in a text.
-junk = (
+invalid_json_values = (
     st.sampled_from([None, True, False, [], {}, [None], ["a", None], [[]], {"a": 1}])
     | st.sampled_from(NUMBERS).map(Token)
     | st.sampled_from([*WORDS, *DAYS])
     | st.sampled_from(['"\\ud800"', '"\\u0041"', '"\x00"', "tru", "[1", '{"a":1,"a":2}']).map(Token)
 )
 #: What may stand anywhere in memory besides.
-foreign = (
+non_json_values = (
     st.sampled_from([1.5, 14.0, float("nan"), Decimal("NaN"), Decimal("0E-999"), Decimal("-0"), Decimal(14), 10**40])
     | st.sampled_from(["\ud800", b"a", ("a",), {"a"}, {1: "a"}, [0.5], {"a": 0.5}, [b"a"], object])
     | st.sampled_from([dt.date(2025, 2, 28), dt.datetime(2025, 2, 28, tzinfo=dt.UTC), dt.datetime(2025, 2, 28)])  # noqa: DTZ001
-    | junk
+    | invalid_json_values
 )
 NAMES = ["customer_no", "due_date", "limit_amount", "_row", "accountNo", "account_no", "Name", "", "newField", "name"]
 
 
 @st.composite
-def changed(draw: st.DrawFn, model: type[ArmModel], wrong: st.SearchStrategy[Any]) -> dict[str, Any]:
+def corrupted_records(draw: st.DrawFn, model: type[ArmModel], wrong: st.SearchStrategy[Any]) -> dict[str, Any]:
     """A sound record to which one to three things have happened, at any depth."""
-    record = draw(sound(model))
+    record = draw(valid_records(model))
     for _ in range(draw(st.integers(1, 3))):
         target: Any = record
         while inner := [value for value in _members(target) if isinstance(value, dict | list)]:

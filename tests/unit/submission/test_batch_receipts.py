@@ -1,4 +1,4 @@
-"""``submission.slips``: what stands in the folder is what is waited for."""
+"""``submission.batch_receipts``: writing, reading and removing receipts in a folder."""
 
 from __future__ import annotations
 
@@ -8,69 +8,69 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.submission.batch_receipts import leave_slip, read_slips, remove_slip
+from airflow_provider_arm.submission.batch_receipts import read_receipts, remove_receipt, write_receipt
 
 
 @pytest.fixture(params=["pathlib", "airflow"])
 def folder(request, tmp_path):
-    """Give a folder that does not exist yet."""
-    return tmp_path / "slips" if request.param == "pathlib" else ObjectStoragePath(f"file://{tmp_path}/slips")
+    """Return a folder that does not exist yet."""
+    return tmp_path / "receipts" if request.param == "pathlib" else ObjectStoragePath(f"file://{tmp_path}/receipts")
 
 
 @pytest.mark.parametrize(
     "batches", [{"batch_uuids": ["b", "A"], "submitted": 2}, ["b", "A"], ("b", "A", "b")], ids=repr
 )
-def test_a_slip_is_read_as_it_was_left(folder, batches):
-    """What the operator returned, and any sequence of batchUuids, is a slip with each of them once, as written."""
-    name = leave_slip(folder, batches)
-    assert read_slips(folder, {}) == {name: ["b", "A"]}
+def test_receipt_is_read_back_as_written(folder, batches):
+    """The operator's result and any sequence of batchUuids are stored without duplicates, in order and case kept."""
+    name = write_receipt(folder, batches)
+    assert read_receipts(folder, {}) == {name: ["b", "A"]}
 
 
-def test_the_same_batches_are_the_same_slip(folder):
-    """A task that leaves its slip again in its next try leaves no second one; other batches are another slip."""
-    first = leave_slip(folder, "u1")
-    assert leave_slip(folder, {"batch_uuids": ["u1"]}) == first
-    assert leave_slip(folder, "U1") != first
-    assert len(read_slips(folder, {})) == 2
+def test_same_batches_give_the_same_receipt(folder):
+    """A retry that writes its receipt again adds no second file; other batches get another file."""
+    first = write_receipt(folder, "u1")
+    assert write_receipt(folder, {"batch_uuids": ["u1"]}) == first
+    assert write_receipt(folder, "U1") != first
+    assert len(read_receipts(folder, {})) == 2
 
 
-def test_no_batch_is_no_slip(folder):
-    """A submission that sent nothing leaves nothing, and a folder that nobody made is empty."""
-    assert leave_slip(folder, {"batch_uuids": []}) is None
-    assert read_slips(folder, {}) == {}
+def test_no_receipt_is_written_without_batches(folder):
+    """A submission that sent nothing writes no file, and a folder that does not exist reads as empty."""
+    assert write_receipt(folder, {"batch_uuids": []}) is None
+    assert read_receipts(folder, {}) == {}
 
 
 @pytest.mark.parametrize("batches", [5, {"uuids": ["a"]}, ["a", 5], ["a", " "], None])
-def test_what_names_no_batches_is_refused(folder, batches):
-    """A slip that nobody could read is not written."""
-    with pytest.raises(ArmConfigurationError, match="slip"):
-        leave_slip(folder, batches)
-    assert read_slips(folder, {}) == {}
+def test_write_raises_when_argument_holds_no_batch_uuids(folder, batches):
+    """A receipt that could not be read back is not written."""
+    with pytest.raises(ArmConfigurationError, match="a batch receipt needs the result of BatchSubmitOperator"):
+        write_receipt(folder, batches)
+    assert read_receipts(folder, {}) == {}
 
 
 @pytest.mark.parametrize(
     "text", [b"", b"{", b'{"batch_uuids": 5}', b'{"batch_uuids": []}', b"\xff", b"[" * 10_000, b"{}"]
 )
-def test_another_file_is_told_from_a_slip(folder, text):
-    """A file that is torn or something else is named, and hides no other; unfinished and other endings are not read."""
-    name = leave_slip(folder, "u1")
+def test_other_json_file_is_reported_as_no_receipt(folder, text):
+    """Such a .json file maps to ``None`` and hides no receipt; part files and other suffixes are ignored."""
+    name = write_receipt(folder, "u1")
     for other in ("other.json", ".hidden.json.1234.part", "notes.txt"):
         with (folder / other).open("wb") as file:
             file.write(text)
-    assert read_slips(folder, {}) == {name: ["u1"], "other.json": None}
+    assert read_receipts(folder, {}) == {name: ["u1"], "other.json": None}
 
 
-def test_a_known_slip_is_not_opened_again(folder):
-    """Only new files are read: a folder with many slips costs one listing."""
-    name = leave_slip(folder, "u1")
+def test_known_receipt_is_not_opened_again(folder):
+    """Only new files are read, so polling a folder with many receipts costs one listing."""
+    name = write_receipt(folder, "u1")
     with (folder / name).open("wb") as file:
         file.write(json.dumps({"batch_uuids": ["changed"]}).encode())
-    assert read_slips(folder, {name: ["u1"]}) == {name: ["u1"]}
+    assert read_receipts(folder, {name: ["u1"]}) == {name: ["u1"]}
 
 
-def test_a_removed_slip_is_gone_and_may_be_removed_twice(folder):
-    """Removing is safe to repeat."""
-    name = leave_slip(folder, "u1")
-    remove_slip(folder, name)
-    remove_slip(folder, name)
-    assert read_slips(folder, {}) == {}
+def test_remove_is_idempotent(folder):
+    """A removed receipt is gone, and removing it again raises nothing."""
+    name = write_receipt(folder, "u1")
+    remove_receipt(folder, name)
+    remove_receipt(folder, name)
+    assert read_receipts(folder, {}) == {}

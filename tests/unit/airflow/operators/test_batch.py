@@ -211,7 +211,7 @@ def test_a_person_releases_what_nobody_knows(arm_sandbox, arm_connection, store,
     ],
 )
 def test_a_resolution_that_cannot_be_read_sends_nothing(arm_sandbox, arm_connection, first_try, resolutions, words):
-    """A slip in a person's word stops the task before anything is sent."""
+    """A typo in a person's word stops the task before anything is sent."""
     with pytest.raises(ArmFailException, match=words):
         submit(resource="documents", records=documents(1), resolutions=resolutions).execute(first_try)
     assert sent(arm_sandbox) == []

@@ -169,7 +169,7 @@ def test_the_command_shows_and_releases(stopped, a_try, tmp_path, capsys):
     ],
 )
 def test_the_command_says_what_is_wrong(stopped, tmp_path, capsys, arguments, says):
-    """A slip in the folder or the case: one sentence, code 1, and no journal made where none was."""
+    """A typo in the folder or the case: one sentence, code 1, and no journal made where none was."""
     stopped()
     places = {"nowhere": str(tmp_path / "nowhere"), "folder": journal_of(tmp_path)}
     assert main([argument.format(**places) for argument in arguments]) == 1

@@ -1,4 +1,4 @@
-"""``BatchFinishedEventTrigger``: a slip is told once its batches are finished, and stands until Airflow knows."""
+"""``BatchFinishedEventTrigger``: a receipt is told once its batches are finished, and stands until Airflow knows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import pytest
 
 from airflow_provider_arm.hooks.arm import ArmHook
-from airflow_provider_arm.submission.batch_receipts import leave_slip
+from airflow_provider_arm.submission.batch_receipts import write_receipt
 from airflow_provider_arm.triggers.batch_finished import BatchFinishedEventTrigger
 from airflow_provider_arm.triggers.event_stream import CAN_SHARE
 from airflow_provider_arm.triggers.polling.finished_batches_poller import UNKNOWN_LOOKS
@@ -52,8 +52,8 @@ def run(story):
     asyncio.run(asyncio.wait_for(story, 60))
 
 
-def test_a_slip_is_told_once_when_its_last_batch_is_finished(arm_sandbox, clock, tmp_path, way):
-    """No event while a batch is in work; then one with counts, and the slip is removed."""
+def test_a_receipt_is_told_once_when_its_last_batch_is_finished(arm_sandbox, clock, tmp_path, way):
+    """No event while a batch is in work; then one with counts, and the receipt is removed."""
     arm_sandbox.behave(batch_delay=600)
 
     async def story():
@@ -61,7 +61,7 @@ def test_a_slip_is_told_once_when_its_last_batch_is_finished(arm_sandbox, clock,
         await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
         await clock.pass_by(ROUND)
         uuids = [submit("A", "B", "C"), refused()]
-        leave_slip(tmp_path, {"batch_uuids": uuids, "submitted": 5})
+        write_receipt(tmp_path, {"batch_uuids": uuids, "submitted": 5})
         await clock.pass_by(500)
         assert triggerer.all_payloads == []
         await clock.pass_by(200 + 3 * ROUND)
@@ -73,8 +73,8 @@ def test_a_slip_is_told_once_when_its_last_batch_is_finished(arm_sandbox, clock,
     run(story())
 
 
-def test_each_slip_is_told_by_itself(arm_sandbox, clock, tmp_path, way):
-    """Slips of one folder do not wait for each other, and several that are done at once are several events."""
+def test_each_receipt_is_told_by_itself(arm_sandbox, clock, tmp_path, way):
+    """Receipts of one folder do not wait for each other, and several that are done at once are several events."""
     arm_sandbox.behave(batch_delay=600)
 
     async def story():
@@ -82,9 +82,9 @@ def test_each_slip_is_told_by_itself(arm_sandbox, clock, tmp_path, way):
         await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
         early = [submit("A"), submit("B")]
         for uuid in early:
-            leave_slip(tmp_path, uuid)
+            write_receipt(tmp_path, uuid)
         await clock.pass_by(550)
-        leave_slip(tmp_path, submit("C"))
+        write_receipt(tmp_path, submit("C"))
         await clock.pass_by(3 * ROUND)
         assert sorted(payload["batch_uuids"][0] for payload in triggerer.all_payloads) == sorted(early)
         await clock.pass_by(600)
@@ -95,11 +95,11 @@ def test_each_slip_is_told_by_itself(arm_sandbox, clock, tmp_path, way):
 
 
 @pytest.mark.skipif(not CAN_SHARE, reason="this Airflow does not say when an event is stored")
-def test_an_event_that_airflow_did_not_store_leaves_the_slip(arm_sandbox, clock, tmp_path):
-    """A triggerer that dies before its event is stored leaves the slip to the next, which tells it and removes it."""
+def test_an_event_that_airflow_did_not_store_leaves_the_receipt(arm_sandbox, clock, tmp_path):
+    """A triggerer that dies before its event is stored leaves the receipt to the next, which tells it and removes it."""
 
     async def story():
-        leave_slip(tmp_path, submit("A"))
+        write_receipt(tmp_path, submit("A"))
         first, second = Triggerer(clock), Triggerer(clock)
         first.stores_no_event = True
         await first.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
@@ -117,11 +117,11 @@ def test_an_event_that_airflow_did_not_store_leaves_the_slip(arm_sandbox, clock,
 
 @pytest.mark.parametrize("outage", ["status", "reset", "html"])
 def test_an_outage_ends_nothing(arm_sandbox, clock, tmp_path, outage, way):
-    """ARM is away for ten minutes: the slip is told afterwards, once."""
+    """ARM is away for ten minutes: the receipt is told afterwards, once."""
 
     async def story():
         uuid = submit("A")
-        leave_slip(tmp_path, uuid)
+        write_receipt(tmp_path, uuid)
         down = {"match": {"path": "*/batches/*"}, "do": outage, "times": 0}
         arm_sandbox.fault(down | ({"status": 503} if outage == "status" else {}))
         triggerer = Triggerer(clock)
@@ -137,11 +137,11 @@ def test_an_outage_ends_nothing(arm_sandbox, clock, tmp_path, outage, way):
 
 
 def test_a_batch_that_arm_does_not_know_is_told_as_unknown(arm_sandbox, clock, tmp_path, way):
-    """A wrong batchUuid is believed only after several looks, then told, and holds up no other slip."""
+    """A wrong batchUuid is believed only after several looks, then told, and holds up no other receipt."""
 
     async def story():
-        leave_slip(tmp_path, [UNKNOWN])
-        leave_slip(tmp_path, submit("A"))
+        write_receipt(tmp_path, [UNKNOWN])
+        write_receipt(tmp_path, submit("A"))
         triggerer = Triggerer(clock)
         await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
         await clock.pass_by((UNKNOWN_LOOKS - 3) * 54)
@@ -155,15 +155,15 @@ def test_a_batch_that_arm_does_not_know_is_told_as_unknown(arm_sandbox, clock, t
     run(story())
 
 
-def test_a_file_that_is_no_slip_holds_up_nothing(arm_sandbox, clock, tmp_path, way, caplog):
-    """What is no slip is named in the log once and stays; a slip that somebody takes away is forgotten."""
+def test_a_file_that_is_no_receipt_holds_up_nothing(arm_sandbox, clock, tmp_path, way, caplog):
+    """What is no receipt is named in the log once and stays; a receipt that somebody takes away is forgotten."""
     arm_sandbox.behave(batch_delay=600)
 
     async def story():
         (tmp_path / "notes.json").write_text("canary", encoding="utf-8")
         uuid = submit("A")
-        leave_slip(tmp_path, uuid)
-        taken = leave_slip(tmp_path, submit("B"))
+        write_receipt(tmp_path, uuid)
+        taken = write_receipt(tmp_path, submit("B"))
         triggerer = Triggerer(clock)
         await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
         await clock.pass_by(4 * ROUND)
@@ -174,16 +174,16 @@ def test_a_file_that_is_no_slip_holds_up_nothing(arm_sandbox, clock, tmp_path, w
         assert [path.name for path in tmp_path.iterdir()] == ["notes.json"]
 
     run(story())
-    assert caplog.text.count("notes.json is no slip") == 1
+    assert caplog.text.count("notes.json is no receipt") == 1
     assert "canary" not in caplog.text
 
 
 def test_the_arguments_are_plain_and_checked():
     """The trigger is made anew from its arguments; a folder that each process would find elsewhere is refused."""
-    trigger = BatchFinishedEventTrigger(receipts_path="s3://b/slips", client_no=5, poll_interval=9)
+    trigger = BatchFinishedEventTrigger(receipts_path="s3://b/receipts", client_no=5, poll_interval=9)
     path, arguments = trigger.serialize()
     again = BatchFinishedEventTrigger(**json.loads(json.dumps(arguments)))
     assert again.serialize() == (path, arguments)
     assert path == "airflow_provider_arm.triggers.batch_finished.BatchFinishedEventTrigger"
     with pytest.raises(ValueError, match="absolute"):
-        BatchFinishedEventTrigger(receipts_path="slips")
+        BatchFinishedEventTrigger(receipts_path="receipts")

@@ -233,7 +233,7 @@ def test_a_missing_client_number_is_told_before_anything_is_sent(serve, connect)
 
 
 def test_an_unknown_operation_is_told_with_the_known_ones(connect) -> None:
-    """A slip of the pen is found at once."""
+    """A typo is found at once."""
     with pytest.raises(ArmConfigurationError, match=r"no operation 'get_costumer'; there are .*get_customer") as caught:
         connect("https://api.amili.no").call("get_costumer")
     assert isinstance(caught.value, ArmError)

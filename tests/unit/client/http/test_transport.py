@@ -140,6 +140,6 @@ def test_every_public_name_is_there(name: str) -> None:
 
 
 def test_another_name_is_not_there() -> None:
-    """A slip of the pen is an AttributeError as everywhere."""
+    """A typo is an AttributeError as everywhere."""
     with pytest.raises(AttributeError, match="has no attribute 'ArmKlient'"):
         _ = client.ArmKlient

@@ -104,7 +104,7 @@ def test_a_masked_value_is_in_no_format():
 
 @pytest.mark.parametrize("mask", [["SSN"], ["ssn", "nosuch"]])
 def test_a_field_to_mask_that_is_none_is_refused(mask):
-    """A slip of the pen must not show what it should hide."""
+    """A typo must not show what it should hide."""
     with pytest.raises(ArmConfigurationError, match=r"mask: customers have no field (SSN|nosuch)"):
         select(CUSTOMERS, None, mask)
 

@@ -12,7 +12,7 @@ from typing import IO, Any, Self
 import pytest
 
 from airflow_provider_arm.client.errors import ArmError
-from airflow_provider_arm.submission.errors import JournalError, UnsettledError
+from airflow_provider_arm.submission.errors import JournalError, OutcomePendingError
 from airflow_provider_arm.submission.journal.entries import ChunkState
 from airflow_provider_arm.submission.journal.file_entries import JournalLines
 from airflow_provider_arm.submission.journal.file_journal import FileJournal, JournalWriter
@@ -145,7 +145,7 @@ def test_a_disk_that_fails_in_a_write_lets_nothing_out_unknown(folder, monkeypat
     world.finish(world.unfinished())
     end = run(world, folder, 2)
     if step == "folder" and nth in SENDING_LINES:
-        assert isinstance(end, UnsettledError)
+        assert isinstance(end, OutcomePendingError)
         assert world.effects() == {"2" if nth == SENDING_LINES[0] else "1": 1}
     else:
         assert [each.index for each in end] == [0, 1]

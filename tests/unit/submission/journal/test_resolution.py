@@ -21,7 +21,7 @@ from airflow_provider_arm.submission.journal.entries import (
     next_step,
 )
 from airflow_provider_arm.submission.journal.resolution import apply_resolution, entries, is_open
-from tests.unit.submission.fake_arm import DiskJournal, FakeArm
+from tests.unit.submission.fake_arm import FakeArm, FakeJournal
 
 PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
 ACCEPTED_WORD, ABSENT_WORD = Verdict
@@ -46,9 +46,9 @@ def lines_of(states: list[ChunkState | None]) -> list[Entry | None]:
     ]
 
 
-def journal_of(lines: list[Entry | None]) -> DiskJournal:
+def journal_of(lines: list[Entry | None]) -> FakeJournal:
     """Make a journal, which keeps JSON text as a store does."""
-    journal = DiskJournal(FakeArm())
+    journal = FakeJournal(FakeArm())
     journal.write_plan(PlanEntry("p", len(lines), 0))
     for line in filter(None, lines):
         journal.write(line)
@@ -67,7 +67,7 @@ words = st.builds(
 )
 
 
-def try_release(journal: DiskJournal, word: Resolution) -> Any:
+def try_release(journal: FakeJournal, word: Resolution) -> Any:
     """Release; gives the error where it is refused."""
     try:
         return apply_resolution(journal, word)
@@ -82,9 +82,9 @@ def test_a_word_changes_the_open_chunk_of_its_case_or_nothing(states, word):
     Where a look has settled the case in the same way before, the word is kept and nothing else.
     """
     journal = journal_of(lines_of(states))
-    before = dict(journal.kept)
+    before = dict(journal.stored)
     result = try_release(journal, word)
-    changed = {key for key in journal.kept if journal.kept[key] != before.get(key)}
+    changed = {key for key in journal.stored if journal.stored[key] != before.get(key)}
     index = int(word.chunk_id.removeprefix("case-"))
     state = states[index] if index < len(states) else None
     sound = word.by.strip() and word.why.strip() and not (word.verdict is ABSENT_WORD and word.batch_uuid)
@@ -156,5 +156,5 @@ def test_the_lines_of_a_journal_are_those_of_its_plan(states):
 
 def test_a_journal_without_a_plan_has_no_lines():
     """Nothing was sent, so nothing is asked."""
-    assert list(entries(DiskJournal(FakeArm()))) == []
-    assert apply_resolution(DiskJournal(FakeArm()), WORD) is None
+    assert list(entries(FakeJournal(FakeArm()))) == []
+    assert apply_resolution(FakeJournal(FakeArm()), WORD) is None

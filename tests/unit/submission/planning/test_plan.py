@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.submission.errors import SourceError
-from airflow_provider_arm.submission.planning.plan import MAX_CHUNK_SIZE, Plan
+from airflow_provider_arm.submission.planning.plan import MAX_CHUNK_SIZE, SubmissionPlan
 from airflow_provider_arm.submission.planning.prepare import prepare
-from airflow_provider_arm.submission.planning.validate import SHOWN_ROWS
+from airflow_provider_arm.submission.planning.validate import MAX_LISTED_ROWS
 from airflow_provider_arm.submission.sources.source import ListSource
 from tests.unit.submission.records import CANARY, CUSTOMERS, DOCUMENTS, customer, document, file_source
 
 
-def plan_of(records: list[dict[str, Any]], size: int = 2, operation: Any = CUSTOMERS) -> Plan:
+def plan_of(records: list[dict[str, Any]], size: int = 2, operation: Any = CUSTOMERS) -> SubmissionPlan:
     """Plan records."""
     key = "documentNo" if operation is DOCUMENTS else "customerNo"
     with prepare(ListSource(records), operation, size, key) as prepared:
@@ -133,7 +133,7 @@ def test_no_record_is_nothing_to_submit():
         plan_of([])
 
 
-@pytest.mark.parametrize("wrong", [1, SHOWN_ROWS, SHOWN_ROWS + 1, 57])
+@pytest.mark.parametrize("wrong", [1, MAX_LISTED_ROWS, MAX_LISTED_ROWS + 1, 57])
 def test_all_wrong_rows_are_counted_and_the_first_are_named(wrong):
     """A person mends the file once: every wrong row counts, the first are listed, the message stays short."""
     records = [customer(number) for number in range(100)]
@@ -144,12 +144,12 @@ def test_all_wrong_rows_are_counted_and_the_first_are_named(wrong):
         plan_of(records, 7)
     message = str(caught.value)
     assert message.startswith(f"records: {wrong} rows do not fit and nothing was sent: row 3, column customerNo: ")
-    shown = bad_rows[:SHOWN_ROWS]
+    shown = bad_rows[:MAX_LISTED_ROWS]
     assert {issue.field for issue in caught.value.errors} == {
         f"row {row}, column {field}" for row in shown for field in ("customerNo", "dueDays")
     }
     assert all(f"row {row}, column dueDays: must be a whole number" in message for row in shown)
-    assert message.endswith(f"; and {wrong - SHOWN_ROWS} more rows") is (wrong > SHOWN_ROWS)
+    assert message.endswith(f"; and {wrong - MAX_LISTED_ROWS} more rows") is (wrong > MAX_LISTED_ROWS)
     assert CANARY not in message
 
 

@@ -18,8 +18,8 @@ from airflow_provider_arm.submission.errors import SourceError
 from airflow_provider_arm.submission.planning import prepare as prepare_module
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.planning.spool import Spool
-from airflow_provider_arm.submission.planning.validate import SHOWN_ROWS, check_by_model, judged_rows
-from airflow_provider_arm.submission.sources.rows import LINE_REMARK, chunked
+from airflow_provider_arm.submission.planning.validate import MAX_LISTED_ROWS, validate_rows, validate_with_model
+from airflow_provider_arm.submission.sources.rows import RAW_TEXT_REMARK, chunk_rows
 from airflow_provider_arm.submission.sources.source import ListSource, Source
 from tests.unit.submission.records import CANARY, CUSTOMERS, DOCUMENTS, customer, document, file_source
 
@@ -53,10 +53,10 @@ def lines_of(kinds: list[int]) -> str:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kinds=st.lists(st.integers(0, len(LINES) - 1), max_size=30), size=st.integers(1, 5))
 def test_what_is_left_out_and_what_is_sent_are_together_the_file(tmp_path, kinds, size):
-    """For any mixture: the sound rows of ``judged_rows``, cut into chunks, are what is sent, row for row."""
+    """For any mixture: the sound rows of ``validate_rows``, cut into chunks, are what is sent, row for row."""
     source = file_source(tmp_path / "a.jsonl", lines_of(kinds), "documents")
-    judged = list(judged_rows(source, DOCUMENTS, "documentNo"))
-    assert judged == list(judged_rows(source, DOCUMENTS, "documentNo"))
+    judged = list(validate_rows(source, DOCUMENTS, "documentNo"))
+    assert judged == list(validate_rows(source, DOCUMENTS, "documentNo"))
     assert [row.number for row, _ in judged] == [number for number, kind in enumerate(kinds, 1) if LINES[kind]]
     sound = [row for row, issues in judged if not issues]
     if not sound:
@@ -65,11 +65,11 @@ def test_what_is_left_out_and_what_is_sent_are_together_the_file(tmp_path, kinds
         return
     with prepare(source, DOCUMENTS, size, "documentNo", skip_invalid=True) as prepared:
         chunks = list(prepared.chunks())
-        assert prepared.invalid == len(judged) - len(sound)
+        assert prepared.invalid_count == len(judged) - len(sound)
         assert prepared.plan.records == len(sound)
-    for rows, (plan, text) in zip(chunked(sound, size), chunks, strict=True):
+    for rows, (plan, text) in zip(chunk_rows(sound, size), chunks, strict=True):
         assert (plan.first_row, plan.last_row, plan.records) == (rows[0].number, rows[-1].number, len(rows))
-        assert text == money.encode([check_by_model(DOCUMENTS, row.record) for row in rows])
+        assert text == money.encode([validate_with_model(DOCUMENTS, row.record) for row in rows])
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -77,27 +77,27 @@ def test_what_is_left_out_and_what_is_sent_are_together_the_file(tmp_path, kinds
 def test_by_default_one_wrong_row_stops_all_and_all_are_counted(tmp_path, kinds):
     """A line that is no JSON hides nothing below it, and no message shows a value."""
     source = file_source(tmp_path / "a.jsonl", lines_of(kinds), "documents")
-    wrong = [(row.number, issues) for row, issues in judged_rows(source, DOCUMENTS, "documentNo") if issues]
+    wrong = [(row.number, issues) for row, issues in validate_rows(source, DOCUMENTS, "documentNo") if issues]
     if not wrong:
         return
     with pytest.raises(SourceError, match=rf"^a.jsonl: {len(wrong)} rows do not fit and nothing was sent: ") as caught:
         prepare(source, DOCUMENTS, 2, "documentNo")
     places = [issue.field.partition(",")[0] for issue in caught.value.errors]
-    assert list(dict.fromkeys(places)) == [f"row {number}" for number, _ in wrong[:SHOWN_ROWS]]
+    assert list(dict.fromkeys(places)) == [f"row {number}" for number, _ in wrong[:MAX_LISTED_ROWS]]
     assert CANARY not in str(caught.value)
 
 
 def test_a_row_that_is_no_record_keeps_its_text(tmp_path):
     """For the rejects file: nothing of it is lost, and submitted again it is still no record."""
     text = b'{"customerNo":"1"}\n{"name":"\xc3\x98\xe6\r\n["a"]\n{"customerNo":"2",}'
-    rows = list(judged_rows(file_source(tmp_path / "a.jsonl", text), CUSTOMERS, "customerNo"))
+    rows = list(validate_rows(file_source(tmp_path / "a.jsonl", text), CUSTOMERS, "customerNo"))
     assert [row.record for row, _ in rows] == [
         {"customerNo": "1"},
-        {LINE_REMARK: '{"name":"Ø�'},
-        {LINE_REMARK: '["a"]'},
-        {LINE_REMARK: '{"customerNo":"2",}'},
+        {RAW_TEXT_REMARK: '{"name":"Ø�'},
+        {RAW_TEXT_REMARK: '["a"]'},
+        {RAW_TEXT_REMARK: '{"customerNo":"2",}'},
     ]
-    [(_, issues)] = judged_rows(ListSource([rows[1][0].record]), CUSTOMERS, "customerNo")
+    [(_, issues)] = validate_rows(ListSource([rows[1][0].record]), CUSTOMERS, "customerNo")
     assert [str(issue) for issue in issues] == ["customerNo: is required"]
 
 
@@ -112,8 +112,8 @@ def test_a_row_of_another_length_is_one_wrong_row(tmp_path):
             "row 2, column name: the row has 1 cells and the header 2",
             "row 3: the row has 3 cells and the header 2",
         ]
-    texts = [row.record for row, issues in judged_rows(source, CUSTOMERS, "customerNo") if issues]
-    assert texts == [{LINE_REMARK: "2"}, {LINE_REMARK: '3;"x;y";z'}]
+    texts = [row.record for row, issues in validate_rows(source, CUSTOMERS, "customerNo") if issues]
+    assert texts == [{RAW_TEXT_REMARK: "2"}, {RAW_TEXT_REMARK: '3;"x;y";z'}]
 
 
 def test_a_record_that_is_nested_too_deeply_is_one_wrong_row(tmp_path):
@@ -123,7 +123,7 @@ def test_a_record_that_is_nested_too_deeply_is_one_wrong_row(tmp_path):
         with prepare(
             file_source(tmp_path / "a.jsonl", deep), CUSTOMERS, 5, "customerNo", skip_invalid=True
         ) as prepared:
-            assert prepared.plan.records + prepared.invalid == 2
+            assert prepared.plan.records + prepared.invalid_count == 2
             assert prepared.plan.records >= 1
 
 
@@ -254,7 +254,7 @@ class Many(Source):
         self.name = "many"
         self.count = count
 
-    def contents(self) -> Iterator[tuple[int, bytes]]:
+    def raw_rows(self) -> Iterator[tuple[int, bytes]]:
         for number in range(1, self.count + 1):
             yield (
                 number,

@@ -11,16 +11,24 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.client.models import Amount, ArmModel, CustomerWrite, Document
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.submission.planning.quick_check import quick_check
-from airflow_provider_arm.submission.planning.validate import check_by_model
+from airflow_provider_arm.submission.planning.validate import validate_with_model
 from tests.unit.submission.records import CUSTOMERS, DOCUMENTS
-from tests.unit.submission.strategies import as_json, changed, foreign, junk, sound
+from tests.unit.submission.strategies import (
+    as_json,
+    corrupted_records,
+    invalid_json_values,
+    non_json_values,
+    valid_records,
+)
 
 BATCHES = [CUSTOMERS, DOCUMENTS]
 texts = st.sampled_from(BATCHES).flatmap(
-    lambda operation: st.tuples(st.just(operation), changed(operation.record, junk).map(as_json).map(_bytes))
+    lambda operation: st.tuples(
+        st.just(operation), corrupted_records(operation.record, invalid_json_values).map(as_json).map(_bytes)
+    )
 )
 in_memory = st.sampled_from(BATCHES).flatmap(
-    lambda operation: st.tuples(st.just(operation), changed(operation.record, foreign))
+    lambda operation: st.tuples(st.just(operation), corrupted_records(operation.record, non_json_values))
 )
 
 
@@ -32,7 +40,7 @@ def assert_never_wider(operation: Any, content: Any) -> None:
     """Fail where the fast check takes what the model does not, or writes it otherwise."""
     quick = quick_check(operation.record)(content)
     if quick is not None:
-        assert money.encode(quick) == money.encode(check_by_model(operation, content))
+        assert money.encode(quick) == money.encode(validate_with_model(operation, content))
 
 
 @settings(max_examples=400, deadline=None)
@@ -63,12 +71,14 @@ def test_a_record_in_memory_that_the_fast_check_takes_is_taken_by_the_model_and_
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.sampled_from(BATCHES).flatmap(lambda operation: st.tuples(st.just(operation), sound(operation.record))))
+@given(
+    st.sampled_from(BATCHES).flatmap(lambda operation: st.tuples(st.just(operation), valid_records(operation.record)))
+)
 def test_plain_sound_records_take_the_fast_way(case):
     """Every field of both models: else the two laws above would hold of nothing."""
     operation, record = case
     check = quick_check(operation.record)
-    wire = money.encode(check_by_model(operation, record))
+    wire = money.encode(validate_with_model(operation, record))
     for content in (record, money.encode(record), _bytes(as_json(record))):
         assert money.encode(check(content)) == wire
 
@@ -76,7 +86,7 @@ def test_plain_sound_records_take_the_fast_way(case):
 lines = st.sampled_from(BATCHES).flatmap(
     lambda operation: st.tuples(
         st.just(operation),
-        st.lists(sound(operation.record, loose=True).map(as_json), min_size=1, max_size=4).map("\n".join),
+        st.lists(valid_records(operation.record, loose=True).map(as_json), min_size=1, max_size=4).map("\n".join),
         st.lists(
             st.tuples(st.integers(0, 400), st.sampled_from(["\n", "}\n{", "}\n", "\n{", "},{", "}{", " ", "", "\r\n"]))
         ),

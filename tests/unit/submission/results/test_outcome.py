@@ -18,7 +18,16 @@ from airflow_provider_arm.submission.results.outcome import (
     name_rejects,
 )
 from airflow_provider_arm.submission.sources.source import ListSource
-from tests.unit.submission.records import CANARY, CUSTOMERS, answer, customer, document, failed, file_source, partial
+from tests.unit.submission.records import (
+    CANARY,
+    CUSTOMERS,
+    customer,
+    document,
+    failed_answer,
+    file_source,
+    finished_batch,
+    write_answer,
+)
 
 SUCCEEDED, PARTIAL, REJECTED = BatchState.SUCCEEDED, BatchState.PARTIAL, BatchState.REJECTED
 
@@ -103,8 +112,8 @@ def rejects_of(records: list[Any], *batches: BatchStatus, size: int = 3, key: st
 
 def test_refused_records_come_with_row_key_reasons_and_batch():
     """In the order of the source, over chunks, by the place in the batch."""
-    first = partial(answer(), failed(("Name", "too long"), ("", "odd")), answer())
-    second = partial(failed(), answer())
+    first = finished_batch(write_answer(), failed_answer(("Name", "too long"), ("", "odd")), write_answer())
+    second = finished_batch(failed_answer(), write_answer())
     assert rejects_of(FIVE, first, second) == [
         Reject(2, "2", ("Name: too long", "odd"), "U1", FIVE[1]),
         Reject(4, "4", ("ARM gave no reason",), "U2", FIVE[3]),
@@ -113,25 +122,30 @@ def test_refused_records_come_with_row_key_reasons_and_batch():
 
 def test_the_record_number_says_the_place_outright():
     """Answers that come out of order belong to the record they name."""
-    batch = partial(failed(recordNo=3, customerNo="3"), answer(recordNo=1), failed(recordNo=2, customerNo="2"))
+    batch = finished_batch(
+        failed_answer(recordNo=3, customerNo="3"), write_answer(recordNo=1), failed_answer(recordNo=2, customerNo="2")
+    )
     assert [(r.row, r.key) for r in rejects_of(FIVE, batch)] == [(3, "3"), (2, "2")]
 
 
 def test_a_message_is_the_reason_where_there_are_no_errors():
     """The second best reason is better than none."""
-    assert rejects_of(FIVE, partial(answer("FAILED", message="not today")))[0].reasons == ("not today",)
+    assert rejects_of(FIVE, finished_batch(write_answer("FAILED", message="not today")))[0].reasons == ("not today",)
 
 
 @pytest.mark.parametrize("word", ["FAILED", "failed", "Rejected"])
 def test_a_refusal_is_one_in_any_case(word):
     """Values are not case-sensitive."""
-    batch = BatchStatus(PARTIAL, "", total=1, failed=1, records=[answer(word)])
+    batch = BatchStatus(PARTIAL, "", total=1, failed=1, records=[write_answer(word)])
     assert len(rejects_of(FIVE, batch)) == 1
 
 
 def test_a_batch_rejected_as_a_whole_gives_all_its_records():
     """And those before and after it keep their own."""
-    batches = [partial(answer(), answer(), failed()), BatchStatus(REJECTED, "rejected as a whole: too many", total=2)]
+    batches = [
+        finished_batch(write_answer(), write_answer(), failed_answer()),
+        BatchStatus(REJECTED, "rejected as a whole: too many", total=2),
+    ]
     found = rejects_of(FIVE, *batches)
     assert [(r.row, r.batch_uuid) for r in found] == [(3, "U1"), (4, "U2"), (5, "U2")]
     assert found[1].reasons == ("batch rejected as a whole: too many",)
@@ -139,24 +153,24 @@ def test_a_batch_rejected_as_a_whole_gives_all_its_records():
 
 def test_a_batch_that_names_no_records_gives_none():
     """Counts alone do not say which; no record is accused."""
-    assert rejects_of(FIVE, status(PARTIAL, 3, 1), partial(failed(), answer()))[0].row == 4
+    assert rejects_of(FIVE, status(PARTIAL, 3, 1), finished_batch(failed_answer(), write_answer()))[0].row == 4
 
 
 def test_rows_that_the_file_numbers_otherwise_keep_their_numbers(tmp_path):
     """The row is the one that an editor shows."""
     source = file_source(tmp_path / "a.jsonl", '\n{"customerNo":"1"}\n\n{"customerNo":"2"}\n')
-    found = list(find_rejects(source, 2, [("U", partial(answer(), failed()))], "customerNo"))
+    found = list(find_rejects(source, 2, [("U", finished_batch(write_answer(), failed_answer()))], "customerNo"))
     assert [(r.row, r.key) for r in found] == [(4, "2")]
 
 
 @pytest.mark.parametrize(
     ("records", "batch"),
     [
-        (FIVE[1:], partial(failed(customerNo="1"))),
-        (FIVE, partial(failed(customerNo="2"))),
-        (FIVE[:2], partial(answer(), answer(), failed())),
-        ([], partial(failed())),
-        (FIVE, partial(failed(recordNo=4, customerNo="4"))),
+        (FIVE[1:], finished_batch(failed_answer(customerNo="1"))),
+        (FIVE, finished_batch(failed_answer(customerNo="2"))),
+        (FIVE[:2], finished_batch(write_answer(), write_answer(), failed_answer())),
+        ([], finished_batch(failed_answer())),
+        (FIVE, finished_batch(failed_answer(recordNo=4, customerNo="4"))),
         (FIVE[:2], status(REJECTED, 3, 3)),
         ([], status(REJECTED, None, None)),
     ],
@@ -171,13 +185,16 @@ def test_a_source_that_changed_accuses_nobody(records, batch):
 def test_a_key_that_arm_writes_otherwise_is_the_same_key(said):
     """ARM tells no capital letters apart, so neither is the source taken for changed."""
     records = [{**document(1), "documentNo": "INV-7a"}]
-    assert rejects_of(records, partial(failed(documentNo=said)), key="documentNo")[0].key == "INV-7a"
+    assert rejects_of(records, finished_batch(failed_answer(documentNo=said)), key="documentNo")[0].key == "INV-7a"
 
 
 def test_records_with_pythons_names_are_found_too():
     """A list may name fields as Python does; the key is found all the same."""
     records = [{"customer_no": "1"}, {"customer_no": "2", "name": CANARY}]
-    [found] = rejects_of(records, partial(answer(customerNo="1"), failed(("Name", f"{CANARY} is odd"), customerNo="2")))
+    [found] = rejects_of(
+        records,
+        finished_batch(write_answer(customerNo="1"), failed_answer(("Name", f"{CANARY} is odd"), customerNo="2")),
+    )
     assert (found.row, found.key, found.reasons) == (2, "2", ("Name: [name] is odd",))
 
 
@@ -200,10 +217,10 @@ QUOTING = (
 @pytest.mark.parametrize(
     "batch",
     [
-        partial(failed(("Name", QUOTING))),
-        partial(answer("FAILED", message=QUOTING)),
+        finished_batch(failed_answer(("Name", QUOTING))),
+        finished_batch(write_answer("FAILED", message=QUOTING)),
         BatchStatus(REJECTED, f"rejected as a whole: {QUOTING}", total=1, failed=1),
-        partial(failed(("Name", QUOTING), ("Ssn", QUOTING), customerNo="700001")),
+        finished_batch(failed_answer(("Name", QUOTING), ("Ssn", QUOTING), customerNo="700001")),
     ],
 )
 def test_reasons_hold_nothing_of_the_record(batch):
@@ -229,10 +246,10 @@ def test_a_whole_batchs_reason_may_quote_any_of_its_records():
 def test_without_the_source_records_are_named_as_far_as_arm_names_them():
     """Place in the batch, and the numbers that ARM gave back."""
     batches = [
-        ("U1", partial(answer(), failed(("Name", "no"), customerNo="2"))),
-        ("U2", partial(failed(customerNo="1", documentNo="77", recordNo=9))),
+        ("U1", finished_batch(write_answer(), failed_answer(("Name", "no"), customerNo="2"))),
+        ("U2", finished_batch(failed_answer(customerNo="1", documentNo="77", recordNo=9))),
         ("U3", status(REJECTED, 5, 5)),
-        ("U4", partial(failed())),
+        ("U4", finished_batch(failed_answer())),
     ]
     assert list(name_rejects(batches)) == [
         Reject(2, "2", ("Name: no",), "U1", {"customerNo": "2"}),
@@ -256,7 +273,12 @@ def test_exactly_the_refused_records_are_found(data, count, size):
             batches.append(status(REJECTED, len(numbers), len(numbers)))
         else:
             batches.append(
-                partial(*(failed() if n in bad else answer(customerNo=str(n), recordNo=n - start + 1) for n in numbers))
+                finished_batch(
+                    *(
+                        failed_answer() if n in bad else write_answer(customerNo=str(n), recordNo=n - start + 1)
+                        for n in numbers
+                    )
+                )
             )
     assert [reject.record for reject in rejects_of(records, *batches, size=size)] == [records[n] for n in sorted(bad)]
 
@@ -274,8 +296,8 @@ def test_rows_that_were_left_out_are_given_beside_the_refused_ones(data, count, 
     batches = []
     for index, start in enumerate(range(0, len(sound), size)):
         chunk = sound[start : start + size]
-        answers = [failed(("Name", "no")) if n in bad else answer(customerNo=str(n)) for n in chunk]
-        batches.append((f"U{index}", partial(*answers)))
+        answers = [failed_answer(("Name", "no")) if n in bad else write_answer(customerNo=str(n)) for n in chunk]
+        batches.append((f"U{index}", finished_batch(*answers)))
     found = list(find_rejects(ListSource(records), size, batches, "customerNo", CUSTOMERS))
     assert sorted(reject.row for reject in found) == sorted(number + 1 for number in invalid | bad)
     for reject in found:
@@ -289,5 +311,11 @@ def test_a_source_with_more_sound_rows_than_were_sent_is_another():
     """Rows that were mended since cannot be told from those that were sent."""
     with pytest.raises(PlanChangedError, match="more records than were sent"):
         list(
-            find_rejects(ListSource([customer(1), customer(2)]), 1, [("U", partial(answer()))], "customerNo", CUSTOMERS)
+            find_rejects(
+                ListSource([customer(1), customer(2)]),
+                1,
+                [("U", finished_batch(write_answer()))],
+                "customerNo",
+                CUSTOMERS,
+            )
         )

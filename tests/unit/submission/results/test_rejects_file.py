@@ -18,7 +18,7 @@ from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.results.outcome import Reject
 from airflow_provider_arm.submission.results.rejects_file import check_name, reject_lines
 from tests.unit.submission.records import CUSTOMERS, customer, file_source
-from tests.unit.submission.strategies import sound
+from tests.unit.submission.strategies import valid_records
 
 values = st.text(max_size=10) | st.integers() | st.decimals(min_value=-(10**15), max_value=10**15, places=4)
 plain = st.dictionaries(
@@ -58,7 +58,7 @@ def test_a_line_has_its_remarks_first():
 @given(data=st.data())
 def test_a_csv_file_gives_each_record_back_or_holds_it_whole(tmp_path, model, resource, data):
     """Any sound record: its cells are the same record on the wire, or are empty beside the record as JSON."""
-    records = data.draw(st.lists(sound(model), max_size=4))
+    records = data.draw(st.lists(valid_records(model), max_size=4))
     text = written(records, "rejects.csv", model)
     rows = list(csv.DictReader(io.StringIO(text.decode(), newline="")))
     source = file_source(tmp_path / "rejects.csv", text, resource)

@@ -15,7 +15,7 @@ from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.sending.lookup import LookUp, find_documents, look_up
 from airflow_provider_arm.submission.sending.send import Sender, Sent
 from airflow_provider_arm.submission.sources.source import ListSource
-from tests.unit.submission.fake_arm import DiskJournal, FakeArm
+from tests.unit.submission.fake_arm import FakeArm, FakeJournal
 
 if TYPE_CHECKING:
     from airflow_provider_arm.client.batch_state import BatchState
@@ -86,7 +86,7 @@ class Task:
         self.box, self.source = box, source
         self.operation = OPERATIONS[f"create_{resource.removesuffix('s')}_batch"]
         self.key = {"customers": "customerNo", "documents": "documentNo"}[resource]
-        self.journal = DiskJournal(FakeArm())
+        self.journal = FakeJournal(FakeArm())
         self._rules = {"max_in_flight": max_in_flight, "assume_absent_after": assume_absent_after}
         self._looks = looks
         self.client = ArmClient(

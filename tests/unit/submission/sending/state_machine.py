@@ -22,7 +22,7 @@ from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.sending import send
 from airflow_provider_arm.submission.sending.send import Sender, Sent
 from airflow_provider_arm.submission.sources.source import ListSource
-from tests.unit.submission.fake_arm import ENDINGS
+from tests.unit.submission.fake_arm import SUBMIT_OUTCOMES
 from tests.unit.submission.journal.memory_disk import FAILURES, Killed, MemoryPath, Process
 from tests.unit.submission.records import DOCUMENTS
 from tests.unit.submission.sending.lazy_pool import LazyPool
@@ -36,8 +36,8 @@ numbers = st.integers(1, 6)
 sources = st.lists(numbers, min_size=1, max_size=5, unique=True)
 refusals = st.sets(numbers.map(str), max_size=3)
 #: How the submit of the chunk that begins with each document ends; the interesting half are lost answers.
-LOST = [name for name, (_, _, state) in ENDINGS.items() if state in OPEN]
-endings = st.lists(st.none() | st.sampled_from(LOST) | st.sampled_from(list(ENDINGS)), min_size=6, max_size=6)
+LOST = [name for name, (_, _, state) in SUBMIT_OUTCOMES.items() if state in OPEN]
+endings = st.lists(st.none() | st.sampled_from(LOST) | st.sampled_from(list(SUBMIT_OUTCOMES)), min_size=6, max_size=6)
 Endings = list[str | None]
 #: How a process may end of its own: a task that fails, and one that is killed.
 ENDS = (ArmError, KeyboardInterrupt, SystemExit, RuntimeError, Killed)

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.sandbox import ArmSandbox
-from airflow_provider_arm.submission.errors import BlockedError
+from airflow_provider_arm.submission.errors import ResolutionRequiredError
 from airflow_provider_arm.submission.journal.entries import ChunkState
 from airflow_provider_arm.submission.results.outcome import add_up, find_rejects
 from airflow_provider_arm.submission.results.rejects_file import reject_lines
@@ -114,7 +114,7 @@ def test_a_batch_without_a_uuid_is_unknown_and_the_resend_is_seen(box, caplog):
     caplog.set_level(logging.INFO)
     task = Task(box, "documents", ListSource(documents(2)))
     box.behave(q01_no_uuid=True)
-    with pytest.raises(BlockedError, match="no batchUuid"):
+    with pytest.raises(ResolutionRequiredError, match="no batchUuid"):
         task.attempt()
     box.behave(q01_no_uuid=False)
     [uuid] = task.attempt(resend=True)

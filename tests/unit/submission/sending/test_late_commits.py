@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.sandbox import ArmSandbox
-from airflow_provider_arm.submission.errors import UnsettledError
+from airflow_provider_arm.submission.errors import OutcomePendingError
 from airflow_provider_arm.submission.journal.entries import ChunkState
 from airflow_provider_arm.submission.sources.source import ListSource
 from tests.unit.submission.sending.sandbox_task import BATCHES, SIZE, Task, documents
@@ -41,7 +41,7 @@ def submit_late(box: ArmSandbox, seconds: float | None, nth: int, assume_absent_
     rule = {"do": "close"} if seconds is None else {"do": "late_commit", "seconds": seconds}
     box.fault({"match": BATCHES, "nth": nth, **rule})
     task = Task(box, "documents", ListSource(documents(SIZE * 3)), looks=True, assume_absent_after=assume_absent_after)
-    assert isinstance(task.try_again(), UnsettledError)
+    assert isinstance(task.try_again(), OutcomePendingError)
     return task
 
 
@@ -75,7 +75,7 @@ def test_without_settle_after_no_commit_is_too_late(running, seconds, nth, pause
         for pause in [*pauses, LATEST]:
             running.advance(pause)
             passed += pause
-            found = not isinstance(task.try_again(), UnsettledError)
+            found = not isinstance(task.try_again(), OutcomePendingError)
             # The sandbox counts milliseconds.
             assert found == (passed >= seconds) or abs(passed - seconds) < 0.01
             assert effects(running) <= ONCE

@@ -14,7 +14,7 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.submission.results.outcome import add_up, find_rejects, refused_places
 from airflow_provider_arm.submission.sending.recovered import RecoveredChunk, in_order, read_recovered
 from airflow_provider_arm.submission.sources.source import ListSource
-from tests.unit.submission.records import answer, document, failed, partial
+from tests.unit.submission.records import document, failed_answer, finished_batch, write_answer
 
 SIZE = 3
 
@@ -69,7 +69,9 @@ outcomes = st.lists(st.tuples(places(SIZE), st.booleans()), min_size=1, max_size
 
 def batch(refused: tuple[int, ...]) -> Any:
     """Make the status of a batch of which ARM refused these."""
-    return partial(*(failed(("", "bad")) if place in refused else answer() for place in range(1, SIZE + 1)))
+    return finished_batch(
+        *(failed_answer(("", "bad")) if place in refused else write_answer() for place in range(1, SIZE + 1))
+    )
 
 
 @given(outcomes=outcomes, shuffled=st.randoms())

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
 from airflow_provider_arm.client.errors import ArmNotFoundError, ArmUnavailableError
-from airflow_provider_arm.submission.errors import AlreadySubmittedError, InWorkElsewhereError, JournalError
+from airflow_provider_arm.submission.errors import AlreadySubmittedError, ConcurrentSubmissionError, JournalError
 from airflow_provider_arm.submission.journal.checksummed_folder import JournalFolder
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, MemoryJournal, PlanEntry
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.sending.registry import SubmissionRegistry
 from airflow_provider_arm.submission.sources.source import ListSource
-from tests.unit.submission.records import DOCUMENTS, document, failed, partial
-from tests.unit.submission.records import answer as processed
+from tests.unit.submission.records import DOCUMENTS, document, failed_answer, finished_batch
+from tests.unit.submission.records import write_answer as processed
 
 BOOKS = "https://arm.example.com 2218"
 
@@ -64,8 +64,10 @@ class Run:
             self.journal.write(Entry(chunk.index, chunk.sha256, state, 0, uuid, missing=missing))
             if uuid:
                 uuids.append(uuid)
-                answers = [failed(("a", "b")) if n in refused else processed() for n in range(1, chunk.records + 1)]
-                self.batches[uuid] = partial(*answers)
+                answers = [
+                    failed_answer(("a", "b")) if n in refused else processed() for n in range(1, chunk.records + 1)
+                ]
+                self.batches[uuid] = finished_batch(*answers)
         self.ledger.note(self.plan, self.journal)
         return uuids
 
@@ -117,8 +119,8 @@ def test_what_arm_refused_may_go_again(tmp_path, batches):
     ("status", "expected"),
     [
         (BatchStatus(BatchState.REJECTED, "no", total=2), None),
-        (BatchStatus(BatchState.PENDING, "in work"), InWorkElsewhereError),
-        (BatchStatus(BatchState.UNREADABLE, "html"), InWorkElsewhereError),
+        (BatchStatus(BatchState.PENDING, "in work"), ConcurrentSubmissionError),
+        (BatchStatus(BatchState.UNREADABLE, "html"), ConcurrentSubmissionError),
         # It says that some failed and not which: none of them may go again.
         (BatchStatus(BatchState.PARTIAL, "some", total=2, failed=1), AlreadySubmittedError),
         (ArmNotFoundError("forgotten"), AlreadySubmittedError),
@@ -146,8 +148,8 @@ def test_the_batch_decides(tmp_path, batches, monkeypatch, status, expected):
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        (ChunkState.SENDING, InWorkElsewhereError),
-        (ChunkState.UNKNOWN, InWorkElsewhereError),
+        (ChunkState.SENDING, ConcurrentSubmissionError),
+        (ChunkState.UNKNOWN, ConcurrentSubmissionError),
         (ChunkState.PLANNED, None),
         (ChunkState.REFUSED, None),
         (ChunkState.RECOVERED, AlreadySubmittedError),
@@ -174,7 +176,7 @@ def test_a_run_that_stopped_half_way_is_not_taken_for_the_whole(tmp_path, batche
 def test_a_run_that_was_killed_holds_its_records(tmp_path, batches):
     """Claimed and never noted: nobody knows, so nobody else sends."""
     Run(tmp_path, range(4), batches).claim()
-    with pytest.raises(InWorkElsewhereError, match=r"documentNo 2, 3 .* by another run \(run 1\)"):
+    with pytest.raises(ConcurrentSubmissionError, match=r"documentNo 2, 3 .* by another run \(run 1\)"):
         Run(tmp_path, range(2, 6), batches, "run 2").claim()
 
 
@@ -199,7 +201,7 @@ def test_a_spoiled_ledger_sends_nothing(tmp_path, batches, what, spoil):
     else:
         path.unlink()
     # Without its state it may have sent everything.
-    error = InWorkElsewhereError if (what, spoil) == ("state", "gone") else JournalError
+    error = ConcurrentSubmissionError if (what, spoil) == ("state", "gone") else JournalError
     with pytest.raises(error):
         Run(tmp_path, (1, 9), batches, "run 2").claim()
 
@@ -244,7 +246,7 @@ def test_of_two_that_begin_at_once_at_most_one_sends(tmp_path_factory, order, sh
         try:
             if runs[who].claim() is None:
                 went_on.append(who)
-        except (AlreadySubmittedError, InWorkElsewhereError):
+        except (AlreadySubmittedError, ConcurrentSubmissionError):
             pass
         finally:
             turns.end(who)

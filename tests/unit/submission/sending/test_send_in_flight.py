@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_arm.client.errors import ArmError, ArmUnknownOutcomeError, Phase
-from airflow_provider_arm.submission.errors import BlockedError
+from airflow_provider_arm.submission.errors import ResolutionRequiredError
 from airflow_provider_arm.submission.journal.entries import ChunkState
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.sending.send import Sender
 from airflow_provider_arm.submission.sources.source import ListSource
-from tests.unit.submission.fake_arm import DiskJournal, FakeArm
+from tests.unit.submission.fake_arm import FakeArm, FakeJournal
 from tests.unit.submission.records import DOCUMENTS, document
 
 if TYPE_CHECKING:
@@ -26,21 +26,21 @@ PATIENCE = 30
 LOST = ArmUnknownOutcomeError("lost", phase=Phase.MAYBE_SENT)
 
 
-def send(journal: DiskJournal, submit: Callable[[str], str], *, chunks: int, max_in_flight: int) -> list[str | None]:
+def send(journal: FakeJournal, submit: Callable[[str], str], *, chunks: int, max_in_flight: int) -> list[str | None]:
     """Send so many chunks of one document; *submit* gets its number."""
 
     def submit_records(records: bytes) -> str:
         return submit(json.loads(records)[0]["documentNo"])
 
-    sender = Sender(DOCUMENTS, journal, 0, submit_records, FakeArm().look, max_in_flight=max_in_flight)
+    sender = Sender(DOCUMENTS, journal, 0, submit_records, FakeArm().poll, max_in_flight=max_in_flight)
     with prepare(ListSource([document(n) for n in range(chunks)]), DOCUMENTS, 1, "documentNo") as prepared:
         return [each.batch_uuid for each in sender.send_all(prepared.plan, prepared.chunks())]
 
 
 @pytest.fixture
-def journal() -> DiskJournal:
+def journal() -> FakeJournal:
     """An empty journal."""
-    return DiskJournal(FakeArm())
+    return FakeJournal(FakeArm())
 
 
 @pytest.mark.parametrize("size", [2, 3, 7])
@@ -96,7 +96,7 @@ def test_what_is_on_its_way_when_one_fails_is_awaited_and_noted(journal, failure
             raise failure
         return f"Batch-{number}"
 
-    with pytest.raises((BlockedError, RuntimeError, KeyboardInterrupt)):
+    with pytest.raises((ResolutionRequiredError, RuntimeError, KeyboardInterrupt)):
         send(journal, submit, chunks=9, max_in_flight=3)
     assert journal.states() == [UNKNOWN if failure is LOST else SENDING, ACCEPTED, ACCEPTED]
     assert [journal.read(index).batch_uuid for index in (1, 2)] == ["Batch-1", "Batch-2"]
@@ -110,12 +110,12 @@ def test_several_that_fail_at_once_are_each_noted(journal, caplog):
         together.wait(PATIENCE)
         raise LOST
 
-    with pytest.raises(BlockedError, match=r"^chunk 1 "):
+    with pytest.raises(ResolutionRequiredError, match=r"^chunk 1 "):
         send(journal, submit, chunks=9, max_in_flight=3)
     assert journal.states() == [UNKNOWN] * 3
     assert "chunk 2 (rows 2 to 2)" in caplog.text
     assert "chunk 3 (rows 3 to 3)" in caplog.text
-    with pytest.raises(BlockedError) as caught:
+    with pytest.raises(ResolutionRequiredError) as caught:
         send(journal, lambda number: number, chunks=9, max_in_flight=3)
     assert len(caught.value.cases) == 3
     assert journal.states() == [UNKNOWN] * 3 + [ACCEPTED] * 6

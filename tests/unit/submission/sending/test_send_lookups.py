@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_arm.client.errors import ArmError
-from airflow_provider_arm.submission.errors import BlockedError, PlanChangedError, UnsettledError
+from airflow_provider_arm.submission.errors import OutcomePendingError, PlanChangedError, ResolutionRequiredError
 from airflow_provider_arm.submission.journal.entries import ChunkState
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.sending.send import Sender, Sent
 from airflow_provider_arm.submission.sources.source import ListSource
-from tests.unit.submission.fake_arm import DiskJournal, FakeArm
+from tests.unit.submission.fake_arm import FakeArm, FakeJournal
 from tests.unit.submission.records import DOCUMENTS
 from tests.unit.submission.sending.world import SETTLE, World, invoice
 
@@ -25,7 +25,7 @@ class Task:
     """A task with its journal and its ARM."""
 
     def __init__(self) -> None:
-        self.journal = DiskJournal(FakeArm())
+        self.journal = FakeJournal(FakeArm())
         self.world = World(lines=self.lines)
         self.assume_absent_after: float | None = SETTLE
 
@@ -78,7 +78,7 @@ def test_what_arm_has_at_once_is_found_in_the_same_try(task, caplog):
 
 def test_what_is_lost_now_stops_what_was_not_sent_yet(task):
     """Whatever has lost this answer would lose the next too."""
-    assert isinstance(task.run(lost="3"), UnsettledError)
+    assert isinstance(task.run(lost="3"), OutcomePendingError)
     assert task.states() == [ACCEPTED, UNKNOWN]
 
 
@@ -112,14 +112,14 @@ def test_one_chunk_that_needs_a_person_makes_the_task_wait_for_one(task):
     """A later try cannot help all of them, so it is not left to one."""
     task.run(lost="1")
     task.run(lost="3")
-    assert isinstance(task.run(), UnsettledError)
+    assert isinstance(task.run(), OutcomePendingError)
     task.world.foreign = {"3"}
     error = task.run()
-    assert isinstance(error, BlockedError)
+    assert isinstance(error, ResolutionRequiredError)
     assert len(error.cases) == 2
 
 
-@pytest.mark.parametrize(("down", "kind"), [("unavailable", UnsettledError), ("denied", BlockedError)])
+@pytest.mark.parametrize(("down", "kind"), [("unavailable", OutcomePendingError), ("denied", ResolutionRequiredError)])
 def test_while_arm_cannot_be_asked_nothing_is_decided(task, down, kind):
     """An outage is for a later try, a missing right for a person; either way the chunk stays open."""
     task.run(lost="5")
@@ -138,7 +138,7 @@ def test_what_is_absent_for_long_enough_is_sent_as_a_new_case(task, caplog):
     task.world.batches.clear()  # ARM has never heard of it
     case = task.lines()[1].chunk_id
     task.world.clock += SETTLE - 1
-    assert isinstance(task.run(), UnsettledError)
+    assert isinstance(task.run(), OutcomePendingError)
     task.world.clock += 1
     assert len(task.run()) == 3
     assert "chunk 2 (rows 3 to 4): ARM has none of its records; sent again, as the author has chosen" in caplog.text
@@ -151,7 +151,7 @@ def test_what_arm_refused_of_a_found_chunk_is_named_by_its_place(task):
     task.world.refused = {"4"}
     task.run(lost="3")
     task.world.finish(task.world.unfinished())
-    assert isinstance(task.run(), UnsettledError)
+    assert isinstance(task.run(), OutcomePendingError)
     task.world.clock += SETTLE
     assert task.run()[1] == Sent(1, 2, None, missing=(2,))
 
@@ -165,7 +165,7 @@ def test_without_a_time_what_is_partly_there_stays_a_question(task):
     for _ in range(3):
         task.world.clock += 1000 * SETTLE
         error = task.run()
-        assert isinstance(error, UnsettledError)
+        assert isinstance(error, OutcomePendingError)
         assert "ARM has 1 of its 2 records; number 2 may be refused, or still in work." in str(error)
 
 
@@ -178,7 +178,7 @@ def test_leave_to_send_again_ends_where_something_is_there(task, there):
         task.world.finish(task.world.unfinished())
     else:
         task.world.foreign = {"1"}
-    assert isinstance(task.run(resend=True), UnsettledError | BlockedError)
+    assert isinstance(task.run(resend=True), OutcomePendingError | ResolutionRequiredError)
     assert len(task.world.batches) == 3
     assert task.states() == [UNKNOWN, ACCEPTED, ACCEPTED]
 

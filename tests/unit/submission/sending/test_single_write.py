@@ -14,16 +14,22 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client.errors import ArmError, ArmPermissionError, ArmUnavailableError, InvalidRecordError
 from airflow_provider_arm.client.operations import OPERATIONS, Replay
 from airflow_provider_arm.submission.errors import (
-    BlockedError,
     JournalError,
+    OutcomePendingError,
     PlanChangedError,
-    SentAgainError,
-    UnsettledError,
+    ResendOnRetryError,
+    ResolutionRequiredError,
 )
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, MemoryJournal, PlanEntry
 from airflow_provider_arm.submission.sending.lookup import LookUp
 from airflow_provider_arm.submission.sending.single_write import SingleWrite, fingerprint
-from tests.unit.submission.fake_arm import ENDINGS, JOURNAL_FAILURES, DiskJournal, FakeArm, check_order
+from tests.unit.submission.fake_arm import (
+    JOURNAL_FAILURES,
+    SUBMIT_OUTCOMES,
+    FakeArm,
+    FakeJournal,
+    assert_journaled_before_each_submit,
+)
 from tests.unit.submission.records import CANARY
 
 PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
@@ -41,9 +47,9 @@ def arm() -> FakeArm:
 
 
 @pytest.fixture
-def journal(arm: FakeArm) -> DiskJournal:
+def journal(arm: FakeArm) -> FakeJournal:
     """An empty journal."""
-    return DiskJournal(arm)
+    return FakeJournal(arm)
 
 
 def write(arm, journal, content="1", *, operation=BY_KEY, clear_count=0, resend=False) -> Any:
@@ -71,7 +77,7 @@ def attempt(*args: Any, **more: Any) -> Any:
 def test_a_write_is_journalled_before_it_is_sent(arm, journal):
     """Plan, line in sending, send, line in accepted with ARM's answer."""
     assert write(arm, journal) == ANSWER
-    check_order(arm)
+    assert_journaled_before_each_submit(arm)
     line = journal.read(0)
     assert (line.state, line.answer) == (ACCEPTED, ANSWER)
     assert journal.read_plan() == PlanEntry(line.sha256, 1, 0)
@@ -102,43 +108,45 @@ def test_nothing_of_the_record_is_kept_or_logged(arm, journal, caplog):
     """Journal, log and errors have its name, hash and answer only."""
     caplog.set_level(logging.DEBUG)
     write(arm, journal)
-    other = DiskJournal(arm)
-    arm.endings = ["answer lost"]
+    other = FakeJournal(arm)
+    arm.outcomes = ["answer lost"]
     blocked = attempt(arm, other)
-    assert isinstance(blocked, BlockedError)
-    assert CANARY not in "".join([*journal.kept.values(), *other.kept.values(), caplog.text, str(blocked)])
+    assert isinstance(blocked, ResolutionRequiredError)
+    assert CANARY not in "".join([*journal.stored.values(), *other.stored.values(), caplog.text, str(blocked)])
 
 
 # ---- what an error tells
 
 
-@pytest.mark.parametrize("ending", [name for name, (error, _, _) in ENDINGS.items() if isinstance(error, ArmError)])
+@pytest.mark.parametrize(
+    "ending", [name for name, (error, _, _) in SUBMIT_OUTCOMES.items() if isinstance(error, ArmError)]
+)
 @CLASSES
 def test_after_an_error_the_line_says_what_is_known(arm, journal, ending, operation):
     """Each kind of error: its state, and what is raised."""
-    error, _, state = ENDINGS[ending]
-    arm.endings = [ending]
+    error, _, state = SUBMIT_OUTCOMES[ending]
+    arm.outcomes = [ending]
     raised = attempt(arm, journal, operation=operation)
     assert (journal.read(0).state, journal.read(0).reason) == (state, str(error))
     if state is UNKNOWN and operation is not SAFE:
-        assert isinstance(raised, BlockedError)
+        assert isinstance(raised, ResolutionRequiredError)
         assert "document 1 may or may not have reached ARM" in str(raised)
         assert str(error) in str(raised)
     else:
         assert raised is error
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", SUBMIT_OUTCOMES)
 @CLASSES
 def test_a_restart_sends_only_what_is_known_not_to_have_arrived(arm, journal, ending, operation):
     """After any end the next attempts send it if that is safe, and else end blocked; a clear too."""
-    _, _, state = ENDINGS[ending]
-    arm.endings = [ending]
+    _, _, state = SUBMIT_OUTCOMES[ending]
+    arm.outcomes = [ending]
     attempt(arm, journal, operation=operation)
     results = [attempt(arm, journal, operation=operation) for _ in range(2)]
     results.append(attempt(arm, journal, operation=operation, clear_count=1 if state in (SENDING, UNKNOWN) else 0))
     if state in (SENDING, UNKNOWN) and operation is not SAFE:
-        assert [type(result) for result in results] == [BlockedError] * 3
+        assert [type(result) for result in results] == [ResolutionRequiredError] * 3
         assert len(arm.submits()) == 1
     else:
         assert results[:2] == [ANSWER] * 2
@@ -149,7 +157,7 @@ def test_a_restart_sends_only_what_is_known_not_to_have_arrived(arm, journal, en
 @pytest.mark.parametrize("operation", [BY_KEY, NEVER], ids=["by key", "never"])
 def test_the_author_may_have_it_sent_again(arm, journal, ending, operation):
     """on_unknown_outcome="resend" sends it once more, and no more once ARM has answered."""
-    arm.endings = [ending]
+    arm.outcomes = [ending]
     attempt(arm, journal, operation=operation)
     assert [write(arm, journal, operation=operation, resend=True) for _ in range(2)] == [ANSWER] * 2
     assert arm.effects() == {"1": 2}
@@ -157,9 +165,9 @@ def test_the_author_may_have_it_sent_again(arm, journal, ending, operation):
 
 def test_a_chosen_resend_is_left_to_the_next_try(arm, journal):
     """A lost answer is worth a retry then, and says so."""
-    arm.endings = ["answer lost"]
+    arm.outcomes = ["answer lost"]
     raised = attempt(arm, journal, resend=True)
-    assert isinstance(raised, SentAgainError)
+    assert isinstance(raised, ResendOnRetryError)
     assert "next try sends it again" in str(raised)
     assert not raised.permanent
 
@@ -205,17 +213,17 @@ THERE, ABSENT, OTHER = LookUp(same=(1,)), LookUp(absent=(1,)), LookUp(other=(1,)
 @pytest.mark.parametrize("clear_count", [0, 1])
 def test_a_document_that_is_there_was_taken(arm, journal, clear_count, caplog):
     """Found in the try that lost the answer: no error, no answer, and no later try or clear looks or sends again."""
-    arm.endings = ["answer lost"]
+    arm.outcomes = ["answer lost"]
     assert looked_for(arm, journal, THERE) is None
     assert "ARM has it all the same, not sent again" in caplog.text
     assert journal.states() == [FOUND]
     assert looked_for(arm, journal, OTHER, clear_count=clear_count) is None
-    assert [kind for kind, _ in arm.events if kind != "kept"] == ["submit", "looked"]
+    assert [kind for kind, _ in arm.events if kind != "written"] == ["submit", "looked"]
 
 
 def test_a_document_that_is_found_later_was_taken(arm, journal):
     """A killed try left the question, and the next one answers it."""
-    arm.endings = ["killed after"]
+    arm.outcomes = ["killed after"]
     with pytest.raises(SystemExit):
         looked_for(arm, journal, THERE)
     assert looked_for(arm, journal, THERE) is None
@@ -224,27 +232,27 @@ def test_a_document_that_is_found_later_was_taken(arm, journal):
 
 def test_a_document_that_is_absent_waits_for_the_authors_time(arm, journal):
     """Open until then, sent once after it; leave to send it again does not wait."""
-    arm.endings = ["request lost"]
+    arm.outcomes = ["request lost"]
     for now in (0.0, 5.0, 9.9):
-        assert isinstance(looked_for(arm, journal, ABSENT, now=now), UnsettledError)
+        assert isinstance(looked_for(arm, journal, ABSENT, now=now), OutcomePendingError)
     assert looked_for(arm, journal, ABSENT, now=10.0) == ANSWER
-    other = DiskJournal(arm)
-    arm.endings = ["request lost"]
-    assert isinstance(looked_for(arm, other, ABSENT, resend=True), SentAgainError)
+    other = FakeJournal(arm)
+    arm.outcomes = ["request lost"]
+    assert isinstance(looked_for(arm, other, ABSENT, resend=True), ResendOnRetryError)
     assert looked_for(arm, other, ABSENT, resend=True) == ANSWER
 
 
 @pytest.mark.parametrize(
     ("seen", "kind"),
     [
-        (OTHER, BlockedError),
-        (ArmUnavailableError("down"), UnsettledError),
-        (ArmPermissionError("403"), BlockedError),
+        (OTHER, ResolutionRequiredError),
+        (ArmUnavailableError("down"), OutcomePendingError),
+        (ArmPermissionError("403"), ResolutionRequiredError),
     ],
 )
 def test_a_look_that_does_not_tell_releases_nothing(arm, journal, seen, kind):
     """Another document under the number, or no answer to the question: it is not sent, whatever time passes."""
-    arm.endings = ["answer lost"]
+    arm.outcomes = ["answer lost"]
     for now in (0.0, 1e6):
         assert type(looked_for(arm, journal, seen, now=now)) is kind
     assert len(arm.submits()) == 1
@@ -257,18 +265,18 @@ def test_a_look_that_does_not_tell_releases_nothing(arm, journal, seen, kind):
 @given(
     fail_at=st.integers(0, 5),
     failure=st.sampled_from(JOURNAL_FAILURES),
-    endings=st.lists(st.sampled_from([None, *ENDINGS]), max_size=3),
+    endings=st.lists(st.sampled_from([None, *SUBMIT_OUTCOMES]), max_size=3),
     operation=st.sampled_from([BY_KEY, NEVER]),
     generations=st.lists(st.integers(0, 1), min_size=5, max_size=5).map(sorted),
 )
 def test_arm_takes_it_at_most_once(fail_at, failure, endings, operation, generations):
     """Wherever a write fails or kills the process: a send follows its kept line, and it is booked once at most."""
-    arm = FakeArm(endings=list(endings))
-    journal = DiskJournal(arm, fail_at=fail_at, failure=failure)
+    arm = FakeArm(outcomes=list(endings))
+    journal = FakeJournal(arm, fail_at=fail_at, failure=failure)
     for clear_count in generations:
         arm.clear_count = clear_count
         attempt(arm, journal, operation=operation, clear_count=clear_count)
-        check_order(arm)
+        assert_journaled_before_each_submit(arm)
     assert len(arm.batches) <= 1
 
 
@@ -286,7 +294,7 @@ def test_an_answer_that_cannot_be_kept_is_still_in_the_log(arm, journal, caplog)
     journal.fail_at = 2
     assert isinstance(attempt(arm, journal), JournalError)
     assert "document 1: ARM has taken it" in caplog.text
-    assert isinstance(attempt(arm, journal), BlockedError)
+    assert isinstance(attempt(arm, journal), ResolutionRequiredError)
     assert arm.effects() == {"1": 1}
 
 
@@ -318,7 +326,7 @@ def test_a_clear_sends_anew_what_may_be_repeated(arm, journal, caplog):
 @pytest.mark.parametrize("clear_count", [0, 1])
 def test_other_content_is_not_sent_beside_what_may_be_booked(arm, journal, ending, resend, clear_count):
     """Leave to send something again is no leave for something else; new content is for a new run."""
-    arm.endings = [ending]
+    arm.outcomes = [ending]
     attempt(arm, journal)
     result = attempt(arm, journal, "2", clear_count=clear_count, resend=resend)
     assert isinstance(result, PlanChangedError)
@@ -329,7 +337,7 @@ def test_other_content_is_not_sent_beside_what_may_be_booked(arm, journal, endin
 @pytest.mark.parametrize("ending", ["refused", "not sent", "throttled"])
 def test_other_content_is_sent_where_nothing_happened(arm, journal, ending):
     """What ARM refused may be corrected, also within one wish."""
-    arm.endings = [ending]
+    arm.outcomes = [ending]
     attempt(arm, journal)
     assert write(arm, journal, "2")["document_no"] == "2"
     assert arm.effects() == {"2": 1}
@@ -356,7 +364,7 @@ def test_a_float_has_no_fingerprint():
 def test_a_spoiled_line_sends_nothing(arm, journal):
     """What was sent before is not known."""
     write(arm, journal)
-    journal.kept[0] = "[]"
+    journal.stored[0] = "[]"
     assert isinstance(attempt(arm, journal), JournalError)
     assert len(arm.submits()) == 1
 

@@ -16,12 +16,17 @@ from airflow_provider_arm.client.errors import (
     Phase,
 )
 from airflow_provider_arm.client.operations import Replay
-from airflow_provider_arm.submission.errors import BlockedError, JournalError, SentAgainError, UnsettledError
+from airflow_provider_arm.submission.errors import (
+    JournalError,
+    OutcomePendingError,
+    ResendOnRetryError,
+    ResolutionRequiredError,
+)
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, Resolution, Verdict
 from airflow_provider_arm.submission.sending.lookup import LookUp
 from airflow_provider_arm.submission.sending.transitions import ENDED_WHILE_SENDING, ChunkTransitions
 from airflow_provider_arm.submission.sending.unknown_outcome import UnresolvedChunk
-from tests.unit.submission.fake_arm import DiskJournal, FakeArm
+from tests.unit.submission.fake_arm import FakeArm, FakeJournal
 from tests.unit.submission.records import DOCUMENTS
 
 PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
@@ -34,7 +39,7 @@ WORD = Resolution("old", Verdict.ABSENT, "Controller", "looked")
 class World:
     """Steps on a journal of JSON text, with a clock that the test moves."""
 
-    journal: DiskJournal = field(default_factory=lambda: DiskJournal(FakeArm()))
+    journal: FakeJournal = field(default_factory=lambda: FakeJournal(FakeArm()))
     clock: float = 1000.0
 
     def steps(self, *, assume_absent_after: float | None = SETTLE, resend: bool = False) -> ChunkTransitions:
@@ -125,7 +130,7 @@ def test_looks_decide_only_what_they_prove(moments, assume_absent_after, killed)
             assert (case.trouble, case.seen, kept.state) == (shown, None, UNKNOWN)
         elif "other" in shown or (was_there and "same" not in shown):
             assert kept.state is UNKNOWN
-            assert isinstance(case.error(), BlockedError)
+            assert isinstance(case.error(), ResolutionRequiredError)
         elif shown == ("same", "same") or ("same" in shown and settled):
             assert (kept.state, case.line.missing) == (FOUND, seen(shown).absent)
             return
@@ -173,7 +178,7 @@ def test_a_chunk_that_cannot_be_looked_for_waits_for_a_person(world):
     """Where ARM has no way to be asked, no time decides."""
     line = world.lost(missed_since=0.0)
     case = world.steps().reconcile(line, None, WHAT)
-    assert (case.line.state, type(case.error())) == (UNKNOWN, BlockedError)
+    assert (case.line.state, type(case.error())) == (UNKNOWN, ResolutionRequiredError)
 
 
 def test_a_look_that_cannot_be_noted_decides_nothing(world):
@@ -231,9 +236,9 @@ def test_what_is_raised(world, replay, state, resend, words):
     if state is not UNKNOWN or replay is Replay.SAFE:
         assert caught.value is LOST
     elif resend and not there:
-        assert isinstance(caught.value, SentAgainError)
+        assert isinstance(caught.value, ResendOnRetryError)
         assert caught.value.phase is LOST.phase
     elif words is None or "other" in words:
-        assert isinstance(caught.value, BlockedError)
+        assert isinstance(caught.value, ResolutionRequiredError)
     else:
-        assert isinstance(caught.value, UnsettledError)
+        assert isinstance(caught.value, OutcomePendingError)

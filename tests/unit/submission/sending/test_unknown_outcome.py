@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmError, ArmPermissionError, ArmUnavailableError
-from airflow_provider_arm.submission.errors import BlockedError, UnsettledError
+from airflow_provider_arm.submission.errors import OutcomePendingError, ResolutionRequiredError
 from airflow_provider_arm.submission.journal.entries import ChunkState, Entry
 from airflow_provider_arm.submission.sending.lookup import LookUp
 from airflow_provider_arm.submission.sending.unknown_outcome import NAMED, UnresolvedChunk, name_keys
@@ -55,7 +55,7 @@ def test_a_later_try_is_promised_only_where_one_can_help(case):
     looked = case.seen is not None and not case.seen.other and not vanished
     helps = looked or (case.trouble is not None and not case.trouble.permanent)
     error = case.error()
-    assert type(error) is (UnsettledError if helps else BlockedError)
+    assert type(error) is (OutcomePendingError if helps else ResolutionRequiredError)
     assert error.permanent != helps
 
 
@@ -105,5 +105,5 @@ def test_a_long_list_is_cut_and_counted(count):
 
 def test_an_open_case_is_an_arm_error():
     """The Airflow layer tells a lasting error from a passing one by its class alone."""
-    assert issubclass(BlockedError, ArmError)
-    assert not UnsettledError.permanent
+    assert issubclass(ResolutionRequiredError, ArmError)
+    assert not OutcomePendingError.permanent

@@ -11,7 +11,7 @@ from airflow_provider_arm.client.batch_state import BatchState
 from airflow_provider_arm.client.errors import ArmError, ArmPermissionError, ArmUnavailableError, Phase
 from airflow_provider_arm.submission.journal.entries import ChunkState
 from airflow_provider_arm.submission.sending.lookup import LookUp, look_up
-from tests.unit.submission.fake_arm import ENDINGS
+from tests.unit.submission.fake_arm import SUBMIT_OUTCOMES
 from tests.unit.submission.records import document
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class World:
         if line is None:
             self.violations.append(f"{keys} sent, and the journal does not know")
         ending = self.endings.pop(keys[0], None)
-        error, taken, _ = ENDINGS[ending] if ending else (None, True, None)
+        error, taken, _ = SUBMIT_OUTCOMES[ending] if ending else (None, True, None)
         uuid = f"Batch-{'-'.join(keys)}.{sum(batch.keys == keys for batch in self.batches.values())}"
         if taken:
             self._check_overlap(keys)

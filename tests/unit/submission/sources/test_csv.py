@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client.models import CustomerWrite, Document, wire_names
 from airflow_provider_arm.submission.errors import SourceError
-from airflow_provider_arm.submission.sources.csv import LONGEST_CELL, read_csv
+from airflow_provider_arm.submission.sources.csv import MAX_CELL_LENGTH, read_csv
 from airflow_provider_arm.submission.sources.source import FileSource
 from tests.unit.submission.records import CANARY, MODELS, file_source
 
@@ -79,7 +79,7 @@ def test_the_same_table_gives_the_same_records_however_it_is_written(content):
         ("001", "001"),
         ("æøåÆØÅ é", "æøåÆØÅ é"),
         ("a|b", "a|b"),
-        ('"' + "x" * LONGEST_CELL + '"', "x" * LONGEST_CELL),
+        ('"' + "x" * MAX_CELL_LENGTH + '"', "x" * MAX_CELL_LENGTH),
     ],
 )
 def test_cells_come_as_they_are(cell, value):
@@ -181,7 +181,11 @@ MALFORMED = [
     ),
     ("unclosed quote", 'customerNo,name\n1,a\n2,"{}\n3,b\n', "a.csv, row 2: the quotes do not close"),
     ("text after a quote", 'customerNo,name\n1,"a" {}\n', "a.csv, row 1: the quotes do not close"),
-    ("a cell without end", "customerNo,name\n1,{}" + "x" * LONGEST_CELL, "a.csv, row 1: the quotes do not close, or a"),
+    (
+        "a cell without end",
+        "customerNo,name\n1,{}" + "x" * MAX_CELL_LENGTH,
+        "a.csv, row 1: the quotes do not close, or a",
+    ),
 ]
 
 

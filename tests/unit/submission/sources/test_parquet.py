@@ -16,11 +16,11 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.models import Amount, CustomerWrite, Day, Document
 from airflow_provider_arm.submission.errors import SourceError
 from airflow_provider_arm.submission.planning.prepare import prepare
-from airflow_provider_arm.submission.sources.field_types import as_model, list_member, without_none
-from airflow_provider_arm.submission.sources.parquet import ROWS_AT_ONCE
+from airflow_provider_arm.submission.sources.field_types import as_model_class, list_item_type, strip_optional
+from airflow_provider_arm.submission.sources.parquet import ROWS_PER_BLOCK
 from airflow_provider_arm.submission.sources.source import FileSource
 from tests.unit.submission.records import CANARY, CUSTOMERS, DOCUMENTS, MODELS, file_source
-from tests.unit.submission.strategies import PLACES, sound
+from tests.unit.submission.strategies import PLACES, valid_records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,27 +32,27 @@ def arrow_type(annotation: Any) -> pa.DataType:
         return pa.decimal128(28, PLACES)
     if annotation == Day:
         return pa.date32()
-    if (group := as_model(annotation)) is not None:
+    if (group := as_model_class(annotation)) is not None:
         return pa.struct(list(arrow_schema(group)))
-    if (member := list_member(annotation)) is not None:
+    if (member := list_item_type(annotation)) is not None:
         return pa.list_(arrow_type(member))
     return {str: pa.string(), int: pa.int64(), bool: pa.bool_()}[annotation]
 
 
 def arrow_schema(model: Any) -> pa.Schema:
     """Give the schema of a model's records."""
-    fields = [(field.alias, without_none(field.annotation)) for field in model.model_fields.values()]
-    return pa.schema([(name, arrow_type(kind)) for name, kind in fields if list_member(kind) is not object])
+    fields = [(field.alias, strip_optional(field.annotation)) for field in model.model_fields.values()]
+    return pa.schema([(name, arrow_type(kind)) for name, kind in fields if list_item_type(kind) is not object])
 
 
 def as_arrow(value: Any, annotation: Any) -> Any:
     """Give a value as Arrow takes it: days as days."""
     if annotation == Day:
         return dt.date.fromisoformat(value)
-    if (group := as_model(annotation)) is not None:
-        kinds = {field.alias: without_none(field.annotation) for field in group.model_fields.values()}
+    if (group := as_model_class(annotation)) is not None:
+        kinds = {field.alias: strip_optional(field.annotation) for field in group.model_fields.values()}
         return {name: as_arrow(item, kinds[name]) for name, item in value.items()}
-    if (member := list_member(annotation)) is not None:
+    if (member := list_item_type(annotation)) is not None:
         return [as_arrow(item, member) for item in value]
     return value
 
@@ -80,7 +80,7 @@ def records(source: FileSource) -> list[dict[str, Any]]:
 def test_the_same_records_give_the_same_bytes_as_from_jsonl(tmp_path, data, resource):
     """Every field of both models, structs and lists of structs among them: one plan, byte for byte."""
     model, operation = MODELS[resource], {"customers": CUSTOMERS, "documents": DOCUMENTS}[resource]
-    rows = data.draw(st.lists(sound(model, loose=False), min_size=1, max_size=4))
+    rows = data.draw(st.lists(valid_records(model, loose=False), min_size=1, max_size=4))
     for number, row in enumerate(rows):
         row["documentNo" if resource == "documents" else "customerNo"] = str(number)
     table = pa.Table.from_pylist([as_arrow(row, model) for row in rows], schema=arrow_schema(model))
@@ -186,7 +186,7 @@ def test_columns_that_begin_with_a_line_are_remarks(tmp_path):
 
 def test_rows_are_numbered_through_all_groups_of_rows(tmp_path):
     """From 1, past the rows that are read at once."""
-    count = ROWS_AT_ONCE * 2 + 3
+    count = ROWS_PER_BLOCK * 2 + 3
     source = parquet(
         tmp_path / "a.parquet", of({"customerNo": [str(n) for n in range(1, count + 1)]}), row_group_size=700
     )

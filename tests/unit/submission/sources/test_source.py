@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.submission.errors import SourceError
-from airflow_provider_arm.submission.sources.source import FileSource, ListSource, Row, chunked
+from airflow_provider_arm.submission.sources.rows import Row, chunk_rows
+from airflow_provider_arm.submission.sources.source import FileSource, ListSource
 from tests.unit.submission.records import CANARY, CUSTOMERS, MODELS, file_source
 
 
@@ -137,7 +138,7 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path):
         read(source)
     lines = FileSource(tmp_path / "gone.jsonl", "gone.jsonl", MODELS["customers"], "customers")
     with pytest.raises(SourceError, match=r"^gone.jsonl: there is no such file: check source$"):
-        next(lines.stretches(1))
+        next(lines.row_blocks(1))
 
 
 def test_a_folder_is_no_file(tmp_path):
@@ -228,20 +229,20 @@ def test_rows_read_many_at_a_time_are_the_same_rows(tmp_path, ending, lines, end
             return str(error)
 
     source = file_source(tmp_path / f"a.{ending}", end.join(lines))
-    one_by_one = outcome(source.contents())
-    stretches = outcome(source.stretches(size))
+    one_by_one = outcome(source.raw_rows())
+    row_blocks = outcome(source.row_blocks(size))
     if isinstance(one_by_one, str):
-        assert stretches == one_by_one
+        assert row_blocks == one_by_one
         return
-    assert [row for numbers, contents in stretches for row in zip(numbers, contents, strict=True)] == one_by_one
-    assert all(1 <= len(contents) <= size for _, contents in stretches)
+    assert [row for numbers, contents in row_blocks for row in zip(numbers, contents, strict=True)] == one_by_one
+    assert all(1 <= len(contents) <= size for _, contents in row_blocks)
 
 
 @given(count=st.integers(0, 40), size=st.integers(1, 12))
 def test_chunks_put_together_are_the_rows(count, size):
     """Every chunk but the last is full, none is empty, and none is lost or doubled."""
     rows = [Row(number, {}) for number in range(1, count + 1)]
-    chunks = list(chunked(rows, size))
+    chunks = list(chunk_rows(rows, size))
     assert [row for chunk in chunks for row in chunk] == rows
     assert all(len(chunk) == size for chunk in chunks[:-1])
     assert all(1 <= len(chunk) <= size for chunk in chunks)
