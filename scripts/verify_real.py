@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("verify_real", description="Observe which readings of ARM turn out true.")
     parser.add_argument("--sandbox", action="store_true", help="observe a sandbox of its own, with writes")
-    parser.add_argument("--behaviour", nargs="+", action="extend", metavar="NAME=VALUE", help="its switches")
+    parser.add_argument("--switches", nargs="+", action="extend", metavar="NAME=VALUE", help="its switches")
     parser.add_argument(
         "--wait-for-expiry", type=float, metavar="SECONDS", help="wait so long for a query to expire (row 11)"
     )
@@ -57,14 +57,14 @@ def _parser() -> argparse.ArgumentParser:
 def _wire(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[Wire]:
     with ExitStack() as stack:
         if not options.sandbox:
-            if options.behaviour:
-                raise VariablesError(["--behaviour needs --sandbox: the real ARM has no switches"])
+            if options.switches:
+                raise VariablesError(["--switches needs --sandbox: the real ARM has no switches"])
             yield stack.enter_context(Wire(read_target(environ)))
             return
         from airflow_provider_arm.sandbox import ArmSandbox
 
-        switches = dict(switch.split("=", 1) for switch in options.behaviour or ())
-        box = stack.enter_context(ArmSandbox(behaviour={"batch_delay": SANDBOX_BATCH_DELAY, **switches}))
+        switches = dict(switch.split("=", 1) for switch in options.switches or ())
+        box = stack.enter_context(ArmSandbox(switches={"batch_delay": SANDBOX_BATCH_DELAY, **switches}))
         box.set_time(box.now())  # it stands still, so that seconds are counted exactly
         if options.wait_for_expiry is None:
             options.wait_for_expiry = SANDBOX_WAIT_FOR_EXPIRY

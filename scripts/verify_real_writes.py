@@ -175,7 +175,7 @@ class Writes:
         self._notes.saw("q01_no_uuid", not story.uuid, how, "" if story.uuid else step, stops=not story.uuid)
 
     def _grace(self, story: Story) -> None:
-        names = ("q04_grace_looks", "q04_grace_seconds")
+        names = ("q04_grace_polls", "q04_grace_seconds")
         if story.last is None:
             self._notes.unseen(story.why_open(), *names)
             return
@@ -204,7 +204,7 @@ class Writes:
             self._notes.unseen(how, names[0])
 
     def _ended(self, story: Story) -> None:
-        names = ("q03_unknown_word", "q03_reject_batches")
+        names = ("q03_unknown_status", "q03_reject_batches")
         if story.last is None or story.status.state is BatchState.PENDING:
             self._notes.unseen(story.why_open(), *names)
             return

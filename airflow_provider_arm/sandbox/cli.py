@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             port=options.port,
             host=options.host,
             state_dir=options.state,
-            behaviour=dict(options.behaviour or ()),
+            switches=dict(options.switches or ()),
             customers=options.customers,
             pack=options.pack,
         )
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         "--batch-delay", type=float, default=0.0, metavar="S", help="seconds until a batch is processed"
     )
     parser.add_argument("--state", type=Path, metavar="DIR", help="folder that keeps the state (default: in memory)")
-    parser.add_argument("--behaviour", type=_switch, action="extend", nargs="+", metavar="NAME=VALUE", help="switches")
+    parser.add_argument("--switches", type=_switch, action="extend", nargs="+", metavar="NAME=VALUE", help="switches")
     parser.add_argument("--ready-file", type=Path, metavar="PATH", help="written as JSON once the sandbox listens")
     parser.add_argument("--openapi", type=Path, metavar="FILE", help="write the OpenAPI document and end")
     return parser

@@ -15,15 +15,15 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api import batches
 from airflow_provider_arm.sandbox.api.routes import BASE, TOKEN, Route, Router
 from airflow_provider_arm.sandbox.data import documented, packs
-from airflow_provider_arm.sandbox.messages import Call, Problem, Refusal, SandboxResponse, answer
+from airflow_provider_arm.sandbox.messages import HttpError, Problem, SandboxRequest, SandboxResponse, json_response
 from airflow_provider_arm.sandbox.state import overview
 from airflow_provider_arm.sandbox.state.clock import SandboxClock
 from airflow_provider_arm.sandbox.state.context import SandboxContext
-from airflow_provider_arm.sandbox.state.faults import Fault, Faults
-from airflow_provider_arm.sandbox.state.identity import Identity
+from airflow_provider_arm.sandbox.state.faults import FaultRule, FaultRules
+from airflow_provider_arm.sandbox.state.identity import TokenService
 from airflow_provider_arm.sandbox.state.request_log import RequestLog
 from airflow_provider_arm.sandbox.state.store import Store
-from airflow_provider_arm.sandbox.state.switches import Behaviour
+from airflow_provider_arm.sandbox.state.switches import SwitchValues
 
 log = logging.getLogger(__name__)
 
@@ -35,18 +35,18 @@ _WORTH_COMPRESSING = 200
 
 
 @dataclass(slots=True)
-class Ticket:
+class PendingRequest:
     """A request that has come in and is not answered yet."""
 
-    call: Call
+    call: SandboxRequest
     template: str
     methods: dict[str, Route] | None
     token: str
-    fault: Fault | None
+    fault: FaultRule | None
 
 
 @dataclass(frozen=True, slots=True)
-class Seed:
+class SeedOptions:
     """What fills the sandbox."""
 
     seed: int = 7
@@ -70,18 +70,18 @@ class Core:
 
     def __init__(
         self,
-        seed: Seed,
+        seed: SeedOptions,
         *,
         client_no: int = documented.CLIENT_NO,
         folder: Path | None = None,
-        behaviour: dict[str, Any] | None = None,
+        switches: dict[str, Any] | None = None,
     ) -> None:
         self._lock = threading.RLock()
         self._seed = seed
         self.clock = SandboxClock()
-        self.behaviour = Behaviour(behaviour)
-        self.faults = Faults()
-        self._late: list[tuple[dt.datetime, Ticket]] = []
+        self.switches = SwitchValues(switches)
+        self.faults = FaultRules()
+        self._late: list[tuple[dt.datetime, PendingRequest]] = []
         self._store = Store(folder)
         self._router = Router()
         kept = self._store.note("seed")
@@ -91,24 +91,24 @@ class Core:
         else:  # what the folder holds goes before what is asked for
             found = json.loads(kept)
             client_no = found.pop("client_no")
-            self._seed = Seed(**found)
+            self._seed = SeedOptions(**found)
             self._begin(self._seed, client_no)
         self._store.write_ahead()
 
-    def _begin(self, seed: Seed, client_no: int) -> None:
+    def _begin(self, seed: SeedOptions, client_no: int) -> None:
         self.client_no = client_no
-        self._books = SandboxContext(client_no, seed.seed, self._store, self.clock, self.behaviour)
+        self._context = SandboxContext(client_no, seed.seed, self._store, self.clock, self.switches)
         self._journal = RequestLog(self._store, self.clock)
-        self._identity = Identity(seed.seed)
+        self._identity = TokenService(seed.seed)
 
-    def _fill(self, seed: Seed) -> None:
+    def _fill(self, seed: SeedOptions) -> None:
         with self._store.transaction():
-            packs.fill(self._books, seed.pack, seed.ar_items, seed.customers)
+            packs.fill(self._context, seed.pack, seed.ar_items, seed.customers)
             self._store.set_note("seed", json.dumps({**asdict(seed), "client_no": self.client_no}))
 
     # -- one request ------------------------------------------------------------------------------------------------
 
-    def open(self, call: Call) -> Ticket:
+    def open(self, call: SandboxRequest) -> PendingRequest:
         """A request has come in whole: number it, write it down, see whether a fault is meant for it."""
         with self._lock, self._store.transaction():
             self._catch_up()
@@ -120,9 +120,9 @@ class Core:
             self._journal.open(call, template, token, fault.do if fault else None)
             if fault:
                 fault.fired.append(call.number)
-            return Ticket(call, template, found[1] if found else None, token, fault)
+            return PendingRequest(call, template, found[1] if found else None, token, fault)
 
-    def take(self, ticket: Ticket) -> SandboxResponse:
+    def take(self, ticket: PendingRequest) -> SandboxResponse:
         """ARM takes the request: it has its effect, and this is the answer."""
         with self._lock:
             try:
@@ -131,65 +131,65 @@ class Core:
                     given = self._answer(ticket)
             except Exception:  # the server must outlive every fault of ours, and say so
                 log.exception("The sandbox failed on %s %s", ticket.call.method, ticket.template)
-                given = answer(500, {"status": "FAILED", "message": "The sandbox failed; see its log"})
+                given = json_response(500, {"status": "FAILED", "message": "The sandbox failed; see its log"})
             return self._compressed(given, ticket.call)
 
-    def close(self, ticket: Ticket, status: int, size: int) -> None:
+    def close(self, ticket: PendingRequest, status: int, size: int) -> None:
         """The request has been answered with *status*."""
         with self._lock, self._store.transaction():
             self._journal.close(ticket.call.number, status, size)
 
-    def take_late(self, ticket: Ticket, seconds: float) -> None:
+    def take_late(self, ticket: PendingRequest, seconds: float) -> None:
         """The request takes effect *seconds* from now, on the sandbox's clock."""
         with self._lock:
             self._late.append((self.clock.now() + dt.timedelta(seconds=seconds), ticket))
 
-    def withdraw_token(self, ticket: Ticket) -> None:
+    def withdraw_token(self, ticket: PendingRequest) -> None:
         """The token of this request is refused from now on."""
         with self._lock:
             self._identity.refuse(ticket.call.headers.get("authorization"))
 
-    def handle(self, call: Call) -> SandboxResponse:
+    def handle(self, call: SandboxRequest) -> SandboxResponse:
         """The whole way of a request, without a socket and without faults."""
         ticket = self.open(call)
         given = self.take(ticket)
         self.close(ticket, given.status, len(given.body))
         return given
 
-    def _answer(self, ticket: Ticket) -> SandboxResponse:
+    def _answer(self, ticket: PendingRequest) -> SandboxResponse:
         # Handlers refuse before they write, so what a refused call leaves behind is only that it was looked at.
         try:
             return self._dispatch(ticket)
-        except Refusal as refusal:
+        except HttpError as refusal:
             return self._refused(refusal)
 
-    def _dispatch(self, ticket: Ticket) -> SandboxResponse:
+    def _dispatch(self, ticket: PendingRequest) -> SandboxResponse:
         call = ticket.call
         if ticket.template == TOKEN:
             if call.method != "POST":
                 raise _wrong_method(call.method, ["POST"])
-            return self._identity.issue(call, self.clock.now(), self.behaviour["token_life"])
+            return self._identity.issue(call, self.clock.now(), self.switches["token_life"])
         if ticket.methods is None:
-            raise Refusal(404, "There is no such path", [Problem("Path", "unknown")])
+            raise HttpError(404, "There is no such path", [Problem("Path", "unknown")])
         route = ticket.methods.get(call.method)
         if route is None:
             raise _wrong_method(call.method, sorted(ticket.methods))
         if route.needs_token:
             self._admit(ticket)
-        return route.handler(self._books, call)
+        return route.handler(self._context, call)
 
-    def _admit(self, ticket: Ticket) -> None:
+    def _admit(self, ticket: PendingRequest) -> None:
         if ticket.token != "ok":  # noqa: S105 - the verdict on it
-            raise Refusal(401, f"Unauthorized: the token is {ticket.token}", [Problem("Authorization", ticket.token)])
+            raise HttpError(401, f"Unauthorized: the token is {ticket.token}", [Problem("Authorization", ticket.token)])
         client_no = ticket.call.values["clientno"]
         if not (client_no.isascii() and client_no.isdigit()):
-            raise Refusal(400, "clientno must be a whole number", [Problem("Clientno", "must be a whole number")])
+            raise HttpError(400, "clientno must be a whole number", [Problem("Clientno", "must be a whole number")])
         if client_no != str(self.client_no):
-            raise Refusal(403, "No access to this client", [Problem("Clientno", "no access")])
+            raise HttpError(403, "No access to this client", [Problem("Clientno", "no access")])
 
-    def _refused(self, refusal: Refusal) -> SandboxResponse:
+    def _refused(self, refusal: HttpError) -> SandboxResponse:
         headers = {"allow": ", ".join(refusal.also.pop("allow"))} if "allow" in refusal.also else {}
-        choice = self.behaviour["q06_error_body"]
+        choice = self.switches["q06_error_body"]
         if choice == "empty":
             return SandboxResponse(refusal.status, b"", headers=headers)
         if choice == "html":
@@ -199,8 +199,8 @@ class Core:
             return SandboxResponse(refusal.status, refusal.message.encode(), "text/plain; charset=utf-8", headers)
         return SandboxResponse(refusal.status, money.encode(refusal.body()), headers=headers)
 
-    def _compressed(self, given: SandboxResponse, call: Call) -> SandboxResponse:
-        wanted = self.behaviour["q14_gzip"] and "gzip" in call.headers.get("accept-encoding", "")
+    def _compressed(self, given: SandboxResponse, call: SandboxRequest) -> SandboxResponse:
+        wanted = self.switches["q14_gzip"] and "gzip" in call.headers.get("accept-encoding", "")
         if wanted and len(given.body) >= _WORTH_COMPRESSING:
             given.body = gzip.compress(given.body, compresslevel=1, mtime=0)
             given.headers = {**given.headers, "content-encoding": "gzip", "vary": "accept-encoding"}
@@ -214,7 +214,7 @@ class Core:
             self._late = [entry for entry in self._late if entry[0] > now]
             for _, ticket in due:
                 self._answer(ticket)
-        batches.process_due(self._books)
+        batches.process_due(self._context)
 
     # -- what tests and the admin paths use ---------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class Core:
         """How often each natural key took effect."""
         with self._lock, self._store.transaction():
             self._catch_up()
-            return self._books.ledger.as_json()
+            return self._context.ledger.as_json()
 
     def requests(self, **filters: Any) -> list[dict[str, Any]]:
         """The request journal."""
@@ -237,10 +237,10 @@ class Core:
     def behave(self, switches: dict[str, Any]) -> dict[str, Any]:
         """Change switches; gives all of them."""
         with self._lock:
-            self.behaviour.change(switches)
-            return self.behaviour.as_json()
+            self.switches.change(switches)
+            return self.switches.as_json()
 
-    def add_fault(self, rule: dict[str, Any]) -> Fault:
+    def add_fault(self, rule: dict[str, Any]) -> FaultRule:
         """Add a fault rule."""
         with self._lock:
             return self.faults.add(rule)
@@ -250,13 +250,13 @@ class Core:
         with self._lock:
             self.faults.clear()
 
-    def reset(self, seed: Seed | None = None) -> None:
+    def reset(self, seed: SeedOptions | None = None) -> None:
         """Back to the start: data, ledger, journal, clock, switches, faults. Another *seed* fills it anew."""
         with self._lock:
             self._seed = seed or self._seed
             self._late.clear()
             self.clock.reset()
-            self.behaviour.reset()
+            self.switches.reset()
             self.faults.clear()
             with self._store.transaction():
                 self._store.clear()
@@ -267,13 +267,13 @@ class Core:
         """What the page shows: counts, and per currency the sums of amounts and balances."""
         with self._lock, self._store.transaction():
             self._catch_up()
-            return overview.totals(self._books)
+            return overview.totals(self._context)
 
     def overview(self, origin: str) -> dict[str, Any]:
         """What the page shows."""
         with self._lock, self._store.transaction():
             self._catch_up()
-            shown = overview.gather(self._books, origin, BASE, TOKEN)
+            shown = overview.gather(self._context, origin, BASE, TOKEN)
             faults = [
                 f"fault {rule['do']} {rule['when']} (fired {len(rule['fired'])})" for rule in self.faults.as_json()
             ]
@@ -282,7 +282,7 @@ class Core:
             return shown
 
     @property
-    def seed(self) -> Seed:
+    def seed(self) -> SeedOptions:
         """What filled the sandbox."""
         return self._seed
 
@@ -292,5 +292,5 @@ class Core:
             self._store.close()
 
 
-def _wrong_method(method: str, allowed: list[str]) -> Refusal:
-    return Refusal(405, f"{method} is not allowed here", [Problem("Method", "not allowed")], allow=allowed)
+def _wrong_method(method: str, allowed: list[str]) -> HttpError:
+    return HttpError(405, f"{method} is not allowed here", [Problem("Method", "not allowed")], allow=allowed)

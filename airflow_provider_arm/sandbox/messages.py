@@ -27,7 +27,7 @@ class Problem:
 
 
 @dataclass(slots=True)
-class Call:
+class SandboxRequest:
     """One request."""
 
     method: str
@@ -53,7 +53,9 @@ class Call:
         found: dict[str, str] = {}
         for name, value in pairs:
             if name in found:
-                raise Refusal(400, f"Query parameter {name} is given twice", [Problem(pascal(name), "given twice")])
+                raise HttpError(
+                    400, f"Query parameter {name} is given twice", [Problem(pascal_case(name), "given twice")]
+                )
             found[name] = value
         return found
 
@@ -63,7 +65,7 @@ class Call:
             value = money.decode(self.body)
             money.encode(value)  # what cannot be written back (lone surrogates) is no text that ARM could keep
         except (ValueError, RecursionError, OverflowError) as error:
-            raise Refusal(400, "The body is not valid JSON", [Problem("Body", _short(str(error)))]) from None
+            raise HttpError(400, "The body is not valid JSON", [Problem("Body", _short(str(error)))]) from None
         return value
 
 
@@ -77,7 +79,7 @@ class SandboxResponse:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer of ARM, not an error of ours
+class HttpError(Exception):
     """ARM says no. Nothing that the call asked for happens."""
 
     def __init__(self, status: int, message: str, errors: list[Problem] | None = None, **also: Any) -> None:
@@ -95,12 +97,12 @@ class Refusal(Exception):  # noqa: N818 - it is an answer of ARM, not an error o
         return body
 
 
-def answer(status: int, value: Any, **headers: str) -> SandboxResponse:
+def json_response(status: int, value: Any, **headers: str) -> SandboxResponse:
     """A JSON answer."""
     return SandboxResponse(status, money.encode(value), headers=headers)
 
 
-def pascal(name: str) -> str:
+def pascal_case(name: str) -> str:
     """``postalCode`` as ARM writes it in errors and warnings: ``PostalCode``."""
     return name[:1].upper() + name[1:]
 

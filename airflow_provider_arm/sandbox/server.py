@@ -21,10 +21,10 @@ except ImportError as error:  # pragma: no cover - shown by a test in a process 
     raise ImportError(_missing) from None
 
 from airflow_provider_arm.sandbox.api.routes import BASE, TOKEN
-from airflow_provider_arm.sandbox.core import Core, Seed
+from airflow_provider_arm.sandbox.core import Core, SeedOptions
 from airflow_provider_arm.sandbox.state.identity import CLIENT_ID, CLIENT_SECRET
-from airflow_provider_arm.sandbox.web.admin import Admin
-from airflow_provider_arm.sandbox.web.http import Application, Protocol
+from airflow_provider_arm.sandbox.web.admin import AdminApi
+from airflow_provider_arm.sandbox.web.http import SandboxApplication, SandboxProtocol
 
 #: Seconds that an idle connection stays open: longer than any test pauses, so that no caller meets a race that ARM
 #: did not make.
@@ -49,7 +49,7 @@ class ArmSandbox:
     :param batch_delay: seconds of the sandbox's clock from a batch's submit to its result.
     :param port: 0 takes a free one.
     :param state_dir: a folder that keeps the state; ``None``: in memory. What it holds goes before the arguments.
-    :param behaviour: switches by name, see ``airflow_provider_arm.sandbox.state.switches``.
+    :param switches: switches by name, see ``airflow_provider_arm.sandbox.state.switches``.
     :param customers: customers in the ledger; ``None``: an eighth of the items.
     :param pack: what the ledger holds, see ``airflow_provider_arm.sandbox.data.packs``.
     """
@@ -65,15 +65,15 @@ class ArmSandbox:
         port: int = 0,
         host: str = "127.0.0.1",
         state_dir: str | Path | None = None,
-        behaviour: dict[str, Any] | None = None,
+        switches: dict[str, Any] | None = None,
         client_no: int = documented.CLIENT_NO,
         *,
         customers: int | None = None,
         pack: str = "standard",
     ) -> None:
-        self._seed = Seed(seed, ar_items, customers, pack)
+        self._seed = SeedOptions(seed, ar_items, customers, pack)
         self._folder = None if state_dir is None else Path(state_dir)
-        self._behaviour = {"batch_delay": batch_delay, **(behaviour or {})}
+        self._switches = {"batch_delay": batch_delay, **(switches or {})}
         self._host, self._port = host, port
         self.client_no = client_no
         self._core: Core | None = None
@@ -89,12 +89,12 @@ class ArmSandbox:
         listener = _listener(self._host, self._port)
         self._port = listener.getsockname()[1]
         try:
-            self._core = Core(self._seed, client_no=self.client_no, folder=self._folder, behaviour=self._behaviour)
+            self._core = Core(self._seed, client_no=self.client_no, folder=self._folder, switches=self._switches)
         except BaseException:
             listener.close()
             raise
         self.client_no = self._core.client_no
-        application = Application(self._core, Admin(self._core))
+        application = SandboxApplication(self._core, AdminApi(self._core))
         self._server = _Server(application, self._host, self._port)
         self._thread = threading.Thread(target=self._server.run, args=([listener],), name="arm-sandbox", daemon=True)
         self._thread.start()
@@ -215,10 +215,10 @@ def _listener(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """uvicorn, in a thread, with a listener that can be closed and opened again."""
 
-    def __init__(self, application: Application, host: str, port: int) -> None:
+    def __init__(self, application: SandboxApplication, host: str, port: int) -> None:
         config = uvicorn.Config(
             application,
-            http=Protocol,
+            http=SandboxProtocol,
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -279,6 +279,6 @@ class _Server(uvicorn.Server):
     async def _listen(self) -> None:
         listener = _listener(*self._address)
         state: dict[str, Any] = {}
-        make = partial(Protocol, config=self.config, server_state=self.server_state, app_state=state)
+        make = partial(SandboxProtocol, config=self.config, server_state=self.server_state, app_state=state)
         self.servers.append(await asyncio.get_running_loop().create_server(make, sock=listener))
         self.listening.set()

@@ -16,7 +16,7 @@ from airflow_provider_arm.sandbox.state.switches import SWITCHES
 NOT_OBSERVED = {
     "strict": "belongs to no row: how strict ARM is shows in its own errors",
     "batch_delay": "belongs to no row: no time is promised",
-    "pending_looks": "belongs to no row: a tool for tests",
+    "pending_polls": "belongs to no row: a tool for tests",
     "token_life": "belongs to no row: the token says it itself",
     "query_life": "row 11 is observed by the status after the wait; how long a query lives is not searched for",
 }
@@ -24,9 +24,9 @@ NOT_OBSERVED = {
 #: Values for the switches that take any.
 VALUES = {
     "q02_records_key": ["results"],
-    "q03_unknown_word": ["ARCHIVED"],
+    "q03_unknown_status": ["ARCHIVED"],
     "q04_grace_seconds": [30],
-    "q04_grace_looks": [1, 3],
+    "q04_grace_polls": [1, 3],
     "q08_plural_key": ["rows"],
     "q11_expire_after_pages": [1, 3],
     "q13_page_host": ["elsewhere.example"],
@@ -34,7 +34,7 @@ VALUES = {
 }
 
 #: Variants that the contract lists and the client can only refuse.
-STOPS = {"q01_no_uuid", "q03_unknown_word", "q03_reject_batches"}
+STOPS = {"q01_no_uuid", "q03_unknown_status", "q03_reject_batches"}
 
 FLIPS = [
     (switch.name, value)
@@ -48,7 +48,7 @@ FLIPS = [
 @pytest.fixture(scope="module")
 def running():
     """One server for the tests of this module."""
-    with ArmSandbox(seed=7, ar_items=60, behaviour={"batch_delay": 20}) as box:
+    with ArmSandbox(seed=7, ar_items=60, switches={"batch_delay": 20}) as box:
         yield box
 
 
@@ -147,7 +147,7 @@ def test_a_limit_that_no_row_names_is_bounded(box, limit, kind, value):
 @pytest.mark.parametrize("reading", ["capped", "true"])
 def test_a_list_beyond_the_cap_shows_its_total(reading):
     """With more than 10,000 records no ``maximumcount`` is needed to see what ``totalCount`` says."""
-    with ArmSandbox(ar_items=10_010, customers=10, behaviour={"q09_total": reading}) as box:
+    with ArmSandbox(ar_items=10_010, customers=10, switches={"q09_total": reading}) as box:
         notes = Notes()
         with Wire(target_of(box), box.advance) as wire:
             verify_real.observe(wire, notes, None, wait_for_expiry=0)
@@ -169,7 +169,7 @@ def test_its_own_sandbox_shows_every_row(capsys):
 
 def test_its_own_sandbox_takes_switches(capsys):
     """The variant is printed as the switch that makes it, with what to do about it."""
-    assert verify_real.main(["--sandbox", "--behaviour", "q12_empty_list=404"], {}) == 0
+    assert verify_real.main(["--sandbox", "--switches", "q12_empty_list=404"], {}) == 0
     out = capsys.readouterr().out
     assert "q12_empty_list=404" in out
     assert "Assumptions(empty_list_is_404=True)" in out
@@ -177,7 +177,7 @@ def test_its_own_sandbox_takes_switches(capsys):
 
 def test_an_unknown_word_is_a_1_with_the_next_step(capsys):
     """The client cannot work with it until its assumption is overridden."""
-    assert verify_real.main(["--sandbox", "--behaviour", "q03_unknown_word=ARCHIVED"], {}) == 1
+    assert verify_real.main(["--sandbox", "--switches", "q03_unknown_status=ARCHIVED"], {}) == 1
     assert "Assumptions(success_words=... with ARCHIVED)" in capsys.readouterr().out
 
 
@@ -222,8 +222,8 @@ def test_what_may_be_written_is_checked_first(box, environ, capsys, changes, say
 
 def test_switches_need_a_sandbox(environ, capsys):
     """The real ARM has none; and a switch that does not exist is a 2 as well."""
-    assert verify_real.main(["--behaviour", "q12_empty_list=404"], environ) == 2
-    assert verify_real.main(["--sandbox", "--behaviour", "q99=1"], {}) == 2
+    assert verify_real.main(["--switches", "q12_empty_list=404"], environ) == 2
+    assert verify_real.main(["--sandbox", "--switches", "q99=1"], {}) == 2
     assert "q99" in capsys.readouterr().err
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from airflow_provider_arm.sandbox.state.faults import KINDS, WHEN
+from airflow_provider_arm.sandbox.state.faults import FAULT_KINDS, WHEN
 
 BODY = b'{"metadata":{"userId":"t"},"customer":{"customerNo":"9","name":"x"}}'
 
@@ -89,7 +89,7 @@ AFTER = {"before_accept": 0, "after_accept": 1}
 def test_every_kind_is_tested_here():
     """No kind of fault without a test below that names it."""
     source = Path(__file__).read_text(encoding="utf-8")
-    assert [kind for kind in KINDS if f'"do": "{kind}"' not in source] == []
+    assert [kind for kind in FAULT_KINDS if f'"do": "{kind}"' not in source] == []
 
 
 @pytest.mark.parametrize("when", WHEN)

@@ -44,7 +44,7 @@ SUBMISSIONS = "*/documents/batches"
 @pytest.fixture(scope="module")
 def box():
     """Give a sandbox whose batches wait until the test lets them end, and that books twice what comes twice."""
-    with ArmSandbox(ar_items=AR_ITEMS, batch_delay=3600, behaviour={"q15_duplicate_document": "accept"}) as box:
+    with ArmSandbox(ar_items=AR_ITEMS, batch_delay=3600, switches={"q15_duplicate_document": "accept"}) as box:
         yield box
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider_arm.sandbox.state.faults import KINDS
+from airflow_provider_arm.sandbox.state.faults import FAULT_KINDS
 from airflow_provider_arm.sandbox.state.switches import SWITCHES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -42,7 +42,7 @@ def test_every_call_of_the_page_exists(arm_sandbox):
             eval(call.strip("`"), {"box": arm_sandbox, "seconds": 1, "moment": datetime.now(tz=UTC)})  # noqa: S307 - our own file
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FAULT_KINDS)
 def test_every_fault_is_on_the_page(kind):
     """No fault kind is left out of the page."""
     assert f"`{kind}`" in SANDBOX

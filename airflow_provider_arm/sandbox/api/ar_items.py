@@ -9,26 +9,26 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api import lists
 from airflow_provider_arm.sandbox.api.booking import CREDIT_NOTE, Posting, book, settle, write_item
 from airflow_provider_arm.sandbox.api.customers import only_parameters
-from airflow_provider_arm.sandbox.api.validation import check
-from airflow_provider_arm.sandbox.api.writing import Written, envelope, natural_key, rejected
-from airflow_provider_arm.sandbox.messages import Call, Problem, Refusal, SandboxResponse, answer
+from airflow_provider_arm.sandbox.api.validation import validate
+from airflow_provider_arm.sandbox.api.writing import WriteResult, envelope, natural_key, rejected
+from airflow_provider_arm.sandbox.messages import HttpError, Problem, SandboxRequest, SandboxResponse, json_response
 from airflow_provider_arm.sandbox.record_fields import AR_ITEM_UPDATE
 from airflow_provider_arm.sandbox.state.context import SandboxContext
 
-LISTING = lists.Listing(
+LISTING = lists.ListDefinition(
     "ar_item",
     "arItems",  # assumed (Q8)
     {  # assumed (Q7)
-        "customerno": lists.Filter("customer_no = ?", lists.text),
-        "documentno": lists.Filter("document_no = ?", lists.text),
-        "kid": lists.Filter("kid = ?", lists.text),
-        "fromvoucherdate": lists.Filter("voucher_day >= ?", lists.date),
-        "tovoucherdate": lists.Filter("voucher_day <= ?", lists.date),
-        "fromduedate": lists.Filter("due_day >= ?", lists.date),
-        "toduedate": lists.Filter("due_day <= ?", lists.date),
-        "fromcreatedtime": lists.Filter("created_ms >= ?", lists.time_from),
-        "tocreatedtime": lists.Filter("created_ms <= ?", lists.time_to),
-        "onlyopen": lists.Filter("open >= ?", lists.flag),
+        "customerno": lists.ListFilter("customer_no = ?", lists.text),
+        "documentno": lists.ListFilter("document_no = ?", lists.text),
+        "kid": lists.ListFilter("kid = ?", lists.text),
+        "fromvoucherdate": lists.ListFilter("voucher_day >= ?", lists.date),
+        "tovoucherdate": lists.ListFilter("voucher_day <= ?", lists.date),
+        "fromduedate": lists.ListFilter("due_day >= ?", lists.date),
+        "toduedate": lists.ListFilter("due_day <= ?", lists.date),
+        "fromcreatedtime": lists.ListFilter("created_ms >= ?", lists.time_from),
+        "tocreatedtime": lists.ListFilter("created_ms <= ?", lists.time_to),
+        "onlyopen": lists.ListFilter("open >= ?", lists.flag),
     },
 )
 
@@ -36,34 +36,34 @@ LISTING = lists.Listing(
 _DETAILS = ("dueDate", "transactionText", "externalId1", "reservedStatus")
 
 
-def get_ar_item(books: SandboxContext, call: Call) -> SandboxResponse:
+def get_ar_item(context: SandboxContext, call: SandboxRequest) -> SandboxResponse:
     """GET one AR item."""
     only_parameters(call, {"userid", "expand"})
-    found = find_item(books, call.values["aritemid"])
+    found = find_item(context, call.values["aritemid"])
     if found is None:
-        raise Refusal(404, "AR item not found", [Problem("ArItemId", "not found")])
+        raise HttpError(404, "AR item not found", [Problem("ArItemId", "not found")])
     return SandboxResponse(200, found)
 
 
-def list_ar_items(books: SandboxContext, call: Call) -> SandboxResponse:
+def list_ar_items(context: SandboxContext, call: SandboxRequest) -> SandboxResponse:
     """GET a list of AR items."""
-    return lists.serve(books, call, LISTING)
+    return lists.serve(context, call, LISTING)
 
 
-def put_ar_item(books: SandboxContext, call: Call) -> SandboxResponse:
+def put_ar_item(context: SandboxContext, call: SandboxRequest) -> SandboxResponse:
     """PUT details of one AR item; can also create a credit note (documented, its fields are assumed)."""
-    written = _update(books, envelope(call, "arItem"), call.number)
-    return answer(written.status if written.failed else 200, written.as_json(books.behaviour))
+    written = _update(context, envelope(call, "arItem"), call.number)
+    return json_response(written.status if written.failed else 200, written.as_json(context.switches))
 
 
-def _update(books: SandboxContext, record: Any, request: int) -> Written:
-    checked = check(AR_ITEM_UPDATE, record, creating=False, strict=books.behaviour["strict"])
+def _update(context: SandboxContext, record: Any, request: int) -> WriteResult:
+    checked = validate(AR_ITEM_UPDATE, record, creating=False, strict=context.switches["strict"])
     item_id = natural_key(record, "arItemId")
-    keys: dict[str, Any] = {"clientNo": books.client_no}
+    keys: dict[str, Any] = {"clientNo": context.client_no}
     if item_id is None:
         return rejected("AR item not updated", [*checked.errors, Problem("ArItemId", "required")], keys)
     keys["arItemId"] = item_id
-    found = find_item(books, item_id)
+    found = find_item(context, item_id)
     if found is None:
         return rejected("AR item not found", [Problem("ArItemId", "not found")], keys, status=404)
     item = money.decode(found)
@@ -76,11 +76,11 @@ def _update(books: SandboxContext, record: Any, request: int) -> Written:
     changes = {name: checked.record[name] for name in _DETAILS if name in checked.record}
     if changes:
         item |= changes
-        write_item(books, item)
+        write_item(context, item)
     if credit is not None:
-        keys["creditNoteArItemId"] = _credit(books, item, credit)
-    books.ledger.record("arItems", item_id, "credited" if credit is not None else "updated", request)
-    return Written("UPDATED", "AR item updated", keys, checked.warnings)
+        keys["creditNoteArItemId"] = _credit(context, item, credit)
+    context.ledger.record("arItems", item_id, "credited" if credit is not None else "updated", request)
+    return WriteResult("UPDATED", "AR item updated", keys, checked.warnings)
 
 
 def _credit_problems(item: dict[str, Any], credit: dict[str, Any]) -> list[Problem]:
@@ -92,24 +92,24 @@ def _credit_problems(item: dict[str, Any], credit: dict[str, Any]) -> list[Probl
     return []
 
 
-def _credit(books: SandboxContext, item: dict[str, Any], credit: dict[str, Any]) -> str:
+def _credit(context: SandboxContext, item: dict[str, Any], credit: dict[str, Any]) -> str:
     posting = Posting(
         voucher_type=CREDIT_NOTE,
         customer_no=item["customerNo"],
         account_no=item["accountNo"],
         amount=-credit["currencyAmount"],
         currency=item["currency"],
-        voucher_date=books.now().date().isoformat(),
+        voucher_date=context.now().date().isoformat(),
         document_no=credit.get("documentNo"),
         kid=item["kid"],
         reference_no=item["referenceNo"],
     )
-    note = book(books, posting)
-    settle(books, note, item)
+    note = book(context, posting)
+    settle(context, note, item)
     return str(note["arItemId"])
 
 
-def find_item(books: SandboxContext, item_id: str) -> bytes | None:
+def find_item(context: SandboxContext, item_id: str) -> bytes | None:
     """The text of a living item."""
-    row = books.store.row("SELECT body FROM ar_item WHERE ar_item_id = ? AND live = 1", (item_id,))
+    row = context.store.fetch_one("SELECT body FROM ar_item WHERE ar_item_id = ? AND live = 1", (item_id,))
     return None if row is None else bytes(row[0])

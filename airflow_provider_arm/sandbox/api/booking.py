@@ -74,20 +74,20 @@ def kid_for(client_no: int, account_no: int, reference_no: int) -> str:
     return digits + mod10(digits)
 
 
-def book(books: SandboxContext, posting: Posting) -> dict[str, Any]:
+def book(context: SandboxContext, posting: Posting) -> dict[str, Any]:
     """Write the AR item of *posting*; gives the item."""
-    store = books.store
+    store = context.store
     reference = posting.reference_no or store.number("reference", FIRST_REFERENCE_NO + 1)
-    sequence = _next_sequence(books, posting.account_no, reference) if posting.reference_no else 0
-    on = day(posting.voucher_date) or books.now().date()
+    sequence = _next_sequence(context, posting.account_no, reference) if posting.reference_no else 0
+    on = day(posting.voucher_date) or context.now().date()
     due = posting.due_date or (on + dt.timedelta(days=DEFAULT_DUE_DAYS)).isoformat()
     gl_amount = to_gl(posting.amount, posting.currency)
     item: dict[str, Any] = {
-        "clientNo": books.client_no,
+        "clientNo": context.client_no,
         "accountNo": posting.account_no,
         "referenceNo": reference,
         "referenceSequenceNo": sequence,
-        "arItemId": f"{books.client_no}-{posting.account_no}-{reference}-{sequence}",
+        "arItemId": f"{context.client_no}-{posting.account_no}-{reference}-{sequence}",
         "customerNo": posting.customer_no,
         "documentNo": posting.document_no or "",
         "voucherDate": posting.voucher_date,
@@ -98,7 +98,7 @@ def book(books: SandboxContext, posting: Posting) -> dict[str, Any]:
         "currencyBalance": posting.amount,
         "glAmount": gl_amount,
         "glBalance": gl_amount,
-        "kid": posting.kid or kid_for(books.client_no, posting.account_no, reference),
+        "kid": posting.kid or kid_for(context.client_no, posting.account_no, reference),
         "voucherType": posting.voucher_type,
         "voucherTypeDescription": DESCRIPTIONS[posting.voucher_type],
         "voucherNo": store.number("voucher", FIRST_VOUCHER_NO + 1),
@@ -107,21 +107,23 @@ def book(books: SandboxContext, posting: Posting) -> dict[str, Any]:
         "glLotNo": FIRST_GL_LOT_NO + posting.lot,
         "glYear": on.year,
         "glPeriod": on.month,
-        "externalId1": posting.external_id or books.short_id("external"),
+        "externalId1": posting.external_id or context.short_id("external"),
         "ledgerPeriodReportNo": LEDGER_PERIOD_REPORT_NO,
         "reservedStatus": "",
-        "createdTime": books.stamp(),
+        "createdTime": context.stamp(),
     }
-    write_item(books, item)
+    write_item(context, item)
     return item
 
 
-def write_item(books: SandboxContext, item: dict[str, Any]) -> None:
+def write_item(context: SandboxContext, item: dict[str, Any]) -> None:
     """Write an AR item, in the place of its older version where there is one."""
-    older = books.store.row("SELECT id, pos FROM ar_item WHERE ar_item_id = ? AND live = 1", (item["arItemId"],))
+    older = context.store.fetch_one(
+        "SELECT id, pos FROM ar_item WHERE ar_item_id = ? AND live = 1", (item["arItemId"],)
+    )
     if older:
-        books.store.retire("ar_item", older[0])
-    books.store.add("ar_item", money.encode(item), columns(item), older[1] if older else None)
+        context.store.retire("ar_item", older[0])
+    context.store.add("ar_item", money.encode(item), columns(item), older[1] if older else None)
 
 
 def columns(item: dict[str, Any]) -> tuple[Any, ...]:
@@ -140,7 +142,7 @@ def columns(item: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def settle(books: SandboxContext, payment: dict[str, Any], invoice: dict[str, Any]) -> None:
+def settle(context: SandboxContext, payment: dict[str, Any], invoice: dict[str, Any]) -> None:
     """Set a payment or credit note (negative) against an open item (positive), as far as both reach."""
     amount = min(Decimal(invoice["currencyBalance"]), -Decimal(payment["currencyBalance"]))
     if amount <= 0 or payment["currency"] != invoice["currency"]:
@@ -155,16 +157,18 @@ def settle(books: SandboxContext, payment: dict[str, Any], invoice: dict[str, An
     for item, sign in ((invoice, -1), (payment, 1)):
         item["currencyBalance"] = plain(item["currencyBalance"] + sign * amount)
         item["glBalance"] = plain(item["glBalance"] + sign * gl_amount)
-        write_item(books, item)
+        write_item(context, item)
 
 
-def settle_by_kid(books: SandboxContext, payment: dict[str, Any], kid: str) -> None:
+def settle_by_kid(context: SandboxContext, payment: dict[str, Any], kid: str) -> None:
     """Set *payment* against the open items with this payment reference, oldest first."""
-    rows = books.store.rows("SELECT body FROM ar_item WHERE kid = ? AND live = 1 AND open = 1 ORDER BY pos", (kid,))
+    rows = context.store.fetch_all(
+        "SELECT body FROM ar_item WHERE kid = ? AND live = 1 AND open = 1 ORDER BY pos", (kid,)
+    )
     for (body,) in rows:
         item = money.decode(body)
         if item["arItemId"] != payment["arItemId"]:
-            settle(books, payment, item)
+            settle(context, payment, item)
 
 
 def plain(amount: int | Decimal) -> int | Decimal:
@@ -173,9 +177,9 @@ def plain(amount: int | Decimal) -> int | Decimal:
     return int(exact) if exact == exact.to_integral_value() else exact
 
 
-def _next_sequence(books: SandboxContext, account_no: int, reference_no: int) -> int:
-    prefix = f"{books.client_no}-{account_no}-{reference_no}-"
-    rows = books.store.rows(
+def _next_sequence(context: SandboxContext, account_no: int, reference_no: int) -> int:
+    prefix = f"{context.client_no}-{account_no}-{reference_no}-"
+    rows = context.store.fetch_all(
         "SELECT ar_item_id FROM ar_item WHERE ar_item_id >= ? AND ar_item_id < ? AND live = 1",
         (prefix, prefix + ":"),  # the colon is the character after 9
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api.validation import day
-from airflow_provider_arm.sandbox.messages import Call, Problem, Refusal, SandboxResponse, pascal
+from airflow_provider_arm.sandbox.messages import HttpError, Problem, SandboxRequest, SandboxResponse, pascal_case
 from airflow_provider_arm.sandbox.state.clock import ARM_ZONE, epoch_ms
 from airflow_provider_arm.sandbox.state.context import SandboxContext
 from airflow_provider_arm.sandbox.state.queries import StoredQuery
@@ -31,7 +31,7 @@ _WITH_QUERY = frozenset({"query", "pageno", "userid"})
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class ListFilter:
     """One filter: the condition in SQL, and how its value is read."""
 
     sql: str
@@ -39,12 +39,12 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ListDefinition:
     """One list of the API."""
 
     table: str
     plural: str
-    filters: dict[str, Filter]
+    filters: dict[str, ListFilter]
     #: Makes the served text from the stored one; ``None``: served as stored.
     render: Callable[[SandboxContext, list[bytes]], list[bytes]] | None = None
 
@@ -103,29 +103,29 @@ def _moment(name: str, value: str, of_day: dt.time) -> dt.datetime:
         raise bad_parameter(name, "must be a time such as 2025-02-27T17:03:36.176+01:00") from None
 
 
-def bad_parameter(name: str, why: str) -> Refusal:
+def bad_parameter(name: str, why: str) -> HttpError:
     """400 for a query parameter."""
-    return Refusal(400, f"Query parameter {name} {why}", [Problem(pascal(name), why)])
+    return HttpError(400, f"Query parameter {name} {why}", [Problem(pascal_case(name), why)])
 
 
-def serve(books: SandboxContext, call: Call, listing: Listing) -> SandboxResponse:
+def serve(context: SandboxContext, call: SandboxRequest, listing: ListDefinition) -> SandboxResponse:
     """Answer a list call, first page or later one."""
     given = call.parameters()
     if "query" in given:
-        query, page_no = _kept_query(books, given, listing)
+        query, page_no = _kept_query(context, given, listing)
     else:
-        query, page_no = _new_query(books, given, listing)
-    return _page(books, call, listing, query, page_no)
+        query, page_no = _new_query(context, given, listing)
+    return _page(context, call, listing, query, page_no)
 
 
-def _new_query(books: SandboxContext, given: dict[str, str], listing: Listing) -> tuple[StoredQuery, int]:
+def _new_query(context: SandboxContext, given: dict[str, str], listing: ListDefinition) -> tuple[StoredQuery, int]:
     conditions, values = ["live = 1"], []
     for name, value in given.items():
         if name in listing.filters:
             found = listing.filters[name]
             conditions.append(found.sql)
             values.append(found.read(name, value))
-        elif name not in _COMMON and books.behaviour["q07_unknown_filter"] == "refuse":
+        elif name not in _COMMON and context.switches["q07_unknown_filter"] == "refuse":
             raise bad_parameter(name, "is not known")
     maximum = min(whole("maximumcount", given.get("maximumcount", str(MAXIMUM_COUNT))), MAXIMUM_COUNT)
     if maximum < 1:
@@ -133,65 +133,69 @@ def _new_query(books: SandboxContext, given: dict[str, str], listing: Listing) -
     size = whole("pagesize", given.get("pagesize", str(DEFAULT_PAGE_SIZE)))
     size = TOO_SMALL_BECOMES if size < SMALLEST_PAGE_SIZE else min(size, LARGEST_PAGE_SIZE)
     where = " AND ".join(conditions)
-    rows = _matching(books, listing, where, tuple(values), maximum)
+    rows = _matching(context, listing, where, tuple(values), maximum)
     total = len(rows)
-    if total == maximum and books.behaviour["q09_total"] == "true":
-        counted = books.store.row(f"SELECT count(*) FROM {listing.table} WHERE {where}", values)  # noqa: S608 - our own SQL
+    if total == maximum and context.switches["q09_total"] == "true":
+        counted = context.store.fetch_one(f"SELECT count(*) FROM {listing.table} WHERE {where}", values)  # noqa: S608 - our own SQL
         total = int(counted[0]) if counted else 0
-    expires = books.now_ms() + int(books.behaviour["query_life"]) * 1000
+    expires = context.now_ms() + int(context.switches["query_life"]) * 1000
     query = StoredQuery(
-        books.short_id("query"), listing.plural, where, tuple(values), rows, total, size, maximum, expires
+        context.short_id("query"), listing.plural, where, tuple(values), rows, total, size, maximum, expires
     )
-    books.queries.keep(query)
+    context.queries.keep(query)
     return query, whole("pageno", given.get("pageno", "1"))
 
 
 def _matching(
-    books: SandboxContext, listing: Listing, where: str, values: tuple[object, ...], maximum: int
+    context: SandboxContext, listing: ListDefinition, where: str, values: tuple[object, ...], maximum: int
 ) -> array[int]:
-    order = "pos DESC" if books.behaviour["q11_live_query"] else "pos"  # newest first: every new row shifts the pages
+    order = "pos DESC" if context.switches["q11_live_query"] else "pos"  # newest first: every new row shifts the pages
     sql = f"SELECT id FROM {listing.table} WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608 - our own SQL
-    return array("q", [row[0] for row in books.store.rows(sql, (*values, maximum))])
+    return array("q", [row[0] for row in context.store.fetch_all(sql, (*values, maximum))])
 
 
-def _kept_query(books: SandboxContext, given: dict[str, str], listing: Listing) -> tuple[StoredQuery, int]:
+def _kept_query(context: SandboxContext, given: dict[str, str], listing: ListDefinition) -> tuple[StoredQuery, int]:
     for name in given:
         if name not in _WITH_QUERY:
             raise bad_parameter(name, "may not stand beside query: the server keeps the query")
-    query = books.queries.find(given["query"])
+    query = context.queries.find(given["query"])
     if query is None or query.listing != listing.plural:
-        raise Refusal(404, "Unknown query", [Problem("Query", "unknown")])
-    limit = books.behaviour["q11_expire_after_pages"]
-    if books.now_ms() >= query.expires_ms or (limit and query.pages_given >= limit):
-        raise Refusal(books.behaviour["q11_expired_status"], "The query has expired", [Problem("Query", "expired")])
-    if books.behaviour["q11_live_query"]:
-        query.rows = _matching(books, listing, query.where, query.values, query.maximum)
+        raise HttpError(404, "Unknown query", [Problem("Query", "unknown")])
+    limit = context.switches["q11_expire_after_pages"]
+    if context.now_ms() >= query.expires_ms or (limit and query.pages_given >= limit):
+        raise HttpError(context.switches["q11_expired_status"], "The query has expired", [Problem("Query", "expired")])
+    if context.switches["q11_live_query"]:
+        query.rows = _matching(context, listing, query.where, query.values, query.maximum)
         query.total = len(query.rows)
     return query, whole("pageno", given.get("pageno", "1"))
 
 
-def _page(books: SandboxContext, call: Call, listing: Listing, query: StoredQuery, page_no: int) -> SandboxResponse:
+def _page(
+    context: SandboxContext, call: SandboxRequest, listing: ListDefinition, query: StoredQuery, page_no: int
+) -> SandboxResponse:
     pages = query.pages()
-    extra = books.behaviour["q10_next_page"] == "extra_page"
-    if not query.rows and books.behaviour["q12_empty_list"] == 404:  # noqa: PLR2004 - an HTTP status
-        raise Refusal(404, "No records found")
+    extra = context.switches["q10_next_page"] == "extra_page"
+    if not query.rows and context.switches["q12_empty_list"] == 404:  # noqa: PLR2004 - an HTTP status
+        raise HttpError(404, "No records found")
     if not 1 <= page_no <= max(pages + extra, 1):
-        raise Refusal(404, f"There is no page {page_no}", [Problem("Pageno", f"must be 1 to {max(pages, 1)}")])
+        raise HttpError(404, f"There is no page {page_no}", [Problem("Pageno", f"must be 1 to {max(pages, 1)}")])
     query.pages_given += 1
     start = (page_no - 1) * query.page_size
-    bodies = books.store.bodies(listing.table, query.rows[start : start + query.page_size])
+    bodies = context.store.bodies(listing.table, query.rows[start : start + query.page_size])
     if listing.render is not None:
-        bodies = listing.render(books, bodies)
-    summary = money.encode(_summary(books, call, query, page_no, len(bodies)))
-    plural = books.behaviour["q08_plural_key"] or listing.plural
+        bodies = listing.render(context, bodies)
+    summary = money.encode(_summary(context, call, query, page_no, len(bodies)))
+    plural = context.switches["q08_plural_key"] or listing.plural
     return SandboxResponse(
         200, b"".join([b'{"summary":', summary, b",", money.encode(plural), b":[", b",".join(bodies), b"]}"])
     )
 
 
-def _summary(books: SandboxContext, call: Call, query: StoredQuery, page_no: int, size: int) -> dict[str, Any]:
+def _summary(
+    context: SandboxContext, call: SandboxRequest, query: StoredQuery, page_no: int, size: int
+) -> dict[str, Any]:
     pages = query.pages()
-    host = books.behaviour["q13_page_host"]
+    host = context.switches["q13_page_host"]
     origin = f"http://{host}" if host else call.origin
     address = f"{origin}{call.path}?query={query.id}&pageno="
     summary: dict[str, Any] = {
@@ -207,7 +211,7 @@ def _summary(books: SandboxContext, call: Call, query: StoredQuery, page_no: int
     }
     if page_no >= pages:  # assumed (Q10)
         last = {"null": None, "empty": "", "same": f"{address}{page_no}", "extra_page": f"{address}{page_no + 1}"}
-        choice = books.behaviour["q10_next_page"]
+        choice = context.switches["q10_next_page"]
         if choice == "extra_page" and page_no > pages:
             choice = "null"
         if choice == "absent":

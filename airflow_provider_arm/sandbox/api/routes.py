@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_provider_arm.sandbox.api import ar_items, batches, customers, documents, gl_items, payments
-from airflow_provider_arm.sandbox.messages import Call, SandboxResponse, answer
+from airflow_provider_arm.sandbox.messages import SandboxRequest, SandboxResponse, json_response
 from airflow_provider_arm.sandbox.state.context import SandboxContext
 
-Handler = Callable[[SandboxContext, Call], SandboxResponse]
+Handler = Callable[[SandboxContext, SandboxRequest], SandboxResponse]
 
 #: ARM's base path; documented inside ``nextPage``.
 BASE = "/arm/v1"
@@ -28,8 +28,8 @@ class Route:
     needs_token: bool = True
 
 
-def _health(_: SandboxContext, __: Call) -> SandboxResponse:
-    return answer(200, {"status": "Healthy"})
+def _health(_: SandboxContext, __: SandboxRequest) -> SandboxResponse:
+    return json_response(200, {"status": "Healthy"})
 
 
 ROUTES = (
@@ -68,7 +68,7 @@ class Router:
             parts = template.strip("/").split("/")
             self._paths.setdefault(len(parts), []).append((parts, template, methods))
 
-    def find(self, call: Call) -> tuple[str, dict[str, Route]] | None:
+    def find(self, call: SandboxRequest) -> tuple[str, dict[str, Route]] | None:
         """The template and its methods; fills in ``call.values``."""
         given = call.segments()
         for parts, template, methods in self._paths.get(len(given), ()):

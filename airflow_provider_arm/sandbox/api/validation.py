@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_arm.sandbox.api.numbers import kid_problem, organization_problem
-from airflow_provider_arm.sandbox.messages import Problem, pascal
+from airflow_provider_arm.sandbox.messages import Problem, pascal_case
 from airflow_provider_arm.sandbox.record_fields import Field
 
 #: No text of a customer or an invoice is longer; the reference gives no lengths, so this only stops nonsense. # assumed
@@ -35,7 +35,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2}")
 
 
 @dataclass(slots=True)
-class Checked:
+class ValidatedRecord:
     """A record after its check: what is kept of it, and what is to be said about it."""
 
     record: dict[str, Any] = field(default_factory=dict)
@@ -45,18 +45,20 @@ class Checked:
     strict: bool = True
 
 
-def check(fields: tuple[Field, ...], record: Any, *, creating: bool = True, strict: bool = True) -> Checked:
+def validate(fields: tuple[Field, ...], record: Any, *, creating: bool = True, strict: bool = True) -> ValidatedRecord:
     """Check *record*.
 
     :param creating: whether required fields must be there; an update may leave out all but its key.
     :param strict: refuse unknown fields and wrong check digits; else unknown ones are dropped with a warning.
     """
-    checked = Checked(creating=creating, strict=strict)
+    checked = ValidatedRecord(creating=creating, strict=strict)
     _check_object(fields, record, "Record", checked.record, checked)
     return checked
 
 
-def _check_object(fields: tuple[Field, ...], value: Any, label: str, into: dict[str, Any], checked: Checked) -> None:
+def _check_object(
+    fields: tuple[Field, ...], value: Any, label: str, into: dict[str, Any], checked: ValidatedRecord
+) -> None:
     if not isinstance(value, dict):
         checked.errors.append(Problem(label, f"must be an object, not {_type_name(value)}"))
         return
@@ -64,22 +66,22 @@ def _check_object(fields: tuple[Field, ...], value: Any, label: str, into: dict[
     for name in value:
         if name not in known:
             target = checked.errors if checked.strict else checked.warnings
-            target.append(Problem(pascal(str(name))[:MAX_TEXT], "unknown field"))
+            target.append(Problem(pascal_case(str(name))[:MAX_TEXT], "unknown field"))
     for name, f in known.items():
         given = value.get(name)
         if given is None:  # missing or null: the stored value stays
             if f.required and checked.creating:
-                checked.errors.append(Problem(pascal(name), "required"))
+                checked.errors.append(Problem(pascal_case(name), "required"))
         elif f.read_only:
-            checked.warnings.append(Problem(pascal(name), "read-only field ignored"))
+            checked.warnings.append(Problem(pascal_case(name), "read-only field ignored"))
         elif f.required and given == "":
-            checked.errors.append(Problem(pascal(name), "must not be empty"))
+            checked.errors.append(Problem(pascal_case(name), "must not be empty"))
         else:
             _check_value(f, given, into, checked)
 
 
-def _check_value(f: Field, value: Any, into: dict[str, Any], checked: Checked) -> None:
-    label = pascal(f.name)
+def _check_value(f: Field, value: Any, into: dict[str, Any], checked: ValidatedRecord) -> None:
+    label = pascal_case(f.name)
     if f.kind == "object":
         inner: dict[str, Any] = {}
         _check_object(f.fields, value, label, inner, checked)
@@ -107,8 +109,8 @@ def _check_value(f: Field, value: Any, into: dict[str, Any], checked: Checked) -
             into[f.name] = value
 
 
-def _check_texts(f: Field, value: Any, into: dict[str, Any], checked: Checked) -> None:
-    label = pascal(f.name)
+def _check_texts(f: Field, value: Any, into: dict[str, Any], checked: ValidatedRecord) -> None:
+    label = pascal_case(f.name)
     if not isinstance(value, list):
         checked.errors.append(Problem(label, f"must be a list, not {_type_name(value)}"))
         return

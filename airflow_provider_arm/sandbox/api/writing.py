@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_arm.sandbox.messages import Call, Problem, Refusal, pascal
-from airflow_provider_arm.sandbox.state.switches import Behaviour
+from airflow_provider_arm.sandbox.messages import HttpError, Problem, SandboxRequest, pascal_case
+from airflow_provider_arm.sandbox.state.switches import SwitchValues
 
 
 @dataclass(slots=True)
-class Written:
+class WriteResult:
     """How one record went."""
 
     #: CREATED, UPDATED or DELETED (the first and last are documented), REJECTED for a failure.
@@ -28,14 +28,14 @@ class Written:
         """Whether the record took no effect."""
         return bool(self.errors)
 
-    def as_json(self, behaviour: Behaviour) -> dict[str, Any]:
+    def as_json(self, switches: SwitchValues) -> dict[str, Any]:
         """ARM's write answer."""
         body: dict[str, Any] = {"status": "FAILED" if self.failed else "PROCESSED", "result": self.result}
         body |= {"message": self.message, **self.keys}
         if self.warnings:
             body["warnings"] = [problem.as_json() for problem in self.warnings]
         if self.failed:
-            body |= _errors(self.errors, behaviour["q05_errors"])
+            body |= _errors(self.errors, switches["q05_errors"])
         return body
 
 
@@ -48,28 +48,28 @@ def _errors(errors: list[Problem], choice: str) -> dict[str, Any]:  # assumed (Q
     return {"errors": shown}
 
 
-def rejected(message: str, errors: list[Problem], keys: dict[str, Any], status: int = 422) -> Written:
+def rejected(message: str, errors: list[Problem], keys: dict[str, Any], status: int = 422) -> WriteResult:
     """A record that took no effect."""
-    return Written("REJECTED", message, keys, errors=errors, status=status)
+    return WriteResult("REJECTED", message, keys, errors=errors, status=status)
 
 
-def envelope(call: Call, key: str) -> Any:
+def envelope(call: SandboxRequest, key: str) -> Any:
     """Take the record, or the records, out of ``{"metadata": {...}, key: ...}``."""
     body = call.json()
     if not isinstance(body, dict):
-        raise Refusal(400, "The body must be an object", [Problem("Body", "must be an object")])
-    errors = [Problem(pascal(str(name)), "unknown field") for name in body if name not in {"metadata", key}]
+        raise HttpError(400, "The body must be an object", [Problem("Body", "must be an object")])
+    errors = [Problem(pascal_case(str(name)), "unknown field") for name in body if name not in {"metadata", key}]
     metadata = body.get("metadata")  # that it may be missing is assumed; every documented body has it
     if metadata is not None and not isinstance(metadata, dict):
         errors.append(Problem("Metadata", "must be an object"))
     elif metadata:
         if not isinstance(metadata.get("userId", ""), str | None):
             errors.append(Problem("UserId", "must be text"))
-        errors += [Problem(pascal(str(name)), "unknown field") for name in metadata if name != "userId"]
+        errors += [Problem(pascal_case(str(name)), "unknown field") for name in metadata if name != "userId"]
     if body.get(key) is None:
-        errors.append(Problem(pascal(key), "required"))
+        errors.append(Problem(pascal_case(key), "required"))
     if errors:
-        raise Refusal(422, "The body is not what this operation takes", errors)
+        raise HttpError(422, "The body is not what this operation takes", errors)
     return body[key]
 
 

@@ -76,35 +76,35 @@ CREATED = "2025-06-30T23:59:59.999+02:00"
 _CURRENCIES = ("NOK", "EUR", "JPY", "BHD", "XAU")
 
 
-def fill(books: SandboxContext) -> None:
+def fill(context: SandboxContext) -> None:
     """Write the documented records, and these beside them."""
-    seeds.fill(books, seeds.SeedPlan(items=2, customers=1))
-    dice = random.Random(books.seed)
+    seeds.fill(context, seeds.SeedPlan(items=2, customers=1))
+    dice = random.Random(context.seed)
     accounts: list[tuple[int, str]] = []
     for number, (customer_no, name) in enumerate(CUSTOMERS, 1):
         account_no = FIRST_ACCOUNT_NO + number
-        body = people.customer(books.client_no, account_no, customer_no, dice)
-        body |= {"name": name, "emailAddressDocument": [f"nasty{number}@example.com"]}
+        body = people.customer(context.client_no, account_no, customer_no, dice)
+        body |= {"name": name, "emailAddressDocument": [f"edge-case{number}@example.com"]}
         values = (customer_no, account_no, name, body.get("organizationNo"))
-        books.store.add("customer", money.encode(body), values)
+        context.store.add("customer", money.encode(body), values)
         accounts.append((account_no, customer_no))
-    books.store.move_series("account", FIRST_ACCOUNT_NO + len(CUSTOMERS))
+    context.store.move_series("account", FIRST_ACCOUNT_NO + len(CUSTOMERS))
     for number in range(len(AMOUNTS) * len(DATES)):
-        booking.write_item(books, _item(books, number, accounts[number % len(accounts)]))
-    books.store.move_series("reference", booking.FIRST_REFERENCE_NO + len(AMOUNTS) * len(DATES))
+        booking.write_item(context, _item(context, number, accounts[number % len(accounts)]))
+    context.store.move_series("reference", booking.FIRST_REFERENCE_NO + len(AMOUNTS) * len(DATES))
 
 
-def _item(books: SandboxContext, number: int, account: tuple[int, str]) -> dict[str, Any]:
+def _item(context: SandboxContext, number: int, account: tuple[int, str]) -> dict[str, Any]:
     amount = _exact(AMOUNTS[number % len(AMOUNTS)])
     on = DATES[number // len(AMOUNTS)]
     reference = booking.FIRST_REFERENCE_NO + 1 + number
     account_no, customer_no = account
     return {
-        "clientNo": books.client_no,
+        "clientNo": context.client_no,
         "accountNo": account_no,
         "referenceNo": reference,
         "referenceSequenceNo": 0,
-        "arItemId": f"{books.client_no}-{account_no}-{reference}-0",
+        "arItemId": f"{context.client_no}-{account_no}-{reference}-0",
         "customerNo": customer_no,
         "documentNo": f"Æ/{number} %",
         "voucherDate": on,
@@ -115,7 +115,7 @@ def _item(books: SandboxContext, number: int, account: tuple[int, str]) -> dict[
         "currencyBalance": amount,
         "glAmount": amount,
         "glBalance": amount,
-        "kid": booking.kid_for(books.client_no, account_no, reference),
+        "kid": booking.kid_for(context.client_no, account_no, reference),
         "voucherType": booking.INVOICE,
         "voucherTypeDescription": "Invoice",
         "voucherNo": booking.FIRST_VOUCHER_NO + 1 + number,

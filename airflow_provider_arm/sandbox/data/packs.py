@@ -12,7 +12,7 @@ PACKS = {
     "standard": "the documented records and as many synthetic ones as asked for",
     "tiny": "10 customers, 30 AR items",
     "month-end": "5,000 invoices of one month with credit notes, part payments and several currencies",
-    "nasty": "names, numbers, dates and amounts that break careless programs",
+    "edge-cases": "names, numbers, dates and amounts that break careless programs",
     "large": "1,000,000 AR items of 20,000 customers (at least; more with ar_items)",
 }
 
@@ -32,15 +32,15 @@ def known(pack: str) -> None:
         raise ValueError(msg)
 
 
-def fill(books: SandboxContext, pack: str, ar_items: int, customers: int | None) -> None:
+def fill(context: SandboxContext, pack: str, ar_items: int, customers: int | None) -> None:
     """Fill the books."""
-    if pack == "nasty":
-        edge_cases.fill(books)
+    if pack == "edge-cases":
+        edge_cases.fill(context)
     elif pack == "month-end":
-        seeds.fill(books, _MONTH_END)
+        seeds.fill(context, _MONTH_END)
     elif pack == "large":
-        seeds.fill(books, seeds.SeedPlan(items=max(ar_items, _LARGE_ITEMS), customers=customers or _LARGE_CUSTOMERS))
+        seeds.fill(context, seeds.SeedPlan(items=max(ar_items, _LARGE_ITEMS), customers=customers or _LARGE_CUSTOMERS))
     elif pack == "tiny":
-        seeds.fill(books, seeds.SeedPlan(items=30, customers=10))
+        seeds.fill(context, seeds.SeedPlan(items=30, customers=10))
     else:
-        seeds.fill(books, seeds.SeedPlan(items=ar_items, customers=customers))
+        seeds.fill(context, seeds.SeedPlan(items=ar_items, customers=customers))

@@ -77,57 +77,57 @@ class SeedPlan:
         return (items, self.items) if self.items is not None else (invoices, self.invoices or 1)
 
 
-def fill(books: SandboxContext, plan: SeedPlan) -> None:
+def fill(context: SandboxContext, plan: SeedPlan) -> None:
     """Write the documented records and a synthetic ledger."""
     size = plan.items if plan.items is not None else (plan.invoices or 0)
     wanted = max(FEWEST_CUSTOMERS, size // ITEMS_PER_CUSTOMER) if plan.customers is None else max(1, plan.customers)
-    dice = random.Random(books.seed)
-    accounts = _customers(books, wanted, dice)
-    store = books.store
+    dice = random.Random(context.seed)
+    accounts = _customers(context, wanted, dice)
+    store = context.store
     if size > SMALL:
         store.drop_indexes()
-    store.add_many("ar_item", _items(books, plan, accounts, dice))
+    store.add_many("ar_item", _items(context, plan, accounts, dice))
     store.make_indexes()
     count = store.count("ar_item")
     if count <= MOST_ITEMS_WITH_DOCUMENTS:
-        store.add_many("document", _documents(books))
-    _move_series(books, count)
+        store.add_many("document", _documents(context))
+    _move_series(context, count)
 
 
-def _customers(books: SandboxContext, count: int, dice: random.Random) -> list[tuple[int, str]]:
+def _customers(context: SandboxContext, count: int, dice: random.Random) -> list[tuple[int, str]]:
     rows: list[Row] = []
     accounts = []
     for number in range(count):
         if number == 0:
             body = money.decode(documented.CUSTOMER)
-            body["clientNo"] = books.client_no
+            body["clientNo"] = context.client_no
         else:
             customer_no = str(FIRST_CUSTOMER_NO + number - 1)
-            body = people.customer(books.client_no, FIRST_ACCOUNT_NO + number, customer_no, dice)
+            body = people.customer(context.client_no, FIRST_ACCOUNT_NO + number, customer_no, dice)
         values = (body["customerNo"], body["accountNo"], body["name"], body.get("organizationNo"))
         rows.append((*values, number + 1, money.encode(body)))
         accounts.append((body["accountNo"], body["customerNo"]))
-    books.store.add_many("customer", rows)
-    books.store.move_series("customer_pos", count)
-    books.store.move_series("account", FIRST_ACCOUNT_NO + count - 1)
+    context.store.add_many("customer", rows)
+    context.store.move_series("customer_pos", count)
+    context.store.move_series("account", FIRST_ACCOUNT_NO + count - 1)
     return accounts
 
 
 def _items(
-    books: SandboxContext, plan: SeedPlan, accounts: list[tuple[int, str]], dice: random.Random
+    context: SandboxContext, plan: SeedPlan, accounts: list[tuple[int, str]], dice: random.Random
 ) -> Iterator[Row]:
     pos = 0
     for text in (documented.AR_ITEM, documented.PAYMENT)[: plan.items]:
         pos += 1
         item = money.decode(text)
-        if books.client_no != documented.CLIENT_NO:
+        if context.client_no != documented.CLIENT_NO:
             item |= {
-                "clientNo": books.client_no,
-                "arItemId": item["arItemId"].replace("2218-", f"{books.client_no}-", 1),
+                "clientNo": context.client_no,
+                "arItemId": item["arItemId"].replace("2218-", f"{context.client_no}-", 1),
             }
         yield (*booking.columns(item), pos, money.encode(item))
     days = _days(plan)
-    maker = _Maker(books.client_no)
+    maker = _Maker(context.client_no)
     last = len(days) - PAYMENT_DAYS  # what settles an invoice comes after it
     while not plan.full(pos, maker.invoices):
         done, of = plan.progress(pos, maker.invoices)
@@ -213,9 +213,11 @@ class _Maker:
         return (*values, on.midnight_ms + ms, on.year * 100 + on.month, int(amounts[1] != 0), body)
 
 
-def _documents(books: SandboxContext) -> Iterator[Row]:
+def _documents(context: SandboxContext) -> Iterator[Row]:
     """The documents of the seeded invoices and credit notes. The documented AR item has none: it was carried over."""
-    rows = books.store.rows("SELECT body, voucher_day FROM ar_item WHERE document_no != '' AND pos > 1 ORDER BY pos")
+    rows = context.store.fetch_all(
+        "SELECT body, voucher_day FROM ar_item WHERE document_no != '' AND pos > 1 ORDER BY pos"
+    )
     pos = 0
     for body, day in rows:
         item = money.decode(body)
@@ -233,12 +235,12 @@ def _documents(books: SandboxContext) -> Iterator[Row]:
             "currencyAmounts": {"inclVat": abs(item["currencyAmount"])},
         }
         yield (item["documentNo"], item["customerNo"], day, pos, money.encode(document))
-    books.store.move_series("document_pos", pos)
+    context.store.move_series("document_pos", pos)
 
 
-def _move_series(books: SandboxContext, ar_items: int) -> None:
+def _move_series(context: SandboxContext, ar_items: int) -> None:
     """Let new numbers come after the seeded ones, however many those are."""
-    store = books.store
+    store = context.store
     store.move_series("ar_item_pos", ar_items)
     store.move_series("reference", booking.FIRST_REFERENCE_NO + ar_items + 1)
     store.move_series("voucher", booking.FIRST_VOUCHER_NO + ar_items + 1)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from airflow_provider_arm.sandbox.state.clock import SandboxClock, epoch_ms, stamp
 from airflow_provider_arm.sandbox.state.effects import EffectLog
-from airflow_provider_arm.sandbox.state.queries import Queries
+from airflow_provider_arm.sandbox.state.queries import QueryStore
 from airflow_provider_arm.sandbox.state.store import Store
-from airflow_provider_arm.sandbox.state.switches import Behaviour
+from airflow_provider_arm.sandbox.state.switches import SwitchValues
 
 
 @dataclass(slots=True)
@@ -22,13 +22,13 @@ class SandboxContext:
     seed: int
     store: Store
     clock: SandboxClock
-    behaviour: Behaviour
+    switches: SwitchValues
     ledger: EffectLog = field(init=False)
-    queries: Queries = field(init=False)
+    queries: QueryStore = field(init=False)
 
     def __post_init__(self) -> None:
         self.ledger = EffectLog(self.store, self.clock)
-        self.queries = Queries()
+        self.queries = QueryStore()
 
     def now(self) -> dt.datetime:
         """The sandbox's time."""

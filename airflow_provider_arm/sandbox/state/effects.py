@@ -8,7 +8,7 @@ from airflow_provider_arm.sandbox.state.clock import SandboxClock, stamp
 from airflow_provider_arm.sandbox.state.store import Store
 
 #: The kinds of key, as :meth:`EffectLog.as_json` shows them.
-KINDS = ("customers", "documents", "arItems", "payments")
+EFFECT_KINDS = ("customers", "documents", "arItems", "payments")
 
 
 class EffectLog:
@@ -21,14 +21,14 @@ class EffectLog:
     def record(self, kind: str, key: str, what: str, request: int) -> None:
         """*key* took effect: ``created``, ``updated``, ``deleted`` or another word."""
         at = stamp(self._clock.now())
-        self._store.run(
+        self._store.execute(
             "INSERT INTO effect (kind, key, what, request, at) VALUES (?, ?, ?, ?, ?)", (kind, key, what, request, at)
         )
 
     def as_json(self) -> dict[str, Any]:
         """Everything that took effect, by kind and key."""
-        found: dict[str, Any] = {kind: {} for kind in KINDS}
-        rows = self._store.rows("SELECT kind, key, what, request, at FROM effect ORDER BY id")
+        found: dict[str, Any] = {kind: {} for kind in EFFECT_KINDS}
+        rows = self._store.fetch_all("SELECT kind, key, what, request, at FROM effect ORDER BY id")
         for kind, key, what, request, at in rows:
             entry = found[kind].setdefault(key, {"effects": 0, "requests": [], "what": [], "at": []})
             entry["effects"] += 1
@@ -41,7 +41,7 @@ class EffectLog:
     def _batches(self) -> dict[str, Any]:
         """By content hash: a batch that was taken twice stands here with two ``submits``."""
         found: dict[str, Any] = {}
-        rows = self._store.rows(
+        rows = self._store.fetch_all(
             "SELECT content_hash, uuid, resource, method, request, total, state, processed, failed FROM batch "
             "ORDER BY number"
         )

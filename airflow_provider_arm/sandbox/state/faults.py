@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from airflow_provider_arm.sandbox.messages import Call
+from airflow_provider_arm.sandbox.messages import SandboxRequest
 
 #: What a fault can do, and what its name means on the wire.
-KINDS = {
+FAULT_KINDS = {
     "refuse": "this connection is reset and new ones are refused, for `seconds` (default 1) of real time",
     "close": "the connection is closed without a byte",
     "reset": "the connection is reset (RST)",
@@ -34,7 +34,7 @@ LONGEST_SECONDS = 3600.0
 
 
 @dataclass(slots=True)
-class Fault:
+class FaultRule:
     """One rule, and how often it has been met."""
 
     id: int
@@ -53,7 +53,7 @@ class Fault:
     seen: int = 0
     fired: list[int] = field(default_factory=list)
 
-    def matches(self, call: Call, template: str) -> bool:
+    def matches(self, call: SandboxRequest, template: str) -> bool:
         """Whether this rule looks at *call*; ``path`` is a glob over the real path or the template."""
         if self.method not in ("*", call.method):
             return False
@@ -73,14 +73,14 @@ class Fault:
         }
 
 
-class Faults:
+class FaultRules:
     """The rules in force."""
 
     def __init__(self) -> None:
-        self._rules: list[Fault] = []
+        self._rules: list[FaultRule] = []
         self._last_id = 0
 
-    def add(self, rule: dict[str, Any]) -> Fault:
+    def add(self, rule: dict[str, Any]) -> FaultRule:
         """Add a rule.
 
         :raises ValueError: it is not one.
@@ -90,7 +90,7 @@ class Faults:
         self._rules.append(fault)
         return fault
 
-    def pick(self, call: Call, template: str) -> Fault | None:
+    def pick(self, call: SandboxRequest, template: str) -> FaultRule | None:
         """Count *call* in every rule that it matches; gives the first that fires."""
         chosen = None
         for fault in self._rules:
@@ -111,13 +111,13 @@ class Faults:
         return [fault.as_json() for fault in self._rules]
 
 
-def _read(rule: dict[str, Any], number: int) -> Fault:
+def _read(rule: dict[str, Any], number: int) -> FaultRule:
     _known(rule, _KEYS, "a fault")
     match = rule.get("match") or {}
     _known(match, _MATCH_KEYS, "match")
     do = rule.get("do")
-    if do not in KINDS:
-        msg = f"do must be one of {', '.join(KINDS)}; not {do!r}"
+    if do not in FAULT_KINDS:
+        msg = f"do must be one of {', '.join(FAULT_KINDS)}; not {do!r}"
         raise ValueError(msg)
     when = rule.get("when", "before_accept")
     if when not in WHEN:
@@ -125,7 +125,7 @@ def _read(rule: dict[str, Any], number: int) -> Fault:
         raise ValueError(msg)
     default_status = {"status": 503, "token_refused": 401}.get(str(do), 200)
     default_seconds = {"refuse": 1.0, "delay": 1.0, "late_commit": 60.0, "hang": LONGEST_SECONDS}.get(str(do), 0.0)
-    return Fault(
+    return FaultRule(
         id=number,
         do=str(do),
         when=when,

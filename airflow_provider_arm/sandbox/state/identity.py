@@ -9,7 +9,7 @@ import hmac
 from urllib.parse import parse_qsl
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.sandbox.messages import Call, SandboxResponse, answer
+from airflow_provider_arm.sandbox.messages import SandboxRequest, SandboxResponse, json_response
 
 #: The sandbox's one account. Not a secret: it opens nothing but a sandbox on the same machine.
 CLIENT_ID = "sandbox-client"
@@ -22,7 +22,7 @@ RESOURCE = "04468334-ec11-4ef8-9e7c-e124bacbd5c1"
 _MAX_KNOWN = 10_000
 
 
-class Identity:
+class TokenService:
     """Issues tokens and tells good ones from bad ones."""
 
     def __init__(self, seed: int) -> None:
@@ -30,7 +30,7 @@ class Identity:
         self._known: dict[str, int] = {}
         self._refused: set[str] = set()
 
-    def issue(self, call: Call, now: dt.datetime, life: int) -> SandboxResponse:
+    def issue(self, call: SandboxRequest, now: dt.datetime, life: int) -> SandboxResponse:
         """Answer ``POST /identity/token``."""
         form = dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
         if not call.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
@@ -50,7 +50,7 @@ class Identity:
             "expires_on": start + life,
             "resource": RESOURCE,
         }
-        return answer(200, body, **{"cache-control": "no-store"})
+        return json_response(200, body, **{"cache-control": "no-store"})
 
     def verdict(self, header: str | None, now: dt.datetime) -> str:
         """What the ``Authorization`` header is worth: ``ok``, ``missing``, ``expired``, ``refused`` or ``bad``."""
@@ -96,7 +96,7 @@ class Identity:
 
 
 def _oauth_error(status: int, code: str, description: str) -> SandboxResponse:
-    return answer(status, {"error": code, "error_description": description})
+    return json_response(status, {"error": code, "error_description": description})
 
 
 def _b64(data: bytes) -> str:

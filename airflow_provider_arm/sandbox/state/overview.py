@@ -23,11 +23,11 @@ MOST_ITEMS_ADDED_UP = 200_000
 _SUMS = ("items", "currencyAmount", "currencyBalance", "invoiced")
 
 
-def totals(books: SandboxContext) -> dict[str, Any]:
+def totals(context: SandboxContext) -> dict[str, Any]:
     """Counts, and the sums of amounts and balances per currency."""
     sums: dict[str, dict[str, Any]] = {}
     items = 0
-    for (body,) in books.store.rows("SELECT body FROM ar_item WHERE live = 1"):
+    for (body,) in context.store.fetch_all("SELECT body FROM ar_item WHERE live = 1"):
         item = money.decode(body)
         items += 1
         entry = sums.setdefault(item["currency"], dict.fromkeys(_SUMS, 0))
@@ -36,34 +36,34 @@ def totals(books: SandboxContext) -> dict[str, Any]:
         entry["currencyBalance"] += item["currencyBalance"]
         entry["invoiced"] += max(item["currencyAmount"], 0)
     return {
-        "customers": books.store.count("customer", "live = 1"),
+        "customers": context.store.count("customer", "live = 1"),
         "arItems": items,
-        "documents": books.store.count("document", "live = 1"),
-        "batches": books.store.count("batch"),
+        "documents": context.store.count("document", "live = 1"),
+        "batches": context.store.count("batch"),
         "currencies": sums,
     }
 
 
-def gather(books: SandboxContext, origin: str, base: str, token: str) -> dict[str, Any]:
+def gather(context: SandboxContext, origin: str, base: str, token: str) -> dict[str, Any]:
     """Everything but requests and faults, which the core knows."""
     connection = {
         "conn_type": "arm",
         "host": origin + base,
         "login": CLIENT_ID,
         "password": CLIENT_SECRET,
-        "extra": {"client_no": books.client_no, "auth_url": origin + token, "user_id": "sandbox"},
+        "extra": {"client_no": context.client_no, "auth_url": origin + token, "user_id": "sandbox"},
     }
     return {
-        "now": books.stamp(),
-        "stopped": books.clock.stopped,
-        "client_no": books.client_no,
+        "now": context.stamp(),
+        "stopped": context.clock.stopped,
+        "client_no": context.client_no,
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
         "connection": json.dumps(connection),
-        "totals": _sums(books),
-        "batches": _batches(books),
-        "customers": _customers(books),
-        "unusual": [f"{name} = {_short(value)}" for name, value in books.behaviour.unusual().items()],
+        "totals": _sums(context),
+        "batches": _batches(context),
+        "customers": _customers(context),
+        "unusual": [f"{name} = {_short(value)}" for name, value in context.switches.non_default().items()],
     }
 
 
@@ -71,10 +71,10 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _sums(books: SandboxContext) -> list[dict[str, Any]]:
-    if books.store.count("ar_item", "live = 1") > MOST_ITEMS_ADDED_UP:
+def _sums(context: SandboxContext) -> list[dict[str, Any]]:
+    if context.store.count("ar_item", "live = 1") > MOST_ITEMS_ADDED_UP:
         return []
-    currencies = totals(books)["currencies"]
+    currencies = totals(context)["currencies"]
     return [
         {
             "currency": currency,
@@ -87,19 +87,19 @@ def _sums(books: SandboxContext) -> list[dict[str, Any]]:
     ]
 
 
-def _batches(books: SandboxContext) -> list[dict[str, Any]]:
+def _batches(context: SandboxContext) -> list[dict[str, Any]]:
     names = ("uuid", "resource", "state", "total", "processed", "failed")
-    rows = books.store.rows(f"SELECT {', '.join(names)} FROM batch ORDER BY number DESC LIMIT {ROWS}")  # noqa: S608
+    rows = context.store.fetch_all(f"SELECT {', '.join(names)} FROM batch ORDER BY number DESC LIMIT {ROWS}")  # noqa: S608
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _customers(books: SandboxContext) -> list[dict[str, Any]]:
-    rows = books.store.rows(
+def _customers(context: SandboxContext) -> list[dict[str, Any]]:
+    rows = context.store.fetch_all(
         f"SELECT customer_no, name, account_no FROM customer WHERE live = 1 ORDER BY pos DESC LIMIT {ROWS}"  # noqa: S608
     )
     shown = []
     for customer_no, name, account_no in rows:
-        found = books.store.row(
+        found = context.store.fetch_one(
             "SELECT count(*) FROM ar_item WHERE customer_no = ? AND live = 1 AND open = 1", (customer_no,)
         )
         masked = " ".join(f"{part[:1]}…" for part in str(name).split()[:4])

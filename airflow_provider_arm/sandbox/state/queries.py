@@ -32,7 +32,7 @@ class StoredQuery:
         return -(-len(self.rows) // self.page_size)
 
 
-class Queries:
+class QueryStore:
     """Remembers queries until they expire; the oldest go first when there are too many."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.sandbox.messages import Call
+from airflow_provider_arm.sandbox.messages import SandboxRequest
 from airflow_provider_arm.sandbox.record_fields import (
     AR_ITEM_UPDATE,
     AUTO_POSTING,
@@ -85,7 +85,7 @@ class RequestLog:
         self._store = store
         self._clock = clock
 
-    def open(self, call: Call, template: str, token: str, fault: str | None) -> None:
+    def open(self, call: SandboxRequest, template: str, token: str, fault: str | None) -> None:
         """A request has come in: give it its number."""
         call.number = self._store.number("request")
         values = (
@@ -101,17 +101,17 @@ class RequestLog:
             call.headers.get("user-agent", ""),
             masked_body(call),
         )
-        self._store.run(
+        self._store.execute(
             "INSERT INTO request (n, at, method, template, path, query, token, fault, bytes_in, user_agent, body) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             values,
         )
         if call.number % _FORGET_EVERY == 0:
-            self._store.run("DELETE FROM request WHERE n <= ?", (call.number - KEPT,))
+            self._store.execute("DELETE FROM request WHERE n <= ?", (call.number - KEPT,))
 
     def close(self, number: int, status: int, bytes_out: int) -> None:
         """The request has been answered; one that never was keeps ``None``."""
-        self._store.run("UPDATE request SET status = ?, bytes_out = ? WHERE n = ?", (status, bytes_out, number))
+        self._store.execute("UPDATE request SET status = ?, bytes_out = ? WHERE n = ?", (status, bytes_out, number))
 
     def find(self, **filters: Any) -> list[dict[str, Any]]:
         """Requests in order, by any of: method, template, path, status, token, fault, after (a number), last (a count).
@@ -131,11 +131,11 @@ class RequestLog:
             conditions.append("n > ?")
             values.append(after)
         sql = f"SELECT {', '.join(_COLUMNS)} FROM request WHERE {' AND '.join(conditions)} ORDER BY n DESC LIMIT ?"  # noqa: S608
-        rows = self._store.rows(sql, (*values, -1 if last is None else int(last)))
+        rows = self._store.fetch_all(sql, (*values, -1 if last is None else int(last)))
         return [dict(zip(_COLUMNS, row, strict=True)) for row in reversed(rows)]
 
 
-def masked_body(call: Call) -> str:
+def masked_body(call: SandboxRequest) -> str:
     """The body as it may be written down."""
     if not call.body:
         return ""

@@ -148,21 +148,21 @@ class Store:
         finally:
             self._db.execute("RELEASE attempt")
 
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+    def fetch_all(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
         return self._db.execute(sql, values).fetchall()
 
-    def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+    def fetch_one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
         """The first row, or ``None``."""
         found: Row | None = self._db.execute(sql, values).fetchone()
         return found
 
     def count(self, table: str, where: str = "1 = 1") -> int:
         """How many rows."""
-        found = self.row(f"SELECT count(*) FROM {table} WHERE {where}")  # noqa: S608 - our own names
+        found = self.fetch_one(f"SELECT count(*) FROM {table} WHERE {where}")  # noqa: S608 - our own names
         return int(found[0]) if found else 0
 
-    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
         """A statement without rows."""
         self._db.execute(sql, values)
 
@@ -179,12 +179,12 @@ class Store:
 
     def note(self, name: str) -> str | None:
         """A remembered text, such as the seed that filled this file."""
-        row = self.row("SELECT value FROM note WHERE name = ?", (name,))
+        row = self.fetch_one("SELECT value FROM note WHERE name = ?", (name,))
         return None if row is None else str(row[0])
 
     def set_note(self, name: str, value: str) -> None:
         """Remember a text."""
-        self.run("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, value))
+        self.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, value))
 
     def add(self, table: str, body: bytes, values: Sequence[Any], pos: int | None = None) -> int:
         """Write a record; gives its place in the list."""

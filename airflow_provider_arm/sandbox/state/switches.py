@@ -35,11 +35,11 @@ SWITCHES = (
     _q(2, "records_while_202", "present", ("present", "absent"), "whether an unfinished batch shows its records"),
     _q(3, "206_in_progress", OFF, ON_OFF, "206 while the second half of the records is still being processed"),
     _q(3, "failed_inside_200", OFF, ON_OFF, "a batch with failed records answers 200 PROCESSED"),
-    _q(3, "unknown_word", "", "text", "a finished batch answers 200 with this status word"),
+    _q(3, "unknown_status", "", "text", "a finished batch answers 200 with this status word"),
     _q(3, "reject_batches", OFF, ON_OFF, "every batch submitted from now on is rejected as a whole"),
     _q(3, "all_failed", 406, (406, 206), "status of a finished batch of which every record failed"),
     _q(4, "grace_seconds", 0, "seconds", "a batch answers 404 for this long after its submit"),
-    _q(4, "grace_looks", 0, "whole", "a batch answers 404 to this many looks"),
+    _q(4, "grace_polls", 0, "whole", "a batch answers 404 to this many looks"),
     _q(5, "errors", "list", ("list", "absent", "several"), "the errors of a failed record"),
     _q(6, "error_body", "json", ("json", "empty", "html", "text"), "the body of every 4xx answer"),
     _q(7, "unknown_filter", "refuse", ("refuse", "ignore"), "a filter that ARM does not know"),
@@ -63,7 +63,7 @@ SWITCHES = (
     ),
     Switch("strict", "refuse unknown fields and wrong check digits", ON, ON_OFF),
     Switch("batch_delay", "seconds from a submit to its result", 0, "seconds"),
-    Switch("pending_looks", "a batch answers 202 to this many looks, whatever the time", 0, "whole"),
+    Switch("pending_polls", "a batch answers 202 to this many looks, whatever the time", 0, "whole"),
     Switch("token_life", "seconds that a new token lives", 3600, "whole"),
     Switch("query_life", "seconds that a query lives", 600, "whole"),
 )
@@ -74,7 +74,7 @@ _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
 
 
-class Behaviour:
+class SwitchValues:
     """The switches as they stand."""
 
     def __init__(self, start: dict[str, Any] | None = None) -> None:
@@ -97,7 +97,7 @@ class Behaviour:
         """Back to the values of the start."""
         self._now = dict(self._start)
 
-    def unusual(self) -> dict[str, Any]:
+    def non_default(self) -> dict[str, Any]:
         """The switches that do not stand at their default."""
         return {switch.name: self._now[switch.name] for switch in SWITCHES if self._now[switch.name] != switch.default}
 

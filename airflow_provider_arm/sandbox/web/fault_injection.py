@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.sandbox.core import Core, Ticket
+from airflow_provider_arm.sandbox.core import Core, PendingRequest
 from airflow_provider_arm.sandbox.messages import SandboxResponse
-from airflow_provider_arm.sandbox.state.faults import Fault
+from airflow_provider_arm.sandbox.state.faults import FaultRule
 
 #: A page of a proxy in front of ARM, as a caller meets it.
 _HTML = b"<!DOCTYPE html>\n<html><head><title>Service</title></head><body><h1>We will be back soon</h1></body></html>\n"
@@ -55,7 +55,7 @@ class FaultyConnection:
             pass
 
 
-async def inject_fault(core: Core, ticket: Ticket, fault: Fault, line: FaultyConnection) -> None:
+async def inject_fault(core: Core, ticket: PendingRequest, fault: FaultRule, line: FaultyConnection) -> None:
     """Answer a request as *fault* says, before or after ARM takes it."""
     if fault.do == "delay":
         await _delay(core, ticket, fault, line)
@@ -73,7 +73,7 @@ async def inject_fault(core: Core, ticket: Ticket, fault: Fault, line: FaultyCon
     await _on_the_wire(fault, line, given or SandboxResponse(200, _SOME_ANSWER))
 
 
-async def _delay(core: Core, ticket: Ticket, fault: Fault, line: FaultyConnection) -> None:
+async def _delay(core: Core, ticket: PendingRequest, fault: FaultRule, line: FaultyConnection) -> None:
     if fault.when == "before_accept":
         await asyncio.sleep(fault.seconds)
         given = core.take(ticket)
@@ -84,7 +84,7 @@ async def _delay(core: Core, ticket: Ticket, fault: Fault, line: FaultyConnectio
     await line.write(line.send, given)
 
 
-def _made_up(fault: Fault, now: dt.datetime) -> SandboxResponse | None:
+def _made_up(fault: FaultRule, now: dt.datetime) -> SandboxResponse | None:
     """The answer that stands in for ARM's, where the fault is one."""
     if fault.do == "html":
         return SandboxResponse(fault.status, _HTML, "text/html; charset=utf-8")
@@ -103,7 +103,7 @@ def _made_up(fault: Fault, now: dt.datetime) -> SandboxResponse | None:
     return SandboxResponse(fault.status, money.encode({"status": "FAILED", "message": message}), headers=headers)
 
 
-async def _on_the_wire(fault: Fault, line: FaultyConnection, given: SandboxResponse) -> None:
+async def _on_the_wire(fault: FaultRule, line: FaultyConnection, given: SandboxResponse) -> None:
     """The faults that are no answer at all. The journal shows them without a status."""
     phrase = http.HTTPStatus(given.status).phrase
     head = (

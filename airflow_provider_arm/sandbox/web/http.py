@@ -11,8 +11,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.core import Core
-from airflow_provider_arm.sandbox.messages import JSON_TYPE, MAX_BODY_BYTES, Call, SandboxResponse, answer
-from airflow_provider_arm.sandbox.web.admin import Admin
+from airflow_provider_arm.sandbox.messages import (
+    JSON_TYPE,
+    MAX_BODY_BYTES,
+    SandboxRequest,
+    SandboxResponse,
+    json_response,
+)
+from airflow_provider_arm.sandbox.web.admin import AdminApi
 from airflow_provider_arm.sandbox.web.fault_injection import FaultyConnection, inject_fault
 
 Message = MutableMapping[str, Any]
@@ -26,10 +32,10 @@ TRANSPORT = "arm.transport"
 MARK = (b"x-arm-sandbox", b"1")
 
 
-class Application:
+class SandboxApplication:
     """The ASGI application. It is small enough to need no framework, and faults need the bare connection."""
 
-    def __init__(self, core: Core, admin: Admin) -> None:
+    def __init__(self, core: Core, admin: AdminApi) -> None:
         self._core = core
         self._admin = admin
         #: Closes the listener for some seconds; set by the server.
@@ -41,7 +47,7 @@ class Application:
         if body is None:
             return
         if len(body) > MAX_BODY_BYTES:
-            await write(send, answer(413, {"status": "FAILED", "message": "The body is too large"}), close=True)
+            await write(send, json_response(413, {"status": "FAILED", "message": "The body is too large"}), close=True)
             return
         call = _call(scope, body)
         if self._admin.knows(call.path):
@@ -71,12 +77,14 @@ async def _whole_body(receive: Receive) -> bytes | None:
             return b"".join(chunks)
 
 
-def _call(scope: Message, body: bytes) -> Call:
+def _call(scope: Message, body: bytes) -> SandboxRequest:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     server = scope.get("server") or ("127.0.0.1", 0)
     host = headers.get("host") or f"{server[0]}:{server[1]}"
     path = scope["raw_path"].decode("latin-1")
-    return Call(scope["method"], path, scope["query_string"].decode("latin-1"), headers, body, f"http://{host}")
+    return SandboxRequest(
+        scope["method"], path, scope["query_string"].decode("latin-1"), headers, body, f"http://{host}"
+    )
 
 
 async def write(send: Send, given: SandboxResponse, *, close: bool = False) -> None:
@@ -91,7 +99,7 @@ async def write(send: Send, given: SandboxResponse, *, close: bool = False) -> N
     await send({"type": "http.response.body", "body": given.body})
 
 
-class Protocol(H11Protocol):
+class SandboxProtocol(H11Protocol):
     """HTTP/1.1 that lets the application at the connection, and answers nonsense in ARM's format.
 
     h11 and not the faster httptools: it is always there, and it bounds what it reads.

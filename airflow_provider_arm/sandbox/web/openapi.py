@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_arm.sandbox.api import ar_items, customers, documents, gl_items
-from airflow_provider_arm.sandbox.api.lists import Listing
+from airflow_provider_arm.sandbox.api.lists import ListDefinition
 from airflow_provider_arm.sandbox.api.payments import METHODS
 from airflow_provider_arm.sandbox.api.routes import BASE, ROUTES, TOKEN, Route
 from airflow_provider_arm.sandbox.api.validation import LEAST_TOO_LARGE, MAX_INTEGER, MAX_TEXT
@@ -152,7 +152,7 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_LISTS: dict[str, Listing] = {
+_LISTS: dict[str, ListDefinition] = {
     "GET /customers": customers.LISTING,
     "GET /aritems": ar_items.LISTING,
     "GET /documents": documents.LISTING,

@@ -322,11 +322,13 @@ ledger_amounts = st.decimals(min_value=Decimal("-99999999999.9999"), max_value=D
 def test_money_is_exact_through_sandbox_and_file_and_back(client, box, tmp_path, amounts):
     """Fifteen digits and four places: what the books hold is what each format gives back, and its total."""
     with box.core._lock, box.core._store.transaction():
-        rows = box.core._store.rows("SELECT id, body FROM ar_item WHERE live = 1 ORDER BY pos LIMIT ?", (len(amounts),))
+        rows = box.core._store.fetch_all(
+            "SELECT id, body FROM ar_item WHERE live = 1 ORDER BY pos LIMIT ?", (len(amounts),)
+        )
         for (row_id, body), amount in zip(rows, amounts, strict=True):
             changed = money.encode({**money.decode(body), "currencyAmount": amount})
-            box.core._store.run("UPDATE ar_item SET body = ? WHERE id = ?", (changed, row_id))
-        bodies = [money.decode(row[0]) for row in box.core._store.rows("SELECT body FROM ar_item WHERE live = 1")]
+            box.core._store.execute("UPDATE ar_item SET body = ? WHERE id = ?", (changed, row_id))
+        bodies = [money.decode(row[0]) for row in box.core._store.fetch_all("SELECT body FROM ar_item WHERE live = 1")]
     wanted = {item["arItemId"]: Decimal(item["currencyAmount"]) for item in bodies}
     totals: dict[str, Decimal] = {}
     for item in bodies:

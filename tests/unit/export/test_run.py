@@ -386,7 +386,7 @@ def keys(path: Path) -> list[str]:
 def stored(box: ArmSandbox) -> set[str]:
     """List the living items of the books."""
     with box.core._lock:
-        return {row[0] for row in box.core._store.rows("SELECT ar_item_id FROM ar_item WHERE live = 1")}
+        return {row[0] for row in box.core._store.fetch_all("SELECT ar_item_id FROM ar_item WHERE live = 1")}
 
 
 def set_life(box: ArmSandbox, place: int, *, live: bool) -> None:
@@ -394,7 +394,7 @@ def set_life(box: ArmSandbox, place: int, *, live: bool) -> None:
     order, offset = ("DESC", place) if place >= 0 else ("ASC", -place - 1)
     sql = f"SELECT id FROM ar_item ORDER BY pos {order} LIMIT 1 OFFSET {offset}"  # noqa: S608 - our own numbers
     with box.core._lock, box.core._store.transaction():
-        box.core._store.run(f"UPDATE ar_item SET live = ? WHERE id = ({sql})", (live,))  # noqa: S608
+        box.core._store.execute(f"UPDATE ar_item SET live = ? WHERE id = ({sql})", (live,))  # noqa: S608
 
 
 @pytest.mark.parametrize("change", ["insert", "delete", "both"])

@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from airflow_provider_arm.sandbox.state.faults import KINDS
+from airflow_provider_arm.sandbox.state.faults import FAULT_KINDS
 from airflow_provider_arm.sandbox.state.switches import SWITCHES
 
 ROOT = Path(__file__).parents[3]
@@ -22,7 +22,7 @@ def test_every_switch_and_every_fault_is_on_the_page():
     """With its name."""
     text = PAGE.read_text("utf-8")
     assert [switch.name for switch in SWITCHES if f"`{switch.name}`" not in text] == []
-    assert [kind for kind in KINDS if f"`{kind}`" not in text] == []
+    assert [kind for kind in FAULT_KINDS if f"`{kind}`" not in text] == []
 
 
 def test_what_the_sandbox_lacks_is_404(caller):
@@ -49,7 +49,7 @@ def test_expand_and_language_change_nothing(caller):
 
 def test_pending_looks_hold_a_batch_back(box, caller, customer):
     """However much time has passed."""
-    box.behave(pending_looks=2)
+    box.behave(pending_polls=2)
     uuid = caller.write("POST", "customers/batches", "customers", [customer]).json()["batchUuid"]
     assert [caller.get(f"batches/{uuid}").status_code for _ in range(3)] == [202, 202, 200]
 

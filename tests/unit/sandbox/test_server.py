@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox import ArmSandbox
-from airflow_provider_arm.sandbox.core import Core, Seed
-from airflow_provider_arm.sandbox.messages import Call
+from airflow_provider_arm.sandbox.core import Core, SeedOptions
+from airflow_provider_arm.sandbox.messages import SandboxRequest
 
 
 def test_every_answer_says_that_it_is_not_arm(box, caller):
@@ -179,9 +179,9 @@ def test_a_killed_sandbox_forgets_nothing_that_it_answered(tmp_path):
 
 def test_the_core_answers_without_a_socket():
     """The same answers, in process."""
-    core = Core(Seed(ar_items=5))
-    assert core.handle(Call("GET", "/arm/v1/health")).status == 200
-    assert core.handle(Call("GET", "/arm/v1/clients/2218/customers")).status == 401
+    core = Core(SeedOptions(ar_items=5))
+    assert core.handle(SandboxRequest("GET", "/arm/v1/health")).status == 200
+    assert core.handle(SandboxRequest("GET", "/arm/v1/clients/2218/customers")).status == 401
     core.shut()
 
 
@@ -314,7 +314,7 @@ def test_the_admin_paths_do_what_the_methods_do(box, caller, customer):
     changed = requests.post(
         f"{admin}/behaviour", json={"batch_delay": 2.5, "q10_next_page": "absent"}, timeout=5
     ).json()
-    assert (changed["behaviour"]["batch_delay"], changed["behaviour"]["q10_next_page"]) == (2.5, "absent")
+    assert (changed["switches"]["batch_delay"], changed["switches"]["q10_next_page"]) == (2.5, "absent")
     requests.post(f"{admin}/faults", json={"do": "empty", "match": {"path": "*/customers*"}}, timeout=5)
     assert caller.get("customers").content == b""
     assert requests.get(f"{admin}/faults", timeout=5).json()["faults"][0]["fired"] == [box.requests(last=1)[0]["n"]]
@@ -445,7 +445,7 @@ def test_the_command_prints_what_to_paste_and_ends_on_sigterm(tmp_path):
         "--ready-file",
         str(ready),
     ]
-    command += ["--behaviour", "q10_next_page=absent", "batch_delay=3"]
+    command += ["--switches", "q10_next_page=absent", "batch_delay=3"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
     ) as process:
@@ -458,14 +458,14 @@ def test_the_command_prints_what_to_paste_and_ends_on_sigterm(tmp_path):
             assert process.poll() is None
         said = json.loads(ready.read_text())
         assert requests.get(f"{said['base_url']}/health", timeout=5).status_code == 200
-        behaviour = requests.get(f"{said['url']}/__sandbox__/behaviour", timeout=5).json()["behaviour"]
-        assert (behaviour["q10_next_page"], behaviour["batch_delay"]) == ("absent", 3)
+        switches = requests.get(f"{said['url']}/__sandbox__/behaviour", timeout=5).json()["switches"]
+        assert (switches["q10_next_page"], switches["batch_delay"]) == ("absent", 3)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
     assert f"airflow connections add arm_default --conn-json '{json.dumps(said['connection'])}'\n" in lines
 
 
-@pytest.mark.parametrize("arguments", [["--behaviour", "nope=1"], ["--pack", "nope"], ["--port", "1"]])
+@pytest.mark.parametrize("arguments", [["--switches", "nope=1"], ["--pack", "nope"], ["--port", "1"]])
 def test_the_command_says_in_one_line_what_is_wrong(arguments, capsys):
     """Exit code 1 and no traceback."""
     from airflow_provider_arm.sandbox.cli import main

@@ -42,9 +42,9 @@ def test_month_end_has_five_thousand_invoices(caller_of):
         assert sum(item[f"{column}Amount"] for item in items) == sum(item[f"{column}Balance"] for item in items)
 
 
-def test_nasty_serves_what_it_says(caller_of):
+def test_edge_cases_pack_is_served_exactly(caller_of):
     """Every name, amount and date comes back exactly, and every customer can be asked for."""
-    with ArmSandbox(pack="nasty") as box:
+    with ArmSandbox(pack="edge-cases") as box:
         caller = caller_of(box)
         items = [item for item in _everything(caller, "aritems", "arItems") if item["createdTime"] == CREATED]
         assert [str(item["currencyAmount"]) for item in items[: len(AMOUNTS)]] == list(AMOUNTS)
