@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.client.batch_state import BatchState, BatchStatus, decide
+from airflow_provider_arm.client.batch_state import BatchState, BatchStatus, classify_batch
 
 if TYPE_CHECKING:
     from verify_real_wire import Seen, Wire
@@ -49,12 +49,18 @@ class Story:
     @property
     def status(self) -> BatchStatus:
         """What the client makes of the last look."""
-        return decide(self.last.status, self.last.json) if self.last else BatchStatus(BatchState.PENDING, "never known")
+        return (
+            classify_batch(self.last.status, self.last.json)
+            if self.last
+            else BatchStatus(BatchState.PENDING, "never known")
+        )
 
     @property
     def pending(self) -> Seen | None:
         """The first look at which the batch was not finished."""
-        return next((seen for seen in self.looks if decide(seen.status, seen.json).state is BatchState.PENDING), None)
+        return next(
+            (seen for seen in self.looks if classify_batch(seen.status, seen.json).state is BatchState.PENDING), None
+        )
 
     def why_open(self) -> str:
         """Say why the batch shows nothing of how it ended; "" where it does."""

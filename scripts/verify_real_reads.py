@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from verify_real_wire import Seen, Wire, WireError
 
-from airflow_provider_arm.client.http.addresses import BaseUrl
+from airflow_provider_arm.client.http.urls import BaseUrl
 
 if TYPE_CHECKING:
     from verify_real_readings import Notes
@@ -294,7 +294,7 @@ def _page_host(wire: Wire, notes: Notes, found: List) -> None:
     how = f"nextPage and lastPage of {found.resource}"
     if not urls:
         notes.unseen(f"{found.resource} give no page addresses", "q13_page_host")
-    elif foreign := [url for url in urls if not BaseUrl.parse(wire.target.base_url).owns(url)]:
+    elif foreign := [url for url in urls if not BaseUrl.parse(wire.target.base_url).is_same_origin(url)]:
         host = urlsplit(foreign[0]).netloc
         if host:
             notes.saw("q13_page_host", host, how, "nothing to do while queryId is given: pages are asked for by it")

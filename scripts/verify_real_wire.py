@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import requests
 
 from airflow_provider_arm.client import ArmClient, ArmError, ClientCredentials, Transport, money
-from airflow_provider_arm.client.arm_client import classify
+from airflow_provider_arm.client.arm_client import classify_error
 from airflow_provider_arm.client.assumptions import PRODUCTION_BASE_URL
-from airflow_provider_arm.client.http.addresses import fill, refuse_sandbox_elsewhere
 from airflow_provider_arm.client.http.transport import proxies_for
+from airflow_provider_arm.client.http.urls import fill_path, raise_for_remote_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -233,7 +233,7 @@ class Wire:
     ) -> Seen:
         places = "/clients/{client}" + "".join(f"/{{p{number}}}" for number in range(len(path)))
         segments = {f"p{number}": part for number, part in enumerate(path)}
-        url = self.target.base_url.rstrip("/") + fill(places, {"client": self.target.client_no, **segments})
+        url = self.target.base_url.rstrip("/") + fill_path(places, {"client": self.target.client_no, **segments})
         sent = {"Accept": "application/json", "Accept-Encoding": "identity", **(headers or {})}
         token = self._own_token() if token is None else token
         if token:
@@ -280,9 +280,9 @@ def _send(
             proxies=proxies_for(url),
         )
     except (requests.RequestException, OSError) as error:
-        raise WireError(f"{method} {urlsplit(url).path}: {classify(error).why}") from None
+        raise WireError(f"{method} {urlsplit(url).path}: {classify_error(error).reason}") from None
     found = {name.lower(): value for name, value in answer.headers.items()}
-    refuse_sandbox_elsewhere(url, found)
+    raise_for_remote_sandbox(url, found)
     return Seen(answer.status_code, found, answer.content)
 
 

@@ -111,7 +111,7 @@ class Writes:
             return False
         pairs = [(seen.status, seen.object.get("result")) for seen in (first, self._post(self.single))]
         how = "POST of a new customer: {} {}; again: {} {}".format(*pairs[0], *pairs[1])
-        words = {str(seen.object.get("status")).upper() for seen in (first,)} - DEFAULT_ASSUMPTIONS.success_words
+        words = {str(seen.object.get("status")).upper() for seen in (first,)} - DEFAULT_ASSUMPTIONS.success_statuses
         if pairs == [(CREATED, "CREATED"), (OK, "UPDATED")]:
             self._notes.saw("q17_upsert_answer", "by_effect", how)
         elif pairs == [(OK, "CREATED")] * 2:
@@ -119,7 +119,7 @@ class Writes:
         elif not words and all(status in {OK, CREATED} for status, _ in pairs):
             self._notes.mixed("q17_upsert_answer", "mixed", how)
         else:
-            step = "give the client Assumptions(success_words=...)" if words else ""
+            step = "give the client Assumptions(success_statuses=...)" if words else ""
             self._notes.unlisted("q17_upsert_answer", " / ".join(f"{code} {word}" for code, word in pairs), how, step)
         return True
 
@@ -185,7 +185,7 @@ class Writes:
         values = (story.unknown_looks, story.unknown_seconds)
         for name, value in zip(names, values, strict=True):
             grace = max(1, story.unknown_seconds)
-            step = f"give the client Assumptions(batch_unknown_grace={grace * 2:g}) or more" if value else ""
+            step = f"give the client Assumptions(batch_not_found_grace={grace * 2:g}) or more" if value else ""
             self._notes.saw(name, value, how, step)
 
     def _waiting(self, story: Story) -> None:
@@ -209,11 +209,11 @@ class Writes:
             self._notes.unseen(story.why_open(), *names)
             return
         state, how = story.status.state, f"a batch of 2 good customers ended: {story.last.status} {story.status.reason}"
-        if state is BatchState.UNREADABLE:
+        if state is BatchState.INVALID_RESPONSE:
             word = str(story.last.object.get("status") or "")
-            known = DEFAULT_ASSUMPTIONS.success_words | DEFAULT_ASSUMPTIONS.partial_words
-            if word and word.upper() not in known | DEFAULT_ASSUMPTIONS.failure_words and story.last.status == OK:
-                step = f"if it means success, give the client Assumptions(success_words=... with {mask(word)})"
+            known = DEFAULT_ASSUMPTIONS.success_statuses | DEFAULT_ASSUMPTIONS.partial_statuses
+            if word and word.upper() not in known | DEFAULT_ASSUMPTIONS.failure_statuses and story.last.status == OK:
+                step = f"if it means success, give the client Assumptions(success_statuses=... with {mask(word)})"
                 self._notes.saw(names[0], mask(word), how, step, stops=True)
             else:
                 step = "the client cannot read a finished batch: see decide() in client/batch_state.py"
@@ -254,7 +254,7 @@ class Writes:
         if why := story.why_open():
             self._notes.unseen(why, *names)
             return
-        words = DEFAULT_ASSUMPTIONS.failure_words
+        words = DEFAULT_ASSUMPTIONS.failure_statuses
         records = records_of(story.last)[1] if story.last else []
         failed = [record for record in records if str(record.get("status")).upper() in words]
         if story.last is None or not failed or story.status.state is not BatchState.PARTIAL:

@@ -29,12 +29,12 @@ from airflow_provider_arm.client.endpoints import (
 from airflow_provider_arm.client.errors import ArmConfigurationError, Phase
 from airflow_provider_arm.client.http.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
 from airflow_provider_arm.client.http.messages import Request, Response, TransportFailure
-from airflow_provider_arm.client.http.redaction import HideQueries
+from airflow_provider_arm.client.http.redaction import QueryRedactionFilter
 from airflow_provider_arm.client.http.transport import proxies_for
 from airflow_provider_arm.client.ledger_writes import LedgerWrites
-from airflow_provider_arm.client.models import ArItem, ArmModel, BatchReceipt, Customer, Document, WriteAnswer
+from airflow_provider_arm.client.models import ArItem, ArmModel, BatchReceipt, Customer, Document, WriteResponse
 from airflow_provider_arm.client.paging import (
-    LARGEST_PAGE,
+    MAX_PAGE_SIZE,
     Cursor,
     Page,
     PageRequest,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client.operations import Operation, Replay
 
 log = logging.getLogger(__name__)
-logging.getLogger("urllib3.connectionpool").addFilter(HideQueries())
+logging.getLogger("urllib3.connectionpool").addFilter(QueryRedactionFilter())
 
 T = TypeVar("T")
 M = TypeVar("M", bound=ArmModel)
@@ -85,11 +85,11 @@ class ArmClient(ClientCore, LedgerWrites):
         params = {"expand": expand, "userid": self._endpoints.user_id}
         return self._get("get_customer", {"customerno": customer_no}, params, Customer, language)
 
-    def list_customers(self, filters: Filters | None = None, *, page_size: int = LARGEST_PAGE) -> Cursor[Customer]:
+    def list_customers(self, filters: Filters | None = None, *, page_size: int = MAX_PAGE_SIZE) -> Cursor[Customer]:
         """GET a list of customers; *filters* are passed through."""
         return self.cursor("list_customers", Customer, filters, page_size=page_size)
 
-    def upsert_customer(self, customer: Record) -> WriteAnswer:
+    def upsert_customer(self, customer: Record) -> WriteResponse:
         """POST one customer: created, or updated where the number exists; processed at once.
 
         :raises InvalidRecordError: it does not fit the model; nothing was sent.
@@ -97,11 +97,11 @@ class ArmClient(ClientCore, LedgerWrites):
         """
         return self._write_one("upsert_customer", customer)
 
-    def update_customer(self, customer: Record) -> WriteAnswer:
+    def update_customer(self, customer: Record) -> WriteResponse:
         """PUT one customer; keys that are missing keep what ARM has. Raises as :meth:`upsert_customer`."""
         return self._write_one("update_customer", customer)
 
-    def delete_customer(self, customer_no: str, *, options: str | None = None) -> WriteAnswer:
+    def delete_customer(self, customer_no: str, *, options: str | None = None) -> WriteResponse:
         """DELETE a customer; ARM allows it only without documents and AR items.
 
         :raises ArmNotFoundError: there is none (also after an earlier try whose answer was lost).
@@ -155,7 +155,7 @@ class ArmClient(ClientCore, LedgerWrites):
         params = {"expand": expand, "userid": self._endpoints.user_id}
         return self._get("get_ar_item", {"aritemid": ar_item_id}, params, ArItem, language)
 
-    def list_ar_items(self, filters: Filters | None = None, *, page_size: int = LARGEST_PAGE) -> Cursor[ArItem]:
+    def list_ar_items(self, filters: Filters | None = None, *, page_size: int = MAX_PAGE_SIZE) -> Cursor[ArItem]:
         """GET a list of AR items; *filters* are passed through."""
         return self.cursor("list_ar_items", ArItem, filters, page_size=page_size)
 
@@ -207,7 +207,7 @@ class ArmClient(ClientCore, LedgerWrites):
         return self._call(self._endpoints.raw_request(operation, path, params, json), read_json)
 
     def cursor(
-        self, name: str, model: type[M], filters: Filters | None = None, *, page_size: int = LARGEST_PAGE
+        self, name: str, model: type[M], filters: Filters | None = None, *, page_size: int = MAX_PAGE_SIZE
     ) -> Cursor[M]:
         """Walk any list of the operations table."""
         operation = self._endpoints.operation(name)
@@ -222,7 +222,7 @@ class ArmClient(ClientCore, LedgerWrites):
 
         return Cursor(start, fetch, self._rules.assumptions)
 
-    def page_source(self, operation: str | Operation, *, page_size: int = LARGEST_PAGE) -> PageSource:
+    def page_source(self, operation: str | Operation, *, page_size: int = MAX_PAGE_SIZE) -> PageSource:
         """Give a list page by page as ARM's own answers, from as many threads as the caller has.
 
         :param operation: its name in the table, or a row of the caller's own.
@@ -264,7 +264,7 @@ class ArmClient(ClientCore, LedgerWrites):
         request = self._endpoints.read_request(self._endpoints.operation(name), path, params, language)
         return self._call(request, read_model(model))
 
-    def _write_one(self, name: str, record: Record) -> WriteAnswer:
+    def _write_one(self, name: str, record: Record) -> WriteResponse:
         operation: Operation = self._endpoints.operation(name)
         wire = to_wire(operation.record, record)
         request = self._endpoints.write_request(operation, wire)
@@ -313,7 +313,7 @@ class ArmClient(ClientCore, LedgerWrites):
             )
             body = _whole_body(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            return classify(error)
+            return classify_error(error)
         log.debug(
             "%s -> %d, %d bytes, %.0f ms",
             request.operation.label,
@@ -355,7 +355,7 @@ def _whole_body(response: requests.Response) -> bytes:
     return body
 
 
-def classify(error: Exception) -> TransportFailure:
+def classify_error(error: Exception) -> TransportFailure:
     """Say how far a request certainly got that ended in *error*. What is not known to be unsent, may have been sent."""
     reason = error
     with contextlib.suppress(AttributeError, IndexError):

@@ -14,7 +14,7 @@ PRODUCTION_BASE_URL = "https://api.amili.no/arm/v1"  # assumed
 
 #: The token call that belongs to an API host. The services are documented in the sibling API's guide;
 #: that ARM takes their tokens is assumed.
-TOKEN_ADDRESSES = {
+TOKEN_URLS = {
     "api.staging.amili.no": "https://auth.staging.amili.no/token",  # assumed
     "api.amili.no": "https://auth.amili.no/token",  # assumed
 }
@@ -36,15 +36,15 @@ class Assumptions:
     """The readings of ARM that decide what the client does. Words are compared without regard to case."""
 
     #: Status words of a batch, or of a record in it, that is not finished.
-    pending_words: frozenset[str] = frozenset({"RECEIVED", "ACCEPTED", "PROCESSING"})  # assumed (Q3)
+    pending_statuses: frozenset[str] = frozenset({"RECEIVED", "ACCEPTED", "PROCESSING"})  # assumed (Q3)
     #: Status words that mean success; ``PROCESSED`` is the one that the write answers document.
-    success_words: frozenset[str] = frozenset({"PROCESSED"})  # assumed for batches (Q3)
+    success_statuses: frozenset[str] = frozenset({"PROCESSED"})  # assumed for batches (Q3)
     #: Status word of a finished batch of which some records failed.
-    partial_words: frozenset[str] = frozenset({"PARTIAL"})  # assumed (Q3)
+    partial_statuses: frozenset[str] = frozenset({"PARTIAL"})  # assumed (Q3)
     #: Status words that mean failure; ``FAILED`` is documented for write answers.
-    failure_words: frozenset[str] = frozenset({"FAILED", "REJECTED"})  # assumed for batches (Q3)
+    failure_statuses: frozenset[str] = frozenset({"FAILED", "REJECTED"})  # assumed for batches (Q3)
     #: Seconds after a submit in which a batch may still be unknown (404).
-    batch_unknown_grace: float = 0.0  # assumed (Q4)
+    batch_not_found_grace: float = 0.0  # assumed (Q4)
     #: Whether ARM answers an empty list with 404. Off, because a wrong client number is answered the same way.
     empty_list_is_404: bool = False  # assumed (Q12)
     #: Answers that say, in the middle of a list, that the server no longer keeps the query.

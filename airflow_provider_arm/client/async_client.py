@@ -143,10 +143,10 @@ class AsyncArmClient(ClientCore):
             finally:
                 response.release()  # what is not read to its end is closed
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return classify(error)
+            return classify_error(error)
         except asyncio.CancelledError:
             if self._limit.has_ended(task):
-                return classify(TimeoutError())
+                return classify_error(TimeoutError())
             raise
         finally:
             self._limit.finish(task)
@@ -195,7 +195,7 @@ class AsyncArmClient(ClientCore):
         return session
 
 
-def classify(error: Exception) -> TransportFailure:
+def classify_error(error: Exception) -> TransportFailure:
     """Say how far a request certainly got that ended in *error*. What is not known to be unsent, may have been sent."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return TransportFailure(Phase.NOT_SENT, "its certificate is not trusted (ca_bundle of the connection?)")

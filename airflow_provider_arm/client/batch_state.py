@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
 from airflow_provider_arm.client.http.redaction import mask
-from airflow_provider_arm.client.models import Batch, WriteAnswer
+from airflow_provider_arm.client.models import Batch, WriteResponse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ class BatchState(StrEnum):
     #: Finished, no record taken.
     REJECTED = "rejected"
     #: The answer cannot be understood, or contradicts itself.
-    UNREADABLE = "unreadable"
+    INVALID_RESPONSE = "invalid response"
 
     @property
     def finished(self) -> bool:
@@ -49,10 +49,10 @@ class BatchStatus:
     total: int | None = None
     failed: int | None = None
     #: One answer per record in submit order, where ARM gave them.
-    records: Sequence[WriteAnswer] = field(default=(), repr=False)
+    records: Sequence[WriteResponse] = field(default=(), repr=False)
 
 
-def decide(code: int, body: Any, assumptions: Assumptions = DEFAULT_ASSUMPTIONS) -> BatchStatus:
+def classify_batch(code: int, body: Any, assumptions: Assumptions = DEFAULT_ASSUMPTIONS) -> BatchStatus:
     """Say what a batch is.
 
     :param code: 200, 202, 206 or 406; any other is unreadable.
@@ -65,22 +65,24 @@ def decide(code: int, body: Any, assumptions: Assumptions = DEFAULT_ASSUMPTIONS)
     if code == _NOT_ACCEPTABLE:
         return _rejected(code, word, batch, body, assumptions)
     if code not in (_OK, _PARTIAL_CONTENT) or batch is None:
-        return BatchStatus(BatchState.UNREADABLE, f"{code} without a readable body")
-    if word in assumptions.pending_words:
+        return BatchStatus(BatchState.INVALID_RESPONSE, f"{code} without a readable body")
+    if word in assumptions.pending_statuses:
         return BatchStatus(BatchState.PENDING, f"{code} {word}", total=batch.total_count)
-    if word in assumptions.failure_words and batch.records() is None and not _counts_say_otherwise(batch):
+    if word in assumptions.failure_statuses and batch.records() is None and not _counts_say_otherwise(batch):
         return _rejected(code, word, batch, body, assumptions)
-    known = assumptions.success_words | assumptions.partial_words | assumptions.failure_words
+    known = assumptions.success_statuses | assumptions.partial_statuses | assumptions.failure_statuses
     if word and word not in known:
-        return BatchStatus(BatchState.UNREADABLE, f"{code} with a status word that is not known: {mask(word)}")
+        return BatchStatus(BatchState.INVALID_RESPONSE, f"{code} with a status word that is not known: {mask(word)}")
     records = batch.records()
     status = (
         _by_records(code, word, batch, records, assumptions) if records else _by_counts(code, word, batch, assumptions)
     )
     if status.state.finished and batch.hides_records():
-        return BatchStatus(BatchState.UNREADABLE, f"{code} whose records cannot be told among its lists", status.total)
+        return BatchStatus(
+            BatchState.INVALID_RESPONSE, f"{code} whose records cannot be told among its lists", status.total
+        )
     if status.state is BatchState.SUCCEEDED and (doubt := batch.unclear()):
-        return BatchStatus(BatchState.UNREADABLE, f"{code} that says success beside {doubt}", status.total)
+        return BatchStatus(BatchState.INVALID_RESPONSE, f"{code} that says success beside {doubt}", status.total)
     return status
 
 
@@ -93,7 +95,7 @@ def _counts_say_otherwise(batch: Batch) -> bool:
 
 def _rejected(code: int, word: str, batch: Batch | None, body: Any, assumptions: Assumptions) -> BatchStatus:
     if batch is None and body is not None:
-        return BatchStatus(BatchState.UNREADABLE, f"{code} without a readable body")
+        return BatchStatus(BatchState.INVALID_RESPONSE, f"{code} without a readable body")
     if batch is None:
         return BatchStatus(BatchState.REJECTED, "rejected as a whole")
     # A count of none may be of what was taken: how many it refused is then not known.
@@ -101,11 +103,13 @@ def _rejected(code: int, word: str, batch: Batch | None, body: Any, assumptions:
     total = total if total is not None and total > 0 else None
     if (
         batch.hides_records()
-        or (word and word not in assumptions.failure_words)
-        or any((record.status or "").upper() not in assumptions.failure_words for record in records)
+        or (word and word not in assumptions.failure_statuses)
+        or any((record.status or "").upper() not in assumptions.failure_statuses for record in records)
         or (batch.failed_count is not None and total is not None and batch.failed_count != total)
     ):
-        return BatchStatus(BatchState.UNREADABLE, f"{code} {word} that does not say that every record failed", total)
+        return BatchStatus(
+            BatchState.INVALID_RESPONSE, f"{code} {word} that does not say that every record failed", total
+        )
     said = "; ".join(
         mask(f"{error.field or ''}: {error.message or ''}".strip(": ")) for error in (batch.errors or [])[:3]
     )
@@ -116,27 +120,31 @@ def _rejected(code: int, word: str, batch: Batch | None, body: Any, assumptions:
 
 
 def _by_records(
-    code: int, word: str, batch: Batch, records: list[WriteAnswer], assumptions: Assumptions
+    code: int, word: str, batch: Batch, records: list[WriteResponse], assumptions: Assumptions
 ) -> BatchStatus:
     words = [(record.status or "").upper() for record in records]
-    failed = sum(status in assumptions.failure_words for status in words)
-    done = sum(status in assumptions.success_words for status in words) + failed
+    failed = sum(status in assumptions.failure_statuses for status in words)
+    done = sum(status in assumptions.success_statuses for status in words) + failed
     total = batch.total_count if batch.total_count is not None else len(records)
     unknown = sorted({status for status in words if status} - _known_record_words(assumptions))
     if unknown:
         return BatchStatus(
-            BatchState.UNREADABLE, f"{code} with a record's status that is not known: {mask(unknown[0])}", total=total
+            BatchState.INVALID_RESPONSE,
+            f"{code} with a record's status that is not known: {mask(unknown[0])}",
+            total=total,
         )
     if done < max(total, len(records)):
         # 206 may mean "still at it" (Q3); a 200 that answers for fewer records than it counts is not believed yet.
         return BatchStatus(BatchState.PENDING, f"{code}, {done} of {total} records answered", total=total)
     if done > total or (batch.failed_count is not None and batch.failed_count != failed):
-        return BatchStatus(BatchState.UNREADABLE, f"{code} whose counts and records contradict each other", total=total)
+        return BatchStatus(
+            BatchState.INVALID_RESPONSE, f"{code} whose counts and records contradict each other", total=total
+        )
     return _finished(code, word, assumptions, total=total, failed=failed, records=records)
 
 
 def _known_record_words(assumptions: Assumptions) -> frozenset[str]:
-    return assumptions.success_words | assumptions.failure_words | assumptions.pending_words
+    return assumptions.success_statuses | assumptions.failure_statuses | assumptions.pending_statuses
 
 
 def _by_counts(code: int, word: str, batch: Batch, assumptions: Assumptions) -> BatchStatus:
@@ -144,11 +152,13 @@ def _by_counts(code: int, word: str, batch: Batch, assumptions: Assumptions) -> 
     if total is not None and processed is not None and processed < total and processed + (failed or 0) < total:
         return BatchStatus(BatchState.PENDING, f"{code}, {processed} of {total} records processed", total=total)
     if failed is None:
-        if code == _OK and word in assumptions.success_words:
+        if code == _OK and word in assumptions.success_statuses:
             return BatchStatus(BatchState.SUCCEEDED, f"200 {word}", total=total, failed=0)
-        if word in assumptions.partial_words:
+        if word in assumptions.partial_statuses:
             return BatchStatus(BatchState.PARTIAL, f"{code} {word}, number of failed records not given", total=total)
-        return BatchStatus(BatchState.UNREADABLE, f"{code} that does not say how many records failed", total=total)
+        return BatchStatus(
+            BatchState.INVALID_RESPONSE, f"{code} that does not say how many records failed", total=total
+        )
     return _finished(code, word, assumptions, total=total, failed=failed)
 
 
@@ -159,16 +169,16 @@ def _finished(
     *,
     total: int | None,
     failed: int,
-    records: Sequence[WriteAnswer] = (),
+    records: Sequence[WriteResponse] = (),
 ) -> BatchStatus:
     if failed == 0:
-        if code != _OK or word in assumptions.partial_words | assumptions.failure_words:
-            return BatchStatus(BatchState.UNREADABLE, f"{code} {word} that names no failed record", total=total)
-        if total is None and word not in assumptions.success_words:
-            return BatchStatus(BatchState.UNREADABLE, "200 that names neither a status nor a count")
+        if code != _OK or word in assumptions.partial_statuses | assumptions.failure_statuses:
+            return BatchStatus(BatchState.INVALID_RESPONSE, f"{code} {word} that names no failed record", total=total)
+        if total is None and word not in assumptions.success_statuses:
+            return BatchStatus(BatchState.INVALID_RESPONSE, "200 that names neither a status nor a count")
         return BatchStatus(BatchState.SUCCEEDED, "every record processed", total, 0, records)
     if failed < 0 or (total is not None and failed > total):
-        return BatchStatus(BatchState.UNREADABLE, f"{code} with {failed} of {total} records failed", total=total)
+        return BatchStatus(BatchState.INVALID_RESPONSE, f"{code} with {failed} of {total} records failed", total=total)
     if failed == total:
         return BatchStatus(BatchState.REJECTED, f"all {total} records failed", total, failed, records)
     of = total if total is not None else "an unknown number of"

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
 from airflow_provider_arm.client.endpoints import Endpoints
-from airflow_provider_arm.client.http.addresses import BaseUrl, check_address
 from airflow_provider_arm.client.http.auth import ClientCredentials, StaticToken, TokenCache
 from airflow_provider_arm.client.http.exchange import CallPolicy
 from airflow_provider_arm.client.http.retry import Clock, RetryPolicy, SystemClock
 from airflow_provider_arm.client.http.transport import Transport
+from airflow_provider_arm.client.http.urls import BaseUrl, check_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ class ClientCore:
     :param clock: where time comes from; tests move it.
     :param on_token: called with every new token, to mask it in logs.
     :param on_attempt: called with every attempt's request and what came of it, to count them.
-    :raises ArmConfigurationError: an address is not usable (see ``client.http.addresses``).
+    :raises ArmConfigurationError: an address is not usable (see ``client.http.urls``).
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ClientCore:
         on_attempt: Callable[[Request, Response | TransportFailure], object] | None = None,
     ) -> None:
         if isinstance(credentials, ClientCredentials):
-            check_address(credentials.auth_url, "auth_url of the connection")
+            check_url(credentials.auth_url, "auth_url of the connection")
         self._endpoints = Endpoints(BaseUrl.parse(base_url), client_no, user_id)
         self._credentials = credentials
         self._transport = transport or Transport()

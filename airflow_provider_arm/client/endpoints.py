@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_arm import __version__
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.batch_state import BatchState, BatchStatus, decide
+from airflow_provider_arm.client.batch_state import BatchState, BatchStatus, classify_batch
 from airflow_provider_arm.client.errors import ArmConfigurationError, FieldIssue, InvalidRecordError
-from airflow_provider_arm.client.http.addresses import BaseUrl, fill
-from airflow_provider_arm.client.http.failures import field_issues, set_sentence
+from airflow_provider_arm.client.http.failures import describe_batch_rejections, field_issues
 from airflow_provider_arm.client.http.messages import InvalidResponseError, RejectedResponseError, Request, Response
 from airflow_provider_arm.client.http.redaction import mask
-from airflow_provider_arm.client.models import ArmModel, AutoPostingsAnswer, BatchReceipt, WriteAnswer
+from airflow_provider_arm.client.http.urls import BaseUrl, fill_path
+from airflow_provider_arm.client.models import ArmModel, AutoPostingsResponse, BatchReceipt, WriteResponse
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Endpoints:
         if "{clientno}" in operation.path and self.client_no is None:
             msg = "client_no is missing: set it in the connection's extra or as an argument"
             raise ArmConfigurationError(msg)
-        return fill(operation.path, {"clientno": self.client_no, **(values or {})})
+        return fill_path(operation.path, {"clientno": self.client_no, **(values or {})})
 
 
 def ad_hoc_operation(method: str, path: str, replay: Replay | None) -> Operation:
@@ -174,45 +174,45 @@ def read_model(model: type[M]) -> Callable[[Response], M]:
     return read
 
 
-def write_reader(record: Any, assumptions: Assumptions) -> Callable[[Response], WriteAnswer]:
+def write_reader(record: Any, assumptions: Assumptions) -> Callable[[Response], WriteResponse]:
     """Make a reader for the answer to one written record: only a known success word is success."""
 
-    def read(answer: Response) -> WriteAnswer:
+    def read(answer: Response) -> WriteResponse:
         body = money.decode(answer.body)
-        written = WriteAnswer.from_wire(body)
+        written = WriteResponse.from_wire(body)
         word = (written.status or "").upper()
-        if word in assumptions.success_words:
+        if word in assumptions.success_statuses:
             return written
         issues = field_issues(body, record)
         said = "; ".join(str(issue) for issue in issues) or mask(written.message or "", record)
-        why = f"status {mask(word, record) or 'missing'}" + (f": {said}" if said else "")
-        if word in assumptions.failure_words:
-            raise RejectedResponseError(why, issues)
-        raise InvalidResponseError(why, again=False)
+        reason = f"status {mask(word, record) or 'missing'}" + (f": {said}" if said else "")
+        if word in assumptions.failure_statuses:
+            raise RejectedResponseError(reason, issues)
+        raise InvalidResponseError(reason, retryable=False)
 
     return read
 
 
-def postings_reader(record: Any, assumptions: Assumptions) -> Callable[[Response], AutoPostingsAnswer]:
+def postings_reader(record: Any, assumptions: Assumptions) -> Callable[[Response], AutoPostingsResponse]:
     """Make a reader for the answer to a set of auto postings.
 
     ARM takes it as a whole or not at all (documented), so every status word in it must say the same; an answer that
     contradicts itself, or says nothing, is neither success nor refusal.
     """
 
-    def read(answer: Response) -> AutoPostingsAnswer:
+    def read(answer: Response) -> AutoPostingsResponse:
         body = money.decode(answer.body)
-        written = AutoPostingsAnswer.from_wire(body)
+        written = AutoPostingsResponse.from_wire(body)
         words = written.words()
-        if words and words <= assumptions.success_words:
+        if words and words <= assumptions.success_statuses:
             return written
         issues = field_issues(body, record)
-        said = [mask(written.message or "", record), set_sentence(body), *map(str, issues)]
+        said = [mask(written.message or "", record), describe_batch_rejections(body), *map(str, issues)]
         named = ", ".join(mask(word, record) for word in sorted(words)) or "missing"
-        why = "; ".join([f"status {named}", *filter(None, said)])
-        if words and words <= assumptions.failure_words:
-            raise RejectedResponseError(why, issues)
-        raise InvalidResponseError(why, again=False)
+        reason = "; ".join([f"status {named}", *filter(None, said)])
+        if words and words <= assumptions.failure_statuses:
+            raise RejectedResponseError(reason, issues)
+        raise InvalidResponseError(reason, retryable=False)
 
     return read
 
@@ -227,8 +227,8 @@ def receipt_reader(record: Any) -> Callable[[Response], BatchReceipt]:
         receipt = BatchReceipt.from_wire(money.decode(answer.body))
         if not receipt.batch_uuid:
             said = mask(answer.body.decode(errors="replace"), record)
-            why = f"no batchUuid, so the batch cannot be followed: {said}"
-            raise InvalidResponseError(why, again=False)
+            reason = f"no batchUuid, so the batch cannot be followed: {said}"
+            raise InvalidResponseError(reason, retryable=False)
         return receipt
 
     return read
@@ -241,11 +241,11 @@ def batch_reader(assumptions: Assumptions) -> Callable[[Response], BatchStatus]:
         try:
             body = money.decode(answer.body)
         except ValueError:
-            status = decide(answer.status, None, assumptions)
+            status = classify_batch(answer.status, None, assumptions)
             # A rejection without a word may be ARM's; with a page of HTML it is a proxy's.
             if status.state is BatchState.PENDING or (status.state.finished and not answer.body.strip()):
                 return status
             raise
-        return decide(answer.status, body, assumptions)
+        return classify_batch(answer.status, body, assumptions)
 
     return read

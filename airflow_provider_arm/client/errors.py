@@ -55,7 +55,7 @@ class ArmError(Exception):
     ) -> None:
         super().__init__(message)
         #: The message without what to do next.
-        self.fact = message
+        self.summary = message
         #: Method and path template, such as ``POST /clients/{clientno}/customers``.
         self.operation = operation
         self.status_code = status_code
@@ -126,11 +126,11 @@ class ArmIncompleteListError(ArmError):
 class ArmResultLimitError(ArmIncompleteListError):
     """More records match than one query may return; ARM would cut the rest away silently.
 
-    :param counted: how many ARM says that match, as far as it counts.
+    :param total_count: how many ARM says that match, as far as it counts.
     """
 
     permanent = True
 
-    def __init__(self, message: str, *, operation: str | None = None, counted: int = 0) -> None:
+    def __init__(self, message: str, *, operation: str | None = None, total_count: int = 0) -> None:
         super().__init__(message, operation=operation)
-        self.counted = counted
+        self.total_count = total_count

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_arm.client.endpoints import Record, postings_reader, to_wire_list
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.client.models import AutoPosting, AutoPostingsAnswer, WriteAnswer
+from airflow_provider_arm.client.models import AutoPosting, AutoPostingsResponse, WriteResponse
 from airflow_provider_arm.client.models.posting import VALIDATE_ONLY
 from airflow_provider_arm.client.operations import Replay
 
@@ -28,7 +28,7 @@ class LedgerWrites:
     _endpoints: Endpoints
     _rules: CallPolicy
 
-    def create_document(self, document: Record) -> WriteAnswer:
+    def create_document(self, document: Record) -> WriteResponse:
         """POST one document (the path is assumed). Its ``documentNo`` is the natural key.
 
         :raises InvalidRecordError: it does not fit the model; nothing was sent.
@@ -37,17 +37,17 @@ class LedgerWrites:
         """
         return self._write_one("create_document", document)
 
-    def create_payment_reservation(self, reservation: Record) -> WriteAnswer:
+    def create_payment_reservation(self, reservation: Record) -> WriteResponse:
         """POST a payment reservation; its ``paymentId`` is unique. Raises as :meth:`create_document`."""
         return self._write_one("create_payment_reservation", reservation)
 
-    def update_ar_item(self, changes: Record) -> WriteAnswer:
+    def update_ar_item(self, changes: Record) -> WriteResponse:
         """PUT details of the AR item ``arItemId``; can also create a credit note. Raises as :meth:`create_document`."""
         return self._write_one("update_ar_item", changes)
 
     def create_auto_postings(
         self, method: str, postings: Sequence[Record], *, validate_only: bool = False
-    ) -> AutoPostingsAnswer:
+    ) -> AutoPostingsResponse:
         """POST a set of auto postings: ARM takes all of them or none.
 
         :param method: ARM's name of what is to be posted: the last part of the path.
@@ -64,18 +64,18 @@ class LedgerWrites:
         wires = to_wire_list(operation.record, postings)
         if validate_only:
             wires = [wire | {"options": [*(wire.get("options") or ()), VALIDATE_ONLY]} for wire in wires]
-        if only_checks(wires):
+        if is_validate_only(wires):
             operation = replace(operation, replay=Replay.SAFE)
         request = self._endpoints.write_request(operation, wires, {"autopostingmethod": method})
         return self._call(request, postings_reader(request.record, self._rules.assumptions))
 
     @abstractmethod
-    def _write_one(self, name: str, record: Record) -> WriteAnswer: ...
+    def _write_one(self, name: str, record: Record) -> WriteResponse: ...
 
     @abstractmethod
     def _call(self, request: Request, read: Callable[[Response], T]) -> T: ...
 
 
-def only_checks(postings: Sequence[Mapping[str, Any]]) -> bool:
+def is_validate_only(postings: Sequence[Mapping[str, Any]]) -> bool:
     """Whether one of the postings turns the set into a check: then nothing of it is posted."""
     return any(AutoPosting.from_wire(posting).only_checks for posting in postings)

@@ -57,11 +57,11 @@ def encode(value: Any) -> bytes:
     :raises InexactNumberError: *value* holds a float, a ``Decimal`` that is not finite, or text that is no Unicode;
         the message names the place (``customer.limitAmount``), never the value.
     """
-    refuse_inexact(value)
+    raise_for_inexact(value)
     return _encoder.encode(value)
 
 
-def refuse_inexact(value: Any, place: str = "") -> None:
+def raise_for_inexact(value: Any, place: str = "") -> None:
     """Raise :class:`InexactNumberError` where *value* holds a float, a number that is not finite, or broken text.
 
     A float is refused even where it looks harmless: ``0.1 + 0.2`` looks harmless too. Write ``Decimal("5.50")`` or
@@ -74,10 +74,10 @@ def refuse_inexact(value: Any, place: str = "") -> None:
             raise InexactNumberError(msg)
     elif isinstance(value, dict):
         for key, item in value.items():
-            refuse_inexact(item, f"{place}.{key}" if place else str(key))
+            raise_for_inexact(item, f"{place}.{key}" if place else str(key))
     elif isinstance(value, list | tuple | set | frozenset):
         for number, item in enumerate(value):
-            refuse_inexact(item, f"{place}[{number}]")
+            raise_for_inexact(item, f"{place}[{number}]")
     elif isinstance(value, float):
         msg = f'{place or "the value"} is a float, which is not exact: give a Decimal or text such as "124.37"'
         raise InexactNumberError(msg)

@@ -13,14 +13,14 @@ from airflow_provider_arm.client.models import (
     ArItemUpdate,
     ArmModel,
     AutoPosting,
-    AutoPostingsAnswer,
+    AutoPostingsResponse,
     BatchReceipt,
     Customer,
     CustomerWrite,
     Document,
     GlItem,
     PaymentReservation,
-    WriteAnswer,
+    WriteResponse,
 )
 
 
@@ -76,7 +76,7 @@ _TABLE = (
         f"{_CLIENT}/customers",
         _SAFE,
         record=CustomerWrite,
-        answer=WriteAnswer,
+        answer=WriteResponse,
         key="customer",
     ),
     Operation(
@@ -85,10 +85,10 @@ _TABLE = (
         f"{_CLIENT}/customers",
         _SAFE,
         record=CustomerWrite,
-        answer=WriteAnswer,
+        answer=WriteResponse,
         key="customer",
     ),
-    Operation("delete_customer", "DELETE", f"{_CLIENT}/customers/{{customerno}}", _SAFE, answer=WriteAnswer),
+    Operation("delete_customer", "DELETE", f"{_CLIENT}/customers/{{customerno}}", _SAFE, answer=WriteResponse),
     Operation(
         "create_customer_batch",
         "POST",
@@ -119,7 +119,7 @@ _TABLE = (
         f"{_CLIENT}/aritems",
         _NEVER,
         record=ArItemUpdate,
-        answer=WriteAnswer,
+        answer=WriteResponse,
         key="arItem",
     ),
     Operation(
@@ -137,7 +137,7 @@ _TABLE = (
         f"{_CLIENT}/documents",  # assumed: only the title is documented
         _BY_KEY,
         record=Document,
-        answer=WriteAnswer,
+        answer=WriteResponse,
         key="document",
         documented=False,
     ),
@@ -159,7 +159,7 @@ _TABLE = (
         f"{_CLIENT}/autopostings/{{autopostingmethod}}",
         _NEVER,
         record=AutoPosting,
-        answer=AutoPostingsAnswer,
+        answer=AutoPostingsResponse,
         key="autoPostings",
     ),
     Operation(
@@ -168,7 +168,7 @@ _TABLE = (
         f"{_CLIENT}/paymentreservations",
         _BY_KEY,
         record=PaymentReservation,
-        answer=WriteAnswer,
+        answer=WriteResponse,
         key="paymentReservation",
     ),
     Operation("upload_files", "POST", f"{_CLIENT}/files", _NEVER, key="files"),

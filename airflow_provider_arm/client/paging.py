@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from airflow_provider_arm.client.assumptions import Assumptions
-    from airflow_provider_arm.client.http.addresses import BaseUrl
+    from airflow_provider_arm.client.http.urls import BaseUrl
     from airflow_provider_arm.client.operations import Operation
 
 #: Largest page that ARM gives (documented); a list needs the fewest round trips with it.
-LARGEST_PAGE = 1000
+MAX_PAGE_SIZE = 1000
 #: Most records that one query gives (documented), for a summary that does not say it.
-LARGEST_QUERY = 10_000
+MAX_QUERY_RECORDS = 10_000
 _NOT_FOUND = 404
 _NO_CONTENT = 204
 _SUMMARY = "summary"
@@ -156,7 +156,7 @@ class PageWalk:
         """Say what to ask for, or ``None`` when the list is whole."""
         return self._next
 
-    def ahead(self) -> list[PageRequest]:
+    def remaining_requests(self) -> list[PageRequest]:
         """Name every page that follows page 1, where the server keeps the query and says how many there are.
 
         They can be asked for in any order, also at the same time; they are taken in order. Elsewhere the list is
@@ -167,17 +167,17 @@ class PageWalk:
             return []
         return [self._by_query(first.query_id, number) for number in range(2, first.total_pages + 1)]
 
-    def again(self) -> list[PageRequest]:
+    def all_requests(self) -> list[PageRequest]:
         """Name every page, the first too, where the server keeps the query; elsewhere none can be read twice."""
-        later = self.ahead()
+        later = self.remaining_requests()
         first = self._first
         return [self._by_query(first.query_id, 1), *later] if first and first.query_id else []
 
     def accept(self, page: Page[Any]) -> None:
-        """Take the page that was asked for. Raises as :meth:`take`."""
-        self.take(page.summary, len(page.texts), page.texts)
+        """Take the page that was asked for. Raises as :meth:`accept_summary`."""
+        self.accept_summary(page.summary, len(page.texts), page.texts)
 
-    def take(self, summary: PageSummary, rows: int, texts: Sequence[bytes] = ()) -> None:
+    def accept_summary(self, summary: PageSummary, rows: int, texts: Sequence[bytes] = ()) -> None:
         """Take the page that was asked for, of which this is the summary and so many records came.
 
         :param texts: the records, to see whether one came before; left out by a caller who looks himself.
@@ -203,7 +203,7 @@ class PageWalk:
         if self._next is None:
             self._check_whole()
 
-    def lost(self, error: ArmError, assumptions: Assumptions) -> ArmError | None:
+    def on_page_error(self, error: ArmError, assumptions: Assumptions) -> ArmError | None:
         """Say what it means that the page could not be had: the error to raise, or ``None`` for an empty list."""
         if self._next is not None and self._next.number > 1:
             if error.status_code in assumptions.expired_query_codes:
@@ -236,7 +236,7 @@ class PageWalk:
             return self._by_query(query_id, due.number + 1)
         if not url:
             self._fail(f"page {due.number} of {total} names neither a query nor a next page")
-        elif not self._base.owns(url):
+        elif not self._base.is_same_origin(url):
             msg = (
                 f"ARM's list names a next page on another host ({self._label}): "
                 "the token is never sent there; check the host of the connection"
@@ -255,19 +255,19 @@ class PageWalk:
             self._seen.add(key)
 
     def _check_cap(self, summary: PageSummary) -> None:
-        total, most = summary.total_count, summary.maximum_count or LARGEST_QUERY
+        total, most = summary.total_count, summary.maximum_count or MAX_QUERY_RECORDS
         # Exactly the documented cap is the cap, whatever the summary calls it: the server counts no further.
-        if self._asked is not None or total is None or (total < most and total != LARGEST_QUERY):
+        if self._asked is not None or total is None or (total < most and total != MAX_QUERY_RECORDS):
             return
         msg = (
             f"{total} records match and ARM gives at most {most} per query ({self._label}): "
             "narrow the filters or split the period, because the rest would be missing"
         )
-        raise ArmResultLimitError(msg, operation=self._label, counted=total)
+        raise ArmResultLimitError(msg, operation=self._label, total_count=total)
 
     def _check_whole(self) -> None:
         first = self._first or PageSummary()
-        total, most = first.total_count, first.maximum_count or LARGEST_QUERY
+        total, most = first.total_count, first.maximum_count or MAX_QUERY_RECORDS
         if self._asked is not None:
             # ARM may count all that match or only what was asked for.
             if total is not None and self.rows < min(total, self._asked):
@@ -307,11 +307,11 @@ class PageSource:
         self._base = base
         self._call = call
 
-    def walk(self, filters: Mapping[str, Any]) -> PageWalk:
+    def start_walk(self, filters: Mapping[str, Any]) -> PageWalk:
         """Begin a list with these filters; nothing is asked yet, and no key of a record is looked at."""
         return PageWalk(filters, self.page_size, self._base, self.operation.label)
 
-    def get(self, due: PageRequest, read: Callable[[Response], T]) -> T:
+    def fetch(self, due: PageRequest, read: Callable[[Response], T]) -> T:
         """Get one page, with the client's retries.
 
         :param read: turns the answer into the result, in the caller's thread; raises ``ValueError`` where it cannot.
@@ -344,7 +344,7 @@ class Cursor(Generic[M]):
             try:
                 page = self._fetch(request)
             except ArmError as error:
-                reason = walk.lost(error, self._assumptions)
+                reason = walk.on_page_error(error, self._assumptions)
                 if reason is not None:
                     raise reason from None
                 return

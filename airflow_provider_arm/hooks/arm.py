@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
-from airflow_provider_arm.hooks.settings import ArmSettings, as_client_no, read_settings
+from airflow_provider_arm.hooks.settings import ArmSettings, parse_client_no, read_settings
 
 if TYPE_CHECKING:
     from airflow_provider_arm.client import ArmClient, AsyncArmClient
@@ -107,7 +107,7 @@ class ArmHook(BaseHook):
         return {
             "base_url": settings.base_url,
             "credentials": credentials,
-            "client_no": as_client_no(self._client_no) or settings.client_no,
+            "client_no": parse_client_no(self._client_no) or settings.client_no,
             "user_id": self._user_id or settings.user_id,
             "transport": transport,
             "on_token": mask_secret,

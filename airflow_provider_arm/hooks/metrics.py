@@ -31,6 +31,6 @@ def count_rows(rows: int, operation: str) -> None:
     Stats.incr(EXPORT_ROWS, rows, tags={"operation": operation})
 
 
-def time_wait(seconds: float, outcome: str) -> None:
+def record_batch_wait(seconds: float, outcome: str) -> None:
     """Note how long batches were waited for, and how it ended: ``finished``, ``timeout`` or ``failed``."""
     Stats.timing(BATCH_WAIT, max(0.0, seconds) * 1000, tags={"outcome": outcome})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_provider_arm.client.assumptions import STAGING_BASE_URL, TOKEN_ADDRESSES
+from airflow_provider_arm.client.assumptions import STAGING_BASE_URL, TOKEN_URLS
 from airflow_provider_arm.client.errors import ArmConfigurationError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read_settings(conn: Connection, extra: Mapping[str, Any]) -> ArmSettings:
     if access_token is None and not (conn.login and conn.password):
         msg = f"{where} has no credentials: set login (client ID) and password (client secret), or extra access_token"
         raise ArmConfigurationError(msg)
-    auth_url = _text(given.get("auth_url")) or TOKEN_ADDRESSES.get(urlsplit(base_url).hostname or "")
+    auth_url = _text(given.get("auth_url")) or TOKEN_URLS.get(urlsplit(base_url).hostname or "")
     if access_token is None and auth_url is None:
         msg = f"{where} has no auth_url in its extra: set the full address of the token call for this host"
         raise ArmConfigurationError(msg)
@@ -55,14 +55,14 @@ def read_settings(conn: Connection, extra: Mapping[str, Any]) -> ArmSettings:
         client_secret=conn.password,
         access_token=access_token,
         scope=_text(given.get("scope")),
-        client_no=as_client_no(given.get("client_no"), f"client_no in the extra of {where}"),
+        client_no=parse_client_no(given.get("client_no"), f"client_no in the extra of {where}"),
         user_id=_text(given.get("user_id")),
         timeout=_seconds(given.get("timeout"), where),
         ca_bundle=_text(given.get("ca_bundle")),
     )
 
 
-def as_client_no(value: Any, what: str = "client_no") -> int | None:
+def parse_client_no(value: Any, what: str = "client_no") -> int | None:
     """Read a client number, which a template or the connection form may give as text; ``None`` and ``""`` are absent.
 
     :raises ArmConfigurationError: it is no positive whole number.

@@ -53,7 +53,7 @@ class ClientLease:
         """The client. Nobody but the lease closes it."""
         return self._shared.client
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give the place up, once; when nobody has come for :data:`LINGER_SECONDS`, the client is closed."""
         self._shared.users -= 1
         if self._shared.users == 0:
@@ -82,7 +82,7 @@ async def shared_client(arm_conn_id: str) -> AsyncIterator[AsyncArmClient]:
     try:
         yield lease.client
     finally:
-        lease.leave()
+        lease.release()
 
 
 async def _close_unused(shared: _Shared) -> None:

@@ -44,8 +44,8 @@ def _first_batch(operator: Any, ti_key: TaskInstanceKey) -> str | None:
 
 
 def _address(operator: Any, batch_uuid: str) -> str:
-    from airflow_provider_arm.hooks.settings import as_client_no
+    from airflow_provider_arm.hooks.settings import parse_client_no
 
     settings = operator.hook.settings
-    client_no = as_client_no(operator.client_no) or settings.client_no
+    client_no = parse_client_no(operator.client_no) or settings.client_no
     return f"{settings.base_url.rstrip('/')}/clients/{client_no}/batches/{quote(batch_uuid, safe='')}"

@@ -64,14 +64,14 @@ class AutoPostingOperator(ArmWriteOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Post the set, or have it checked."""
-        from airflow_provider_arm.client.ledger_writes import only_checks
+        from airflow_provider_arm.client.ledger_writes import is_validate_only
         from airflow_provider_arm.client.operations import OPERATIONS
         from airflow_provider_arm.runtime.records import open_set
         from airflow_provider_arm.submission.planning.postings import read_postings
 
         with self._journalled(context) as journal:
             postings = read_postings(open_set(revealed(self.postings), self.source), OPERATIONS[_OPERATION])
-            is_check = self.validate_only or only_checks(postings)
+            is_check = self.validate_only or is_validate_only(postings)
             if is_check:
                 answer = self._send(postings)
                 log.warning("ARM has checked the %d postings; nothing was posted (validateOnly)", len(postings))

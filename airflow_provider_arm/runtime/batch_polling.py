@@ -35,7 +35,7 @@ class WaitTimes:
     def wait(self, client: ArmClient, batch_uuids: Sequence[str]) -> BatchWait:
         """Begin, or go on with, a wait."""
         longest = self.max_poll_interval or max(self.poll_interval, DEFAULT_MAX_POLL_INTERVAL)
-        grace = client.assumptions.batch_unknown_grace
+        grace = client.assumptions.batch_not_found_grace
         return BatchWait(batch_uuids, self.started, self.deadline, self.poll_interval, grace, longest)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_arm.client.models import WriteAnswer
+    from airflow_provider_arm.client.models import WriteResponse
     from airflow_provider_arm.submission.journal.entries import Journal
     from airflow_provider_arm.submission.sending.lookup import LookUp
 
@@ -122,7 +122,7 @@ class ArmWriteOperator(ArmBaseOperator):
         from airflow_provider_arm.runtime.write_results import in_short
 
         wire = to_wire(OPERATIONS[operation].record, record)
-        write: Callable[[Mapping[str, Any]], WriteAnswer] = getattr(self.hook.client, operation)
+        write: Callable[[Mapping[str, Any]], WriteResponse] = getattr(self.hook.client, operation)
         answer = self._write_once(
             context,
             journal,

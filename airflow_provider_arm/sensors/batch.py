@@ -140,7 +140,7 @@ class BatchSensor(BaseSensorOperator):
             from airflow_provider_arm.submission.results.batch_wait import BatchWait
 
             now = time.time()
-            grace = self.hook.client.assumptions.batch_unknown_grace
+            grace = self.hook.client.assumptions.batch_not_found_grace
             self._wait = BatchWait(uuids, now, now + self.timeout, self.poke_interval, grace)
         wait = self._wait
         look_at_pending(self.hook.client, wait)

@@ -178,7 +178,7 @@ def test_its_own_sandbox_takes_switches(capsys):
 def test_an_unknown_word_is_a_1_with_the_next_step(capsys):
     """The client cannot work with it until its assumption is overridden."""
     assert verify_real.main(["--sandbox", "--switches", "q03_unknown_status=ARCHIVED"], {}) == 1
-    assert "Assumptions(success_words=... with ARCHIVED)" in capsys.readouterr().out
+    assert "Assumptions(success_statuses=... with ARCHIVED)" in capsys.readouterr().out
 
 
 def test_what_the_contract_does_not_list_is_a_1(box, environ, capsys):

@@ -132,7 +132,7 @@ def pending_is_pending(box, client):
 
 def unknown_word_is_never_success(box, client):
     """Neither finished nor succeeded."""
-    assert _look(client).state is BatchState.UNREADABLE
+    assert _look(client).state is BatchState.INVALID_RESPONSE
 
 
 def whole_batch_is_rejected(box, client):

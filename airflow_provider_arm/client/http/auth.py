@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 #: Seconds before the end of a token at which a new one is fetched: longer than any call, and room for two clocks
 #: that are two minutes apart. Never more than half of the token's life.
-LEAD_SECONDS = 120.0
+RENEWAL_LEAD_SECONDS = 120.0
 #: A token without any word on its life is taken to live this long, in seconds ("3600 typical", says the reference).
-TYPICAL_LIFE = 3600.0
+DEFAULT_TOKEN_LIFETIME = 3600.0
 #: After the token service refused the credentials, seconds before they are tried again: a storm of tasks with a
 #: wrong secret must not lock the account.
-REFUSAL_COOLDOWN = 60.0
+REJECTION_COOLDOWN = 60.0
 
 #: After the token service could not answer, with all its retries, seconds in which nobody tries again: a thousand
 #: coroutines that wait for the one call would else each make it anew, one after the other.
@@ -81,8 +81,8 @@ def read_token(answer: Response) -> Token:
     """
     token = Token.from_wire(money.decode(answer.body))
     if not _fits_a_header(token.access_token):
-        why = "an access_token that no header can carry"
-        raise InvalidResponseError(why, again=False)
+        reason = "an access_token that no header can carry"
+        raise InvalidResponseError(reason, retryable=False)
     return token
 
 
@@ -123,14 +123,14 @@ class TokenCache:
             self._on_token(token.access_token)
         life = _life(token, wall)
         self._token = token.access_token
-        self._renew_at = now + life - min(LEAD_SECONDS, life / 2)
+        self._renew_at = now + life - min(RENEWAL_LEAD_SECONDS, life / 2)
         self._failure = None
         return token.access_token
 
     def refused(self, error: ArmAuthenticationError, now: float) -> None:
         """Remember that the credentials were refused."""
         self._token = None
-        self._failure = (now + REFUSAL_COOLDOWN, error)
+        self._failure = (now + REJECTION_COOLDOWN, error)
 
     def failed(self, error: ArmError, now: float) -> None:
         """Remember that the token service could not answer."""
@@ -145,5 +145,5 @@ def _life(token: Token, wall: float) -> float:
     """
     left = token.expires_on - wall if token.expires_on is not None else None
     if token.expires_in is None:
-        return left if left is not None and left > 0 else TYPICAL_LIFE
+        return left if left is not None and left > 0 else DEFAULT_TOKEN_LIFETIME
     return min(token.expires_in, left) if left is not None and left > 0 else token.expires_in

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_arm.client.errors import ArmAuthenticationError, ArmError, InvalidRecordError, Phase
-from airflow_provider_arm.client.http.addresses import refuse_sandbox_elsewhere
 from airflow_provider_arm.client.http.auth import ClientCredentials, StaticToken, TokenCache, read_token
 from airflow_provider_arm.client.http.failures import (
     RetryDecision,
-    body_kind,
     classify_failure,
+    classify_invalid_body,
+    classify_rejected_record,
     classify_response,
-    refused,
-    unreadable,
+    describe_body,
 )
 from airflow_provider_arm.client.http.messages import (
     InvalidResponseError,
@@ -28,6 +27,7 @@ from airflow_provider_arm.client.http.messages import (
     Response,
     TransportFailure,
 )
+from airflow_provider_arm.client.http.urls import raise_for_remote_sandbox
 from airflow_provider_arm.client.operations import Replay
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _checked(request: Request, outcome: Outcome) -> Response | TransportFailure:
         raise TypeError(msg)
     if isinstance(outcome, Response):
         # First of all: not even a fresh token goes there.
-        refuse_sandbox_elsewhere(request.url, outcome.headers)
+        raise_for_remote_sandbox(request.url, outcome.headers)
     return outcome
 
 
@@ -145,14 +145,14 @@ def _read(
     try:
         return read(outcome)
     except RejectedResponseError as error:
-        return refused(request, outcome, error)
+        return classify_rejected_record(request, outcome, error)
     except InvalidResponseError as error:
-        return unreadable(request, outcome, str(error), again=error.again)
+        return classify_invalid_body(request, outcome, str(error), retryable=error.retryable)
     except InvalidRecordError as error:
         # ARM means it so: asking again brings the same.
-        return unreadable(request, outcome, f"a record that does not fit ({error})", again=False)
+        return classify_invalid_body(request, outcome, f"a record that does not fit ({error})", retryable=False)
     except ValueError:
-        return unreadable(request, outcome, body_kind(outcome))
+        return classify_invalid_body(request, outcome, describe_body(outcome))
 
 
 def _pause_or_raise(verdict: RetryDecision, attempt: int, elapsed: float, rules: CallPolicy) -> Flow[None]:

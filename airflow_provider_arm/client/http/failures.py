@@ -23,7 +23,7 @@ from airflow_provider_arm.client.errors import (
 )
 from airflow_provider_arm.client.http.redaction import Mask, mask
 from airflow_provider_arm.client.http.retry import parse_retry_after
-from airflow_provider_arm.client.models.base import only_list
+from airflow_provider_arm.client.models.base import find_only_list
 from airflow_provider_arm.client.models.posting import BATCH_REJECTED
 from airflow_provider_arm.client.operations import Replay
 
@@ -64,9 +64,9 @@ def classify_failure(request: Request, lost: TransportFailure) -> RetryDecision:
     """Say what it means that no whole answer came."""
     replay = request.operation.replay
     if lost.phase is Phase.NOT_SENT or replay is Replay.SAFE:
-        what = f"{'could not be reached' if lost.phase is Phase.NOT_SENT else 'did not answer'}: {lost.why}"
-        return RetryDecision(_error(ArmUnavailableError, request, what, phase=lost.phase), lost.why)
-    what = f"did not answer ({lost.why}) and may or may not have taken the request"
+        what = f"{'could not be reached' if lost.phase is Phase.NOT_SENT else 'did not answer'}: {lost.reason}"
+        return RetryDecision(_error(ArmUnavailableError, request, what, phase=lost.phase), lost.reason)
+    what = f"did not answer ({lost.reason}) and may or may not have taken the request"
     return RetryDecision(_error(ArmUnknownOutcomeError, request, what, phase=lost.phase), None)
 
 
@@ -113,10 +113,10 @@ _REFUSALS: dict[int, type[ArmError]] = {
 }
 
 
-def unreadable(request: Request, answer: Response, why: str, *, again: bool = True) -> RetryDecision:
+def classify_invalid_body(request: Request, answer: Response, why: str, *, retryable: bool = True) -> RetryDecision:
     """Judge a success whose body cannot be read: a safe call may be tried again, any other has an unknown outcome.
 
-    :param again: whether another attempt could bring a better body.
+    :param retryable: whether another attempt could bring a better body.
     """
     what = f"answered {answer.status} with {why}"
     facts: dict[str, Any] = {
@@ -125,11 +125,11 @@ def unreadable(request: Request, answer: Response, why: str, *, again: bool = Tr
         "phase": Phase.ANSWERED,
     }
     if request.operation.replay is Replay.SAFE:
-        return RetryDecision(_error(ArmInvalidResponseError, request, what, **facts), why if again else None)
+        return RetryDecision(_error(ArmInvalidResponseError, request, what, **facts), why if retryable else None)
     return RetryDecision(_error(ArmUnknownOutcomeError, request, what, **facts), None)
 
 
-def refused(request: Request, answer: Response, refusal: RejectedResponseError) -> RetryDecision:
+def classify_rejected_record(request: Request, answer: Response, refusal: RejectedResponseError) -> RetryDecision:
     """Judge a success code whose body says that the record failed: nothing happened."""
     error = _error(
         ArmValidationError,
@@ -150,7 +150,7 @@ def _error(kind: type[ArmError], request: Request, what: str, **facts: Any) -> A
         message += f", request id {facts['request_id']}"
     advice = f"; {_NEXT_STEP[kind]}" if kind in _NEXT_STEP else ""
     error = kind(message + advice, operation=request.operation.label, **facts)
-    error.fact = message
+    error.summary = message
     return error
 
 
@@ -169,12 +169,12 @@ def _what_arm_said(request: Request, answer: Response) -> tuple[str, list[FieldI
     except ValueError:
         body = None
     if not isinstance(body, Mapping):
-        return f" with {body_kind(answer)}", []
+        return f" with {describe_body(answer)}", []
     issues = field_issues(body, request.record)
     # The token service speaks OAuth: error and error_description instead of message.
     words = [body.get(key) for key in ("message", "error", "error_description")]
     parts = [mask(word, request.record) for word in words if isinstance(word, str) and word]
-    parts += filter(None, [set_sentence(body)])
+    parts += filter(None, [describe_batch_rejections(body)])
     parts += [str(issue) for issue in issues[:_SHOWN_ISSUES]]
     if len(issues) > _SHOWN_ISSUES:
         parts.append(f"and {len(issues) - _SHOWN_ISSUES} more")
@@ -196,7 +196,7 @@ def field_issues(body: Mapping[str, Any], record: Any = None) -> list[FieldIssue
     return issues
 
 
-def set_sentence(body: Mapping[str, Any]) -> str:
+def describe_batch_rejections(body: Mapping[str, Any]) -> str:
     """Say how many records of a set that is taken as a whole were refused only because of others; else nothing."""
     count = sum(_only_with_the_set(member) for _, member in _members(body))
     return f"{count} valid by themselves and refused with the set ({BATCH_REJECTED})" if count else ""
@@ -213,7 +213,7 @@ def _errors(body: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _members(body: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
     """Give the answers to single records in a body about several, each with its place from 1."""
-    found = only_list(body, frozenset({"errors", "warnings"}))
+    found = find_only_list(body, frozenset({"errors", "warnings"}))
     return [
         # recordNo is assumed (Q2), as is that records are answered in the order in which they were sent.
         (member["recordNo"] if isinstance(member.get("recordNo"), int) else place, member)
@@ -226,7 +226,7 @@ def _only_with_the_set(member: Mapping[str, Any]) -> bool:
     return str(member.get("resultType")).upper() == BATCH_REJECTED
 
 
-def body_kind(answer: Response) -> str:
+def describe_body(answer: Response) -> str:
     """Say what a body is that is not the JSON that was due, without showing it."""
     if not answer.body.strip():
         return "an empty body"

@@ -37,26 +37,26 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class TransportFailure:
-    """No whole answer came. ``why`` holds no address and no data."""
+    """No whole answer came. ``reason`` holds no address and no data."""
 
     phase: Phase
-    why: str
+    reason: str
 
 
 class InvalidResponseError(ValueError):
     """A success whose body cannot be used; the text is our own and quotes nothing that is not masked.
 
-    :param again: whether asking again could bring a better body.
+    :param retryable: whether asking again could bring a better body.
     """
 
-    def __init__(self, why: str, *, again: bool = True) -> None:
-        super().__init__(why)
-        self.again = again
+    def __init__(self, reason: str, *, retryable: bool = True) -> None:
+        super().__init__(reason)
+        self.retryable = retryable
 
 
 class RejectedResponseError(ValueError):
     """A refusal that came with a success code: the record's status says that it failed."""
 
-    def __init__(self, why: str, issues: list[FieldIssue]) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, issues: list[FieldIssue]) -> None:
+        super().__init__(reason)
         self.issues = issues

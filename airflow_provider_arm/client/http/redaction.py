@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_arm.client import money
 
 #: Keys whose values may stand in a message: numbers by which finance people find a record, and plain codes.
-SHOWN_KEYS = frozenset(
+UNMASKED_FIELDS = frozenset(
     {
         "activeStatusWeb",
         "countryCode",
@@ -31,10 +31,10 @@ SHOWN_KEYS = frozenset(
 )
 
 #: Shorter values (codes such as ``M``) would blot out whole words of the message and tell nothing of a person.
-SHORTEST_MASKED = 3
+MIN_MASKED_LENGTH = 3
 
 #: What is left of a message: enough to act on, too short to hide a page of somebody's data in.
-LONGEST_MESSAGE = 300
+MAX_MESSAGE_LENGTH = 300
 
 # ARM's own documented warning quotes an address with a blank behind the @.
 _EMAIL = re.compile(r"[^\s@,;:<>\"']+@\s?[^\s@,;:<>\"']+")
@@ -43,7 +43,7 @@ _EMAIL = re.compile(r"[^\s@,;:<>\"']+@\s?[^\s@,;:<>\"']+")
 _LONG_NUMBER = re.compile(r"(?<![\w-])(?:\d(?:[ .]?\d){7,}|[A-Z]{2}\d(?:[ .]?\d){12,})(?![\w-])")
 
 
-class HideQueries(logging.Filter):
+class QueryRedactionFilter(logging.Filter):
     """Takes the query out of urllib3's debug lines for ARM: a filter such as ``name`` holds somebody's name."""
 
     #: Place of the address in the arguments of urllib3's line about a request.
@@ -61,7 +61,7 @@ class HideQueries(logging.Filter):
 
 
 def mask(text: str, record: Any = None) -> str:
-    """Mask what may be personal in a message of ARM and cut it to :data:`LONGEST_MESSAGE`.
+    """Mask what may be personal in a message of ARM and cut it to :data:`MAX_MESSAGE_LENGTH`.
 
     :param record: what was sent, or its JSON text; every value of it that the message quotes is replaced by its field's
         name.
@@ -81,13 +81,13 @@ class Mask:
         folded = text.casefold()
         quoted = [(field, value) for field, value, plain in self._values if plain in folded]
         for field, value in sorted(quoted, key=lambda pair: (-len(pair[1]), pair)):
-            if field not in SHOWN_KEYS and len(value) >= SHORTEST_MASKED:
+            if field not in UNMASKED_FIELDS and len(value) >= MIN_MASKED_LENGTH:
                 placeholder = f"[{field}]".replace("\\", "\\\\")
                 text = re.sub(re.escape(value), placeholder, text, flags=re.IGNORECASE)
         text = _EMAIL.sub("[email]", text)
-        shown = {value for field, value in quoted if field in SHOWN_KEYS}
+        shown = {value for field, value in quoted if field in UNMASKED_FIELDS}
         text = _LONG_NUMBER.sub(lambda found: found[0] if found[0] in shown else "[number]", text)
-        return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"
+        return text if len(text) <= MAX_MESSAGE_LENGTH else text[: MAX_MESSAGE_LENGTH - 1] + "…"
 
 
 def _values(record: Any, field: str = "") -> Iterator[tuple[str, str]]:

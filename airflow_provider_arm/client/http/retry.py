@@ -27,9 +27,9 @@ BASE_DELAY = 0.5
 #: Ceiling of any pause of our own choice, in seconds.
 MAX_DELAY = 20.0
 #: Seconds for which polls obey a ``Retry-After`` at most: a server that asks for a day is asked again all the same.
-MAX_REST = 900.0
+MAX_COOLDOWN = 900.0
 #: Digits of a ``Retry-After`` that are read; a longer number is for ever (a billion seconds are 31 years).
-LONGEST_NUMBER = 9
+MAX_RETRY_AFTER_DIGITS = 9
 #: Credit that all calls of a client share for retries: enough for a bad minute, not for an outage.
 BUDGET_CAPACITY = 500
 #: What one retry costs, and what one success gives back: at least five good calls pay for one bad.
@@ -102,8 +102,8 @@ class Cooldown:
         self._until = -math.inf
 
     def asked_for(self, seconds: float, now: float) -> None:
-        """Rest for *seconds* from *now* on, at most :data:`MAX_REST`; a longer rest under way stays."""
-        self._until = max(self._until, now + min(seconds, MAX_REST))
+        """Rest for *seconds* from *now* on, at most :data:`MAX_COOLDOWN`; a longer rest under way stays."""
+        self._until = max(self._until, now + min(seconds, MAX_COOLDOWN))
 
     def left(self, now: float) -> float:
         """Seconds that the rest still lasts; 0 if there is none."""
@@ -153,7 +153,7 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     value = value.strip()
     if value.isascii() and value.isdigit():
         # More digits would be an error of their own in int(), and are simply too long a wait.
-        return int(value) if len(value) <= LONGEST_NUMBER else math.inf
+        return int(value) if len(value) <= MAX_RETRY_AFTER_DIGITS else math.inf
     try:
         moment = email.utils.parsedate_to_datetime(value)
     except (ValueError, OverflowError):

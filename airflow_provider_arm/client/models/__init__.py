@@ -32,12 +32,12 @@ from airflow_provider_arm.client.models.gl_item import GlItem
 from airflow_provider_arm.client.models.page import PageSummary
 from airflow_provider_arm.client.models.posting import (
     AutoPosting,
-    AutoPostingAnswer,
-    AutoPostingsAnswer,
+    AutoPostingResponse,
+    AutoPostingsResponse,
     PaymentReservation,
 )
 from airflow_provider_arm.client.models.token import Token
-from airflow_provider_arm.client.models.write import BatchReceipt, FieldMessage, WriteAnswer
+from airflow_provider_arm.client.models.write import BatchReceipt, FieldMessage, WriteResponse
 
 __all__ = [
     "Amount",
@@ -46,8 +46,8 @@ __all__ = [
     "ArItemUpdate",
     "ArmModel",
     "AutoPosting",
-    "AutoPostingAnswer",
-    "AutoPostingsAnswer",
+    "AutoPostingResponse",
+    "AutoPostingsResponse",
     "Batch",
     "BatchReceipt",
     "CurrencyAmounts",
@@ -71,7 +71,7 @@ __all__ = [
     "PostalAddress",
     "Timestamp",
     "Token",
-    "WriteAnswer",
+    "WriteResponse",
     "field_errors",
     "wire_names",
 ]

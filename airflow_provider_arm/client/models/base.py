@@ -141,7 +141,7 @@ def wire_names(model: type[ArmModel]) -> tuple[str, ...]:
     return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
-def only_list(body: Mapping[str, Any], besides: frozenset[str]) -> tuple[str, list[Any]] | None:
+def find_only_list(body: Mapping[str, Any], besides: frozenset[str]) -> tuple[str, list[Any]] | None:
     """Find the one list in *body* whose key is not in *besides*; ``None`` where there is none or more than one.
 
     ARM names a list by its content (``customers``, ``arItems``), and not every name is published.

@@ -7,8 +7,8 @@ from typing import Any, Self, TypeVar
 
 from pydantic import PrivateAttr, ValidationError
 
-from airflow_provider_arm.client.models.base import ArmModel, only_list
-from airflow_provider_arm.client.models.write import FieldMessage, WriteAnswer
+from airflow_provider_arm.client.models.base import ArmModel, find_only_list
+from airflow_provider_arm.client.models.write import FieldMessage, WriteResponse
 
 #: Lists in the body that are not the batch's records.
 _NOT_RECORDS = frozenset({"errors", "warnings"})
@@ -46,15 +46,15 @@ class Batch(ArmModel):
         batch._misfits = misfits  # noqa: SLF001 - its own
         return batch
 
-    def records(self) -> list[WriteAnswer] | None:
+    def records(self) -> list[WriteResponse] | None:
         """Give the write answers in submit order, or ``None`` where the body has no list of objects.
 
         They stand under the plural of what was submitted; whatever its name, it is the one list beside ``errors``.
         """
-        found = only_list(self.model_extra or {}, _NOT_RECORDS)
+        found = find_only_list(self.model_extra or {}, _NOT_RECORDS)
         if found is None or not all(isinstance(record, dict) for record in found[1]):
             return None
-        return [_read_what_fits(WriteAnswer, record)[0] for record in found[1]]
+        return [_read_what_fits(WriteResponse, record)[0] for record in found[1]]
 
     def unclear(self) -> str | None:
         """Say what speaks against taking the batch for a success although nothing names a failure, if anything does."""

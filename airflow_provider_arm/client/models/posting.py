@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from airflow_provider_arm.client.models.base import ArmModel, only_list
-from airflow_provider_arm.client.models.write import WriteAnswer
+from airflow_provider_arm.client.models.base import ArmModel, find_only_list
+from airflow_provider_arm.client.models.write import WriteResponse
 
 #: The option that turns a whole set into a check (documented); that it stands in ``options`` is assumed.
 VALIDATE_ONLY = "validateOnly"
@@ -28,7 +28,7 @@ class AutoPosting(ArmModel):
         return any(option.casefold() == VALIDATE_ONLY.casefold() for option in self.options or ())
 
 
-class AutoPostingAnswer(WriteAnswer):
+class AutoPostingResponse(WriteResponse):
     """What ARM says of one posting."""
 
     #: :data:`BATCH_REJECTED` is documented; the other words are not.
@@ -40,19 +40,19 @@ class AutoPostingAnswer(WriteAnswer):
         return (self.result_type or "").upper() == BATCH_REJECTED
 
 
-class AutoPostingsAnswer(ArmModel):
+class AutoPostingsResponse(ArmModel):
     """The answer to a set of auto postings. Its body is not published, so all is optional."""
 
     status: str | None = None
     message: str | None = None
 
-    def postings(self) -> list[AutoPostingAnswer]:
+    def postings(self) -> list[AutoPostingResponse]:
         """Give the answers to the postings: whatever its name, they are the one list beside ``errors``.
 
         :raises InvalidRecordError: a member is none.
         """
-        found = only_list(self.model_extra or {}, _NOT_POSTINGS)
-        return [AutoPostingAnswer.from_wire(posting) for posting in found[1]] if found else []
+        found = find_only_list(self.model_extra or {}, _NOT_POSTINGS)
+        return [AutoPostingResponse.from_wire(posting) for posting in found[1]] if found else []
 
     def words(self) -> set[str]:
         """Give every status word of the set and its postings, in capitals."""

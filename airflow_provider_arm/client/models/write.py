@@ -12,7 +12,7 @@ class FieldMessage(ArmModel):
     message: str | None = None
 
 
-class WriteAnswer(ArmModel):
+class WriteResponse(ArmModel):
     """The answer to one written record, alone or inside a finished batch."""
 
     #: ``PROCESSED`` or ``FAILED`` (the values that the reference shows).

@@ -181,7 +181,7 @@ class PageFetcher(Generic[T]):
             raise ArmIncompleteListError(msg, operation=error.operation) from None
 
     def _query(self, part: Partition) -> PageQuery[T]:
-        return PageQuery(part, self._source.walk({**self._filters, **part.filters}))
+        return PageQuery(part, self._source.start_walk({**self._filters, **part.filters}))
 
     def _fill(self) -> None:
         """Ask for pages, the head's first, as far as there is room."""
@@ -223,7 +223,7 @@ class PageFetcher(Generic[T]):
 
         self._to_fetch.acquire()
         try:
-            return self._source.get(due, read)
+            return self._source.fetch(due, read)
         finally:
             if fetching:
                 self._to_fetch.release()
@@ -252,7 +252,7 @@ class PageFetcher(Generic[T]):
             self._take_first(query)
         except ArmResultLimitError as error:
             parts = query.part.split(error)
-            log.info("%s: %d records match, more than ARM gives for one query; split", query.part, error.counted)
+            log.info("%s: %d records match, more than ARM gives for one query; split", query.part, error.total_count)
             place = self._line.index(query)
             del self._line[place]
             for part in reversed(parts):
@@ -264,17 +264,17 @@ class PageFetcher(Generic[T]):
         page = self._answer(query)
         if page is not None:
             self._count(query, page)
-            query.to_ask.extend(query.walk.ahead())
+            query.to_ask.extend(query.walk.remaining_requests())
         query.first, query.opened = page, True
 
     def _count(self, query: PageQuery[T], page: ReadPage[T]) -> None:
         self._inspect(query.part, page.content)
-        query.walk.take(page.summary, page.rows)
+        query.walk.accept_summary(page.summary, page.rows)
         query.prints.append(self._print_of(page.content))
 
     def _look_again(self, query: PageQuery[T]) -> None:
         """Ask for the pages once more, in order and as many at a time as there is room for."""
-        query.to_ask.extend(query.walk.again())
+        query.to_ask.extend(query.walk.all_requests())
         for number, known in enumerate(query.prints[: len(query.to_ask)], start=1):
             self._fill()
             page = query.asked.popleft().result()
@@ -288,7 +288,7 @@ class PageFetcher(Generic[T]):
         try:
             return page.result()
         except ArmError as error:
-            reason = query.walk.lost(error, self._source.assumptions)
+            reason = query.walk.on_page_error(error, self._source.assumptions)
             if reason is not None:
                 raise reason from None
             return None

@@ -51,7 +51,7 @@ class Partition:
             parts = [Partition(self.days, {**self.chosen, name: value}, tuple(rest), self) for value in values]
         else:
             raise self._too_much(error)
-        self.counted, self.to_come = error.counted, len(parts)
+        self.counted, self.to_come = error.total_count, len(parts)
         return parts
 
     def finished(self, rows: int) -> None:
@@ -81,7 +81,7 @@ class Partition:
             way_out = "give the operator a window=DateWindow(...)"
         else:
             way_out = f'{self} cannot be split further: add a filter, or split_by={{"customerno": [...]}}'
-        return ArmResultLimitError(f"{error}; {way_out}", operation=error.operation, counted=error.counted)
+        return ArmResultLimitError(f"{error}; {way_out}", operation=error.operation, total_count=error.total_count)
 
     def __str__(self) -> str:
         """Read as ``voucherdate 2026-01-01 to 2026-01-31``; of a value that it was split by only the filter's name."""

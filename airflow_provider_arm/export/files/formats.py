@@ -172,6 +172,6 @@ def guarded(format_: Format) -> Callable[[Response], ReadPage[PageChunk[Any]]]:
             return format_.read(answer)
         except RecursionError:
             msg = "JSON that is nested too deeply"
-            raise InvalidResponseError(msg, again=False) from None
+            raise InvalidResponseError(msg, retryable=False) from None
 
     return read

@@ -133,13 +133,13 @@ def _check_filter(plan: ExportPlan, source: PageSource, began: int) -> None:
     :raises ArmError: the list refuses it.
     """
     span = TimeRange(_END_OF_TIME, None, began)
-    walk = source.walk({**plan.filters, **span.filters, "maximumcount": 1})
+    walk = source.start_walk({**plan.filters, **span.filters, "maximumcount": 1})
     due = walk.next_request()
     try:
         rows = (
             0
             if due is None
-            else source.get(due, lambda answer: len(split_list(split_page(answer, source.operation.key)[1])))
+            else source.fetch(due, lambda answer: len(split_list(split_page(answer, source.operation.key)[1])))
         )
     except ArmNotFoundError:
         return  # so some servers answer where there is none; where the list is not there, the export itself says so

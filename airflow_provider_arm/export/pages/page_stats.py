@@ -86,7 +86,7 @@ def amount_text(amount: Decimal) -> str:
 
 def unusable(kind: RecordType, what: str) -> InvalidResponseError:
     """Say that a page's records cannot be exported; asking again would bring the same."""
-    return InvalidResponseError(f"{kind.name} of which one has {what}: the export would not be exact", again=False)
+    return InvalidResponseError(f"{kind.name} of which one has {what}: the export would not be exact", retryable=False)
 
 
 class PageStatsReader:

@@ -212,15 +212,15 @@ class ArmExportOperator(ArmBaseOperator):
         )
 
     def _check(self) -> None:
-        from airflow_provider_arm.client.paging import LARGEST_PAGE
+        from airflow_provider_arm.client.paging import MAX_PAGE_SIZE
 
         check_incremental_args(
             incremental=read_bool("incremental", self.incremental),
             overlap=self.overlap,
             watermark_path=self.watermark_path,
         )
-        if not 1 <= self.page_size <= LARGEST_PAGE:
-            msg = f"page_size must be from 1 to {LARGEST_PAGE}, not {self.page_size}"
+        if not 1 <= self.page_size <= MAX_PAGE_SIZE:
+            msg = f"page_size must be from 1 to {MAX_PAGE_SIZE}, not {self.page_size}"
             raise ArmConfigurationError(msg)
         if any(isinstance(value, float) for value in (self.filters or {}).values()):
             msg = "filters must hold text, whole numbers or dates, no floats"

@@ -88,7 +88,7 @@ def validate_with_model(operation: Operation, content: RawRow) -> dict[str, Any]
     """
     try:
         wire = to_wire(operation.record, parse_row(content))
-        money.refuse_inexact(wire)
+        money.raise_for_inexact(wire)
     except money.InexactNumberError as error:
         raise InvalidRecordError([FieldIssue("", str(error))]) from None
     except RecursionError:

@@ -17,7 +17,7 @@ from airflow_provider_arm.client.errors import (
     ArmRateLimitError,
     Phase,
 )
-from airflow_provider_arm.client.http.retry import MAX_REST
+from airflow_provider_arm.client.http.retry import MAX_COOLDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -87,7 +87,7 @@ class BatchWait:
         """
         if isinstance(seen, ArmError):
             self._saw_error(batch_uuid, seen, now)
-        elif seen.state is BatchState.UNREADABLE:
+        elif seen.state is BatchState.INVALID_RESPONSE:
             unclear = ArmInvalidResponseError(f"batch {batch_uuid}: ARM's answer is unclear: {seen.reason}")
             self._failed(batch_uuid, unclear, now)
         else:
@@ -133,7 +133,7 @@ class BatchWait:
         if error.permanent:
             raise error
         if error.retry_after is not None:
-            self._rest_until = max(self._rest_until, now + min(error.retry_after, MAX_REST))
+            self._rest_until = max(self._rest_until, now + min(error.retry_after, MAX_COOLDOWN))
         if isinstance(error, ArmRateLimitError) and error.phase is Phase.NOT_SENT:
             return  # held back because ARM asked for a rest: nobody looked
         self._failed(batch_uuid, error, now)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from airflow_provider_arm.client.errors import FieldIssue
-    from airflow_provider_arm.client.models import WriteAnswer
+    from airflow_provider_arm.client.models import WriteResponse
     from airflow_provider_arm.client.operations import Operation
     from airflow_provider_arm.submission.sources.source import Source
 
@@ -167,9 +167,9 @@ def refused_places(status: BatchStatus) -> frozenset[int]:
     return frozenset(number for number, _ in _refused(status))
 
 
-def _refused(status: BatchStatus) -> Iterator[tuple[int, WriteAnswer]]:
+def _refused(status: BatchStatus) -> Iterator[tuple[int, WriteResponse]]:
     for place, answer in enumerate(status.records, 1):
-        if (answer.status or "").upper() in DEFAULT_ASSUMPTIONS.failure_words:
+        if (answer.status or "").upper() in DEFAULT_ASSUMPTIONS.failure_statuses:
             # Submit order (Q2); recordNo says it outright.
             yield max(1, answer.record_no or place), answer
 
@@ -184,7 +184,7 @@ def _same(one: Any, other: str) -> bool:
     return str(one).casefold() == other.casefold()
 
 
-def _reasons(answer: WriteAnswer, record: Mapping[str, Any]) -> tuple[str, ...]:
+def _reasons(answer: WriteResponse, record: Mapping[str, Any]) -> tuple[str, ...]:
     reasons = tuple(
         f"{error.field}: {mask(error.message or '', record)}" if error.field else mask(error.message or "", record)
         for error in answer.errors or []

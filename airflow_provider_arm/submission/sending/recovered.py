@@ -13,7 +13,7 @@ import msgspec
 
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.client.models import WriteAnswer
+from airflow_provider_arm.client.models import WriteResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,7 +44,7 @@ class RecoveredChunk:
         """Give what a batch of these records would have said."""
         missing = set(self.missing)
         answers = [
-            WriteAnswer(status=_MISSING, message=_WHY, record_no=place) if place in missing else _taken(place)
+            WriteResponse(status=_MISSING, message=_WHY, record_no=place) if place in missing else _taken(place)
             for place in range(1, self.records + 1)
         ]
         state = (
@@ -58,8 +58,8 @@ class RecoveredChunk:
         return BatchStatus(state, reason, total=self.records, failed=len(missing), records=answers)
 
 
-def _taken(place: int) -> WriteAnswer:
-    return WriteAnswer(status=_TAKEN, record_no=place)
+def _taken(place: int) -> WriteResponse:
+    return WriteResponse(status=_TAKEN, record_no=place)
 
 
 def read_recovered(value: Any) -> list[RecoveredChunk]:

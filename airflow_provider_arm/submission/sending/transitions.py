@@ -71,7 +71,7 @@ class ChunkTransitions:
 
     def failed(self, line: Entry, error: ArmError) -> Entry:
         """Note that its sending ended in *error*."""
-        return self._write(line.to(state_after(error), reason=error.fact))
+        return self._write(line.to(state_after(error), reason=error.summary))
 
     def raise_failed(self, line: Entry, error: ArmError, unresolved: UnresolvedChunk) -> None:
         """Raise what a failed sending, noted in *line*, means for the task."""

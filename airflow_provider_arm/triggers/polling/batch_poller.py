@@ -21,7 +21,7 @@ from airflow_provider_arm.client.errors import (
     ArmUnavailableError,
 )
 from airflow_provider_arm.client.http.retry import SystemClock
-from airflow_provider_arm.hooks.metrics import time_wait
+from airflow_provider_arm.hooks.metrics import record_batch_wait
 from airflow_provider_arm.hooks.shared import ClientLease, lease_client
 from airflow_provider_arm.submission.results.batch_wait import DEFAULT_MAX_POLL_INTERVAL, BatchWait, WaitTimeoutError
 from airflow_provider_arm.triggers import events
@@ -44,7 +44,7 @@ CLOCK = SystemClock()
 async def wait_for_end(trigger: BatchTrigger) -> dict[str, Any]:
     """Wait as *trigger* says; gives the payload of its one event, whatever happens but a cancellation."""
     event = await _wait(trigger)
-    time_wait(CLOCK.time() - trigger.started, event["status"])
+    record_batch_wait(CLOCK.time() - trigger.started, event["status"])
     return event
 
 
@@ -100,7 +100,7 @@ class _Waiter:
                 if refusal is not None and lease.client is client:
                     raise refusal
                 client = lease.client
-                self._wait.unknown_grace = client.assumptions.batch_unknown_grace
+                self._wait.unknown_grace = client.assumptions.batch_not_found_grace
                 await repeat(partial(self._look, client), self._wait.first_pause(CLOCK.time()), CLOCK)
             except ArmAuthenticationError as error:
                 if error is refusal:
@@ -108,7 +108,7 @@ class _Waiter:
                 # A wait may outlive a secret: the connection is read again, and the wait goes on if it has changed.
                 refusal = error
             finally:
-                lease.leave()
+                lease.release()
 
     async def _connect(self) -> ClientLease:
         """Take the connection's client; that Airflow cannot tell the connection for a while ends no wait."""

@@ -157,7 +157,7 @@ class Watched:
         except ArmError as error:
             return error
         receipt.unknown.pop(uuid, None)
-        if status.state is BatchState.UNREADABLE:
+        if status.state is BatchState.INVALID_RESPONSE:
             log.warning("Batch %s: ARM's answer is unclear: %s", uuid, status.reason)
         elif status.state.finished:
             # Counts are all that is told; a thousand batches' records must not stay here until then.

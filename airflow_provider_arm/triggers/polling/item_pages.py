@@ -15,12 +15,12 @@ from airflow_provider_arm.client.errors import (
     ArmResultLimitError,
     InvalidRecordError,
 )
-from airflow_provider_arm.client.http.addresses import BaseUrl
+from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.models import PageSummary
-from airflow_provider_arm.client.models.base import only_list
+from airflow_provider_arm.client.models.base import find_only_list
 from airflow_provider_arm.client.money import MAX_EXPONENT
 from airflow_provider_arm.client.operations import OPERATIONS
-from airflow_provider_arm.client.paging import LARGEST_QUERY, PageRequest, PageWalk
+from airflow_provider_arm.client.paging import MAX_QUERY_RECORDS, PageRequest, PageWalk
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS
 from airflow_provider_arm.export.pages.timestamps import instant_text, milliseconds_of
 
@@ -69,7 +69,7 @@ async def read_items(
     bounds = (instant_text(first), None if last is None else instant_text(last))  # ``None`` leaves the filter out
     span: dict[str, Any] = dict(zip(WINDOW_FILTERS["createdtime"], bounds, strict=True))
     if is_moment:
-        span["maximumcount"] = LARGEST_QUERY
+        span["maximumcount"] = MAX_QUERY_RECORDS
     walk = PageWalk({**trigger.filters, **span}, PAGE_SIZE, BaseUrl.parse(client.base_url), _LIST.label)
     found: dict[str, Item] = {}
     try:
@@ -77,7 +77,7 @@ async def read_items(
             summary, records = await _read_page(client, trigger.client_no, due, walk)
             if not is_moment and (summary.total_count or 0) > MOST_AT_ONCE:
                 return None
-            walk.take(summary, len(records))
+            walk.accept_summary(summary, len(records))
             found |= {item.key: item for item in map(_item, records)}
             if len(found) != walk.rows:
                 msg = f"an item came twice, because the list changed while it was read ({_LIST.label})"
@@ -96,7 +96,7 @@ async def _read_page(
     try:
         body = await client.call(_LIST.name, path=path, params=params)
     except ArmError as error:
-        reason = walk.lost(error, client.assumptions)
+        reason = walk.on_page_error(error, client.assumptions)
         if reason is not None:
             raise reason from None
         body = None
@@ -104,7 +104,7 @@ async def _read_page(
         return PageSummary(total_count=0, total_pages=0), []
     try:
         summary = PageSummary.from_wire(body[_SUMMARY])
-        named = (_LIST.key, body[_LIST.key]) if _LIST.key in body else only_list(body, frozenset({_SUMMARY}))
+        named = (_LIST.key, body[_LIST.key]) if _LIST.key in body else find_only_list(body, frozenset({_SUMMARY}))
     except (TypeError, KeyError, InvalidRecordError):
         named = None
     if named is None or not isinstance(named[1], list):

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_arm.client import async_client  # noqa: F401
 from airflow_provider_arm.client.errors import ArmError
-from airflow_provider_arm.client.http.retry import MAX_REST, SystemClock
+from airflow_provider_arm.client.http.retry import MAX_COOLDOWN, SystemClock
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.hooks.shared import lease_client
 
@@ -74,7 +74,7 @@ def _tell(error: Exception, what: str, conn_id: str) -> float:
     """Log why a turn failed, without any value; gives the seconds until the next, at least."""
     if isinstance(error, ArmError):
         log.log(logging.ERROR if error.permanent else logging.WARNING, "%s: %s; it is tried again", what, error)
-        rest = 0.0 if error.retry_after is None else min(error.retry_after, MAX_REST)
+        rest = 0.0 if error.retry_after is None else min(error.retry_after, MAX_COOLDOWN)
         return max(rest, PERMANENT_PAUSE) if error.permanent else rest
     if isinstance(error, AirflowNotFoundException):
         log.error("%s: connection %r is not defined where the triggerer runs; it is tried again", what, conn_id)
@@ -114,6 +114,6 @@ class ClientHandle:
         """Let go of the client; the next is made of the connection as it is then."""
         lease, own, self._lease, self._own = self._lease, self._own, None, None
         if lease is not None:
-            lease.leave()
+            lease.release()
         if own is not None:
             await own.close()

@@ -10,7 +10,7 @@ import requests
 import urllib3
 
 from airflow_provider_arm.client import ArmClient, StaticToken, money
-from airflow_provider_arm.client.arm_client import classify
+from airflow_provider_arm.client.arm_client import classify_error
 from airflow_provider_arm.client.errors import (
     ArmConfigurationError,
     ArmInvalidResponseError,
@@ -309,7 +309,7 @@ def test_a_client_says_whom_it_talks_to(arm) -> None:
     """Base URL, client number and assumptions can be read."""
     client = arm("https://api.amili.no/arm/v1/")
     assert (client.base_url, client.client_no) == ("https://api.amili.no/arm/v1", 2218)
-    assert client.assumptions.success_words == {"PROCESSED"}
+    assert client.assumptions.success_statuses == {"PROCESSED"}
 
 
 @pytest.mark.parametrize(
@@ -317,9 +317,9 @@ def test_a_client_says_whom_it_talks_to(arm) -> None:
 )
 def test_what_is_not_known_may_have_been_sent(error) -> None:
     """No error that nobody thought of is ever taken for not sent, and none is shown."""
-    lost = classify(error)
+    lost = classify_error(error)
     assert lost.phase is Phase.MAYBE_SENT
-    assert "canary" not in lost.why
+    assert "canary" not in lost.reason
 
 
 @pytest.mark.parametrize(
@@ -335,4 +335,4 @@ def test_what_is_not_known_may_have_been_sent(error) -> None:
 )
 def test_each_loss_is_named_with_its_phase(error: Exception, phase: Phase, why: str) -> None:
     """Losses that no socket here can bring about are told apart all the same."""
-    assert (classify(error).phase, classify(error).why) == (phase, why)
+    assert (classify_error(error).phase, classify_error(error).reason) == (phase, why)

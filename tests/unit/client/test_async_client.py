@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from airflow_provider_arm.client import AsyncArmClient, ClientCredentials, StaticToken, Transport, async_client
-from airflow_provider_arm.client.async_client import classify
+from airflow_provider_arm.client.async_client import classify_error
 from airflow_provider_arm.client.errors import (
     ArmConfigurationError,
     ArmNotFoundError,
@@ -208,7 +208,7 @@ def test_a_client_says_what_it_assumes(serve) -> None:
     """Triggers read the assumptions of their client."""
 
     async def work(client: AsyncArmClient) -> Any:
-        return client.assumptions.batch_unknown_grace
+        return client.assumptions.batch_not_found_grace
 
     assert within("https://api.amili.no", work) == 0.0
 
@@ -218,9 +218,9 @@ def test_a_client_says_what_it_assumes(serve) -> None:
 )
 def test_what_is_not_known_may_have_been_sent(error) -> None:
     """No error that nobody thought of is ever taken for not sent, and none is shown."""
-    lost = classify(error)
+    lost = classify_error(error)
     assert lost.phase is Phase.MAYBE_SENT
-    assert "canary" not in lost.why
+    assert "canary" not in lost.reason
 
 
 @pytest.mark.parametrize(
@@ -235,4 +235,4 @@ def test_what_is_not_known_may_have_been_sent(error) -> None:
 )
 def test_each_loss_is_named_with_its_phase(error: Exception, phase: Phase, why: str) -> None:
     """Losses that no socket here can bring about are told apart all the same."""
-    assert (classify(error).phase, classify(error).why) == (phase, why)
+    assert (classify_error(error).phase, classify_error(error).reason) == (phase, why)

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
-from airflow_provider_arm.client.batch_state import BatchState, decide
+from airflow_provider_arm.client.batch_state import BatchState, classify_batch
 
 UUID = "9f2c1d34-AAAA-bbbb-2222-333344445555"
 OK = {"recordNo": 1, "status": "PROCESSED", "result": "CREATED", "customerNo": "1"}
@@ -20,7 +20,7 @@ BAD = {
     "errors": [{"field": "PostalCode", "message": "must be four digits"}],
 }
 WAITING = {"recordNo": 3, "status": "PROCESSING"}
-PENDING, SUCCEEDED, PARTIAL, REJECTED, UNREADABLE = BatchState
+PENDING, SUCCEEDED, PARTIAL, REJECTED, INVALID_RESPONSE = BatchState
 
 
 def body(status: str | None = "PROCESSED", records: list | None = None, key: str = "customers", **more: Any) -> dict:
@@ -86,7 +86,7 @@ DECISIONS = [
     ("206 a record without any word", 206, body("PARTIAL", [OK, {"recordNo": 2}], **counts(2, 1, 0)), PENDING),
     ("206 fewer records than counted", 206, body("PARTIAL", [OK, BAD], **counts(3, 1, 1)), PENDING),
     ("206 counts not full", 206, body("PARTIAL", **counts(3, 1, 1)), PENDING),
-    ("206 word and nothing failed", 206, body("PARTIAL", [OK, OK], **counts(2, 2, 0)), UNREADABLE),
+    ("206 word and nothing failed", 206, body("PARTIAL", [OK, OK], **counts(2, 2, 0)), INVALID_RESPONSE),
     # Q3 variant: 200 with failed records inside
     ("200 with failures inside", 200, body("PROCESSED", [OK, BAD], **counts(2, 1, 1)), PARTIAL),
     ("200 only failures inside", 200, body("PROCESSED", [BAD], **counts(1, 0, 1)), REJECTED),
@@ -94,10 +94,10 @@ DECISIONS = [
     ("200 failures counted, no total", 200, body("PROCESSED", failedCount=3), PARTIAL),
     ("200 partial", 200, body("PARTIAL", [OK, BAD]), PARTIAL),
     # Q3 variant: an unknown word is never success
-    ("200 unknown word", 200, body("COMPLETED", [OK], **counts(1, 1, 0)), UNREADABLE),
-    ("206 unknown word", 206, body("HALFWAY", [OK, BAD]), UNREADABLE),
-    ("200 unknown word in a record", 200, body("PROCESSED", [OK, {"status": "SKIPPED"}]), UNREADABLE),
-    ("200 a word with blanks", 200, body("PROCESSED "), UNREADABLE),
+    ("200 unknown word", 200, body("COMPLETED", [OK], **counts(1, 1, 0)), INVALID_RESPONSE),
+    ("206 unknown word", 206, body("HALFWAY", [OK, BAD]), INVALID_RESPONSE),
+    ("200 unknown word in a record", 200, body("PROCESSED", [OK, {"status": "SKIPPED"}]), INVALID_RESPONSE),
+    ("200 a word with blanks", 200, body("PROCESSED "), INVALID_RESPONSE),
     # 406 rejected as a whole
     ("406", 406, body("REJECTED", errors=[{"field": "Customers", "message": "too many"}]), REJECTED),
     ("406 with counts", 406, body("REJECTED", **counts(2, 0, 2)), REJECTED),
@@ -108,47 +108,52 @@ DECISIONS = [
     ("200 rejected", 200, body("REJECTED"), REJECTED),
     ("200 failed, all of them", 200, body("FAILED", **counts(2, 0, 2)), REJECTED),
     # A rejection that some record contradicts would have all records sent again
-    ("406 a list", 406, [], UNREADABLE),
-    ("406 two lists", 406, body("REJECTED", [BAD], others=[OK]), UNREADABLE),
-    ("406 processed", 406, body("PROCESSED"), UNREADABLE),
-    ("406 still processing", 406, body("PROCESSING"), UNREADABLE),
-    ("406 with a processed record", 406, body("REJECTED", [OK, BAD]), UNREADABLE),
-    ("406 with fewer failures than records", 406, body("REJECTED", **counts(2, 1, 1)), UNREADABLE),
+    ("406 a list", 406, [], INVALID_RESPONSE),
+    ("406 two lists", 406, body("REJECTED", [BAD], others=[OK]), INVALID_RESPONSE),
+    ("406 processed", 406, body("PROCESSED"), INVALID_RESPONSE),
+    ("406 still processing", 406, body("PROCESSING"), INVALID_RESPONSE),
+    ("406 with a processed record", 406, body("REJECTED", [OK, BAD]), INVALID_RESPONSE),
+    ("406 with fewer failures than records", 406, body("REJECTED", **counts(2, 1, 1)), INVALID_RESPONSE),
     ("200 failed, some of them", 200, body("FAILED", **counts(10, 8, 2)), PARTIAL),
     ("206 failed, some of them", 206, body("FAILED", **counts(10, 8, 2)), PARTIAL),
-    ("200 failed, none of them", 200, body("FAILED", **counts(2, 2, 0)), UNREADABLE),
-    ("200 failed although records were processed", 200, body("FAILED", processedCount=2), UNREADABLE),
-    ("200 failed, every record processed", 200, body("FAILED", [OK, OK]), UNREADABLE),
+    ("200 failed, none of them", 200, body("FAILED", **counts(2, 2, 0)), INVALID_RESPONSE),
+    ("200 failed although records were processed", 200, body("FAILED", processedCount=2), INVALID_RESPONSE),
+    ("200 failed, every record processed", 200, body("FAILED", [OK, OK]), INVALID_RESPONSE),
     # Contradictions
-    ("200 more records than counted", 200, body("PROCESSED", [OK, OK], **counts(1, 1, 0)), UNREADABLE),
+    ("200 more records than counted", 200, body("PROCESSED", [OK, OK], **counts(1, 1, 0)), INVALID_RESPONSE),
     ("200 an open record beyond the count", 200, body("PROCESSED", [OK, WAITING], **counts(1, 1, 0)), PENDING),
     ("200 a record without a word beyond", 200, body("PROCESSED", [OK, {"status": 5}], totalCount=1), PENDING),
-    ("200 another count of failures", 200, body("PROCESSED", [OK, BAD], **counts(2, 2, 0)), UNREADABLE),
-    ("200 errors beside success", 200, body("PROCESSED", errors=[{"field": "x", "message": "y"}]), UNREADABLE),
-    ("200 errors of an odd shape", 200, body("PROCESSED", [OK], errors=["y"]), UNREADABLE),
-    ("200 a status that is no text", 200, {"status": {"code": "FAILED"}, "customers": [OK]}, UNREADABLE),
-    ("200 a count that is no number", 200, body("PROCESSED", [OK], failedCount={"customers": 1}), UNREADABLE),
-    ("200 two lists", 200, body("PROCESSED", [BAD], others=[OK]), UNREADABLE),
-    ("200 a list of something else", 200, body("PROCESSED", [BAD, None]), UNREADABLE),
-    ("200 more failures than records", 200, body("PROCESSED", **counts(1, 0, 2)), UNREADABLE),
-    ("206 less than no failure", 206, body("PARTIAL", **counts(2, 2, -1)), UNREADABLE),
-    ("200 failures counted beside two lists", 200, body("PARTIAL", [OK], others=[OK], **counts(1, 0, 1)), UNREADABLE),
-    ("200 nothing said", 200, body(None), UNREADABLE),
-    ("200 an empty object", 200, {}, UNREADABLE),
-    ("200 no total, no word", 200, body(None, failedCount=0), UNREADABLE),
-    ("200 no body", 200, None, UNREADABLE),
-    ("200 a list", 200, [OK], UNREADABLE),
-    ("206 no body", 206, None, UNREADABLE),
-    ("206 without numbers", 206, body("PROCESSED"), UNREADABLE),
-    ("201", 201, body("PROCESSED", [OK]), UNREADABLE),
-    ("204", 204, None, UNREADABLE),
+    ("200 another count of failures", 200, body("PROCESSED", [OK, BAD], **counts(2, 2, 0)), INVALID_RESPONSE),
+    ("200 errors beside success", 200, body("PROCESSED", errors=[{"field": "x", "message": "y"}]), INVALID_RESPONSE),
+    ("200 errors of an odd shape", 200, body("PROCESSED", [OK], errors=["y"]), INVALID_RESPONSE),
+    ("200 a status that is no text", 200, {"status": {"code": "FAILED"}, "customers": [OK]}, INVALID_RESPONSE),
+    ("200 a count that is no number", 200, body("PROCESSED", [OK], failedCount={"customers": 1}), INVALID_RESPONSE),
+    ("200 two lists", 200, body("PROCESSED", [BAD], others=[OK]), INVALID_RESPONSE),
+    ("200 a list of something else", 200, body("PROCESSED", [BAD, None]), INVALID_RESPONSE),
+    ("200 more failures than records", 200, body("PROCESSED", **counts(1, 0, 2)), INVALID_RESPONSE),
+    ("206 less than no failure", 206, body("PARTIAL", **counts(2, 2, -1)), INVALID_RESPONSE),
+    (
+        "200 failures counted beside two lists",
+        200,
+        body("PARTIAL", [OK], others=[OK], **counts(1, 0, 1)),
+        INVALID_RESPONSE,
+    ),
+    ("200 nothing said", 200, body(None), INVALID_RESPONSE),
+    ("200 an empty object", 200, {}, INVALID_RESPONSE),
+    ("200 no total, no word", 200, body(None, failedCount=0), INVALID_RESPONSE),
+    ("200 no body", 200, None, INVALID_RESPONSE),
+    ("200 a list", 200, [OK], INVALID_RESPONSE),
+    ("206 no body", 206, None, INVALID_RESPONSE),
+    ("206 without numbers", 206, body("PROCESSED"), INVALID_RESPONSE),
+    ("201", 201, body("PROCESSED", [OK]), INVALID_RESPONSE),
+    ("204", 204, None, INVALID_RESPONSE),
 ]
 
 
 @pytest.mark.parametrize(("code", "answer", "state"), [row[1:] for row in DECISIONS], ids=[row[0] for row in DECISIONS])
 def test_each_row_of_the_working_contract_is_decided(code: int, answer: Any, state: BatchState) -> None:
     """Code, words, records and counts must agree before a batch counts as finished."""
-    status = decide(code, answer)
+    status = classify_batch(code, answer)
     assert status.state is state, status.reason
     assert status.reason
 
@@ -171,13 +176,13 @@ def test_each_row_of_the_working_contract_is_decided(code: int, answer: Any, sta
 )
 def test_the_counts_are_what_arm_said(code: int, answer: Any, total, failed, records: int) -> None:
     """Counts are ARM's or follow from the records, and are unknown where neither says."""
-    status = decide(code, answer)
+    status = classify_batch(code, answer)
     assert (status.total, status.failed, len(status.records)) == (total, failed, records)
 
 
 def test_records_come_in_submit_order_with_their_errors() -> None:
     """The rejects file is made of these."""
-    first, second = decide(206, body("PARTIAL", [OK, BAD])).records
+    first, second = classify_batch(206, body("PARTIAL", [OK, BAD])).records
     assert (first.customer_no, second.record_no) == ("1", 2)
     assert [(error.field, error.message) for error in second.errors or []] == [("PostalCode", "must be four digits")]
 
@@ -185,11 +190,13 @@ def test_records_come_in_submit_order_with_their_errors() -> None:
 def test_a_rejection_says_why_without_personal_data() -> None:
     """At most three errors, or the message; e-mail addresses and long numbers masked."""
     errors = [{"field": f"F{number}", "message": "a@b.no 12015641779"} for number in range(4)]
-    assert decide(406, body("REJECTED", errors=errors)).reason == (
+    assert classify_batch(406, body("REJECTED", errors=errors)).reason == (
         "rejected as a whole: F0: [email] [number]; F1: [email] [number]; F2: [email] [number]"
     )
-    assert decide(406, body("REJECTED", message="ssn 12015641779")).reason == "rejected as a whole: ssn [number]"
-    assert decide(200, body("12015641779")).reason == "200 with a status word that is not known: [number]"
+    assert (
+        classify_batch(406, body("REJECTED", message="ssn 12015641779")).reason == "rejected as a whole: ssn [number]"
+    )
+    assert classify_batch(200, body("12015641779")).reason == "200 with a status word that is not known: [number]"
 
 
 @pytest.mark.parametrize(("state", "finished"), list(zip(BatchState, [False, True, True, True, False], strict=True)))
@@ -200,15 +207,15 @@ def test_only_three_states_are_final(state: BatchState, *, finished: bool) -> No
 
 def test_words_can_be_assumed_otherwise() -> None:
     """Where ARM turns out to say another word, one argument puts it right."""
-    assumed = Assumptions(success_words=frozenset({"COMPLETED", "PROCESSED"}))
-    assert decide(200, body("Completed", [OK], **counts(1, 1, 0)), assumed).state is SUCCEEDED
+    assumed = Assumptions(success_statuses=frozenset({"COMPLETED", "PROCESSED"}))
+    assert classify_batch(200, body("Completed", [OK], **counts(1, 1, 0)), assumed).state is SUCCEEDED
 
 
 KNOWN = sorted(
-    DEFAULT_ASSUMPTIONS.success_words
-    | DEFAULT_ASSUMPTIONS.failure_words
-    | DEFAULT_ASSUMPTIONS.partial_words
-    | DEFAULT_ASSUMPTIONS.pending_words
+    DEFAULT_ASSUMPTIONS.success_statuses
+    | DEFAULT_ASSUMPTIONS.failure_statuses
+    | DEFAULT_ASSUMPTIONS.partial_statuses
+    | DEFAULT_ASSUMPTIONS.pending_statuses
 )
 _WORDS = st.sampled_from(
     [*KNOWN, "processed", "COMPLETED", "", "OK", None, 5, True, [], ["FAILED"], {"code": "FAILED"}]
@@ -249,7 +256,7 @@ def _lists(answer: dict) -> list:
 @example(200, body("PROCESSED", [OK, BAD], **counts(1, 1, 0)))
 def test_success_is_never_read_out_of_doubt(code: int, answer: Any) -> None:
     """SUCCEEDED only ever comes from a 200 whose every word is a known success and in which nothing failed."""
-    status = decide(code, answer)
+    status = classify_batch(code, answer)
     if status.state is not SUCCEEDED:
         return
     assert code == 200
@@ -267,7 +274,7 @@ def test_success_is_never_read_out_of_doubt(code: int, answer: Any) -> None:
 @example(200, body("FAILED", **counts(10, 8, 2)))
 def test_a_rejection_never_covers_a_record_that_was_taken(code: int, answer: Any) -> None:
     """REJECTED only ever comes where no record says that it was processed: its records may be sent again."""
-    status = decide(code, answer)
+    status = classify_batch(code, answer)
     if status.state is not REJECTED or answer is None:
         return
     for records in _lists(answer):

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client import models, money
 from airflow_provider_arm.client.endpoints import to_wire, to_wire_list
 from airflow_provider_arm.client.errors import InvalidRecordError
-from airflow_provider_arm.client.models.base import only_list
+from airflow_provider_arm.client.models.base import find_only_list
 from airflow_provider_arm.client.models.customer import READ_ONLY_FIELDS
 
 EXAMPLES = {
     "aritem_get_200": models.ArItem,
-    "customer_delete_200": models.WriteAnswer,
+    "customer_delete_200": models.WriteResponse,
     "customer_get_200": models.Customer,
-    "customer_post_200": models.WriteAnswer,
+    "customer_post_200": models.WriteResponse,
     "customer_post_request": models.CustomerRequest,
     "customers_list_200": models.CustomerList,
     "documents_batch_post_request": models.DocumentBatchRequest,
@@ -225,7 +225,7 @@ _LEAKS = (CANARY, "7007", "7, 7")
         models.Customer,
         models.Document,
         models.ArItem,
-        models.WriteAnswer,
+        models.WriteResponse,
         models.PageSummary,
         models.Token,
     ],
@@ -344,7 +344,7 @@ def test_wire_names_stand_in_the_models_order() -> None:
 )
 def test_the_only_list_of_a_body_is_found_by_its_kind(body, found) -> None:
     """The list of records is found whatever its name, and never guessed among several."""
-    assert only_list(body, frozenset({"errors"})) == found
+    assert find_only_list(body, frozenset({"errors"})) == found
 
 
 def test_a_token_shows_no_secret(example) -> None:

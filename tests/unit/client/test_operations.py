@@ -14,7 +14,7 @@ from airflow_provider_arm.client.errors import (
     ArmUnknownOutcomeError,
     Phase,
 )
-from airflow_provider_arm.client.http.addresses import BaseUrl
+from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
 from tests.unit.client.driving import IMPATIENT, PATIENT
 from tests.unit.client.scripted_server import (

@@ -18,12 +18,12 @@ from airflow_provider_arm.client.errors import (
     ArmUnavailableError,
     InvalidRecordError,
 )
-from airflow_provider_arm.client.http.addresses import BaseUrl
 from airflow_provider_arm.client.http.messages import Response
+from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.models import ArItem, ArmModel, Customer, PageSummary
 from airflow_provider_arm.client.paging import (
-    LARGEST_PAGE,
-    LARGEST_QUERY,
+    MAX_PAGE_SIZE,
+    MAX_QUERY_RECORDS,
     Cursor,
     Page,
     PageWalk,
@@ -219,11 +219,11 @@ def test_the_cap_is_an_error_before_the_first_record(lists, arm, summary) -> Non
 
 def test_a_list_without_counts_that_fills_a_query_is_not_believed() -> None:
     """Exactly as many records as one query gives, and no word on how many match: the list may be cut."""
-    walk = PageWalk({}, LARGEST_PAGE, BaseUrl.parse("https://a.no"), "GET /x")
+    walk = PageWalk({}, MAX_PAGE_SIZE, BaseUrl.parse("https://a.no"), "GET /x")
     with pytest.raises(ArmIncompleteListError, match="does not say how many match"):
-        walk.accept(Page(PageSummary(), [b"{}"] * LARGEST_QUERY, ArmModel))
-    walk = PageWalk({}, LARGEST_PAGE, BaseUrl.parse("https://a.no"), "GET /x")
-    walk.accept(Page(PageSummary(), [b"{}"] * (LARGEST_QUERY - 1), ArmModel))
+        walk.accept(Page(PageSummary(), [b"{}"] * MAX_QUERY_RECORDS, ArmModel))
+    walk = PageWalk({}, MAX_PAGE_SIZE, BaseUrl.parse("https://a.no"), "GET /x")
+    walk.accept(Page(PageSummary(), [b"{}"] * (MAX_QUERY_RECORDS - 1), ArmModel))
     assert walk.next_request() is None
 
 
@@ -437,27 +437,27 @@ def test_every_page_after_the_first_is_named_at_once(lists, arm) -> None:
     """With a query and a count of pages, all that follow can be asked for in any order; they are the same pages."""
     server = lists(5, 2)
     source = arm(server.base).page_source("list_customers", page_size=2)
-    pages = source.walk({"name": "x"})
-    assert pages.ahead() == []
-    summary, text = source.get(pages.next_request(), lambda answer: split_page(answer, "customers"))
-    pages.take(summary, len(split_list(text)))
-    later = {due.number: due for due in pages.ahead()}
+    pages = source.start_walk({"name": "x"})
+    assert pages.remaining_requests() == []
+    summary, text = source.fetch(pages.next_request(), lambda answer: split_page(answer, "customers"))
+    pages.accept_summary(summary, len(split_list(text)))
+    later = {due.number: due for due in pages.remaining_requests()}
     assert sorted(later) == [2, 3]
     with ThreadPoolExecutor(2) as threads:
-        found = list(threads.map(lambda due: source.get(due, lambda a: split_page(a, "customers")), later.values()))
+        found = list(threads.map(lambda due: source.fetch(due, lambda a: split_page(a, "customers")), later.values()))
     for summary, text in found:
         assert pages.next_request() == later[summary.page_no]
-        pages.take(summary, len(split_list(text)))
+        pages.accept_summary(summary, len(split_list(text)))
     assert (pages.next_request(), pages.rows) == (None, 5)
 
 
 def test_without_a_query_no_page_is_named_ahead(lists, arm) -> None:
     """A list that only names its next page is followed one page after the other."""
     source = arm(lists(5, 2, summaries={0: BARE}).base).page_source("list_customers", page_size=2)
-    pages = source.walk({})
-    summary, _ = source.get(pages.next_request(), lambda answer: split_page(answer, "customers"))
-    pages.take(summary, 2)
-    assert pages.ahead() == []
+    pages = source.start_walk({})
+    summary, _ = source.fetch(pages.next_request(), lambda answer: split_page(answer, "customers"))
+    pages.accept_summary(summary, 2)
+    assert pages.remaining_requests() == []
     assert pages.next_request().url.endswith("pageno=2")
 
 
@@ -465,5 +465,7 @@ def test_exactly_the_documented_cap_is_the_cap_whatever_it_is_called() -> None:
     """A summary that promises more than 10,000 and counts exactly 10,000 is not believed."""
     pages = PageWalk({}, 1000, BaseUrl.parse("https://arm.example/v1"), "GET /x")
     with pytest.raises(ArmResultLimitError) as caught:
-        pages.take(PageSummary(total_count=LARGEST_QUERY, total_pages=10, maximum_count=20_000, query_id="q"), 1000)
-    assert caught.value.counted == LARGEST_QUERY
+        pages.accept_summary(
+            PageSummary(total_count=MAX_QUERY_RECORDS, total_pages=10, maximum_count=20_000, query_id="q"), 1000
+        )
+    assert caught.value.total_count == MAX_QUERY_RECORDS

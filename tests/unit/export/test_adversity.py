@@ -23,9 +23,9 @@ from airflow_provider_arm.client.errors import (
     ArmNotFoundError,
     ArmResultLimitError,
 )
-from airflow_provider_arm.client.http.addresses import BaseUrl
 from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.http.retry import RetryPolicy
+from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import PageSource
 from airflow_provider_arm.export import DateWindow, check_export

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
-from airflow_provider_arm.client.http.addresses import BaseUrl
 from airflow_provider_arm.client.http.messages import Response
+from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import PageSource
 from airflow_provider_arm.export.files.file_format import choose_shape

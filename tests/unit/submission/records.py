@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
-from airflow_provider_arm.client.models import CustomerWrite, Document, WriteAnswer
+from airflow_provider_arm.client.models import CustomerWrite, Document, WriteResponse
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.submission.sources.source import FileSource
 
@@ -36,18 +36,18 @@ def file_source(path: Path, content: str | bytes, resource: str = "customers") -
     return FileSource(path, str(path), MODELS[resource], resource)
 
 
-def write_answer(status: str = "PROCESSED", **more: Any) -> WriteAnswer:
+def write_answer(status: str = "PROCESSED", **more: Any) -> WriteResponse:
     """Make ARM's answer to one record."""
-    return WriteAnswer.from_wire({"status": status, **more})
+    return WriteResponse.from_wire({"status": status, **more})
 
 
-def failed_answer(*messages: tuple[str, str], **more: Any) -> WriteAnswer:
+def failed_answer(*messages: tuple[str, str], **more: Any) -> WriteResponse:
     """Make ARM's answer to a record that it refuses."""
     errors = [{"field": field, "message": message} for field, message in messages]
     return write_answer("FAILED", errors=errors, **more)
 
 
-def finished_batch(*records: WriteAnswer) -> BatchStatus:
+def finished_batch(*records: WriteResponse) -> BatchStatus:
     """Make a finished batch of which some records failed."""
     bad = sum(record.status == "FAILED" for record in records)
     state = BatchState.PARTIAL if bad else BatchState.SUCCEEDED

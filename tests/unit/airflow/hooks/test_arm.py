@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_arm.client import ArmConfigurationError
 from airflow_provider_arm.hooks.arm import ArmHook
-from airflow_provider_arm.hooks.settings import as_client_no
+from airflow_provider_arm.hooks.settings import parse_client_no
 from airflow_provider_arm.hooks.shared import shared_client
 
 SECRET = "canary-secret-7Q2"
@@ -108,14 +108,14 @@ def test_no_repr_shows_a_secret(connect):
 @pytest.mark.parametrize("value", [None, "", " ", "None"])
 def test_an_absent_client_number_is_none(value):
     """A template that renders to nothing is no client number."""
-    assert as_client_no(value) is None
+    assert parse_client_no(value) is None
 
 
 @pytest.mark.parametrize("value", [0, -1, "0", "1.5", True, "²", object()])
 def test_a_wrong_client_number_is_refused(value):
     """Anything but a positive whole number is refused by name."""
     with pytest.raises(ArmConfigurationError, match="client_no"):
-        as_client_no(value)
+        parse_client_no(value)
 
 
 def test_the_connection_test_says_that_arm_answers(arm_connection):

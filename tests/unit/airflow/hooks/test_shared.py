@@ -63,7 +63,7 @@ def test_a_client_in_use_is_never_closed(arm_sandbox, arm_connection, monkeypatc
             await asyncio.sleep(0.01)
         await staying.client.call("list_customers", params={"pagesize": 5})
         assert staying.client._http is not None
-        staying.leave()
+        staying.release()
 
     asyncio.run(run())
     assert tokens(arm_sandbox) == 1
@@ -88,7 +88,7 @@ def test_a_connection_that_changes_gives_another_client(arm_sandbox, arm_connect
         same = await lease_client("other")
         found = old.client is new.client, new.client is same.client
         for lease in (old, new, same):
-            lease.leave()
+            lease.release()
         return found
 
     assert asyncio.run(run()) == (False, True)

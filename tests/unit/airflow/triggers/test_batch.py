@@ -120,7 +120,7 @@ def test_every_path_ends_with_one_event_that_shows_nothing(
     """Exactly one event, small, with no secret and no person in it, in the stored arguments or in the log."""
     caplog.set_level(logging.DEBUG)
     trigger = path(arm_sandbox, submit(client), monkeypatch)
-    monkeypatch.setattr("airflow_provider_arm.client.http.auth.REFUSAL_COOLDOWN", 0.0)
+    monkeypatch.setattr("airflow_provider_arm.client.http.auth.REJECTION_COOLDOWN", 0.0)
     (event,) = asyncio.run(events_of(trigger))
     assert (event["status"], event.get("permanent")) == (status, permanent)
     shown = json.dumps(trigger.serialize()) + json.dumps(event) + caplog.text

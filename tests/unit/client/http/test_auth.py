@@ -21,12 +21,11 @@ from airflow_provider_arm.client.errors import (
     ArmUnavailableError,
     Phase,
 )
-from airflow_provider_arm.client.http.addresses import BaseUrl
 from airflow_provider_arm.client.http.auth import (
-    LEAD_SECONDS,
+    DEFAULT_TOKEN_LIFETIME,
     OUTAGE_COOLDOWN,
-    REFUSAL_COOLDOWN,
-    TYPICAL_LIFE,
+    REJECTION_COOLDOWN,
+    RENEWAL_LEAD_SECONDS,
     ClientCredentials,
     StaticToken,
     TokenCache,
@@ -35,6 +34,7 @@ from airflow_provider_arm.client.http.auth import (
 from airflow_provider_arm.client.http.exchange import NeedToken, Send
 from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.http.retry import MAX_ATTEMPTS
+from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.models import Token
 from airflow_provider_arm.client.operations import OPERATIONS
 from tests.unit.client.driving import IMPATIENT, TOKEN, ManualClock
@@ -129,7 +129,7 @@ def test_a_token_is_renewed_ahead_of_its_end(serve, connect, clock, life: int) -
     """The lead time before its end a new token is fetched, once; a short life is used to its half at least."""
     service = TokenService(serve, clock, life=life)
     driver = connect(arm_server(serve).url, service.credentials())
-    used = life - min(LEAD_SECONDS, life / 2)
+    used = life - min(RENEWAL_LEAD_SECONDS, life / 2)
     assert call(driver) == ["canary-token-1"]
     clock.advance(used - 0.5)
     assert call(driver) == ["canary-token-1"]
@@ -164,7 +164,7 @@ def test_a_stored_token_lives_no_longer_than_it_says_and_never_storms(life: int 
     token = Token(access_token="t", expires_in=life, expires_on=None if left is None else wall + left)
     assert keeper.store(token, 50.0, wall) == "t"
     assert keeper.current(50.0) == "t"
-    longest = life or (left if left and left > 0 else TYPICAL_LIFE)
+    longest = life or (left if left and left > 0 else DEFAULT_TOKEN_LIFETIME)
     assert keeper.current(50.0 + longest) is None
     if life is not None and left is not None and 0 < left < life:
         assert keeper.current(50.0 + left) is None
@@ -262,7 +262,7 @@ def test_refused_credentials_rest(serve, connect, clock, status: int) -> None:
     arm = arm_server(serve)
     driver = connect(arm.url, ClientCredentials(tokens.url, "id", SECRETS[0]))
     errors = driver.together(20, CALL[0], path=CALL[1])
-    clock.advance(REFUSAL_COOLDOWN - 1)
+    clock.advance(REJECTION_COOLDOWN - 1)
     errors += driver.together(2, CALL[0], path=CALL[1])
     assert tokens.tries == 1
     for error in errors:
@@ -283,7 +283,7 @@ def test_good_credentials_after_a_rest_work(serve, connect, clock) -> None:
     driver = connect(arm_server(serve).url, ClientCredentials(tokens.url, "id", SECRETS[0]))
     with pytest.raises(ArmAuthenticationError):
         call(driver)
-    clock.advance(REFUSAL_COOLDOWN)
+    clock.advance(REJECTION_COOLDOWN)
     assert call(driver, 2) == ["canary-token-1"] * 2
     assert tokens.tries == 2
 

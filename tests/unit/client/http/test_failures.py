@@ -22,9 +22,9 @@ from airflow_provider_arm.client.errors import (
     InvalidRecordError,
     Phase,
 )
-from airflow_provider_arm.client.http.addresses import BaseUrl
 from airflow_provider_arm.client.http.failures import classify_failure, classify_response
 from airflow_provider_arm.client.http.messages import Request, Response, TransportFailure
+from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
 from tests.unit.client.scripted_server import EMPTY, HALF_BODY, HTML, Raw, Say
 
@@ -316,4 +316,4 @@ def test_the_fact_is_the_message_without_the_advice() -> None:
     error = classify_failure(
         request("create_document_batch"), TransportFailure(Phase.MAYBE_SENT, "the connection was lost")
     ).error
-    assert str(error) == f"{error.fact}; look in ARM whether it took effect before you send it again"
+    assert str(error) == f"{error.summary}; look in ARM whether it took effect before you send it again"

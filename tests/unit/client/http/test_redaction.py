@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_arm.client.http.redaction import LONGEST_MESSAGE, SHORTEST_MASKED, SHOWN_KEYS, mask
+from airflow_provider_arm.client.http.redaction import MAX_MESSAGE_LENGTH, MIN_MASKED_LENGTH, UNMASKED_FIELDS, mask
 
 PERSON = {
     "customerNo": "543210",
@@ -98,18 +98,18 @@ def test_the_longest_value_is_masked_first(names: tuple[str, str]) -> None:
 
 def test_no_shown_key_holds_a_persons_data() -> None:
     """The list of keys whose values may be shown grows only on purpose."""
-    assert not SHOWN_KEYS & {"name", "ssn", "phoneNo", "bankAccountNo", "kid", "dateOfBirth", "yearOfBirth"}
+    assert not UNMASKED_FIELDS & {"name", "ssn", "phoneNo", "bankAccountNo", "kid", "dateOfBirth", "yearOfBirth"}
 
 
 def test_short_values_are_left_alone() -> None:
     """A code of one or two letters would blot out half the message."""
-    assert mask("M is not a known type", {"name": "M" * (SHORTEST_MASKED - 1), "x": "M"}) == "M is not a known type"
+    assert mask("M is not a known type", {"name": "M" * (MIN_MASKED_LENGTH - 1), "x": "M"}) == "M is not a known type"
 
 
 def test_masking_comes_before_cutting() -> None:
     """A long message is cut, and never in the middle of something that was to be masked."""
-    text = mask("x" * (LONGEST_MESSAGE - 5) + " 12015641779")
-    assert len(text) == LONGEST_MESSAGE
+    text = mask("x" * (MAX_MESSAGE_LENGTH - 5) + " 12015641779")
+    assert len(text) == MAX_MESSAGE_LENGTH
     assert text.endswith(" [nu…")
 
 

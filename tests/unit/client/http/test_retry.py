@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client.http import retry
 from airflow_provider_arm.client.http.retry import (
-    MAX_REST,
+    MAX_COOLDOWN,
     Cooldown,
     RetryBudget,
     RetryPolicy,
@@ -154,7 +154,7 @@ def test_a_rest_lasts_as_long_as_the_longest_that_was_asked_for(told: list[tuple
     assert rest.left(now) == 0
     for seconds, passed in told:
         rest.asked_for(seconds, now)
-        until = max(until, now + min(seconds, MAX_REST))
+        until = max(until, now + min(seconds, MAX_COOLDOWN))
         assert rest.left(now) == pytest.approx(until - now)
         now += passed
         assert rest.left(now) == pytest.approx(max(0.0, until - now))

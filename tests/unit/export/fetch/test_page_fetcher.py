@@ -8,7 +8,7 @@ import pytest
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.endpoints import ad_hoc_operation
 from airflow_provider_arm.client.errors import ArmIncompleteListError, ArmResultLimitError, ArmUnavailableError
-from airflow_provider_arm.client.http.addresses import BaseUrl
+from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.models import PageSummary
 from airflow_provider_arm.client.paging import PageSource
 from airflow_provider_arm.export import DateWindow

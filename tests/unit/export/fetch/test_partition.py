@@ -16,7 +16,7 @@ SPLIT = read_split_by({"customerno": ["1", 2], "onlyopen": ["true", "false"]})
 
 def cap(counted: int = 10_000) -> ArmResultLimitError:
     """Say that a query does not give it all."""
-    return ArmResultLimitError("too much", counted=counted)
+    return ArmResultLimitError("too much", total_count=counted)
 
 
 def leaves(part: Partition) -> list[Partition]:

@@ -79,7 +79,7 @@ def test_an_amount_that_is_no_exact_number_is_an_error(name, amount):
     """Text, truth values, objects and absurd exponents are not added up, and the message names the field only."""
     with pytest.raises(InvalidResponseError, match=rf"has {name} .*the export would not be exact") as caught:
         READER.read(one(f'"currency":"NOK","{name}":{amount}'))
-    assert not caught.value.again
+    assert not caught.value.retryable
 
 
 @pytest.mark.parametrize("digits", ["1" * 150, "1." + "1" * 150, "1" * 99 + "." + "1" * 9])

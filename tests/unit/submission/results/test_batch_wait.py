@@ -17,7 +17,7 @@ from airflow_provider_arm.client.errors import (
     ArmValidationError,
     Phase,
 )
-from airflow_provider_arm.client.http.retry import MAX_REST
+from airflow_provider_arm.client.http.retry import MAX_COOLDOWN
 from airflow_provider_arm.submission.results.batch_wait import (
     AGE_SHARE,
     JITTER,
@@ -30,8 +30,8 @@ from airflow_provider_arm.submission.results.batch_wait import (
 START = 1_700_000_000.0
 #: Unix seconds of today tell no smaller steps apart.
 CLOCK_STEP = 1e-6
-PENDING, SUCCEEDED, PARTIAL, REJECTED, UNREADABLE = (BatchStatus(state, str(state)) for state in BatchState)
-TRANSIENT = [ArmUnavailableError("down"), ArmRateLimitError("429"), ArmInvalidResponseError("html"), UNREADABLE]
+PENDING, SUCCEEDED, PARTIAL, REJECTED, INVALID_RESPONSE = (BatchStatus(state, str(state)) for state in BatchState)
+TRANSIENT = [ArmUnavailableError("down"), ArmRateLimitError("429"), ArmInvalidResponseError("html"), INVALID_RESPONSE]
 PERMANENT = [ArmAuthenticationError, ArmPermissionError, ArmNotFoundError, ArmValidationError, ArmConfigurationError]
 
 
@@ -101,7 +101,7 @@ def test_one_good_look_ends_an_outage():
 def test_an_answer_that_cannot_be_read_says_which_batch_and_why():
     """The error at the end of the patience names the batch."""
     wait = wait_for("A")
-    unclear = BatchStatus(BatchState.UNREADABLE, "200 with a status word that is not known: X")
+    unclear = BatchStatus(BatchState.INVALID_RESPONSE, "200 with a status word that is not known: X")
     for look in range(MAX_FAILURES - 1):
         wait.saw("A", unclear, START + look)
     with pytest.raises(ArmInvalidResponseError, match="batch A: ARM's answer is unclear: 200 with a status word"):
@@ -112,10 +112,10 @@ def test_one_unreadable_batch_is_not_hidden_by_another_that_is_pending():
     """An answer that will never be readable is not waited for until the deadline because a neighbour can be read."""
     wait = wait_for("A", "B")
     for minute in range(60):
-        wait.saw("A", UNREADABLE, START + minute * 60)
+        wait.saw("A", INVALID_RESPONSE, START + minute * 60)
         wait.saw("B", PENDING, START + minute * 60)
     with pytest.raises(ArmInvalidResponseError, match="batch A"):
-        wait.saw("A", UNREADABLE, START + MIN_OUTAGE_SECONDS)
+        wait.saw("A", INVALID_RESPONSE, START + MIN_OUTAGE_SECONDS)
 
 
 @pytest.mark.parametrize(("after", "known"), [(0, True), (9.9, True), (10, False), (3600, False)])
@@ -220,7 +220,7 @@ def test_a_thousand_waits_that_start_together_are_spread():
 
 @given(
     asked=st.floats(0, 10**9) | st.just(float("inf")),
-    passed=st.floats(0, 2 * MAX_REST),
+    passed=st.floats(0, 2 * MAX_COOLDOWN),
     share=st.floats(0, 1, exclude_max=True),
     timeout=st.floats(1, 10**5),
 )
@@ -231,7 +231,7 @@ def test_what_arm_asks_for_is_kept(asked, passed, share, timeout):
     now = START + passed
     if now >= wait.deadline:
         return
-    rest = min(asked, MAX_REST) - passed
+    rest = min(asked, MAX_COOLDOWN) - passed
     if rest > CLOCK_STEP:
         wanted = min(rest + 30 * share, wait.deadline - now)
         assert wait.pause(now) == pytest.approx(wanted, abs=CLOCK_STEP)

@@ -120,7 +120,7 @@ def test_what_arm_refused_may_go_again(tmp_path, batches):
     [
         (BatchStatus(BatchState.REJECTED, "no", total=2), None),
         (BatchStatus(BatchState.PENDING, "in work"), ConcurrentSubmissionError),
-        (BatchStatus(BatchState.UNREADABLE, "html"), ConcurrentSubmissionError),
+        (BatchStatus(BatchState.INVALID_RESPONSE, "html"), ConcurrentSubmissionError),
         # It says that some failed and not which: none of them may go again.
         (BatchStatus(BatchState.PARTIAL, "some", total=2, failed=1), AlreadySubmittedError),
         (ArmNotFoundError("forgotten"), AlreadySubmittedError),

@@ -37,7 +37,7 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-def check_address(url: str, what: str) -> SplitResult:
+def check_url(url: str, what: str) -> SplitResult:
     """Check an address of the connection: ``what`` names it in the error.
 
     :raises ArmConfigurationError: it is no http(s) address, is plain http to another machine, or holds credentials.
@@ -74,9 +74,9 @@ class BaseUrl:
     def parse(cls, url: str) -> BaseUrl:
         """Check *url* and take it.
 
-        :raises ArmConfigurationError: see :func:`check_address`; also a query or fragment.
+        :raises ArmConfigurationError: see :func:`check_url`; also a query or fragment.
         """
-        parts = check_address(url, "the base URL (host of the connection)")
+        parts = check_url(url, "the base URL (host of the connection)")
         if parts.query or parts.fragment:
             msg = "the base URL (host of the connection) must end with the path, without ? or #"
             raise ArmConfigurationError(msg)
@@ -89,10 +89,10 @@ class BaseUrl:
 
     def join(self, path: str, params: Mapping[str, Any] | None = None) -> str:
         """Put a path, already quoted, and query parameters under the base."""
-        text = query_text(params or {})
+        text = encode_query(params or {})
         return f"{self.url}{path}?{text}" if text else f"{self.url}{path}"
 
-    def owns(self, url: str) -> bool:
+    def is_same_origin(self, url: str) -> bool:
         """Whether *url* has the base's own scheme, host and port, beyond any doubt."""
         if not _PLAIN_URL.fullmatch(url):
             return False
@@ -102,7 +102,7 @@ class BaseUrl:
             return False
 
 
-def fill(path: str, values: Mapping[str, Any]) -> str:
+def fill_path(path: str, values: Mapping[str, Any]) -> str:
     """Fill ``{name}`` places of a path, each value as one quoted segment.
 
     :raises ArmConfigurationError: a value is missing, empty, or ``.`` or ``..``.
@@ -121,7 +121,7 @@ def fill(path: str, values: Mapping[str, Any]) -> str:
         raise ArmConfigurationError(msg) from None
 
 
-def query_text(params: Mapping[str, Any]) -> str:
+def encode_query(params: Mapping[str, Any]) -> str:
     """Write query parameters; ``None`` is left out, a list is repeated, true and false are lower case."""
     pairs = []
     for name, value in params.items():
@@ -138,7 +138,7 @@ def _query_value(value: Any) -> str:
     return str(value)
 
 
-def refuse_sandbox_elsewhere(url: str, headers: Mapping[str, str]) -> None:
+def raise_for_remote_sandbox(url: str, headers: Mapping[str, str]) -> None:
     """Refuse an answer of a sandbox that does not run on this machine: somebody believes it to be ARM.
 
     :raises ArmConfigurationError: always with the way out.

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.client.http.addresses import (
+from airflow_provider_arm.client.http.urls import (
     BaseUrl,
-    check_address,
-    fill,
+    check_url,
+    encode_query,
+    fill_path,
     is_loopback,
-    query_text,
-    refuse_sandbox_elsewhere,
+    raise_for_remote_sandbox,
 )
 
 BASE = BaseUrl.parse("https://api.staging.amili.no/arm/v1/")
@@ -36,7 +36,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 )
 def test_https_and_loopback_addresses_are_taken(url: str) -> None:
     """Certificates protect the rest of the world; plain http never leaves this machine."""
-    assert check_address(url, "host").hostname
+    assert check_url(url, "host").hostname
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_https_and_loopback_addresses_are_taken(url: str) -> None:
 def test_any_other_address_is_refused_without_showing_it(url: str, says: str) -> None:
     """The error names the setting and the reason, and nothing of the address, which may hold a password."""
     with pytest.raises(ArmConfigurationError, match=f"^auth_url.*{says}") as caught:
-        check_address(url, "auth_url")
+        check_url(url, "auth_url")
     assert "canary" not in str(caught.value)
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
@@ -105,7 +105,7 @@ def test_loopback_is_this_machine_and_nothing_else(host: str | None, *, here: bo
 )
 def test_an_address_on_the_bases_scheme_host_and_port_is_owned(url: str) -> None:
     """Case and a written default port make no difference."""
-    assert BASE.owns(url)
+    assert BASE.is_same_origin(url)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_an_address_on_the_bases_scheme_host_and_port_is_owned(url: str) -> None
 )
 def test_any_other_address_is_not_owned(url: str) -> None:
     """Another scheme, host or port, or an address that two parsers could read differently, never gets the token."""
-    assert not BASE.owns(url)
+    assert not BASE.is_same_origin(url)
 
 
 @settings(deadline=None)
@@ -145,7 +145,7 @@ def test_any_other_address_is_not_owned(url: str) -> None:
 def test_a_path_value_stays_one_segment(value: str) -> None:
     """Whatever the value, it is one path segment that reads back as the value, or it is refused."""
     try:
-        path = fill("/clients/{clientno}/customers/{customerno}", {"clientno": 1, "customerno": value})
+        path = fill_path("/clients/{clientno}/customers/{customerno}", {"clientno": 1, "customerno": value})
     except ArmConfigurationError:
         assert not value.strip() or value in {".", ".."}
         return
@@ -162,20 +162,20 @@ def test_a_path_value_stays_one_segment(value: str) -> None:
 )
 def test_a_path_value_is_quoted(value, segment: str) -> None:
     """The documented values and the hostile ones."""
-    assert fill("/x/{no}", {"no": value}) == f"/x/{segment}"
+    assert fill_path("/x/{no}", {"no": value}) == f"/x/{segment}"
 
 
 @pytest.mark.parametrize("value", [None, "", "  ", ".", ".."])
 def test_a_path_value_that_would_reach_another_resource_is_refused(value) -> None:
     """An empty or dotted segment would turn one customer into the list, or into what lies above it."""
     with pytest.raises(ArmConfigurationError, match="customerno must be given"):
-        fill("/customers/{customerno}", {"customerno": value})
+        fill_path("/customers/{customerno}", {"customerno": value})
 
 
 def test_a_missing_path_value_is_named() -> None:
     """The error names what is missing and where."""
     with pytest.raises(ArmConfigurationError, match=r"batchuuid is missing \(/batches/\{batchuuid\}\)"):
-        fill("/batches/{batchuuid}", {"clientno": 1})
+        fill_path("/batches/{batchuuid}", {"clientno": 1})
 
 
 @settings(deadline=None)
@@ -185,7 +185,7 @@ def test_query_parameters_read_back_as_given(params: dict) -> None:
     expected = [
         (name, item) for name, value in params.items() for item in (value if isinstance(value, list) else [value])
     ]
-    text = query_text(params)
+    text = encode_query(params)
     assert parse_qsl(text, keep_blank_values=True) == expected
     assert text.isascii()
 
@@ -193,7 +193,7 @@ def test_query_parameters_read_back_as_given(params: dict) -> None:
 def test_query_values_are_written_as_arm_writes_them() -> None:
     """None is left out, booleans are lower case, days are ISO."""
     params = {"a": None, "b": True, "c": False, "d": dt.date(2025, 2, 27), "e": [1, None, 2], "f": ""}
-    assert query_text(params) == "b=true&c=false&d=2025-02-27&e=1&e=2&f="
+    assert encode_query(params) == "b=true&c=false&d=2025-02-27&e=1&e=2&f="
     assert BASE.join("/x", {"a": None}) == f"{BASE.url}/x"
 
 
@@ -201,7 +201,7 @@ def test_query_values_are_written_as_arm_writes_them() -> None:
 def test_a_sandbox_on_another_machine_is_refused(url: str) -> None:
     """Nobody takes a sandbox for ARM: its header from anywhere but this machine ends the call."""
     with pytest.raises(ArmConfigurationError, match="an ARM sandbox on another machine"):
-        refuse_sandbox_elsewhere(url, {"x-arm-sandbox": "1"})
+        raise_for_remote_sandbox(url, {"x-arm-sandbox": "1"})
 
 
 @pytest.mark.parametrize(
@@ -215,4 +215,4 @@ def test_a_sandbox_on_another_machine_is_refused(url: str) -> None:
 )
 def test_a_sandbox_here_and_arm_there_are_fine(url: str, headers: dict) -> None:
     """The header alone, or the other machine alone, is no reason."""
-    assert refuse_sandbox_elsewhere(url, headers) is None
+    assert raise_for_remote_sandbox(url, headers) is None
