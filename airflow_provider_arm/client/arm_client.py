@@ -18,13 +18,10 @@ from airflow_provider_arm.client.core import ClientCore
 from airflow_provider_arm.client.endpoints import (
     Record,
     ad_hoc_operation,
-    batch_reader,
     read_json,
-    read_model,
-    receipt_reader,
+    response_reader,
     to_wire,
     to_wire_list,
-    write_reader,
 )
 from airflow_provider_arm.client.errors import ArmConfigurationError, Phase
 from airflow_provider_arm.client.http.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
@@ -83,11 +80,12 @@ class ArmClient(ClientCore, LedgerWrites):
         :raises ArmNotFoundError: there is none.
         """
         params = {"expand": expand, "userid": self._endpoints.user_id}
-        return self._get("get_customer", {"customerno": customer_no}, params, Customer, language)
+        customer: Customer = self._get("get_customer", {"customerno": customer_no}, params, language)
+        return customer
 
     def list_customers(self, filters: Filters | None = None, *, page_size: int = MAX_PAGE_SIZE) -> Cursor[Customer]:
         """GET a list of customers; *filters* are passed through."""
-        return self.cursor("list_customers", Customer, filters, page_size=page_size)
+        return self.cursor("list_customers", filters, page_size=page_size)
 
     def upsert_customer(self, customer: Record) -> WriteResponse:
         """POST one customer: created, or updated where the number exists; processed at once.
@@ -108,7 +106,8 @@ class ArmClient(ClientCore, LedgerWrites):
         """
         operation = self._endpoints.operation("delete_customer")
         request = self._endpoints.read_request(operation, {"customerno": customer_no}, {"options": options})
-        return self._call(request, write_reader(None, self._rules.assumptions))
+        answer: WriteResponse = self._read(request, None)
+        return answer
 
     # ---- batches
 
@@ -126,7 +125,8 @@ class ArmClient(ClientCore, LedgerWrites):
             msg = f"a batch of no records makes no sense ({operation.label})"
             raise ArmConfigurationError(msg)
         request = self._endpoints.write_request(operation, to_wire_list(operation.record, records))
-        return self._call(request, receipt_reader(request.record))
+        receipt: BatchReceipt = self._read(request, request.record)
+        return receipt
 
     def submit_encoded(self, name: str, records: bytes) -> BatchReceipt:
         """Submit a batch of records that were checked before and are JSON text already.
@@ -135,7 +135,8 @@ class ArmClient(ClientCore, LedgerWrites):
         :raises ArmError: as :meth:`submit_batch`, but for records that do not fit, which are ARM's to refuse.
         """
         request = self._endpoints.encoded_request(self._endpoints.operation(name), records)
-        return self._call(request, receipt_reader(request.record))
+        receipt: BatchReceipt = self._read(request, request.record)
+        return receipt
 
     def get_batch(self, batch_uuid: str) -> BatchStatus:
         """GET one batch and decide what it is.
@@ -143,7 +144,8 @@ class ArmClient(ClientCore, LedgerWrites):
         :raises ArmNotFoundError: ARM does not know it.
         """
         request = self._endpoints.read_request(self._endpoints.operation("get_batch"), {"batchuuid": batch_uuid})
-        return self._call(request, batch_reader(self._rules.assumptions))
+        status: BatchStatus = self._read(request, None)
+        return status
 
     # ---- AR items, documents
 
@@ -153,18 +155,20 @@ class ArmClient(ClientCore, LedgerWrites):
         :raises ArmNotFoundError: there is none.
         """
         params = {"expand": expand, "userid": self._endpoints.user_id}
-        return self._get("get_ar_item", {"aritemid": ar_item_id}, params, ArItem, language)
+        item: ArItem = self._get("get_ar_item", {"aritemid": ar_item_id}, params, language)
+        return item
 
     def list_ar_items(self, filters: Filters | None = None, *, page_size: int = MAX_PAGE_SIZE) -> Cursor[ArItem]:
         """GET a list of AR items; *filters* are passed through."""
-        return self.cursor("list_ar_items", ArItem, filters, page_size=page_size)
+        return self.cursor("list_ar_items", filters, page_size=page_size)
 
     def get_document(self, document_no: str, *, language: str | None = None) -> Document:
         """GET one document.
 
         :raises ArmNotFoundError: there is none.
         """
-        return self._get("get_document", {"documentno": document_no}, {}, Document, language)
+        document: Document = self._get("get_document", {"documentno": document_no}, {}, language)
+        return document
 
     # ---- everything else
 
@@ -206,17 +210,19 @@ class ArmClient(ClientCore, LedgerWrites):
         operation = ad_hoc_operation(method, path, replay)
         return self._call(self._endpoints.raw_request(operation, path, params, json), read_json)
 
-    def cursor(
-        self, name: str, model: type[M], filters: Filters | None = None, *, page_size: int = MAX_PAGE_SIZE
-    ) -> Cursor[M]:
-        """Walk any list of the operations table."""
+    def cursor(self, name: str, filters: Filters | None = None, *, page_size: int = MAX_PAGE_SIZE) -> Cursor[Any]:
+        """Return a cursor over any list of the operations table; its items are of the model in the list's row.
+
+        :param name: of the list, such as ``"list_gl_items"``.
+        """
         operation = self._endpoints.operation(name)
+        model = operation.answer or ArmModel
 
         def start() -> PageWalk:
             base, key = self._endpoints.base, operation.item_key
             return PageWalk(filters or {}, page_size, base, operation.label, item_key=key)
 
-        def fetch(due: PageRequest) -> Page[M]:
+        def fetch(due: PageRequest) -> Page[Any]:
             request = self._endpoints.page_request(operation, due.params, due.url)
             return self._call(request, lambda answer: read_page(answer, operation.key, model))
 
@@ -238,7 +244,7 @@ class ArmClient(ClientCore, LedgerWrites):
     def check(self) -> None:
         """Make one cheap read: host, credentials, client number and permission are good if it returns."""
         bounded = {"maximumcount": 1}
-        next(self.cursor("list_customers", Customer, bounded, page_size=1).pages(), None)
+        next(self.cursor("list_customers", bounded, page_size=1).pages(), None)
 
     # ---- life
 
@@ -260,15 +266,19 @@ class ArmClient(ClientCore, LedgerWrites):
 
     # ---- the machine
 
-    def _get(self, name: str, path: Mapping[str, Any], params: Filters, model: type[M], language: str | None) -> M:
-        request = self._endpoints.read_request(self._endpoints.operation(name), path, params, language)
-        return self._call(request, read_model(model))
+    def _get(self, name: str, path: Mapping[str, Any], params: Filters, language: str | None) -> Any:
+        return self._read(self._endpoints.read_request(self._endpoints.operation(name), path, params, language), None)
 
     def _write_one(self, name: str, record: Record) -> WriteResponse:
         operation: Operation = self._endpoints.operation(name)
         wire = to_wire(operation.record, record)
         request = self._endpoints.write_request(operation, wire)
-        return self._call(request, write_reader(wire, self._rules.assumptions))
+        answer: WriteResponse = self._read(request, wire)
+        return answer
+
+    def _read(self, request: Request, record: Any) -> Any:
+        """Send a request and read its response as the operations table describes it."""
+        return self._call(request, response_reader(request.operation, record, self._rules.assumptions))
 
     def _call(self, request: Request, read: Callable[[Response], T]) -> T:
         return self._run(call(request, read, self._rules))

@@ -57,7 +57,7 @@ class AsyncArmClient(ClientCore):
         self._http: aiohttp.ClientSession | None = None
         self._proxies: dict[yarl.URL, str | None] = {}
         self._limit = TimeLimit(self._transport.timeout * TIMEOUTS_PER_CALL)
-        self._read_batch = batch_reader(self._rules.assumptions)
+        self._read_batch = batch_reader(None, self._rules.assumptions)
 
     def get_batch(self, batch_uuid: str, *, client_no: int | None = None) -> Coroutine[Any, Any, BatchStatus]:
         """GET one batch and decide what it is.

@@ -14,7 +14,7 @@ from airflow_provider_arm.client.http.failures import describe_batch_rejections,
 from airflow_provider_arm.client.http.messages import InvalidResponseError, RejectedResponseError, Request, Response
 from airflow_provider_arm.client.http.redaction import mask
 from airflow_provider_arm.client.http.urls import BaseUrl, fill_path
-from airflow_provider_arm.client.models import ArmModel, AutoPostingsResponse, BatchReceipt, WriteResponse
+from airflow_provider_arm.client.models import ArmModel, AutoPostingsResponse, Batch, BatchReceipt, WriteResponse
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def postings_reader(record: Any, assumptions: Assumptions) -> Callable[[Response
     return read
 
 
-def receipt_reader(record: Any) -> Callable[[Response], BatchReceipt]:
+def receipt_reader(record: Any, _: Assumptions) -> Callable[[Response], BatchReceipt]:
     """Make a reader for the answer to a submitted batch; one without a batchUuid cannot be followed: no success (Q1).
 
     :param record: what was sent, of which the answer may quote.
@@ -234,7 +234,7 @@ def receipt_reader(record: Any) -> Callable[[Response], BatchReceipt]:
     return read
 
 
-def batch_reader(assumptions: Assumptions) -> Callable[[Response], BatchStatus]:
+def batch_reader(_: Any, assumptions: Assumptions) -> Callable[[Response], BatchStatus]:
     """Make a reader for a batch's state."""
 
     def read(answer: Response) -> BatchStatus:
@@ -249,3 +249,23 @@ def batch_reader(assumptions: Assumptions) -> Callable[[Response], BatchStatus]:
         return classify_batch(answer.status, body, assumptions)
 
     return read
+
+
+#: How a response is read whose model is more than a plain object.
+_READERS: dict[type[ArmModel] | None, Callable[[Any, Assumptions], Callable[[Response], Any]]] = {
+    AutoPostingsResponse: postings_reader,
+    Batch: batch_reader,
+    BatchReceipt: receipt_reader,
+    WriteResponse: write_reader,
+}
+
+
+def response_reader(operation: Operation, record: Any, assumptions: Assumptions) -> Callable[[Response], Any]:
+    """Return the function that reads the responses of *operation*, chosen by its row in the operations table.
+
+    :param record: what was sent: an error must not repeat a person's data from it.
+    """
+    if operation.answer is None:
+        return read_json
+    build = _READERS.get(operation.answer)
+    return read_model(operation.answer) if build is None else build(record, assumptions)

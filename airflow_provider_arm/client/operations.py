@@ -14,6 +14,7 @@ from airflow_provider_arm.client.models import (
     ArmModel,
     AutoPosting,
     AutoPostingsResponse,
+    Batch,
     BatchReceipt,
     Customer,
     CustomerWrite,
@@ -44,8 +45,9 @@ class Operation:
     #: Under the base URL; ``{clientno}`` and others are filled in, quoted.
     path: str
     replay: Replay
-    #: The model of one record in the body, and of the answer (or of one record of a list).
+    #: Model of one record in the request body.
     record: type[ArmModel] | None = None
+    #: Model of the response, of one record of it for a list. It decides how the response is read.
     answer: type[ArmModel] | None = None
     #: The key under which the record or records stand in a write body or a list.
     key: str | None = None
@@ -107,7 +109,9 @@ _TABLE = (
         answer=BatchReceipt,
         key="customers",
     ),
-    Operation("get_batch", "GET", f"{_CLIENT}/batches/{{batchuuid}}", _SAFE, also_results=frozenset({406})),
+    Operation(
+        "get_batch", "GET", f"{_CLIENT}/batches/{{batchuuid}}", _SAFE, answer=Batch, also_results=frozenset({406})
+    ),
     Operation("get_ar_item", "GET", f"{_CLIENT}/aritems/{{aritemid}}", _SAFE, answer=ArItem),
     Operation(
         "list_ar_items", "GET", f"{_CLIENT}/aritems", _SAFE, answer=ArItem, key="arItems", item_key="arItemId"

@@ -13,7 +13,7 @@ from airflow_provider_arm.export.fetch.plan_windows import plan_windows
 
 if TYPE_CHECKING:
     from airflow_provider_arm.export.manifest.check import check_export
-from airflow_provider_arm.export.manifest.verify import ArmExportMismatchError
+    from airflow_provider_arm.export.manifest.verify import ArmExportMismatchError
 
 __all__ = ["ArmExportMismatchError", "DateWindow", "check_export", "plan_windows"]
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_arm.export.pages.record_types import RecordType
-
 
 class ArItemExportOperator(ArmExportOperator):
     """Export AR items (``GET /clients/{clientno}/aritems``).
@@ -24,11 +22,6 @@ class ArItemExportOperator(ArmExportOperator):
     """
 
     list_operation: ClassVar[str] = "list_ar_items"
-
-    def _kind(self) -> RecordType:
-        from airflow_provider_arm.export.pages.record_types import AR_ITEMS
-
-        return AR_ITEMS
 
 
 class ArItemUpdateOperator(ArmWriteOperator):

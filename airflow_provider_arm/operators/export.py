@@ -23,11 +23,6 @@ class CustomerExportOperator(ArmExportOperator):
 
     list_operation: ClassVar[str] = "list_customers"
 
-    def _kind(self) -> RecordType:
-        from airflow_provider_arm.export.pages.record_types import CUSTOMERS
-
-        return CUSTOMERS
-
 
 class DocumentExportOperator(ArmExportOperator):
     """Export documents (``GET /clients/{clientno}/documents``: documented by title, the path is assumed).
@@ -37,11 +32,6 @@ class DocumentExportOperator(ArmExportOperator):
 
     list_operation: ClassVar[str] = "list_documents"
 
-    def _kind(self) -> RecordType:
-        from airflow_provider_arm.export.pages.record_types import DOCUMENTS
-
-        return DOCUMENTS
-
 
 class GlItemExportOperator(ArmExportOperator):
     """Export items of the general ledger (``GET /clients/{clientno}/glitems``; the names of their fields are assumed).
@@ -50,11 +40,6 @@ class GlItemExportOperator(ArmExportOperator):
     """
 
     list_operation: ClassVar[str] = "list_gl_items"
-
-    def _kind(self) -> RecordType:
-        from airflow_provider_arm.export.pages.record_types import GL_ITEMS
-
-        return GL_ITEMS
 
 
 class ListExportOperator(ArmExportOperator):

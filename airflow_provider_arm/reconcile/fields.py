@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS, FieldType
+from airflow_provider_arm.export.pages.record_types import FieldType, find_record_type
 from airflow_provider_arm.reconcile.errors import ArmReconcileError
 from airflow_provider_arm.reconcile.period import Period
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 DEFAULT_FIELD = "currencyAmount"
 DEFAULT_BY = "voucherDate"
 _CURRENCY = re.compile(r"[A-Z]{3}")
-_KINDS = {kind.name: kind for kind in (AR_ITEMS, GL_ITEMS, CUSTOMERS, DOCUMENTS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def choose_fields(said: Mapping[str, Any], question: SideQuery) -> Fields:
     :raises ArmReconcileError: the list has no such amount, or no day of that name.
     :raises ArmConfigurationError: the amount's currency is not told.
     """
-    kind = _KINDS.get(said["records"])
+    kind = find_record_type(said["records"])
     if kind is not None:
         _check_kind(kind, question)
         own = question.field in kind.own_amounts

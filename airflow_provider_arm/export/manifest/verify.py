@@ -15,7 +15,7 @@ from airflow_provider_arm.export.files.compression import need_pyarrow, open_com
 from airflow_provider_arm.export.manifest.manifest import MANIFEST_SUFFIX, own_totals_text, ranges_text, totals_text
 from airflow_provider_arm.export.pages.page_body import wrap
 from airflow_provider_arm.export.pages.page_stats import PageStats, PageStatsReader
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS, RecordType
+from airflow_provider_arm.export.pages.record_types import RecordType, find_record_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +32,6 @@ PARTS = "parts"
 #: What every manifest of a file says, and every merged one.
 _OF_FILE = {"file", "format", "rows", "sha256", "windows"}
 _OF_PARTS = {"file", "format", "rows", PARTS, "windows"}
-_KINDS = {kind.name: kind for kind in (AR_ITEMS, CUSTOMERS, DOCUMENTS, GL_ITEMS)}
 
 
 class ArmExportMismatchError(ArmError):
@@ -117,7 +116,7 @@ def _found(data: Any, said: dict[str, Any], keys: KeyLog) -> dict[str, Any]:
 
 def kind_of(said: Mapping[str, Any]) -> RecordType:
     """Say what the records of a manifest are, as far as it is known."""
-    known = _KINDS.get(said["records"])
+    known = find_record_type(said["records"])
     if known is not None:
         return known
     amounts = tuple(dict.fromkeys(name for totals in said["totals"].values() for name in totals))

@@ -10,10 +10,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.client.models import ArItem, ArmModel, Customer, Document, GlItem, wire_names
+from airflow_provider_arm.client.models import ArmModel, wire_names
+from airflow_provider_arm.client.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from airflow_provider_arm.client.operations import Operation
 
 
 class FieldType(StrEnum):
@@ -94,18 +97,19 @@ class RecordType:
         return [name for name in names if name is not None]
 
 
-def _names(model: type[ArmModel], *names: str) -> tuple[str, ...]:
-    return tuple(model.model_fields[name].alias or name for name in names)
-
-
-def _kind(
-    name: str, model: type[ArmModel], key: str, currency: str | None = None, **groups: Sequence[str]
+def _record_type(
+    operation: Operation, name: str | None = None, currency: str | None = None, **groups: Sequence[str]
 ) -> RecordType:
-    (key,) = _names(model, key)
-    if currency is not None:
-        (currency,) = _names(model, currency)
-    more: dict[str, Any] = {group: _names(model, *names) for group, names in groups.items()}
-    return RecordType(name, model, key, currency, **more)
+    """Build the record type of a list from its row in the operations table.
+
+    :param name: how messages call the records; default made of the operation's name.
+    :param groups: fields of the model by their Python names, by attribute of :class:`RecordType`.
+    """
+    model = operation.answer or ArmModel
+    fields = {group: tuple(model.model_fields[each].alias or each for each in names) for group, names in groups.items()}
+    return RecordType(
+        name or operation.name.removeprefix("list_").replace("_", " "), model, operation.item_key, currency, **fields
+    )
 
 
 _LEDGER = (
@@ -119,41 +123,61 @@ _LEDGER = (
     "gl_period",
 )
 
-AR_ITEMS = _kind(
-    "AR items",
-    ArItem,
-    "ar_item_id",
-    "currency",
-    amounts=("currency_amount", "currency_balance"),
-    own_amounts=("gl_amount", "gl_balance"),
-    days=("voucher_date", "due_date"),
-    moments=("created_time",),
-    repeating=(*_LEDGER, "reference_sequence_no", "due_date", "original_due_date", "gl_lot_no", "reserved_status"),
-)
-GL_ITEMS = _kind(
-    "GL items",
-    GlItem,
-    "gl_item_id",
-    "currency",
-    amounts=("currency_amount",),
-    own_amounts=("gl_amount",),
-    days=("voucher_date",),
-    moments=("created_time",),
-    repeating=(*_LEDGER, "gl_account_no", "gl_lot_no"),
-)
-CUSTOMERS = _kind(
-    "customers",
-    Customer,
-    "customer_no",
-    repeating=("client_no", "customer_category", "customer_group_code", "language", "using_language", "currency"),
-)
-DOCUMENTS = _kind(
-    "documents",
-    Document,
-    "document_no",
-    days=("document_date", "due_date"),
-    repeating=("document_type", "document_date", "due_date", "currency", "language"),
-)
+#: What the operations table does not say of a list's records: arguments of :func:`_record_type`.
+_DETAILS: dict[str, dict[str, Any]] = {
+    "list_ar_items": {
+        "name": "AR items",
+        "currency": "currency",
+        "amounts": ("currency_amount", "currency_balance"),
+        "own_amounts": ("gl_amount", "gl_balance"),
+        "days": ("voucher_date", "due_date"),
+        "moments": ("created_time",),
+        "repeating": (
+            *_LEDGER,
+            "reference_sequence_no",
+            "due_date",
+            "original_due_date",
+            "gl_lot_no",
+            "reserved_status",
+        ),
+    },
+    "list_gl_items": {
+        "name": "GL items",
+        "currency": "currency",
+        "amounts": ("currency_amount",),
+        "own_amounts": ("gl_amount",),
+        "days": ("voucher_date",),
+        "moments": ("created_time",),
+        "repeating": (*_LEDGER, "gl_account_no", "gl_lot_no"),
+    },
+    "list_customers": {
+        "repeating": (
+            "client_no",
+            "customer_category",
+            "customer_group_code",
+            "language",
+            "using_language",
+            "currency",
+        ),
+    },
+    "list_documents": {
+        "days": ("document_date", "due_date"),
+        "repeating": ("document_type", "document_date", "due_date", "currency", "language"),
+    },
+}
+
+#: The record type of every list in the operations table, by the operation's name.
+RECORD_TYPES = {
+    row.name: _record_type(row, **_DETAILS.get(row.name, {})) for row in OPERATIONS.values() if row.item_key is not None
+}
+AR_ITEMS, GL_ITEMS = RECORD_TYPES["list_ar_items"], RECORD_TYPES["list_gl_items"]
+CUSTOMERS, DOCUMENTS = RECORD_TYPES["list_customers"], RECORD_TYPES["list_documents"]
+_BY_NAME = {record_type.name: record_type for record_type in RECORD_TYPES.values()}
+
+
+def find_record_type(name: str) -> RecordType | None:
+    """Return the record type that manifests call *name*; ``None`` for a list that is not in the operations table."""
+    return _BY_NAME.get(name)
 
 
 @dataclass(frozen=True, slots=True)

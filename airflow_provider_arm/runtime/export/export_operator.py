@@ -181,8 +181,10 @@ class ArmExportOperator(ArmBaseOperator):
         return export_increment(plan, source, _now, options)
 
     def _kind(self) -> RecordType:
-        """Say what the records are."""
-        raise NotImplementedError
+        """Return the type of the list's records."""
+        from airflow_provider_arm.export.pages.record_types import RECORD_TYPES
+
+        return RECORD_TYPES[self.list_operation]
 
     def _list(self) -> Operation | str:
         """Say which list it is."""

@@ -20,7 +20,7 @@ from airflow_provider_arm.client.errors import (
     InvalidRecordError,
     Phase,
 )
-from airflow_provider_arm.client.models import ArmModel, CustomerWrite
+from airflow_provider_arm.client.models import CustomerWrite
 from airflow_provider_arm.client.operations import Replay
 from tests.unit.client.scripted_server import Say
 
@@ -270,10 +270,10 @@ def test_ar_items_are_listed(talk, example) -> None:
 
 
 def test_any_list_can_be_walked(talk) -> None:
-    """With a model of the caller's choice."""
-    _, client = talk(Say({"summary": {"totalCount": 1}, "glItems": [{"glAmount": 5}]}))
-    (item,) = client.cursor("list_gl_items", ArmModel)
-    assert item.to_wire() == {"glAmount": 5}
+    """The items are of the model in the operations table."""
+    _, client = talk(Say({"summary": {"totalCount": 1}, "glItems": [{"glItemId": "7", "glAmount": 5}]}))
+    (item,) = client.cursor("list_gl_items")
+    assert (item.gl_item_id, item.gl_amount) == ("7", 5)
 
 
 @pytest.mark.parametrize("rows", [0, 1])

@@ -204,13 +204,13 @@ GIVEN = {"2025-10": {"NOK": "1"}}
         ({"periods": ["October"]}, "periods: a period must be written"),
         ({"periods": []}, "periods must name at least one"),
         ({"tolerance": 0.5}, "tolerance must be an amount"),
-        ({"invert_against": "-"}, "invert_against must be true or false"),
+        ({"invert_against": "-"}, "invert_against must be True or False"),
         ({"on_difference": "ask"}, "on_difference must be one of fail, warn, skip"),
         ({"own_currency": "kroner"}, "own_currency is no code of three letters"),
         ({"where": "voucherType"}, "where must be a mapping"),
         ({"against_where": {"glAccountNo": []}}, "against_where: glAccountNo must have a value"),
         ({"field": "balance"}, "AR items have no amount balance"),
-        ({"allow_empty": "perhaps"}, "allow_empty must be true or false"),
+        ({"allow_empty": "perhaps"}, "allow_empty must be True or False"),
     ],
 )
 def test_a_wrong_argument_is_told(exported, first_try, tmp_path, arguments, says):

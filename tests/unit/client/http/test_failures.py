@@ -238,7 +238,11 @@ def test_no_success_that_cannot_be_used_is_quoted(name: str, answer, serve, conn
     caplog.set_level(logging.DEBUG)
     server = serve([answer])
     ask = request(name, server.url, [PERSON] if name.endswith("batch") else PERSON)
-    read = receipt_reader(ask.record) if name.endswith("batch") else write_reader(ask.record, DEFAULT_ASSUMPTIONS)
+    read = (
+        receipt_reader(ask.record, DEFAULT_ASSUMPTIONS)
+        if name.endswith("batch")
+        else write_reader(ask.record, DEFAULT_ASSUMPTIONS)
+    )
     with pytest.raises(ArmError) as caught:
         connect(server.url).send(ask, read)
     shown = told(caught.value, caplog)
@@ -265,7 +269,7 @@ def test_a_receipt_without_a_batch_uuid_is_no_success(body, serve, connect) -> N
     server = serve([Say(body, 202)])
     ask = request("create_document_batch", server.url, [PERSON])
     with pytest.raises(ArmUnknownOutcomeError, match="batchUuid") as caught:
-        connect(server.url).send(ask, receipt_reader(ask.record))
+        connect(server.url).send(ask, receipt_reader(ask.record, DEFAULT_ASSUMPTIONS))
     assert not [canary for canary in CANARIES if canary in str(caught.value).casefold()]
     assert server.tries == 1
 
@@ -275,7 +279,7 @@ def test_a_receipt_is_taken_with_any_success_code(status: int, serve, connect) -
     """200, 201 and 202 with more keys than we know are all a receipt, and the UUID keeps its case (Q1)."""
     server = serve([Say({"status": "ACCEPTED", "batchUuid": "9F2c-AbC", "more": 1}, status)])
     ask = request("create_document_batch", server.url, [PERSON])
-    assert connect(server.url).send(ask, receipt_reader(ask.record)).batch_uuid == "9F2c-AbC"
+    assert connect(server.url).send(ask, receipt_reader(ask.record, DEFAULT_ASSUMPTIONS)).batch_uuid == "9F2c-AbC"
 
 
 @pytest.mark.parametrize(
@@ -299,7 +303,7 @@ def test_a_batch_that_cannot_be_read_is_asked_for_again(answer, error, tries, se
 @pytest.mark.parametrize(("status", "state"), [(202, "pending"), (406, "rejected")])
 def test_a_batch_without_a_body_is_known_by_its_code(status: int, state: str) -> None:
     """202 and 406 speak for themselves."""
-    assert batch_reader(DEFAULT_ASSUMPTIONS)(Response(status, {}, b"")).state == state
+    assert batch_reader(None, DEFAULT_ASSUMPTIONS)(Response(status, {}, b"")).state == state
 
 
 def test_an_issue_reads_as_a_sentence() -> None:

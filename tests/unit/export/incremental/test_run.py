@@ -420,7 +420,7 @@ def test_the_mark_of_another_task_is_refused(ledger, store, tmp_path):
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({"window": DateWindow("2026-01-01", "2026-01-02").days()}, "since and window contradict"),
+        ({"window": DateWindow("2026-01-01", "2026-01-02").days()}, "incremental and window exclude each other"),
         ({"filters": {"fromcreatedtime": "2026-01-01"}}, "fromcreatedtime"),
         ({"filters": {"tocreatedtime": "2026-01-01"}}, "tocreatedtime"),
         ({"split_by": read_split_by({"fromcreatedtime": ["2026-01-01"]})}, "fromcreatedtime"),
@@ -440,7 +440,7 @@ def test_a_list_without_a_created_time_is_refused(ledger, store, tmp_path):
 
     from airflow_provider_arm.export.incremental.run import check_can_be_increment
 
-    with pytest.raises(ArmConfigurationError, match=r"customers have no created time.*window"):
+    with pytest.raises(ArmConfigurationError, match=r"customers have no known created time.*window"):
         check_can_be_increment(replace(plan_for(tmp_path / "a.jsonl"), kind=CUSTOMERS))
 
 
