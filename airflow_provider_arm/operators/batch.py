@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_arm.client.batch_state import BatchStatus
-    from airflow_provider_arm.runtime.batch_polling import WaitTimes
     from airflow_provider_arm.runtime.submission import SubmissionResult, SubmissionRun, SubmitOptions, Submitted
+    from airflow_provider_arm.submission.results.batch_wait import WaitTimes
 
 #: Seconds between two looks at a batch.
 DEFAULT_POLL_INTERVAL = 30.0
@@ -211,7 +211,7 @@ class BatchSubmitOperator(ArmBaseOperator):
             return self._finish(run, with_arm, statuses)
 
     def _times(self, deadline: float | None = None) -> WaitTimes:
-        from airflow_provider_arm.runtime.batch_polling import WaitTimes
+        from airflow_provider_arm.submission.results.batch_wait import WaitTimes
 
         now = time.time()
         ends = now + self.timeout if deadline is None else deadline

@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_arm.client.errors import ArmError
-from airflow_provider_arm.submission.results.batch_wait import DEFAULT_MAX_POLL_INTERVAL, BatchWait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from airflow_provider_arm.client import ArmClient
     from airflow_provider_arm.client.batch_state import BatchStatus
+    from airflow_provider_arm.submission.results.batch_wait import BatchWait, WaitTimes
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class WaitTimes:
-    """When a wait began and ends (unix seconds), and how far its looks are apart (seconds).
-
-    :param max_poll_interval: between two looks at an old batch; default five minutes, or *poll_interval* where that is
-        longer.
-    """
-
-    started: float
-    deadline: float
-    poll_interval: float
-    max_poll_interval: float | None = None
-
-    def wait(self, client: ArmClient, batch_uuids: Sequence[str]) -> BatchWait:
-        """Begin, or go on with, a wait."""
-        longest = self.max_poll_interval or max(self.poll_interval, DEFAULT_MAX_POLL_INTERVAL)
-        grace = client.assumptions.batch_not_found_grace
-        return BatchWait(batch_uuids, self.started, self.deadline, self.poll_interval, grace, longest)
 
 
 def wait_for_batches(
@@ -52,7 +31,7 @@ def wait_for_batches(
     :raises WaitTimeoutError: the deadline has come.
     :raises ArmError: an error that will not pass.
     """
-    wait = times.wait(client, batch_uuids)
+    wait = times.wait(batch_uuids, client.assumptions.batch_not_found_grace)
     while True:
         look_at_pending(client, wait, now)
         if not wait.pending:
@@ -67,7 +46,7 @@ def look_at_batches(
 
     :raises ArmError: an error that will not pass.
     """
-    wait = times.wait(client, batch_uuids)
+    wait = times.wait(batch_uuids, client.assumptions.batch_not_found_grace)
     look_at_pending(client, wait, now)
     return None if wait.pending else [wait.finished[batch_uuid] for batch_uuid in batch_uuids]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
-from airflow_provider_arm.runtime.batch_polling import WaitTimes, look_at_batches, wait_for_batches
+from airflow_provider_arm.runtime.batch_polling import look_at_batches, wait_for_batches
 from airflow_provider_arm.runtime.journal_location import JournalKey, folder_at
 from airflow_provider_arm.runtime.records import open_source
 from airflow_provider_arm.runtime.rejects import FAIL, REJECT, check_rejects_path, write_rejects
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client.batch_state import BatchStatus
     from airflow_provider_arm.hooks.arm import ArmHook
     from airflow_provider_arm.submission.journal.entries import Journal
+    from airflow_provider_arm.submission.results.batch_wait import WaitTimes
     from airflow_provider_arm.submission.results.outcome import Batches
     from airflow_provider_arm.submission.sending.lookup import LookUp
     from airflow_provider_arm.submission.sources.source import Source

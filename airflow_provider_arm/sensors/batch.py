@@ -137,11 +137,11 @@ class BatchSensor(BaseSensorOperator):
         check_rejects_path(self.rejects_path)  # a wrong argument is told now, not in an hour
         self._policy()
         if self._wait is None:
-            from airflow_provider_arm.submission.results.batch_wait import BatchWait
+            from airflow_provider_arm.submission.results.batch_wait import WaitTimes
 
             now = time.time()
-            grace = self.hook.client.assumptions.batch_not_found_grace
-            self._wait = BatchWait(uuids, now, now + self.timeout, self.poke_interval, grace)
+            times = WaitTimes(now, now + self.timeout, self.poke_interval)  # between pokes Airflow's sensor waits
+            self._wait = times.wait(uuids, self.hook.client.assumptions.batch_not_found_grace)
         wait = self._wait
         look_at_pending(self.hook.client, wait)
         if wait.pending:

@@ -58,7 +58,7 @@ class BatchWait:
     :param deadline: unix seconds, so that it survives a restart of the process that waits.
     :param poll_interval: seconds between two looks at a young batch, at most.
     :param unknown_grace: seconds after *started* in which a batch may not be known yet (Q4).
-    :param max_poll_interval: seconds between two looks at an old batch; default *poll_interval*: no backing off.
+    :param max_poll_interval: seconds between status checks of an old batch, at most; default 0: no back-off.
     """
 
     batch_uuids: Iterable[str]
@@ -66,7 +66,7 @@ class BatchWait:
     deadline: float
     poll_interval: float
     unknown_grace: float = 0.0
-    max_poll_interval: float | None = None
+    max_poll_interval: float = 0.0
     uniform: Callable[[], float] = _uniform
     pending: list[str] = field(init=False)
     #: The last word on each finished batch.
@@ -124,8 +124,7 @@ class BatchWait:
         return max(0.0, min(seconds, self.deadline - now))
 
     def _interval(self, now: float) -> float:
-        ceiling = self.poll_interval if self.max_poll_interval is None else self.max_poll_interval
-        return max(self.poll_interval, min(AGE_SHARE * (now - self.started), ceiling))
+        return max(self.poll_interval, min(AGE_SHARE * (now - self.started), self.max_poll_interval))
 
     def _saw_error(self, batch_uuid: str, error: ArmError, now: float) -> None:
         if isinstance(error, ArmNotFoundError) and now - self.started < self.unknown_grace:
@@ -143,3 +142,27 @@ class BatchWait:
         self._failing[batch_uuid] = (failures + 1, since)
         if failures + 1 >= MAX_FAILURES and now - since >= MIN_OUTAGE_SECONDS:
             raise error
+
+
+@dataclass(frozen=True, slots=True)
+class WaitTimes:
+    """Start, deadline and poll intervals of a wait: the same rule on a worker, in a sensor and in the triggerer.
+
+    :param started: unix seconds of the submission or of the first status check.
+    :param deadline: unix seconds.
+    :param poll_interval: seconds between status checks of a young batch.
+    :param max_poll_interval: seconds between status checks of an old batch, at most; default
+        ``DEFAULT_MAX_POLL_INTERVAL``. A value up to *poll_interval*, such as 0, turns the back-off off.
+    """
+
+    started: float
+    deadline: float
+    poll_interval: float
+    max_poll_interval: float | None = None
+
+    def wait(self, batch_uuids: Iterable[str], unknown_grace: float = 0.0) -> BatchWait:
+        """Build the state of a wait that starts, or continues, with these times."""
+        longest = DEFAULT_MAX_POLL_INTERVAL if self.max_poll_interval is None else self.max_poll_interval
+        return BatchWait(
+            batch_uuids, self.started, self.deadline, self.poll_interval, unknown_grace, max_poll_interval=longest
+        )

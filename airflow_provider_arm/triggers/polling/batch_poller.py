@@ -23,7 +23,7 @@ from airflow_provider_arm.client.errors import (
 from airflow_provider_arm.client.http.retry import SystemClock
 from airflow_provider_arm.hooks.metrics import record_batch_wait
 from airflow_provider_arm.hooks.shared import ClientLease, lease_client
-from airflow_provider_arm.submission.results.batch_wait import DEFAULT_MAX_POLL_INTERVAL, BatchWait, WaitTimeoutError
+from airflow_provider_arm.submission.results.batch_wait import WaitTimeoutError, WaitTimes
 from airflow_provider_arm.triggers import events
 from airflow_provider_arm.triggers.polling.shared_timer import repeat
 
@@ -75,14 +75,8 @@ class _Waiter:
     def __init__(self, trigger: BatchTrigger) -> None:
         self._conn_id = trigger.arm_conn_id
         self._client_no = trigger.client_no
-        ceiling = trigger.max_poll_interval
-        self._wait = BatchWait(
-            trigger.batch_uuids,
-            trigger.started,
-            trigger.deadline,
-            trigger.poll_interval,
-            max_poll_interval=DEFAULT_MAX_POLL_INTERVAL if ceiling is None else ceiling,
-        )
+        times = WaitTimes(trigger.started, trigger.deadline, trigger.poll_interval, trigger.max_poll_interval)
+        self._wait = times.wait(trigger.batch_uuids)
         until = datetime.fromtimestamp(trigger.deadline, UTC)
         log.info("Waiting for %d batches at ARM until %s UTC", len(self._wait.pending), f"{until:%F %R}")
 

@@ -25,6 +25,7 @@ from airflow_provider_arm.submission.results.batch_wait import (
     MIN_OUTAGE_SECONDS,
     BatchWait,
     WaitTimeoutError,
+    WaitTimes,
 )
 
 START = 1_700_000_000.0
@@ -184,7 +185,7 @@ def test_pauses_are_spread_by_default():
 
 @given(
     poll=st.floats(0.01, 3600),
-    ceiling=st.none() | st.floats(0, 7200),
+    ceiling=st.just(0.0) | st.floats(0, 7200),
     age=st.integers(0, 10**6),  # whole seconds: today's unix time has no room for small fractions
     more=st.integers(0, 10**6),
     jitter=st.floats(0, 1, exclude_max=True),
@@ -275,3 +276,13 @@ def test_no_batch_is_ever_lost(steps, grace):
         assert wait.finished == told
         assert sorted([*wait.pending, *wait.finished]) == uuids
     assert ended is None or ended.permanent or now - START >= MIN_OUTAGE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("max_poll_interval", "seconds"), [(None, 300.0), (0.0, 30.0), (30.0, 30.0), (120.0, 120.0)], ids=str
+)
+def test_wait_times_bound_the_back_off(max_poll_interval, seconds):
+    """An old batch is polled every five minutes by default; 0 turns the back-off off, wherever the wait runs."""
+    wait = WaitTimes(START, START + 86_400, 30.0, max_poll_interval).wait(["A"])
+    wait.uniform = lambda: 0.0
+    assert wait.pause(START + 80_000) == seconds
