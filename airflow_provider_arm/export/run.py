@@ -20,7 +20,8 @@ from airflow_provider_arm.export.fetch.partition import Partition
 from airflow_provider_arm.export.fetch.progress import Progress
 from airflow_provider_arm.export.files.formats import ListShape, PageChunk, choose_format, guarded
 from airflow_provider_arm.export.files.sinks import CountedFile
-from airflow_provider_arm.export.manifest.manifest import ExportStats, Origin, make_manifest, manifest_path
+from airflow_provider_arm.export.manifest.manifest import ExportStats, Origin, build_manifest
+from airflow_provider_arm.export.manifest.paths import manifest_path
 from airflow_provider_arm.export.pages.page_stats import PageStats
 from airflow_provider_arm.files import atomic_write
 
@@ -85,9 +86,9 @@ def run_export(
         account = _Run(plan.kind, flow, sink, keys, progress).take_all()
         sink.finish()
         origin = Origin(source.base_url, source.path, started, now())
-        manifest = make_manifest(plan, account, file, origin) | (increment.said() if increment else {})
+        manifest = build_manifest(plan, account, file, origin) | (increment.said() if increment else {})
         manifest_file.write(money.encode(manifest) + b"\n")
-    progress.whole(account.pages, account.facts.rows, plan.kind.name)
+    progress.whole(account.pages, account.combined.rows, plan.kind.name)
     return manifest
 
 
@@ -114,7 +115,7 @@ class _Run:
         for query in self._flow.queries():
             facts, pages = self._take_or_again(query)
             self._sink.keep()
-            self._account.close_window(query.part, facts, pages)
+            self._account.add_window(query.part, facts, pages)
             query.part.finished(query.walk.rows)  # ARM's count: not all of it need go into the file
         if not self._keys.all_new():
             raise self._twice("two of the windows")
@@ -145,7 +146,7 @@ class _Run:
             pages += 1
             self._progress.page(
                 self._account.pages + pages,
-                self._account.facts.rows + facts.rows,
+                self._account.combined.rows + facts.rows,
                 query.part,
                 pages,
                 page.summary.total_pages,

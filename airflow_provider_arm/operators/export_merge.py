@@ -57,8 +57,8 @@ class ExportMergeOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Merge."""
         from airflow_provider_arm.export.fetch.plan_windows import read_window
-        from airflow_provider_arm.export.manifest.manifest import manifest_path
         from airflow_provider_arm.export.manifest.merge import merge_exports
+        from airflow_provider_arm.export.manifest.paths import manifest_path
 
         with translate_arm_errors():
             window, path = read_window(self.window), open_path(self.path)
@@ -73,9 +73,9 @@ class ExportMergeOperator(BaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Tell OpenLineage which files became one; ``None`` where they did not. The whole stands under *path*."""
-        from airflow_provider_arm.runtime.export.openlineage import file_at, files_of, lineage
+        from airflow_provider_arm.runtime.export.openlineage import build_lineage, file_dataset, file_datasets
 
         manifest = self.manifest
         if manifest is None:
             return None
-        return lineage(lambda: (files_of(self.parts), [file_at(self.path, manifest)]))
+        return build_lineage(lambda: (file_datasets(self.parts), [file_dataset(self.path, manifest)]))

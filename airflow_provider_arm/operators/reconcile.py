@@ -11,9 +11,9 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import translate_arm_errors
+from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX
 from airflow_provider_arm.runtime.base_operator import read_bool
 from airflow_provider_arm.runtime.export.manifest_args import (
-    MANIFEST,
     manifest_addresses,
     manifest_paths,
     open_path,
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_arm.reconcile.compare import ComparisonOptions, Outcome
+    from airflow_provider_arm.reconcile.compare import Comparison, ComparisonOptions
     from airflow_provider_arm.reconcile.fields import SideQuery
     from airflow_provider_arm.reconcile.period import Period
-    from airflow_provider_arm.reconcile.sums import Side
+    from airflow_provider_arm.reconcile.sums import ComparisonSide
 
 log = logging.getLogger(__name__)
 
@@ -148,16 +148,16 @@ class LedgerReconcileOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare."""
         with translate_arm_errors():
-            outcome, question = self._compare()
-            result = self._report(outcome, question)
-            if outcome.matches:
+            comparison, query = self._compare()
+            result = self._report(comparison, query)
+            if comparison.matches:
                 log.info("%s", result["summary"])
                 return result
             log.warning("%s", result["summary"])
             if self.on_difference == WARN:
                 return result
             context["ti"].xcom_push(key=XCOM, value=result)
-            message = _message(outcome, result)
+            message = _message(comparison, result)
             if self.on_difference == SKIP:
                 raise AirflowSkipException(message)
             from airflow_provider_arm.reconcile.errors import ArmLedgerDifferenceError
@@ -166,58 +166,58 @@ class LedgerReconcileOperator(BaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Tell OpenLineage which files were compared and where the report is; ``None`` where there is no report."""
-        from airflow_provider_arm.runtime.export.openlineage import files_of, lineage
+        from airflow_provider_arm.runtime.export.openlineage import build_lineage, file_datasets
 
         if not self.reports:
             return None
-        return lineage(lambda: (files_of(self.compared), files_of(self.reports)))
+        return build_lineage(lambda: (file_datasets(self.compared), file_datasets(self.reports)))
 
-    def _compare(self) -> tuple[Outcome, SideQuery]:
+    def _compare(self) -> tuple[Comparison, SideQuery]:
         from airflow_provider_arm.reconcile.compare import compare
         from airflow_provider_arm.reconcile.sums import sum_exports
 
-        question, other, terms = self._read()
+        query, other, options = self._read()
         export, against = resolve_lazy_xcom(self.export), resolve_lazy_xcom(self.against)
-        left = sum_exports(manifest_paths(export, "export"), question)
+        left = sum_exports(manifest_paths(export, "export"), query)
         right = _other_side(against, other)
-        figures = [against] if isinstance(against, str) and not against.endswith(MANIFEST) else []
+        figures = [against] if isinstance(against, str) and not against.endswith(MANIFEST_SUFFIX) else []
         self.compared = [*manifest_addresses(export), *manifest_addresses(against), *figures]
-        return compare(left, right, terms), question
+        return compare(left, right, options), query
 
     def _read(self) -> tuple[SideQuery, SideQuery, ComparisonOptions]:
         """Read the arguments, all before the first file."""
-        from airflow_provider_arm.reconcile.compare import ComparisonOptions, read_tolerance
-        from airflow_provider_arm.reconcile.fields import SideQuery, currency_code, read_where
+        from airflow_provider_arm.reconcile.compare import ComparisonOptions, parse_tolerance
+        from airflow_provider_arm.reconcile.fields import SideQuery, parse_currency, parse_where
         from airflow_provider_arm.reconcile.period import Period
 
         _one_of("on_difference", self.on_difference, (FAIL, WARN, SKIP))
-        period = Period.read(self.period)
+        period = Period.parse(self.period)
         own = self.own_currency or None
         try:
-            own = own and currency_code(own)
+            own = own and parse_currency(own)
         except ValueError as error:
             msg = f"own_currency {error}"
             raise ArmConfigurationError(msg) from None
-        question = SideQuery(self.field, period, self.by, read_where(self.where, "where"), own)
+        query = SideQuery(self.field, period, self.by, parse_where(self.where, "where"), own)
         other = SideQuery(
             self.against_field or self.field,
             period,
             self.against_by or self.by,
-            read_where(self.against_where, "against_where"),
+            parse_where(self.against_where, "against_where"),
             own,
         )
         return (
-            question,
+            query,
             other,
             ComparisonOptions(
-                read_tolerance(self.tolerance),
+                parse_tolerance(self.tolerance),
                 read_bool("invert_against", self.invert_against),
                 _periods(self.periods, period),
                 read_bool("allow_empty", self.allow_empty),
             ),
         )
 
-    def _report(self, outcome: Outcome, question: SideQuery) -> dict[str, Any]:
+    def _report(self, comparison: Comparison, query: SideQuery) -> dict[str, Any]:
         from airflow_provider_arm.files import atomic_write
         from airflow_provider_arm.reconcile import report
 
@@ -225,8 +225,8 @@ class LedgerReconcileOperator(BaseOperator):
         uris = {}
         # The one for people comes last: where it is new, so is the other.
         for name, suffix, content in (
-            ("json_uri", ".json", report.json_report(outcome, question, now)),
-            ("report_uri", ".md", report.markdown(outcome, question, now).encode()),
+            ("json_uri", ".json", report.build_json(comparison, query, now)),
+            ("report_uri", ".md", report.build_markdown(comparison, query, now).encode()),
         ):
             target = open_path(self.path + suffix)
             with atomic_write(target) as file:
@@ -235,39 +235,39 @@ class LedgerReconcileOperator(BaseOperator):
         self.reports = tuple(uris.values())
         return {
             **uris,
-            "matches": outcome.matches,
-            "differences": len(outcome.differences),
-            "lines": len(outcome.lines),
-            "periods": sorted({line.period for line in outcome.lines}),
-            "currencies": sorted({line.currency for line in outcome.lines} - {""}),
-            "summary": report.summary(outcome),
+            "matches": comparison.matches,
+            "differences": len(comparison.differences),
+            "lines": len(comparison.rows),
+            "periods": sorted({row.period for row in comparison.rows}),
+            "currencies": sorted({row.currency for row in comparison.rows} - {""}),
+            "summary": report.build_summary(comparison),
         }
 
 
-def _message(outcome: Outcome, result: Mapping[str, Any]) -> str:
-    first = outcome.differences[0]
+def _message(comparison: Comparison, result: Mapping[str, Any]) -> str:
+    first = comparison.differences[0]
     place = " ".join(filter(None, (first.period, first.currency))) or "everything"
     return (
-        f"{outcome.left.name} and {outcome.right.name} differ in {result['differences']} of {result['lines']} lines, "
+        f"{comparison.left.name} and {comparison.right.name} differ in {result['differences']} of {result['lines']} lines, "
         f"first in {place} ({first.status}): see {result['report_uri']}"
     )
 
 
-def _other_side(against: Any, question: SideQuery) -> Side:
+def _other_side(against: Any, query: SideQuery) -> ComparisonSide:
     """Read the other side, whichever of its forms it has."""
     from airflow_provider_arm.reconcile.figures import read_figure_file, read_figures
     from airflow_provider_arm.reconcile.sums import sum_exports
 
     if isinstance(against, Mapping) and "manifest_uri" not in against:
-        return read_figures(against, question.period)
-    if isinstance(against, str) and not against.endswith(MANIFEST):
+        return read_figures(against, query.period)
+    if isinstance(against, str) and not against.endswith(MANIFEST_SUFFIX):
         if against.lower().endswith(_FIGURES):
-            return read_figure_file(open_path(against), question.period)
+            return read_figure_file(open_path(against), query.period)
         msg = (
             f"against must be an export's result, a manifest, figures, or the address of a {' or '.join(_FIGURES)} file"
         )
         raise ArmConfigurationError(msg)
-    return sum_exports(manifest_paths(against, "against"), question)
+    return sum_exports(manifest_paths(against, "against"), query)
 
 
 def _periods(given: Any, period: Period) -> list[str] | None:
@@ -277,7 +277,7 @@ def _periods(given: Any, period: Period) -> list[str] | None:
     if not several:
         msg = "periods must name at least one, or be None for all"
         raise ArmConfigurationError(msg)
-    return [period.check(one, "periods") for one in several]
+    return [period.parse_label(one, "periods") for one in several]
 
 
 def _one_of(name: str, value: Any, allowed: Sequence[str]) -> None:

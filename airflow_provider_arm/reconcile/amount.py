@@ -12,12 +12,12 @@ from airflow_provider_arm.export.pages.page_stats import amount_text
 #: A number as JSON, CSV and Parquet have it; Python's ``Decimal`` would take ``1_000`` and ``NaN``, too.
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 #: No amount has more; sums of such are still exact.
-_MOST_DIGITS = 60
+_MAX_DIGITS = 60
 #: Money has at least two places, and thousands stand apart (by a space that does not break the line).
 _PLACES, _GROUP, _SPACE = 2, 3, "\N{NO-BREAK SPACE}"
 
 
-def read_amount(value: Any) -> Decimal:
+def parse_amount(value: Any) -> Decimal:
     """Read an amount: a whole number, a ``Decimal``, or text such as ``124.37``.
 
     :raises ValueError: it is none of these, or of an absurd size; the message goes on after "the amount".
@@ -29,13 +29,13 @@ def read_amount(value: Any) -> Decimal:
     if number is None or not number.is_finite():
         msg = 'is no exact number such as "124.37"'
         raise ValueError(msg)
-    if abs(number.adjusted()) > MAX_EXPONENT or len(number.as_tuple().digits) > _MOST_DIGITS:
+    if abs(number.adjusted()) > MAX_EXPONENT or len(number.as_tuple().digits) > _MAX_DIGITS:
         msg = "is of an absurd size"
         raise ValueError(msg)
     return number
 
 
-def for_people(amount: Decimal | None) -> str:
+def format_amount(amount: Decimal | None) -> str:
     """Write an amount as a table shows it: every digit, two places at least, ``1 234 567.50``; none is a dash."""
     if amount is None:
         return "-"

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.pages.page_stats import EXACT
-from airflow_provider_arm.reconcile.amount import read_amount
-from airflow_provider_arm.reconcile.fields import currency_code
-from airflow_provider_arm.reconcile.sums import Sum
+from airflow_provider_arm.reconcile.amount import parse_amount
+from airflow_provider_arm.reconcile.fields import parse_currency
+from airflow_provider_arm.reconcile.sums import AmountTotal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from airflow_provider_arm.reconcile.sums import Key, Side
+    from airflow_provider_arm.reconcile.sums import ComparisonSide, PeriodCurrency
 
-_NOTHING = Decimal(0)
+_ZERO = Decimal(0)
 
 
-class Status(StrEnum):
+class ComparisonStatus(StrEnum):
     """How the two sides of a line stand."""
 
     AGREES = "agrees"
@@ -46,14 +46,14 @@ class ComparisonRow:
     #: Left less right, or left and right where they are of opposite sign. A missing side counts as 0.
     difference: Decimal
     tolerance: Decimal
-    status: Status
-    left_rows: int | None = 0
-    right_rows: int | None = 0
+    status: ComparisonStatus
+    left_records: int | None = 0
+    right_records: int | None = 0
 
     @property
     def agrees(self) -> bool:
         """Whether it may pass."""
-        return self.status in {Status.AGREES, Status.WITHIN}
+        return self.status in {ComparisonStatus.AGREES, ComparisonStatus.WITHIN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,14 @@ class ComparisonOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Comparison:
     """What came of it."""
 
-    left: Side
-    right: Side
-    terms: ComparisonOptions
+    left: ComparisonSide
+    right: ComparisonSide
+    options: ComparisonOptions
     #: By period, then currency; those that nobody asked for are not among them.
-    lines: Sequence[ComparisonRow]
+    rows: Sequence[ComparisonRow]
     #: Over all lines of a currency. Their status says nothing beyond that of the lines.
     totals: Sequence[ComparisonRow]
     #: What lies outside of the periods asked for, by currency.
@@ -87,7 +87,7 @@ class Outcome:
     @property
     def differences(self) -> Sequence[ComparisonRow]:
         """The lines that do not agree."""
-        return [line for line in self.lines if not line.agrees]
+        return [line for line in self.rows if not line.agrees]
 
     @property
     def matches(self) -> bool:
@@ -95,41 +95,43 @@ class Outcome:
         return not self.differences
 
 
-def compare(left: Side, right: Side, terms: ComparisonOptions) -> Outcome:
+def compare(left: ComparisonSide, right: ComparisonSide, options: ComparisonOptions) -> Comparison:
     """Compare every period and currency that either side has; none is left out without a word."""
     if left.name == right.name:
         left, right = replace(left, name=f"{left.name} (export)"), replace(right, name=f"{right.name} (against)")
     keys = {*left.sums, *right.sums}
-    wanted = keys if terms.periods is None else {key for key in keys if key[0] in terms.periods}
-    lines = [_line(key, left.sums.get(key), right.sums.get(key), terms) for key in wanted]
-    lines += [_empty(period, terms) for period in _silent(wanted, terms)]
-    return Outcome(
+    wanted = keys if options.periods is None else {key for key in keys if key[0] in options.periods}
+    lines = [_compare_amounts(key, left.sums.get(key), right.sums.get(key), options) for key in wanted]
+    lines += [_empty_row(period, options) for period in _empty_periods(wanted, options)]
+    return Comparison(
         left,
         right,
-        terms,
+        options,
         sorted(lines, key=lambda line: (line.period, line.currency)),
-        _by_currency(left, right, wanted, terms),
-        _by_currency(left, right, keys - wanted, terms),
+        _compare_by_currency(left, right, wanted, options),
+        _compare_by_currency(left, right, keys - wanted, options),
     )
 
 
-def _silent(keys: Iterable[Key], terms: ComparisonOptions) -> list[str]:
+def _empty_periods(keys: Iterable[PeriodCurrency], options: ComparisonOptions) -> list[str]:
     """Give the periods asked for of which neither side has anything; with none asked for, whether that is all."""
     spoken = {period for period, _ in keys}
-    if terms.periods is None:
+    if options.periods is None:
         return [] if spoken else [""]
-    return [period for period in dict.fromkeys(terms.periods) if period not in spoken]
+    return [period for period in dict.fromkeys(options.periods) if period not in spoken]
 
 
-def _empty(period: str, terms: ComparisonOptions) -> ComparisonRow:
-    status = Status.AGREES if terms.allow_empty else Status.EMPTY
-    return ComparisonRow(period, "", None, None, _NOTHING, _NOTHING, status)
+def _empty_row(period: str, options: ComparisonOptions) -> ComparisonRow:
+    status = ComparisonStatus.AGREES if options.allow_empty else ComparisonStatus.EMPTY
+    return ComparisonRow(period, "", None, None, _ZERO, _ZERO, status)
 
 
-def _line(key: Key, left: Sum | None, right: Sum | None, terms: ComparisonOptions) -> ComparisonRow:
-    mine, others = (left.amount if left else _NOTHING), (right.amount if right else _NOTHING)
-    difference = EXACT.add(mine, others) if terms.invert_right else EXACT.subtract(mine, others)
-    tolerance = terms.tolerance.get(key[1], terms.tolerance.get("", _NOTHING))
+def _compare_amounts(
+    key: PeriodCurrency, left: AmountTotal | None, right: AmountTotal | None, options: ComparisonOptions
+) -> ComparisonRow:
+    mine, others = (left.amount if left else _ZERO), (right.amount if right else _ZERO)
+    difference = EXACT.add(mine, others) if options.invert_right else EXACT.subtract(mine, others)
+    tolerance = options.tolerance.get(key[1], options.tolerance.get("", _ZERO))
     return ComparisonRow(
         *key,
         left.amount if left else None,
@@ -142,36 +144,43 @@ def _line(key: Key, left: Sum | None, right: Sum | None, terms: ComparisonOption
     )
 
 
-def _status(left: Sum | None, right: Sum | None, difference: Decimal, tolerance: Decimal) -> Status:
-    if left is None and not _is_figure_of_nothing(right):
-        return Status.LEFT_MISSING
-    if right is None and not _is_figure_of_nothing(left):
-        return Status.RIGHT_MISSING
+def _status(
+    left: AmountTotal | None, right: AmountTotal | None, difference: Decimal, tolerance: Decimal
+) -> ComparisonStatus:
+    if left is None and not _is_zero_figure(right):
+        return ComparisonStatus.LEFT_MISSING
+    if right is None and not _is_zero_figure(left):
+        return ComparisonStatus.RIGHT_MISSING
     if not difference:
-        return Status.AGREES
-    return Status.WITHIN if abs(difference) <= tolerance else Status.DIFFERS
+        return ComparisonStatus.AGREES
+    return ComparisonStatus.WITHIN if abs(difference) <= tolerance else ComparisonStatus.DIFFERS
 
 
-def _is_figure_of_nothing(found: Sum | None) -> bool:
+def _is_zero_figure(found: AmountTotal | None) -> bool:
     """Tell a figure of 0, which says that there is nothing; records that come to 0 are something."""
     return found is not None and found.rows is None and not found.amount
 
 
-def _by_currency(left: Side, right: Side, keys: Iterable[Key], terms: ComparisonOptions) -> list[ComparisonRow]:
-    sides: tuple[dict[str, Sum], dict[str, Sum]] = ({}, {})
+def _compare_by_currency(
+    left: ComparisonSide, right: ComparisonSide, keys: Iterable[PeriodCurrency], options: ComparisonOptions
+) -> list[ComparisonRow]:
+    sides: tuple[dict[str, AmountTotal], dict[str, AmountTotal]] = ({}, {})
     for key in keys:
         for side, sums in zip((left, right), sides, strict=True):
             if key in side.sums:
-                sums.setdefault(key[1], Sum()).add(side.sums[key])
+                sums.setdefault(key[1], AmountTotal()).add(side.sums[key])
     currencies = sorted({*sides[0], *sides[1]})
-    return [_line(("", currency), sides[0].get(currency), sides[1].get(currency), terms) for currency in currencies]
+    return [
+        _compare_amounts(("", currency), sides[0].get(currency), sides[1].get(currency), options)
+        for currency in currencies
+    ]
 
 
-def remarks(outcome: Outcome) -> list[str]:
+def remarks(comparison: Comparison) -> list[str]:
     """Say what the differences look like, for whoever has to find their cause."""
     found = []
-    for total in outcome.totals:
-        lines = [line for line in outcome.differences if line.currency == total.currency]
+    for total in comparison.totals:
+        lines = [line for line in comparison.differences if line.currency == total.currency]
         name = total.currency or "No currency"
         if len(lines) > 1 and not total.difference:
             found.append(f"{name}: over all periods the two sides agree. Something stands in different periods.")
@@ -179,26 +188,26 @@ def remarks(outcome: Outcome) -> list[str]:
         if (
             amounts
             and len(amounts) == len(lines)
-            and all(_mirrored(line, inverted=outcome.terms.invert_right) for line in lines)
+            and all(_is_opposite(line, inverted=comparison.options.invert_right) for line in lines)
         ):
             found.append(f"{name}: the two sides differ by their sign only. See invert_against.")
-    apis = {file["api"] for side in (outcome.left, outcome.right) for file in side.files if "api" in file}
+    apis = {file["api"] for side in (comparison.left, comparison.right) for file in side.files if "api" in file}
     if len(apis) > 1:
         found.append("The exports are from different ARM services.")
-    for side in (outcome.left, outcome.right):
+    for side in (comparison.left, comparison.right):
         without = sum(file.get("rows_without_amount", 0) for file in side.files)
         if without:
             found.append(f"{without} of the {side.name} have no amount and count as 0.")
     return found
 
 
-def _mirrored(line: ComparisonRow, *, inverted: bool) -> bool:
+def _is_opposite(line: ComparisonRow, *, inverted: bool) -> bool:
     if line.left is None or line.right is None:
         return False
     return line.left == (line.right if inverted else -line.right)
 
 
-def read_tolerance(value: Any) -> dict[str, Decimal]:
+def parse_tolerance(value: Any) -> dict[str, Decimal]:
     """Read an author's tolerance: an amount for every currency, or amounts by currency (the others: 0).
 
     :raises ArmConfigurationError: it is neither, or below 0.
@@ -207,7 +216,7 @@ def read_tolerance(value: Any) -> dict[str, Decimal]:
     found = {}
     for currency, amount in given.items():
         try:
-            code, number = currency_code(currency), read_amount(amount)
+            code, number = parse_currency(currency), parse_amount(amount)
             if isinstance(value, Mapping) and not code:
                 raise ValueError  # noqa: TRY301 - reported as any other typo
         except ValueError:

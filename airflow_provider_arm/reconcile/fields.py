@@ -32,14 +32,14 @@ class SideQuery:
     period: Period = Period.MONTH
     #: The field of a day that decides the period.
     by: str = DEFAULT_BY
-    #: Only records that have one of these values in each of these fields, as :func:`plain` writes them.
+    #: Only records that have one of these values in each of these fields, as :func:`normalize_value` writes them.
     where: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
     #: The currency of amounts such as ``glAmount``, which no field names.
     own_currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class QueryFields:
     """The fields of an export that answer a question."""
 
     amount: str
@@ -56,7 +56,7 @@ class Fields:
         return list(dict.fromkeys(name for name in named if name is not None))
 
 
-def choose_fields(said: Mapping[str, Any], question: SideQuery) -> Fields:
+def choose_fields(said: Mapping[str, Any], query: SideQuery) -> QueryFields:
     """Choose the fields.
 
     :param said: the export's manifest.
@@ -65,37 +65,37 @@ def choose_fields(said: Mapping[str, Any], question: SideQuery) -> Fields:
     """
     kind = find_record_type(said["records"])
     if kind is not None:
-        _check_kind(kind, question)
-        own = question.field in kind.own_amounts
+        _check_record_type(kind, query)
+        own = query.field in kind.own_amounts
     else:
-        own = question.field in said["gl_totals"]
+        own = query.field in said["gl_totals"]
     currency = None if own else said["currency_field"]
-    if currency is None and question.own_currency is None:
-        msg = f"own_currency must say which currency {question.field} of {said['file']} is in: no field does"
+    if currency is None and query.own_currency is None:
+        msg = f"own_currency must say which currency {query.field} of {said['file']} is in: no field does"
         raise ArmConfigurationError(msg)
-    period = question.period.fields(question.by)
-    return Fields(question.field, currency, question.own_currency or "", period, tuple(question.where))
+    period = query.period.fields(query.by)
+    return QueryFields(query.field, currency, query.own_currency or "", period, tuple(query.where))
 
 
-def _check_kind(kind: RecordType, question: SideQuery) -> None:
-    if kind.fields.get(question.field) is not FieldType.AMOUNT:
+def _check_record_type(kind: RecordType, query: SideQuery) -> None:
+    if kind.fields.get(query.field) is not FieldType.AMOUNT:
         amounts = ", ".join(name for name, holds in kind.fields.items() if holds is FieldType.AMOUNT) or "none"
-        msg = f"field: {kind.name} have no amount {question.field} (of amounts they have: {amounts})"
+        msg = f"field: {kind.name} have no amount {query.field} (of amounts they have: {amounts})"
         raise ArmReconcileError(msg)
-    if question.period not in {Period.NONE, Period.LEDGER} and kind.fields.get(question.by) is not FieldType.DAY:
+    if query.period not in {Period.NONE, Period.LEDGER} and kind.fields.get(query.by) is not FieldType.DAY:
         days = ", ".join(name for name, holds in kind.fields.items() if holds is FieldType.DAY) or "none"
-        msg = f"by: {kind.name} have no day {question.by} (of days they have: {days})"
+        msg = f"by: {kind.name} have no day {query.by} (of days they have: {days})"
         raise ArmReconcileError(msg)
 
 
-def plain(value: Any) -> str:
+def normalize_value(value: Any) -> str:
     """Write a value so that it can be compared: ARM's values do not differ by case, and none is ``""``."""
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value).strip().casefold()
 
 
-def currency_code(value: Any) -> str:
+def parse_currency(value: Any) -> str:
     """Read a currency; none is ``""``.
 
     :raises ValueError: it is no code of three letters; the message goes on after "the currency".
@@ -109,7 +109,7 @@ def currency_code(value: Any) -> str:
     return code
 
 
-def read_where(where: Mapping[str, Any] | None, name: str) -> dict[str, frozenset[str]]:
+def parse_where(where: Mapping[str, Any] | None, name: str) -> dict[str, frozenset[str]]:
     """Read an author's choice of records: by field, a value or a list of values.
 
     :param name: as a message names the argument.
@@ -118,12 +118,12 @@ def read_where(where: Mapping[str, Any] | None, name: str) -> dict[str, frozense
     if where is not None and not isinstance(where, dict):
         msg = f"{name} must be a mapping of fields to a value or a list of values"
         raise ArmConfigurationError(msg)
-    return {str(key): _wanted(value, f"{name}: {key}") for key, value in (where or {}).items()}
+    return {str(key): _parse_values(value, f"{name}: {key}") for key, value in (where or {}).items()}
 
 
-def _wanted(value: Any, where: str) -> frozenset[str]:
+def _parse_values(value: Any, where: str) -> frozenset[str]:
     values: Sequence[Any] = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
     if not values or not all(one is None or isinstance(one, str | int) for one in values):
         msg = f"{where} must have a value, or a list of values: text, whole numbers, true or false"
         raise ArmConfigurationError(msg)
-    return frozenset(map(plain, values))
+    return frozenset(map(normalize_value, values))

@@ -10,36 +10,36 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.reconcile.amount import read_amount
-from airflow_provider_arm.reconcile.fields import currency_code
-from airflow_provider_arm.reconcile.sums import Key, Side, Sum
+from airflow_provider_arm.reconcile.amount import parse_amount
+from airflow_provider_arm.reconcile.fields import parse_currency
+from airflow_provider_arm.reconcile.sums import AmountTotal, ComparisonSide, PeriodCurrency
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from airflow_provider_arm.reconcile.period import Period
 
-GIVEN = "figures given"
+FIGURES_NAME = "figures given"
 #: What a file of figures has in each row, as header of a .csv or keys in a .json.
 COLUMNS = ("period", "currency", "amount")
 #: A hundred years of months in fifty currencies are a tenth of it: a larger file is something else.
-LARGEST_FILE = 2**22
+MAX_FILE_SIZE = 2**22
 #: An amount as Norwegian spreadsheets write it.
-_WITH_COMMA = re.compile(r"-?\d+(,\d+)?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"-?\d+(,\d+)?", re.ASCII)
 
 #: Where a figure stands, in words; period, currency and amount as they were written.
 _Figure = tuple[str, Any, Any, Any]
 
 
-def read_figures(figures: Mapping[str, Any], period: Period) -> Side:
+def read_figures(figures: Mapping[str, Any], period: Period) -> ComparisonSide:
     """Read ``{"2026-10": {"NOK": "124.37"}}``: amounts are text, whole numbers or ``Decimal``.
 
     :raises ArmConfigurationError: something is not written so; the message names the place.
     """
-    return _side(_of_mapping(figures, "against"), period, ({"records": GIVEN},))
+    return _build_side(_parse_mapping(figures, "against"), period, ({"records": FIGURES_NAME},))
 
 
-def read_figure_file(path: Any, period: Period) -> Side:
+def read_figure_file(path: Any, period: Period) -> ComparisonSide:
     """Read a file of figures.
 
     ``.csv``: a header with period, currency and amount; UTF-8. Where semicolons stand between the columns an amount may
@@ -50,36 +50,36 @@ def read_figure_file(path: Any, period: Period) -> Side:
     :raises OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        content = file.read(LARGEST_FILE + 1)
-    if len(content) > LARGEST_FILE:
-        msg = f"{path.name} is too large for a file of figures: at most {LARGEST_FILE // 2**20} MB"
+        content = file.read(MAX_FILE_SIZE + 1)
+    if len(content) > MAX_FILE_SIZE:
+        msg = f"{path.name} is too large for a file of figures: at most {MAX_FILE_SIZE // 2**20} MB"
         raise ArmConfigurationError(msg)
     try:
         text = content.decode("utf-8-sig")
     except ValueError:
         msg = f"{path.name} is not UTF-8: save it as such"
         raise ArmConfigurationError(msg) from None
-    found = _of_csv(text, path.name) if path.name.lower().endswith(".csv") else _of_json(text, path.name)
-    return _side(found, period, ({"records": GIVEN, "file": path.name},))
+    found = _parse_csv(text, path.name) if path.name.lower().endswith(".csv") else _parse_json(text, path.name)
+    return _build_side(found, period, ({"records": FIGURES_NAME, "file": path.name},))
 
 
-def _side(found: Iterable[_Figure], period: Period, files: tuple[dict[str, Any], ...]) -> Side:
-    sums: dict[Key, Sum] = {}
+def _build_side(found: Iterable[_Figure], period: Period, files: tuple[dict[str, Any], ...]) -> ComparisonSide:
+    sums: dict[PeriodCurrency, AmountTotal] = {}
     for where, name, currency, amount in found:
-        key = period.check(name, where), _currency(currency, where)
+        key = period.parse_label(name, where), _parse_currency(currency, where)
         if key in sums:
             msg = f"{where}: {key[0]} {key[1]} stands there twice"
             raise ArmConfigurationError(msg)
-        sums[key] = Sum(_amount(amount, where), None)
+        sums[key] = AmountTotal(_parse_amount(amount, where), None)
     if not sums:
         msg = "against has no figures"
         raise ArmConfigurationError(msg)
-    return Side(GIVEN, sums, files)
+    return ComparisonSide(FIGURES_NAME, sums, files)
 
 
-def _currency(value: Any, where: str) -> str:
+def _parse_currency(value: Any, where: str) -> str:
     try:
-        if code := currency_code(value):
+        if code := parse_currency(value):
             return code
     except ValueError:
         pass
@@ -87,15 +87,15 @@ def _currency(value: Any, where: str) -> str:
     raise ArmConfigurationError(msg)
 
 
-def _amount(value: Any, where: str) -> Decimal:
+def _parse_amount(value: Any, where: str) -> Decimal:
     try:
-        return read_amount(value.strip() if isinstance(value, str) else value)
+        return parse_amount(value.strip() if isinstance(value, str) else value)
     except ValueError as error:
         msg = f"{where}: the amount {error}"
         raise ArmConfigurationError(msg) from None
 
 
-def _of_mapping(figures: Mapping[str, Any], where: str) -> Iterator[_Figure]:
+def _parse_mapping(figures: Mapping[str, Any], where: str) -> Iterator[_Figure]:
     for name, currencies in figures.items():
         if not isinstance(currencies, Mapping):
             msg = f'{where}: figures must be written as {{"2026-10": {{"NOK": "124.37"}}}}, by period and currency'
@@ -104,13 +104,13 @@ def _of_mapping(figures: Mapping[str, Any], where: str) -> Iterator[_Figure]:
             yield f"{where}, {name} {currency}", name, currency, amount
 
 
-def _of_json(text: str, file: str) -> Iterator[_Figure]:
+def _parse_json(text: str, file: str) -> Iterator[_Figure]:
     try:
         found = money.decode(text)
     except ValueError:
         found = None
     if isinstance(found, dict):
-        yield from _of_mapping(found, file)
+        yield from _parse_mapping(found, file)
         return
     if not isinstance(found, list) or not all(isinstance(one, dict) and set(one) == set(COLUMNS) for one in found):
         msg = f"{file} must be JSON: figures by period and currency, or a list of objects with {', '.join(COLUMNS)}"
@@ -119,7 +119,7 @@ def _of_json(text: str, file: str) -> Iterator[_Figure]:
         yield f"{file}, item {number}", *(one[name] for name in COLUMNS)
 
 
-def _of_csv(text: str, file: str) -> Iterator[_Figure]:
+def _parse_csv(text: str, file: str) -> Iterator[_Figure]:
     header = text.partition("\n")[0]
     semicolons = ";" in header
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=";" if semicolons else ",", strict=True)
@@ -136,7 +136,7 @@ def _of_csv(text: str, file: str) -> Iterator[_Figure]:
                 msg = f"{where} has {len(cells)} cells, not {len(names)}"
                 raise ArmConfigurationError(msg)
             period, currency, amount = (cells[names.index(name)].strip() for name in COLUMNS)
-            if semicolons and _WITH_COMMA.fullmatch(amount):
+            if semicolons and _DECIMAL_COMMA.fullmatch(amount):
                 amount = amount.replace(",", ".")
             yield where, period, currency, amount
     except csv.Error:

@@ -22,7 +22,7 @@ LEDGER_FIELDS = ("glYear", "glPeriod")
 #: Length of ``2025-02-27``; a moment is longer.
 _DAY_LENGTH = 10
 #: More days than a ledger spans; each is read once.
-_DAYS_KEPT = 20_000
+_CACHED_DAYS = 20_000
 _MONTHS_IN_QUARTER = 3
 #: A ledger's year has four digits and its period two: 01 to 12, and what is booked at the close of the year.
 _YEAR_DIGITS, _PERIOD_DIGITS = 4, 2
@@ -40,7 +40,7 @@ class Period(StrEnum):
     NONE = "none"
 
     @classmethod
-    def read(cls, name: Any) -> Period:
+    def parse(cls, name: Any) -> Period:
         """Read an author's word.
 
         :raises ArmConfigurationError: there is no such period.
@@ -56,7 +56,7 @@ class Period(StrEnum):
             return ()
         return LEDGER_FIELDS if self is Period.LEDGER else (by,)
 
-    def names(self, rows: int, columns: Sequence[Sequence[Any]]) -> Sequence[str]:
+    def labels(self, rows: int, columns: Sequence[Sequence[Any]]) -> Sequence[str]:
         """Name the period of each of *rows* records, from the columns of :meth:`fields`.
 
         :raises ValueError: a value is no day, or no period of a ledger; the message goes on after "a record's ...".
@@ -65,15 +65,15 @@ class Period(StrEnum):
             return [ALL] * rows
         if self is Period.LEDGER:
             return list(map(_ledger_period, *columns))
-        return list(map(_NAMED[self], columns[0]))
+        return list(map(_FORMATTERS[self], columns[0]))
 
-    def check(self, name: Any, where: str) -> str:
+    def parse_label(self, name: Any, where: str) -> str:
         """Check a period that somebody wrote, and give it.
 
         :param where: as a message names the place.
         :raises ArmConfigurationError: it is not written as this kind of period is.
         """
-        form, example = _FORMS[self]
+        form, example = _PATTERNS[self]
         text = str(name).strip() if isinstance(name, str | int) else ""
         if form.fullmatch(text):
             return text
@@ -81,7 +81,7 @@ class Period(StrEnum):
         raise ArmConfigurationError(msg)
 
 
-_FORMS = {
+_PATTERNS = {
     Period.MONTH: (re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII), "2026-10"),
     Period.QUARTER: (re.compile(r"\d{4}-Q[1-4]", re.ASCII), "2026-Q4"),
     Period.YEAR: (re.compile(r"\d{4}", re.ASCII), "2026"),
@@ -90,8 +90,8 @@ _FORMS = {
 }
 
 
-def _of_day(name: Callable[[dt.date], str]) -> Callable[[Any], str]:
-    @lru_cache(_DAYS_KEPT)
+def _day_formatter(name: Callable[[dt.date], str]) -> Callable[[Any], str]:
+    @lru_cache(_CACHED_DAYS)
     def of_day(text: str) -> str:
         try:
             if len(text) == _DAY_LENGTH:
@@ -104,10 +104,10 @@ def _of_day(name: Callable[[dt.date], str]) -> Callable[[Any], str]:
     return lambda value: NO_PERIOD if value is None or value == "" else of_day(str(value))
 
 
-_NAMED = {
-    Period.MONTH: _of_day(lambda day: f"{day.year:04}-{day.month:02}"),
-    Period.QUARTER: _of_day(lambda day: f"{day.year:04}-Q{-(-day.month // _MONTHS_IN_QUARTER)}"),
-    Period.YEAR: _of_day(lambda day: f"{day.year:04}"),
+_FORMATTERS = {
+    Period.MONTH: _day_formatter(lambda day: f"{day.year:04}-{day.month:02}"),
+    Period.QUARTER: _day_formatter(lambda day: f"{day.year:04}-Q{-(-day.month // _MONTHS_IN_QUARTER)}"),
+    Period.YEAR: _day_formatter(lambda day: f"{day.year:04}"),
 }
 
 
@@ -117,7 +117,7 @@ def _ledger_period(year: Any, period: Any) -> str:
         return NO_PERIOD
     if all(text.isascii() and text.isdigit() for text in texts):
         written = f"{texts[0]:0>{_YEAR_DIGITS}}-{texts[1].lstrip('0'):0>{_PERIOD_DIGITS}}"
-        if _FORMS[Period.LEDGER][0].fullmatch(written):
+        if _PATTERNS[Period.LEDGER][0].fullmatch(written):
             return written
     msg = "is no year or no period of a ledger"
     raise ValueError(msg)

@@ -8,14 +8,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.export.manifest.check import check_export
-from airflow_provider_arm.export.manifest.manifest import MANIFEST_SUFFIX
-from airflow_provider_arm.export.manifest.merge import parts_of
+from airflow_provider_arm.export.manifest.merge import list_part_manifests
+from airflow_provider_arm.export.manifest.paths import data_path
 from airflow_provider_arm.export.manifest.verify import ArmExportMismatchError
 from airflow_provider_arm.export.pages.page_stats import EXACT
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS, GL_ITEMS
-from airflow_provider_arm.reconcile.amount import read_amount
+from airflow_provider_arm.reconcile.amount import parse_amount
 from airflow_provider_arm.reconcile.errors import ArmReconcileError
-from airflow_provider_arm.reconcile.fields import Fields, choose_fields, currency_code, plain
+from airflow_provider_arm.reconcile.fields import QueryFields, choose_fields, normalize_value, parse_currency
 from airflow_provider_arm.reconcile.period import Period
 from airflow_provider_arm.reconcile.read import check_columns, read_columns
 
@@ -26,40 +26,40 @@ if TYPE_CHECKING:
     from airflow_provider_arm.reconcile.read import Columns
 
 #: Fields whose values the report may show: each has few, so none of them tells of one person.
-_SHOWN = {"currency", "glAccountNo", *AR_ITEMS.repeating, *GL_ITEMS.repeating}
+_SHOWN_FIELDS = {"currency", "glAccountNo", *AR_ITEMS.repeating, *GL_ITEMS.repeating}
 #: Period and currency.
-Key = tuple[str, str]
+PeriodCurrency = tuple[str, str]
 
 
 @dataclass(slots=True)
-class Sum:
+class AmountTotal:
     """An amount, and of how many records it is the sum; ``None`` where it is a figure that somebody gave."""
 
     amount: Decimal = Decimal(0)
     rows: int | None = 0
 
-    def add(self, other: Sum) -> None:
+    def add(self, other: AmountTotal) -> None:
         """Add another; with a figure the sum is one."""
         self.amount = EXACT.add(self.amount, other.amount)
         self.rows = None if self.rows is None or other.rows is None else self.rows + other.rows
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ComparisonSide:
     """What one side says."""
 
     #: As the report calls it: ``AR items``.
     name: str
-    sums: dict[Key, Sum]
+    sums: dict[PeriodCurrency, AmountTotal]
     #: Of each file what the report tells: text, counts and names of fields, nothing of any one record.
     files: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
-class Count:
+class FileTotals:
     """What has been read of a file."""
 
-    taken: dict[Key, Sum] = field(default_factory=dict)
+    taken: dict[PeriodCurrency, AmountTotal] = field(default_factory=dict)
     #: Of all records, taken or not, by currency: must come to what the manifest says.
     whole: dict[str, Decimal] = field(default_factory=dict)
     rows: int = 0
@@ -68,7 +68,7 @@ class Count:
     filled: set[str] = field(default_factory=set)
 
 
-def sum_exports(manifests: Iterable[Any], question: SideQuery) -> Side:
+def sum_exports(manifests: Iterable[Any], query: SideQuery) -> ComparisonSide:
     """Add up exports, which together are one side. Memory does not grow with the number of records.
 
     :param manifests: the manifests' paths; each is held against its file first (:func:`check_export`), a merged one's
@@ -78,36 +78,36 @@ def sum_exports(manifests: Iterable[Any], question: SideQuery) -> Side:
     :raises ArmConfigurationError: the amount's currency is not told.
     :raises OSError: a file cannot be read.
     """
-    sides = [_sum_export(one, question) for manifest in manifests for one in parts_of(manifest)]
+    sides = [_sum_export(one, query) for manifest in manifests for one in list_part_manifests(manifest)]
     if len({side.name for side in sides}) != 1:
         msg = "the exports of one side must be of one list, and there must be at least one"
         raise ArmReconcileError(msg)
-    sums: dict[Key, Sum] = {}
+    sums: dict[PeriodCurrency, AmountTotal] = {}
     for side in sides:
         for key, more in side.sums.items():
-            sums.setdefault(key, Sum()).add(more)
-    return Side(sides[0].name, sums, tuple(file for side in sides for file in side.files))
+            sums.setdefault(key, AmountTotal()).add(more)
+    return ComparisonSide(sides[0].name, sums, tuple(file for side in sides for file in side.files))
 
 
-def _sum_export(manifest: Any, question: SideQuery) -> Side:
+def _sum_export(manifest: Any, query: SideQuery) -> ComparisonSide:
     said = check_export(manifest)
-    fields = choose_fields(said, question)
+    fields = choose_fields(said, query)
     check_columns(said, fields.names)
-    data = manifest.with_name(manifest.name.removesuffix(MANIFEST_SUFFIX))
-    count, adder = Count(), _Adder(said["file"], fields, question)
+    data = data_path(manifest)
+    count, adder = FileTotals(), _Accumulator(said["file"], fields, query)
     for columns in read_columns(data, said, fields.names):
         adder.add(columns, count)
-    check_whole(said, fields, count)
-    return Side(said["records"], count.taken, (about_file(said, question, count),))
+    check_against_manifest(said, fields, count)
+    return ComparisonSide(said["records"], count.taken, (describe_file(said, query, count),))
 
 
-class _Adder:
+class _Accumulator:
     """Adds up a file's records, batch by batch."""
 
-    def __init__(self, file: str, fields: Fields, question: SideQuery) -> None:
-        self._file, self._fields, self._question = file, fields, question
+    def __init__(self, file: str, fields: QueryFields, query: SideQuery) -> None:
+        self._file, self._fields, self._query = file, fields, query
 
-    def add(self, columns: Columns, count: Count) -> None:
+    def add(self, columns: Columns, count: FileTotals) -> None:
         """Add a batch.
 
         :raises ArmReconcileError: a value is not what its field should hold; the message names the field.
@@ -118,11 +118,11 @@ class _Adder:
         for name in set(fields.names) - count.filled:
             if any(value is not None and value != "" for value in named[name]):
                 count.filled.add(name)
-        amounts = self._read(fields.amount, lambda: [v if v is None else read_amount(v) for v in named[fields.amount]])
+        amounts = self._read(fields.amount, lambda: [v if v is None else parse_amount(v) for v in named[fields.amount]])
         count.without_amount += amounts.count(None)
         periods = self._read(
             " or ".join(fields.period),
-            lambda: self._question.period.names(rows, [named[name] for name in fields.period]),
+            lambda: self._query.period.labels(rows, [named[name] for name in fields.period]),
         )
         keys = zip(periods, self._currencies(named, rows), strict=True)
         with decimal.localcontext(EXACT):
@@ -130,7 +130,7 @@ class _Adder:
                 value = amount or Decimal(0)
                 count.whole[key[1]] = count.whole.get(key[1], Decimal(0)) + value
                 if taken:
-                    known = count.taken.setdefault(key, Sum())
+                    known = count.taken.setdefault(key, AmountTotal())
                     known.amount += value
                     known.rows = (known.rows or 0) + 1
 
@@ -138,13 +138,15 @@ class _Adder:
         name = self._fields.currency
         if name is None:
             return [self._fields.own_currency] * rows
-        codes = self._read(name, lambda: {value: currency_code(value) for value in set(named[name])})
+        codes = self._read(name, lambda: {value: parse_currency(value) for value in set(named[name])})
         return [codes[value] for value in named[name]]
 
     def _taken(self, named: Mapping[str, Sequence[Any]], rows: int) -> Sequence[bool]:
         taken = [True] * rows
-        for name, wanted in self._question.where.items():
-            taken = [before and plain(value) in wanted for before, value in zip(taken, named[name], strict=True)]
+        for name, wanted in self._query.where.items():
+            taken = [
+                before and normalize_value(value) in wanted for before, value in zip(taken, named[name], strict=True)
+            ]
         return taken
 
     def _read(self, what: str, read: Callable[[], Any]) -> Any:
@@ -156,7 +158,7 @@ class _Adder:
             raise ArmReconcileError(msg) from None
 
 
-def check_whole(said: Mapping[str, Any], fields: Fields, count: Count) -> None:
+def check_against_manifest(said: Mapping[str, Any], fields: QueryFields, count: FileTotals) -> None:
     """Hold what was read against the manifest: all rows, and over all periods the manifest's own totals.
 
     :raises ArmExportMismatchError: it was not all, so the file was changed while it was read.
@@ -165,9 +167,9 @@ def check_whole(said: Mapping[str, Any], fields: Fields, count: Count) -> None:
     wrong = count.rows != said["rows"]
     if fields.currency is None:
         told = said["gl_totals"].get(fields.amount)
-        wrong = wrong or (told is not None and EXACT.subtract(Decimal(told), _all(count)) != 0)
+        wrong = wrong or (told is not None and EXACT.subtract(Decimal(told), _grand_total(count)) != 0)
     else:
-        wrong = wrong or not _agree(said["totals"], fields.amount, count)
+        wrong = wrong or not _totals_match(said["totals"], fields.amount, count)
     if wrong:
         msg = f"{said['file']} was changed while it was read: export again"
         raise ArmExportMismatchError(msg)
@@ -177,37 +179,37 @@ def check_whole(said: Mapping[str, Any], fields: Fields, count: Count) -> None:
         raise ArmReconcileError(msg)
 
 
-def _all(count: Count) -> Decimal:
+def _grand_total(count: FileTotals) -> Decimal:
     total = Decimal(0)
     for amount in count.whole.values():
         total = EXACT.add(total, amount)
     return total
 
 
-def _agree(totals: Mapping[str, Mapping[str, str]], name: str, count: Count) -> bool:
+def _totals_match(totals: Mapping[str, Mapping[str, str]], name: str, count: FileTotals) -> bool:
     left = dict(count.whole)
     for currency, amounts in totals.items():
         if name not in amounts:
             return True  # an amount that the export did not add up
-        code = currency_code(currency)
+        code = parse_currency(currency)
         left[code] = EXACT.subtract(left.get(code, Decimal(0)), Decimal(amounts[name]))
     return not any(left.values())
 
 
-def about_file(said: Mapping[str, Any], question: SideQuery, count: Count) -> dict[str, Any]:
+def describe_file(said: Mapping[str, Any], query: SideQuery, count: FileTotals) -> dict[str, Any]:
     """Tell of an export what the report shows."""
-    by_day = question.period not in {Period.LEDGER, Period.NONE}
+    by_day = query.period not in {Period.LEDGER, Period.NONE}
     return {
         "file": said["file"],
         "records": said["records"],
         "rows": said["rows"],
         "rows_compared": sum(known.rows or 0 for known in count.taken.values()),
         "rows_without_amount": count.without_amount,
-        "field": question.field,
-        "where": {name: _where_text(name, values) for name, values in question.where.items()},
+        "field": query.field,
+        "where": {name: _where_text(name, values) for name, values in query.where.items()},
         "filters": sorted(said["filters"]),
-        "by": question.by if by_day else None,
-        "days": said["dates"].get(question.by) if by_day else None,
+        "by": query.by if by_day else None,
+        "days": said["dates"].get(query.by) if by_day else None,
         "exported": said["started"],
         "api": said["api"],
         "sha256": said["sha256"],
@@ -215,6 +217,6 @@ def about_file(said: Mapping[str, Any], question: SideQuery, count: Count) -> di
 
 
 def _where_text(name: str, values: frozenset[str]) -> str:
-    if name in _SHOWN:
+    if name in _SHOWN_FIELDS:
         return ", ".join(sorted(values))
     return f"{len(values)} value{'' if len(values) == 1 else 's'}, not shown"

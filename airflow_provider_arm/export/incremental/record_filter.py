@@ -12,7 +12,7 @@ from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.paging import split_list, split_page
 from airflow_provider_arm.export.fetch.page_fetcher import ReadPage
 from airflow_provider_arm.export.files.formats import Format, ListShape, PageChunk
-from airflow_provider_arm.export.incremental.watermark import IncrementTracker, Met, digest
+from airflow_provider_arm.export.incremental.watermark import IncrementTracker, PageDigests, digest
 from airflow_provider_arm.export.pages.page_body import wrap
 from airflow_provider_arm.export.pages.page_stats import unusable
 from airflow_provider_arm.export.pages.timestamps import milliseconds_of
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class FilteredPage:
     """What goes into the file of a page, and what was met on it."""
 
     content: Any
-    met: Met
+    met: PageDigests
 
 
 class IncrementFormat:
@@ -61,17 +61,17 @@ class IncrementFormat:
         looked = self._look(text)
         records = split_list(text)
         created = self._created(looked)
-        met = Met([digest(record) for record in records], created)
+        met = PageDigests([digest(record) for record in records], created)
         known = self._gathering.before.seen
         left = [at is not None and known.get(one) == at for one, at in zip(met.digests, created, strict=True)]
         if any(left):
-            met = Met(met.digests, created, sum(left))
+            met = PageDigests(met.digests, created, sum(left))
             kept = [record for record, out in zip(records, left, strict=True) if not out]
-            answer = Response(answer.status, answer.headers, _page(self._key, kept))
+            answer = Response(answer.status, answer.headers, _page_body(self._key, kept))
         piece = self._inner.read(answer).content
         if self._kind.key is not None:
             piece.facts.keys = [*piece.facts.keys, *(one.key for one in compress(looked, left))]
-        return ReadPage(summary, len(records), PageChunk(piece.facts, Carried(piece.content, met)))
+        return ReadPage(summary, len(records), PageChunk(piece.facts, FilteredPage(piece.content, met)))
 
     def sink(self, file: CountedFile) -> Sink:
         """Open a sink."""
@@ -92,7 +92,7 @@ class IncrementFormat:
             raise unusable(self._kind, f"{self._kind.moments[0]} that is no date") from None
 
 
-def _page(key: str, records: Sequence[msgspec.Raw]) -> bytes:
+def _page_body(key: str, records: Sequence[msgspec.Raw]) -> bytes:
     """Make the body of a page whose summary nobody reads any more."""
     return b'{"summary":{},' + wrap(key, b"[" + b",".join(records) + b"]")[1:]
 
@@ -105,7 +105,7 @@ class IncrementSink:
         self._gathering = gathering
         self._last_check = last_check
 
-    def write(self, piece: Carried) -> None:
+    def write(self, piece: FilteredPage) -> None:
         """Take a page."""
         self._inner.write(piece.content)
         self._gathering.add(piece.met)

@@ -14,14 +14,14 @@ from airflow_provider_arm.export.incremental.errors import ArmWatermarkError, Ar
 from airflow_provider_arm.export.incremental.record_filter import IncrementFormat
 from airflow_provider_arm.export.incremental.state import (
     IncrementStart,
-    RunName,
-    State,
+    IncrementState,
+    TaskRunKey,
     query_fingerprint,
     start_increment,
 )
 from airflow_provider_arm.export.incremental.stores import translate_store_errors
 from airflow_provider_arm.export.incremental.watermark import IncrementTracker, Watermark
-from airflow_provider_arm.export.manifest.manifest import manifest_path
+from airflow_provider_arm.export.manifest.paths import manifest_path
 from airflow_provider_arm.export.pages.timestamps import instant_text, milliseconds_of
 from airflow_provider_arm.export.run import run_export
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: The last moment that has a year of four digits: nothing is created then.
-_END_OF_TIME = milliseconds_of("9999-12-31T23:59:59.999+00:00")
+_FAR_FUTURE = milliseconds_of("9999-12-31T23:59:59.999+00:00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class IncrementOptions:
     """
 
     store: WatermarkStore
-    name: RunName
+    name: TaskRunKey
     overlap: int
     client_no: int | str | None = None
 
@@ -67,27 +67,27 @@ def export_increment(
     :raises ArmWatermarkError: the watermark is broken, another's, or would be too large.
     :raises ArmWatermarkUnavailableError: it cannot be read or written now, or another run moved it meanwhile.
     """
-    check_can_be_increment(plan)
+    check_incremental_plan(plan)
     kept = since.store.load()
     asks = query_fingerprint(
         source.base_url, since.client_no, source.operation.label, plan.filters, [name for name, _ in plan.split_by]
     )
-    start = start_increment(None if kept is None else State.from_json(kept), asks, since.name)
-    _check_target(plan.path, start)
+    start = start_increment(None if kept is None else IncrementState.from_json(kept), asks, since.name)
+    _check_overwrite(plan.path, start)
     began = milliseconds_of(now())
     _check_clock(start.before, began)
     gathering = IncrementTracker(start.before, began, since.overlap, lambda: milliseconds_of(now()))
     increment = Increment(start, gathering, since.store, kept)
     if start.before.low is None:
-        _check_filter(plan, source, began)
+        _probe_filter(plan, source, began)
     plan = replace(plan, window=TimeRange(start.before.low, None, began))
     manifest = run_export(plan, source, now, increment)
     since.store.save(start.left_behind(str(plan.path), gathering.after()).as_json())
-    _tell(plan, manifest)
+    _log_result(plan, manifest)
     return manifest
 
 
-def check_can_be_increment(plan: ExportPlan) -> None:
+def check_incremental_plan(plan: ExportPlan) -> None:
     """Check that a list can be asked for by when its records were created.
 
     :raises ArmConfigurationError: it cannot, or not together with what else is asked for.
@@ -104,7 +104,7 @@ def check_can_be_increment(plan: ExportPlan) -> None:
             raise ArmConfigurationError(msg)
 
 
-def _check_target(path: WritablePath, start: IncrementStart) -> None:
+def _check_overwrite(path: WritablePath, start: IncrementStart) -> None:
     """Refuse to write over a whole export whose rows would be gone: all but this very increment's own."""
     with translate_store_errors("the manifest that stands at the path cannot be read"):
         try:
@@ -126,13 +126,13 @@ def _check_target(path: WritablePath, start: IncrementStart) -> None:
         raise ArmConfigurationError(msg)
 
 
-def _check_filter(plan: ExportPlan, source: PageSource, began: int) -> None:
+def _probe_filter(plan: ExportPlan, source: PageSource, began: int) -> None:
     """Ask for what is created at the end of time, before the first run, which asks for everything, is taken for good.
 
     :raises ArmConfigurationError: the list passes over the filter, so that no later run could ask for what is new.
     :raises ArmError: the list refuses it.
     """
-    span = TimeRange(_END_OF_TIME, None, began)
+    span = TimeRange(_FAR_FUTURE, None, began)
     walk = source.start_walk({**plan.filters, **span.filters, "maximumcount": 1})
     due = walk.next_request()
     try:
@@ -176,18 +176,18 @@ class Increment:
         """Give what the manifest says, once all has come."""
         after = self.gathering.after()
         increment = {
-            "from": _text(self._start.before.low),
-            "to": _text(after.latest),
+            "from": _time_text(self._start.before.low),
+            "to": _time_text(after.latest),
             "skipped": self.gathering.skipped,
             "number": self._start.number,
         }
         return {"run": self._start.name.run, "increment": increment}
 
     def _last_check(self) -> None:
-        most, count = self._store.most, len(self.gathering.after().seen)
-        if count > most:
+        max_records, count = self._store.max_records, len(self.gathering.after().seen)
+        if count > max_records:
             msg = (
-                f"{count} records would have to be remembered until the next run, and at most {most} can be here: give "
+                f"{count} records would have to be remembered until the next run, and at most {max_records} can be here: give "
                 "a shorter overlap, or (a file remembers more) a watermark_path"
             )
             raise ArmWatermarkError(msg)
@@ -199,11 +199,11 @@ class Increment:
             raise ArmWatermarkUnavailableError(msg)
 
 
-def _text(moment: int | None) -> str | None:
+def _time_text(moment: int | None) -> str | None:
     return None if moment is None else instant_text(moment)
 
 
-def _tell(plan: ExportPlan, manifest: dict[str, Any]) -> None:
+def _log_result(plan: ExportPlan, manifest: dict[str, Any]) -> None:
     said = manifest["increment"]
     since = said["from"] or "the beginning"
     if manifest["rows"]:

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-class RunName(NamedTuple):
+class TaskRunKey(NamedTuple):
     """Which run of which task makes an increment. A retry and a cleared task are the same run."""
 
     task: str
     run: str
 
     @classmethod
-    def of(cls, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> RunName:
+    def of(cls, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> TaskRunKey:
         """Name a task instance, whichever of its tries."""
         return cls(f"{dag_id}/{task_id}/{map_index}", f"{dag_id}/{run_id}/{task_id}/{map_index}")
 
@@ -36,7 +36,7 @@ def query_fingerprint(
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
-class _Kept(msgspec.Struct):
+class _SerializedState(msgspec.Struct):
     """The types of a state as JSON."""
 
     asks: str
@@ -49,7 +49,7 @@ class _Kept(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class IncrementState:
     """What one increment leaves behind for the next.
 
     :param asks: checksum of what was asked for; see :func:`query_fingerprint`.
@@ -75,13 +75,13 @@ class State:
         return {**plain, "before": self.before.as_json(), "after": self.after.as_json()}
 
     @classmethod
-    def from_json(cls, kept: Any) -> State:
+    def from_json(cls, kept: Any) -> IncrementState:
         """Read what :meth:`as_json` gave.
 
         :raises ArmWatermarkError: it is something else.
         """
         try:
-            read = msgspec.convert(kept, _Kept)
+            read = msgspec.convert(kept, _SerializedState)
             before, after = Watermark.from_json(read.before), Watermark.from_json(read.after)
         except ValueError:
             msg = (
@@ -97,16 +97,16 @@ class IncrementStart:
     """Where a run begins, and which increment it makes."""
 
     asks: str
-    name: RunName
+    name: TaskRunKey
     number: int
     before: Watermark
 
-    def left_behind(self, file: str, after: Watermark) -> State:
+    def left_behind(self, file: str, after: Watermark) -> IncrementState:
         """Give the state after it."""
-        return State(self.asks, self.name.task, self.name.run, self.number, file, self.before, after)
+        return IncrementState(self.asks, self.name.task, self.name.run, self.number, file, self.before, after)
 
 
-def start_increment(state: State | None, asks: str, name: RunName) -> IncrementStart:
+def start_increment(state: IncrementState | None, asks: str, name: TaskRunKey) -> IncrementStart:
     """Decide where a run begins.
 
     :raises ArmWatermarkError: the watermark is another task's, or of another list than is asked for now.

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from airflow_provider_arm.files import WritablePath
 
 #: Records that a file remembers at most: 30 MB of JSON, written twice (before and after), read twice by each run.
-MOST_IN_A_FILE = 1_000_000
+MAX_RECORDS_IN_FILE = 1_000_000
 
 
 class WatermarkStore(Protocol):
     """Keeps one watermark."""
 
     #: Records that it remembers at most.
-    most: int
+    max_records: int
 
     def load(self) -> dict[str, Any] | None:
         """Give what was saved last, or ``None`` where nothing ever was.
@@ -55,13 +55,13 @@ def translate_store_errors(what: str) -> Iterator[None]:
         raise ArmWatermarkUnavailableError(msg) from error
 
 
-class FileWatermark:
+class FileWatermarkStore:
     """Keeps the watermark in a file, which is replaced as a whole.
 
     :param path: need not exist.
     """
 
-    most = MOST_IN_A_FILE
+    max_records = MAX_RECORDS_IN_FILE
 
     def __init__(self, path: WritablePath) -> None:
         self._path = path

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: in ten million, and they would have to be created in the same millisecond on top.
 DIGEST_BYTES = 8
 #: Records that are gathered before what can no longer matter is let go: a few hundred kilobytes.
-_PRUNED_FROM = 10_000
+_PRUNE_THRESHOLD = 10_000
 
 
 def digest(text: bytes | msgspec.Raw) -> int:
@@ -31,11 +31,11 @@ def digest(text: bytes | msgspec.Raw) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=DIGEST_BYTES).digest(), "big")
 
 
-def _digest_text(value: int) -> str:
+def _encode_digest(value: int) -> str:
     return base64.urlsafe_b64encode(value.to_bytes(DIGEST_BYTES, "big")).decode().rstrip("=")
 
 
-def _digest_of(text: str) -> int:
+def _decode_digest(text: str) -> int:
     data = base64.b64decode(text + "=", altchars=b"-_", validate=True)
     if len(data) != DIGEST_BYTES:
         raise ValueError
@@ -59,7 +59,7 @@ class Watermark:
         """Give it as small JSON: digests by created time."""
         by_moment: dict[str, list[str]] = {}
         for value, created in sorted(self.seen.items(), key=lambda one: (one[1], one[0])):
-            by_moment.setdefault(str(created), []).append(_digest_text(value))
+            by_moment.setdefault(str(created), []).append(_encode_digest(value))
         seen = {moment: " ".join(digests) for moment, digests in by_moment.items()}
         return {"low": self.low, "latest": self.latest, "seen": seen}
 
@@ -71,7 +71,7 @@ class Watermark:
         """
         try:
             low, latest = kept["low"], kept["latest"]
-            seen = {_digest_of(one): int(moment) for moment, text in kept["seen"].items() for one in text.split()}
+            seen = {_decode_digest(one): int(moment) for moment, text in kept["seen"].items() for one in text.split()}
         except (TypeError, KeyError, AttributeError):
             raise ValueError from None
         if not all(bound is None or type(bound) is int for bound in (low, latest)):
@@ -80,7 +80,7 @@ class Watermark:
 
 
 @dataclass(frozen=True, slots=True)
-class Met:
+class PageDigests:
     """The records of a page: of each its digest and its created time, if it has one."""
 
     digests: Sequence[int] = field(repr=False)
@@ -112,10 +112,10 @@ class IncrementTracker:
         self._reached = began - CLOCK_SKEW if before.latest is None else max(began - CLOCK_SKEW, before.latest)
         self._met: dict[int, int] = {}
         self._any = False
-        self._room = _PRUNED_FROM
-        self._pending: list[Met] = []
+        self._room = _PRUNE_THRESHOLD
+        self._pending: list[PageDigests] = []
 
-    def add(self, met: Met) -> None:
+    def add(self, met: PageDigests) -> None:
         """Take a page of a query that may still be begun again."""
         self._pending.append(met)
 
@@ -143,7 +143,7 @@ class IncrementTracker:
             self._reached = max(self._reached, latest - max(0, self._clock() - self.began))
         if len(self._met) > self._room:
             self._prune()
-            self._room = max(_PRUNED_FROM, 2 * len(self._met))
+            self._room = max(_PRUNE_THRESHOLD, 2 * len(self._met))
 
     def after(self) -> Watermark:
         """Give the mark after all that was kept. It never moves back."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.export.fetch.key_set import KeyLog
-from airflow_provider_arm.export.manifest.merge import check_merged
-from airflow_provider_arm.export.manifest.verify import PARTS, check_file, read_manifest
+from airflow_provider_arm.export.manifest.merge import verify_merged
+from airflow_provider_arm.export.manifest.verify import PARTS_KEY, read_manifest, verify_file
 
 if TYPE_CHECKING:
     from airflow_provider_arm.files import WritablePath
@@ -27,9 +27,9 @@ def check_export(manifest: WritablePath | str) -> dict[str, Any]:
     """
     path: Any = Path(manifest) if isinstance(manifest, str) else manifest
     said = read_manifest(path)
-    if PARTS in said:
-        check_merged(path, said)
+    if PARTS_KEY in said:
+        verify_merged(path, said)
         return said
     with KeyLog() as keys:
-        check_file(path, said, keys)
+        verify_file(path, said, keys)
     return said

@@ -15,46 +15,38 @@ if TYPE_CHECKING:
     from airflow_provider_arm.export.fetch.partition import Partition
     from airflow_provider_arm.export.files.sinks import CountedFile
     from airflow_provider_arm.export.plan import ExportPlan
-    from airflow_provider_arm.files import WritablePath
-
-MANIFEST_SUFFIX = ".manifest.json"
 
 
 @dataclass(slots=True)
 class ExportStats:
     """What has come so far."""
 
-    facts: PageStats = field(default_factory=PageStats)
+    combined: PageStats = field(default_factory=PageStats)
     pages: int = 0
     #: Of each query, in order: what it asked for, and how much came.
     windows: list[dict[str, Any]] = field(default_factory=list)
     #: Queries that were begun again because their list broke off or changed.
     restarts: int = 0
 
-    def close_window(self, part: Partition, facts: PageStats, pages: int) -> None:
+    def add_window(self, part: Partition, facts: PageStats, pages: int) -> None:
         """Take over what came for a part, now that it is whole."""
-        self.facts.add(facts)
+        self.combined.add(facts)
         self.pages += pages
         window = {"window": str(part.days) if part.days else None, "pages": pages, "rows": facts.rows}
         self.windows.append(window | ({"split_by": dict(part.chosen)} if part.chosen else {}))
 
 
-def manifest_path(path: WritablePath) -> WritablePath:
-    """Give the manifest's place beside the data."""
-    return path.with_name(path.name + MANIFEST_SUFFIX)
-
-
-def totals_text(totals: dict[str, dict[str, Decimal]]) -> dict[str, dict[str, str]]:
+def format_totals(totals: dict[str, dict[str, Decimal]]) -> dict[str, dict[str, str]]:
     """Give totals as text, which JSON and XCom carry exactly."""
-    return {currency: own_totals_text(amounts) for currency, amounts in sorted(totals.items())}
+    return {currency: format_amounts(amounts) for currency, amounts in sorted(totals.items())}
 
 
-def own_totals_text(amounts: dict[str, Decimal]) -> dict[str, str]:
+def format_amounts(amounts: dict[str, Decimal]) -> dict[str, str]:
     """Give totals by field as text."""
     return {name: amount_text(amount) for name, amount in amounts.items()}
 
 
-def ranges_text(facts: PageStats) -> dict[str, dict[str, str]]:
+def format_date_ranges(facts: PageStats) -> dict[str, dict[str, str]]:
     """Give first and last of each date."""
     return {name: {"first": first, "last": last} for name, (first, last) in sorted(facts.ranges.items())}
 
@@ -70,7 +62,7 @@ class Origin:
     finished: dt.datetime
 
 
-def make_manifest(plan: ExportPlan, account: ExportStats, file: CountedFile, origin: Origin) -> dict[str, Any]:
+def build_manifest(plan: ExportPlan, account: ExportStats, file: CountedFile, origin: Origin) -> dict[str, Any]:
     """Put the manifest together."""
     shape, kind, selection = plan.shape, plan.kind, plan.selection
     return {
@@ -78,12 +70,12 @@ def make_manifest(plan: ExportPlan, account: ExportStats, file: CountedFile, ori
         "records": kind.name,
         "format": shape.format,
         "compression": shape.compression,
-        "rows": account.facts.rows,
+        "rows": account.combined.rows,
         "pages": account.pages,
         # A record that came twice fails the export, because another one may be missing for it.
-        "totals": totals_text(account.facts.totals),
-        "gl_totals": own_totals_text(account.facts.own_totals),
-        "dates": ranges_text(account.facts),
+        "totals": format_totals(account.combined.totals),
+        "gl_totals": format_amounts(account.combined.own_totals),
+        "dates": format_date_ranges(account.combined),
         "sha256": file.sha256,
         "bytes": file.size,
         "key": kind.key,

@@ -18,19 +18,18 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.fetch.date_window import DateRange
 from airflow_provider_arm.export.fetch.key_set import KeyLog
 from airflow_provider_arm.export.manifest.manifest import (
-    MANIFEST_SUFFIX,
-    manifest_path,
-    own_totals_text,
-    ranges_text,
-    totals_text,
+    format_amounts,
+    format_date_ranges,
+    format_totals,
 )
+from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX, data_path, manifest_path
 from airflow_provider_arm.export.manifest.verify import (
-    PARTS,
+    PARTS_KEY,
     ArmExportMismatchError,
-    check_file,
-    compare,
-    kind_of,
+    raise_on_mismatch,
     read_manifest,
+    record_type_of,
+    verify_file,
 )
 from airflow_provider_arm.export.pages.page_stats import PageStats
 from airflow_provider_arm.files import atomic_write
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: What all parts must have in common, by the manifest's names: else their sum means nothing.
-SAME = (
+SHARED_KEYS = (
     "api",
     "list",
     "records",
@@ -53,7 +52,7 @@ SAME = (
 )
 _DAY = dt.timedelta(days=1)
 #: Begins an address that is read as it stands; any other lies beside the merged manifest or below.
-_LOCAL = "file://"
+_LOCAL_SCHEME = "file://"
 
 
 class ArmMergeError(ArmExportMismatchError):
@@ -61,7 +60,7 @@ class ArmMergeError(ArmExportMismatchError):
 
 
 @dataclass(frozen=True, slots=True)
-class PartFile:
+class ExportPart:
     """One part: what its manifest says."""
 
     #: The file's address, as the merged manifest has it and a message calls it.
@@ -72,15 +71,17 @@ class PartFile:
     days: DateRange
 
 
-def read_part(address: str, path: Any, said: Mapping[str, Any]) -> PartFile:
+def read_part(address: str, path: Any, said: Mapping[str, Any]) -> ExportPart:
     """Read a part's days off its manifest.
 
     :raises ArmMergeError: it was not made by a window of days, or its own windows leave a gap.
     """
-    if PARTS in said:
+    if PARTS_KEY in said:
         msg = f"{address} is merged itself: give its parts"
         raise ArmMergeError(msg)
-    asked = sorted(((_days(address, window), "split_by" in window) for window in said["windows"]), key=_first)
+    asked = sorted(
+        ((_parse_window(address, window), "split_by" in window) for window in said["windows"]), key=_first_day
+    )
     if not asked:
         msg = f"{address} was not made by a window of days"
         raise ArmMergeError(msg)
@@ -89,14 +90,14 @@ def read_part(address: str, path: Any, said: Mapping[str, Any]) -> PartFile:
             msg = f"{address} was asked for in windows that do not meet, after {before}"
             raise ArmMergeError(msg)
     first, last = asked[0][0], asked[-1][0]
-    return PartFile(address, path, said, DateRange(first.first, last.last, first.by))
+    return ExportPart(address, path, said, DateRange(first.first, last.last, first.by))
 
 
-def _first(asked: tuple[DateRange, bool]) -> dt.date:
+def _first_day(asked: tuple[DateRange, bool]) -> dt.date:
     return asked[0].first
 
 
-def _days(address: str, window: Mapping[str, Any]) -> DateRange:
+def _parse_window(address: str, window: Mapping[str, Any]) -> DateRange:
     """Read ``voucherdate 2026-01-01 to 2026-01-31``, as :class:`DateRange` writes it."""
     try:
         by, first, _, last = str(window["window"]).split(" ")
@@ -106,7 +107,7 @@ def _days(address: str, window: Mapping[str, Any]) -> DateRange:
         raise ArmMergeError(msg) from None
 
 
-def put_in_order(parts: Sequence[PartFile], window: DateRange | None = None) -> list[PartFile]:
+def sort_parts(parts: Sequence[ExportPart], window: DateRange | None = None) -> list[ExportPart]:
     """Sort the parts by their days.
 
     :param window: what they must cover; default from the first day of any part to the last of any.
@@ -117,25 +118,25 @@ def put_in_order(parts: Sequence[PartFile], window: DateRange | None = None) -> 
         raise ArmMergeError(msg)
     found = sorted(parts, key=lambda part: (part.days.first, part.days.last))
     for part in found[1:]:
-        _check_same(found[0], part)
+        _check_compatible(found[0], part)
     for before, after in pairwise(found):
-        _check_meet(before, after)
-    whole = _whole(found)
+        _check_adjacent(before, after)
+    whole = _covered_range(found)
     if window is not None and whole != window:
         msg = f"the parts cover {whole} and should cover {window}: one at an end is missing or too much"
         raise ArmMergeError(msg)
     return found
 
 
-def _check_same(one: PartFile, other: PartFile) -> None:
-    wrong = [name for name in SAME if one.said.get(name) != other.said.get(name)]
+def _check_compatible(one: ExportPart, other: ExportPart) -> None:
+    wrong = [name for name in SHARED_KEYS if one.said.get(name) != other.said.get(name)]
     wrong += ["the date that its window goes by"] if one.days.by != other.days.by else []
     if wrong:
         msg = f"{other.address} differs from {one.address} in {', '.join(wrong)}: parts must be of one export"
         raise ArmMergeError(msg)
 
 
-def _check_meet(before: PartFile, after: PartFile) -> None:
+def _check_adjacent(before: ExportPart, after: ExportPart) -> None:
     if after.days.first <= before.days.last:
         msg = f"{before.address} and {after.address} overlap: both hold {after.days.by} {after.days.first}"
         raise ArmMergeError(msg)
@@ -145,11 +146,11 @@ def _check_meet(before: PartFile, after: PartFile) -> None:
         raise ArmMergeError(msg)
 
 
-def _whole(parts: Sequence[PartFile]) -> DateRange:
+def _covered_range(parts: Sequence[ExportPart]) -> DateRange:
     return DateRange(parts[0].days.first, parts[-1].days.last, parts[0].days.by)
 
 
-def merged_manifest(name: str, parts: Sequence[PartFile]) -> dict[str, Any]:
+def build_merged_manifest(name: str, parts: Sequence[ExportPart]) -> dict[str, Any]:
     """Add the parts up.
 
     :param name: of the whole, as a file that held it all would be called.
@@ -158,21 +159,21 @@ def merged_manifest(name: str, parts: Sequence[PartFile]) -> dict[str, Any]:
     """
     facts = PageStats()
     for part in parts:
-        _add(facts, part)
+        _add_part(facts, part)
     said = [part.said for part in parts]
     return {
         "file": name,
-        **{same: said[0].get(same) for same in SAME},
+        **{same: said[0].get(same) for same in SHARED_KEYS},
         "rows": facts.rows,
         **{count: sum(one[count] for one in said) for count in ("pages", "restarts", "bytes")},
-        "totals": totals_text(facts.totals),
-        "gl_totals": own_totals_text(facts.own_totals),
-        "dates": ranges_text(facts),
-        "window": str(_whole(parts)),
+        "totals": format_totals(facts.totals),
+        "gl_totals": format_amounts(facts.own_totals),
+        "dates": format_date_ranges(facts),
+        "window": str(_covered_range(parts)),
         "windows": [
             {"window": str(part.days), "pages": part.said["pages"], "rows": part.said["rows"]} for part in parts
         ],
-        PARTS: [
+        PARTS_KEY: [
             {"file": part.address, **{fact: part.said[fact] for fact in ("rows", "bytes", "sha256", "windows")}}
             for part in parts
         ],
@@ -182,17 +183,17 @@ def merged_manifest(name: str, parts: Sequence[PartFile]) -> dict[str, Any]:
     }
 
 
-def _add(facts: PageStats, part: PartFile) -> None:
+def _add_part(facts: PageStats, part: ExportPart) -> None:
     """Add a part's facts, by its manifest; amounts are exact."""
     said = part.said
     try:
         more = PageStats(
             said["rows"],
-            totals={currency: _amounts(totals) for currency, totals in said["totals"].items()},
-            own_totals=_amounts(said["gl_totals"]),
+            totals={currency: _parse_amounts(totals) for currency, totals in said["totals"].items()},
+            own_totals=_parse_amounts(said["gl_totals"]),
             ranges={name: (day["first"], day["last"]) for name, day in said["dates"].items()},
         )
-        part.days.check(kind_of(said), more)
+        part.days.check(record_type_of(said), more)
         facts.add(more)
     except ArmConfigurationError:
         msg = f"{part.address} holds records from outside of {part.days}"
@@ -202,7 +203,7 @@ def _add(facts: PageStats, part: PartFile) -> None:
         raise ArmMergeError(msg) from None
 
 
-def _amounts(texts: Mapping[str, str]) -> dict[str, Decimal]:
+def _parse_amounts(texts: Mapping[str, str]) -> dict[str, Decimal]:
     return {name: Decimal(text) for name, text in texts.items()}
 
 
@@ -221,24 +222,26 @@ def merge_exports(manifests: Sequence[Any], path: Any, window: DateRange | None 
     if str(target) in {str(manifest) for manifest in manifests}:
         msg = f"{path.name} is one of the parts: give the whole another path"
         raise ArmMergeError(msg)
-    parts = put_in_order([_read(_address(manifest, target), manifest) for manifest in manifests], window)
-    merged = merged_manifest(path.name, parts)
-    _check_files(parts)
+    parts = sort_parts(
+        [_read_part_manifest(_relative_address(manifest, target), manifest) for manifest in manifests], window
+    )
+    merged = build_merged_manifest(path.name, parts)
+    _verify_files(parts)
     with atomic_write(target) as file:
         file.write(money.encode(merged) + b"\n")
     return merged
 
 
-def check_merged(path: Any, said: Mapping[str, Any]) -> None:
+def verify_merged(path: Any, said: Mapping[str, Any]) -> None:
     """Read all parts of a merged manifest again; what they add up to is what it says, or it raises.
 
     :raises ArmExportMismatchError: naming the part, or the facts that do not agree.
     :raises OSError: a file cannot be read.
     """
-    _check_files(_agreed(path, said))
+    _verify_files(_read_parts(path, said))
 
 
-def parts_of(path: Any) -> list[Any]:
+def list_part_manifests(path: Any) -> list[Any]:
     """Give the manifests that a manifest stands for: of a merged one its parts', which must add up to it.
 
     The files are not read; whoever reads them holds them against their manifests.
@@ -247,25 +250,25 @@ def parts_of(path: Any) -> list[Any]:
     :raises OSError: a manifest cannot be read.
     """
     said = read_manifest(path)
-    return [part.path for part in _agreed(path, said)] if PARTS in said else [path]
+    return [part.path for part in _read_parts(path, said)] if PARTS_KEY in said else [path]
 
 
-def _agreed(path: Any, said: Mapping[str, Any]) -> list[PartFile]:
+def _read_parts(path: Any, said: Mapping[str, Any]) -> list[ExportPart]:
     """Read the parts that a merged manifest names; by their manifests they add up to it."""
-    name = path.name.removesuffix(MANIFEST_SUFFIX)
+    name = data_path(path).name
     try:
-        places = {part["file"]: _place(path, part["file"] + MANIFEST_SUFFIX) for part in said[PARTS]}
+        places = {part["file"]: _resolve_address(path, part["file"] + MANIFEST_SUFFIX) for part in said[PARTS_KEY]}
     except (TypeError, KeyError):
         msg = f"{path.name} cannot be read as a manifest"
         raise ArmMergeError(msg) from None
-    parts = put_in_order([_read(address, place) for address, place in places.items()])
-    found = merged_manifest(name, parts)
+    parts = sort_parts([_read_part_manifest(address, place) for address, place in places.items()])
+    found = build_merged_manifest(name, parts)
     del found["package"]  # of whoever merged them
-    compare(name, dict(said), found)
+    raise_on_mismatch(name, dict(said), found)
     return parts
 
 
-def _read(address: str, manifest: Any) -> PartFile:
+def _read_part_manifest(address: str, manifest: Any) -> ExportPart:
     try:
         return read_part(address, manifest, read_manifest(manifest))
     except FileNotFoundError:
@@ -273,12 +276,12 @@ def _read(address: str, manifest: Any) -> PartFile:
         raise ArmMergeError(msg) from None
 
 
-def _check_files(parts: Sequence[PartFile]) -> None:
+def _verify_files(parts: Sequence[ExportPart]) -> None:
     """Hold each file against its manifest, and look for a key that two of them have."""
     with KeyLog() as keys:
         for part in parts:
             try:
-                check_file(part.path, dict(part.said), keys)
+                verify_file(part.path, dict(part.said), keys)
             except FileNotFoundError:
                 msg = f"{part.address} is not there, and its manifest is"
                 raise ArmMergeError(msg) from None
@@ -300,12 +303,12 @@ def _folder(path: Any) -> str:
     return before + slash
 
 
-def _address(path: Any, beside: Any) -> str:
+def _relative_address(path: Any, beside: Any) -> str:
     """Name a manifest's file for another manifest: from that one's folder where it lies in it, so both can be moved."""
     return str(path).removeprefix(_folder(beside)).removesuffix(MANIFEST_SUFFIX)
 
 
-def _place(beside: Any, address: str) -> Any:
+def _resolve_address(beside: Any, address: str) -> Any:
     """Give the path of such an address, opened in the same way as the manifest.
 
     :raises ArmMergeError: the manifest is a local path, and the address is not.
@@ -314,7 +317,7 @@ def _place(beside: Any, address: str) -> Any:
         return type(beside)(address if address.startswith("/") else _folder(beside) + address)
     if hasattr(beside, "protocol"):  # it opens addresses of any kind; older ones are a kind of pathlib's, too
         return type(beside)(address)
-    if address.startswith(_LOCAL):
-        return type(beside)(address.removeprefix(_LOCAL))
+    if address.startswith(_LOCAL_SCHEME):
+        return type(beside)(address.removeprefix(_LOCAL_SCHEME))
     msg = f"{address} is not local: give the manifest as an ObjectStoragePath"
     raise ArmMergeError(msg)

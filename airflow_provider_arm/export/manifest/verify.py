@@ -12,7 +12,12 @@ from typing import IO, TYPE_CHECKING, Any
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.export.files.compression import need_pyarrow, open_compressed
-from airflow_provider_arm.export.manifest.manifest import MANIFEST_SUFFIX, own_totals_text, ranges_text, totals_text
+from airflow_provider_arm.export.manifest.manifest import (
+    format_amounts,
+    format_date_ranges,
+    format_totals,
+)
+from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX, data_path
 from airflow_provider_arm.export.pages.page_body import wrap
 from airflow_provider_arm.export.pages.page_stats import PageStats, PageStatsReader
 from airflow_provider_arm.export.pages.record_types import RecordType, find_record_type
@@ -24,14 +29,14 @@ if TYPE_CHECKING:
 
 
 #: Bytes read at once, and records looked at together.
-_BLOCK = 2**20
-_RECORDS = 1000
-_KEY = "records"
+_BYTES_PER_READ = 2**20
+_RECORDS_PER_BATCH = 1000
+_LIST_KEY = "records"
 #: What a merged manifest has and no other: the files that it is made of.
-PARTS = "parts"
+PARTS_KEY = "parts"
 #: What every manifest of a file says, and every merged one.
-_OF_FILE = {"file", "format", "rows", "sha256", "windows"}
-_OF_PARTS = {"file", "format", "rows", PARTS, "windows"}
+_FILE_KEYS = {"file", "format", "rows", "sha256", "windows"}
+_MERGED_KEYS = {"file", "format", "rows", PARTS_KEY, "windows"}
 
 
 class ArmExportMismatchError(ArmError):
@@ -51,7 +56,7 @@ def read_manifest(path: Any) -> dict[str, Any]:
         text = file.read()
     try:
         said = money.decode(text)
-        if isinstance(said, dict) and (set(said) >= _OF_FILE or set(said) >= _OF_PARTS):
+        if isinstance(said, dict) and (set(said) >= _FILE_KEYS or set(said) >= _MERGED_KEYS):
             return said
     except ValueError:
         pass
@@ -59,7 +64,7 @@ def read_manifest(path: Any) -> dict[str, Any]:
     raise ArmExportMismatchError(msg)
 
 
-def check_file(path: Any, said: dict[str, Any], keys: KeyLog) -> None:
+def verify_file(path: Any, said: dict[str, Any], keys: KeyLog) -> None:
     """Hold an export's file against its manifest.
 
     :param path: the manifest's.
@@ -68,12 +73,12 @@ def check_file(path: Any, said: dict[str, Any], keys: KeyLog) -> None:
     :raises ArmExportMismatchError: naming what does not agree.
     :raises OSError: the file cannot be read.
     """
-    data = path.with_name(path.name.removesuffix(MANIFEST_SUFFIX))
-    compare(data.name, said, {"file": data.name, **_bytes_of(data)})
-    compare(data.name, said, _found(data, said, keys))
+    data: Any = data_path(path)
+    raise_on_mismatch(data.name, said, {"file": data.name, **_size_and_checksum(data)})
+    raise_on_mismatch(data.name, said, _recompute(data, said, keys))
 
 
-def compare(name: str, said: dict[str, Any], found: dict[str, Any]) -> None:
+def raise_on_mismatch(name: str, said: dict[str, Any], found: dict[str, Any]) -> None:
     """Compare what a manifest says with what was found.
 
     :raises ArmExportMismatchError: naming the facts that differ.
@@ -84,20 +89,20 @@ def compare(name: str, said: dict[str, Any], found: dict[str, Any]) -> None:
         raise ArmExportMismatchError(msg)
 
 
-def _bytes_of(data: Any) -> dict[str, Any]:
+def _size_and_checksum(data: Any) -> dict[str, Any]:
     checksum, size = hashlib.sha256(), 0
     with data.open("rb") as file:
-        while block := file.read(_BLOCK):
+        while block := file.read(_BYTES_PER_READ):
             checksum.update(block)
             size += len(block)
     return {"bytes": size, "sha256": checksum.hexdigest()}
 
 
-def _found(data: Any, said: dict[str, Any], keys: KeyLog) -> dict[str, Any]:
+def _recompute(data: Any, said: dict[str, Any], keys: KeyLog) -> dict[str, Any]:
     """Find the facts of a file."""
-    kind = kind_of(said)
+    kind = record_type_of(said)
     there = set(kind.looked_at if said["columns"] is None else said["columns"]) - set(said["masked"])
-    total, distinct = _read_all(data, said, PageStatsReader(kind, _KEY, only=there), keys)
+    total, distinct = _read_file(data, said, PageStatsReader(kind, _LIST_KEY, only=there), keys)
     if not distinct:
         msg = f"{data.name} holds the same {kind.key} twice: export again"
         raise ArmExportMismatchError(msg)
@@ -106,15 +111,15 @@ def _found(data: Any, said: dict[str, Any], keys: KeyLog) -> dict[str, Any]:
     if sum(window["rows"] for window in windows) != said["rows"]:
         found["windows"] = None
     if kind.currency is not None and there.issuperset((kind.currency, *kind.amounts)):
-        found["totals"] = totals_text(total.totals)
+        found["totals"] = format_totals(total.totals)
     if there.issuperset(kind.own_amounts):
-        found["gl_totals"] = own_totals_text(total.own_totals)
+        found["gl_totals"] = format_amounts(total.own_totals)
     if there.issuperset((*kind.days, *kind.moments)):
-        found["dates"] = ranges_text(total)
+        found["dates"] = format_date_ranges(total)
     return found
 
 
-def kind_of(said: Mapping[str, Any]) -> RecordType:
+def record_type_of(said: Mapping[str, Any]) -> RecordType:
     """Say what the records of a manifest are, as far as it is known."""
     known = find_record_type(said["records"])
     if known is not None:
@@ -124,7 +129,7 @@ def kind_of(said: Mapping[str, Any]) -> RecordType:
     return RecordType(said["records"], None, said["key"], said["currency_field"], amounts, own)
 
 
-def _read_all(data: Any, said: dict[str, Any], reader: PageStatsReader, keys: KeyLog) -> tuple[PageStats, bool]:
+def _read_file(data: Any, said: dict[str, Any], reader: PageStatsReader, keys: KeyLog) -> tuple[PageStats, bool]:
     read = {"jsonl": _lines, "csv": _rows, "parquet": _batches}[str(said["format"])]
     total = PageStats()
     try:
@@ -144,8 +149,8 @@ def _read_all(data: Any, said: dict[str, Any], reader: PageStatsReader, keys: Ke
 
 def _lines(file: IO[bytes], said: dict[str, Any], reader: PageStatsReader) -> Iterator[PageStats]:
     lines = iter(open_compressed(file, said["compression"]))
-    while some := list(islice(lines, _RECORDS)):
-        yield reader.read(wrap(_KEY, b"[%b]" % b",".join(some)))
+    while some := list(islice(lines, _RECORDS_PER_BATCH)):
+        yield reader.read(wrap(_LIST_KEY, b"[%b]" % b",".join(some)))
 
 
 def _rows(file: IO[bytes], said: dict[str, Any], reader: PageStatsReader) -> Iterator[PageStats]:
@@ -153,7 +158,7 @@ def _rows(file: IO[bytes], said: dict[str, Any], reader: PageStatsReader) -> Ite
     header = next(rows, [])
     if header != said["columns"]:
         raise ValueError
-    while some := list(islice(rows, _RECORDS)):
+    while some := list(islice(rows, _RECORDS_PER_BATCH)):
         columns = dict(zip(header, zip(*some, strict=True), strict=True))
         yield reader.of_columns(len(some), {name: reader.of_text(name, columns[name]) for name in reader.names})
 
@@ -162,5 +167,5 @@ def _batches(file: IO[bytes], _: dict[str, Any], reader: PageStatsReader) -> Ite
     need_pyarrow("Parquet")
     import pyarrow.parquet
 
-    for batch in pyarrow.parquet.ParquetFile(file).iter_batches(_RECORDS, columns=reader.names):
+    for batch in pyarrow.parquet.ParquetFile(file).iter_batches(_RECORDS_PER_BATCH, columns=reader.names):
         yield reader.of_columns(batch.num_rows, {name: batch[name].to_pylist() for name in reader.names})

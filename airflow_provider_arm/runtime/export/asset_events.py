@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 #: Of a task's result what its asset events have; dates and pages are in the manifest.
-TOLD = ("uri", "manifest_uri", "rows", "totals", "sha256", "parts")
+EVENT_KEYS = ("uri", "manifest_uri", "rows", "totals", "sha256", "parts")
 
 
 def emit_asset_events(context: Context, outlets: Iterable[Any], result: Mapping[str, Any]) -> None:
@@ -20,7 +20,7 @@ def emit_asset_events(context: Context, outlets: Iterable[Any], result: Mapping[
     Where there are no outlets, or no events in the context (a test of ``execute``), nothing is done.
 
     :param outlets: the task's own: ``Asset``, ``AssetAlias`` or a reference to one.
-    :param result: what the task returns; of it :data:`TOLD` is told, as far as it is there.
+    :param result: what the task returns; of it :data:`EVENT_KEYS` is told, as far as it is there.
     :raises ValueError: an alias cannot take the file's address as an asset.
     """
     outlets, events = list(outlets), context.get("outlet_events")
@@ -28,7 +28,7 @@ def emit_asset_events(context: Context, outlets: Iterable[Any], result: Mapping[
         return
     from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
-    extra = {name: result[name] for name in TOLD if name in result}
+    extra = {name: result[name] for name in EVENT_KEYS if name in result}
     for outlet in outlets:
         if isinstance(outlet, AssetAlias):
             address = asset_uri(result.get("uri") or result["manifest_uri"])

@@ -11,18 +11,18 @@ from airflow_provider_arm.export.incremental.errors import ArmWatermarkError
 from airflow_provider_arm.export.incremental.stores import translate_store_errors
 
 #: Records that asset state remembers at most: 3 MB, which is a hundred calls to Airflow's API. A file takes more.
-MOST_IN_ASSET_STATE = 100_000
+MAX_RECORDS_IN_ASSET_STATE = 100_000
 #: Characters of one value. Airflow warns above 64 KB of JSON, in which a quote takes two.
-CHUNK = 32_000
+CHUNK_LENGTH = 32_000
 #: Airflow's database takes keys of 512 characters; a longer name is cut and told apart by its hash.
-_LONGEST_NAME = 400
+_MAX_KEY_LENGTH = 400
 #: Characters of a content's checksum that name its chunks.
-_TAG = 16
+_CHECKSUM_LENGTH = 16
 #: How often a content is looked for whose chunks are gone because another run has written a new one meanwhile.
-_LOOKS = 3
+_MAX_READS = 3
 
 
-class AssetWatermark:
+class AssetWatermarkStore:
     """Keeps the watermark as a head and chunks whose keys are named by their content.
 
     A new content never touches the chunks of the old one, so the old is whole until the head names the new; and two
@@ -33,7 +33,7 @@ class AssetWatermark:
     :param name: the head's key; the chunks' keys begin with it.
     """
 
-    most = MOST_IN_ASSET_STATE
+    max_records = MAX_RECORDS_IN_ASSET_STATE
 
     def __init__(self, state: Any, name: str) -> None:
         self._state = state
@@ -42,7 +42,7 @@ class AssetWatermark:
     def load(self) -> dict[str, Any] | None:
         """Put the content together; see ``WatermarkStore.load``."""
         head = self._head()
-        for _ in range(_LOOKS):
+        for _ in range(_MAX_READS):
             if head is None:
                 # Airflow answers alike for a key and for an asset that it does not know: only a write tells them apart.
                 with translate_store_errors("the watermark cannot be kept at the asset"):
@@ -64,7 +64,7 @@ class AssetWatermark:
         """Write the chunks, then the head; then delete the chunks that the head named before."""
         text = json.dumps(state, separators=(",", ":"))
         checksum = hashlib.sha256(text.encode()).hexdigest()
-        chunks = [text[start : start + CHUNK] for start in range(0, len(text), CHUNK)]
+        chunks = [text[start : start + CHUNK_LENGTH] for start in range(0, len(text), CHUNK_LENGTH)]
         head = {"chunks": len(chunks), "sha256": checksum}
         with translate_store_errors("the watermark cannot be written to the asset state"):
             old = self._state.get(self._name)
@@ -95,16 +95,16 @@ class AssetWatermark:
         return state
 
     def _keys(self, head: dict[str, Any]) -> list[str]:
-        return [f"{self._name}.{head['sha256'][:_TAG]}.{number}" for number in range(head["chunks"])]
+        return [f"{self._name}.{head['sha256'][:_CHECKSUM_LENGTH]}.{number}" for number in range(head["chunks"])]
 
 
 def _is_head(value: Any) -> bool:
     return isinstance(value, dict) and type(value.get("chunks")) is int and isinstance(value.get("sha256"), str)
 
 
-def key_of(dag_id: str, task_id: str, map_index: int) -> str:
+def watermark_key(dag_id: str, task_id: str, map_index: int) -> str:
     """Name the watermark of a task; each map index has its own."""
     name = f"arm_export.{dag_id}.{task_id}" + (f".{map_index}" if map_index >= 0 else "")
-    if len(name) <= _LONGEST_NAME:
+    if len(name) <= _MAX_KEY_LENGTH:
         return name
-    return f"{name[: _LONGEST_NAME - 65]}-{hashlib.sha256(name.encode()).hexdigest()}"
+    return f"{name[: _MAX_KEY_LENGTH - 65]}-{hashlib.sha256(name.encode()).hexdigest()}"

@@ -11,8 +11,8 @@ from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, read_boo
 from airflow_provider_arm.runtime.export.asset_events import emit_asset_events
 from airflow_provider_arm.runtime.export.watermark_args import (
     DEFAULT_OVERLAP,
+    build_increment_options,
     check_incremental_args,
-    increment_options,
 )
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class ArmExportOperator(ArmBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Export."""
-        from airflow_provider_arm.export.manifest.manifest import manifest_path
+        from airflow_provider_arm.export.manifest.paths import manifest_path
         from airflow_provider_arm.hooks.metrics import count_rows
 
         with translate_arm_errors():
@@ -160,12 +160,12 @@ class ArmExportOperator(ArmBaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Tell OpenLineage which list became which file; ``None`` where the export is not whole."""
-        from airflow_provider_arm.runtime.export.openlineage import arm_list, file_at, lineage
+        from airflow_provider_arm.runtime.export.openlineage import build_lineage, file_dataset, list_dataset
 
         manifest = self.manifest
         if manifest is None:
             return None
-        return lineage(lambda: ([arm_list(manifest)], [file_at(self.path, manifest)]))
+        return build_lineage(lambda: ([list_dataset(manifest)], [file_dataset(self.path, manifest)]))
 
     def _export(self, client: ArmClient, plan: ExportPlan, context: Context) -> dict[str, Any]:
         """Export everything, or what is new; gives the manifest."""
@@ -174,10 +174,10 @@ class ArmExportOperator(ArmBaseOperator):
             from airflow_provider_arm.export.run import run_export
 
             return run_export(plan, source, _now)
-        from airflow_provider_arm.export.incremental.run import check_can_be_increment, export_increment
+        from airflow_provider_arm.export.incremental.run import check_incremental_plan, export_increment
 
-        check_can_be_increment(plan)
-        options = increment_options(context, self.outlets, self.overlap, self.watermark_path, client.client_no)
+        check_incremental_plan(plan)
+        options = build_increment_options(context, self.outlets, self.overlap, self.watermark_path, client.client_no)
         return export_increment(plan, source, _now, options)
 
     def _kind(self) -> RecordType:

@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-
-#: Ending of a manifest.
-MANIFEST = ".manifest.json"
+from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX
 
 
 def resolve_lazy_xcom(given: Any) -> Any:
@@ -29,7 +27,7 @@ def manifest_addresses(given: Any) -> list[str]:
 
     :param given: one or several, :func:`resolve_lazy_xcom`.
     """
-    return [address for address in _addresses(given) if isinstance(address, str) and address.endswith(MANIFEST)]
+    return [address for address in _addresses(given) if isinstance(address, str) and address.endswith(MANIFEST_SUFFIX)]
 
 
 def manifest_paths(given: Any, name: str) -> list[Any]:
@@ -41,7 +39,7 @@ def manifest_paths(given: Any, name: str) -> list[Any]:
     """
     found = manifest_addresses(given)
     if not found or len(found) < len(_addresses(given)):
-        msg = f"{name} must be what an export operator returned, an address that ends in {MANIFEST}, or a list of them"
+        msg = f"{name} must be what an export operator returned, an address that ends in {MANIFEST_SUFFIX}, or a list of them"
         raise ArmConfigurationError(msg)
     return [open_path(address) for address in found]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX
 from airflow_provider_arm.runtime.export.asset_events import asset_uri
-from airflow_provider_arm.runtime.export.manifest_args import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class LineageDataset:
     """Something that is read or written, by OpenLineage's names for it."""
 
     namespace: str
@@ -31,10 +31,10 @@ class Data:
 
 
 #: What goes in and what comes out.
-InOut = tuple["Iterable[Data]", "Iterable[Data]"]
+LineagePair = tuple["Iterable[LineageDataset]", "Iterable[LineageDataset]"]
 
 
-def lineage(find: Callable[[], InOut]) -> OperatorLineage[Any, Any] | None:
+def build_lineage(find: Callable[[], LineagePair]) -> OperatorLineage[Any, Any] | None:
     """Give what *find* finds as OpenLineage's objects; ``None``, and a line in the debug log, where anything fails.
 
     The work is done when lineage is asked for, so no lineage must not make a task fail. It is asked for in a process
@@ -48,15 +48,15 @@ def lineage(find: Callable[[], InOut]) -> OperatorLineage[Any, Any] | None:
         return None
 
 
-def _facets(inputs: Iterable[Data], outputs: Iterable[Data]) -> OperatorLineage[Any, Any]:
+def _facets(inputs: Iterable[LineageDataset], outputs: Iterable[LineageDataset]) -> OperatorLineage[Any, Any]:
     from airflow.providers.common.compat.openlineage import facet
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    def schema(data: Data) -> dict[str, Any]:
+    def schema(data: LineageDataset) -> dict[str, Any]:
         fields = [facet.SchemaDatasetFacetFields(name=name, type=holds) for name, holds in data.fields]
         return {"schema": facet.SchemaDatasetFacet(fields=fields)} if fields else {}
 
-    def statistics(data: Data) -> dict[str, Any]:
+    def statistics(data: LineageDataset) -> dict[str, Any]:
         if data.rows is None and data.bytes is None:
             return {}
         return {"outputStatistics": facet.OutputStatisticsOutputDatasetFacet(rowCount=data.rows, size=data.bytes)}
@@ -70,12 +70,12 @@ def _facets(inputs: Iterable[Data], outputs: Iterable[Data]) -> OperatorLineage[
     )
 
 
-def arm_list(manifest: Mapping[str, Any]) -> Data:
+def list_dataset(manifest: Mapping[str, Any]) -> LineageDataset:
     """Name the list that an export was made of: ``arm://api.amili.no``, ``clients/2218/aritems``."""
-    return Data(f"arm://{urlsplit(manifest['api']).netloc}", manifest["list"])
+    return LineageDataset(f"arm://{urlsplit(manifest['api']).netloc}", manifest["list"])
 
 
-def file_at(address: str, manifest: Mapping[str, Any] | None = None) -> Data:
+def file_dataset(address: str, manifest: Mapping[str, Any] | None = None) -> LineageDataset:
     """Name a file as OpenLineage does: ``s3://bucket`` and its key, ``file`` and its whole path.
 
     :param manifest: says how much is in it; a merged one stands for all of its parts.
@@ -84,18 +84,18 @@ def file_at(address: str, manifest: Mapping[str, Any] | None = None) -> Data:
     local = url.scheme == "file"
     namespace, name = ("file", url.path) if local else (f"{url.scheme}://{url.netloc}", url.path.lstrip("/"))
     if manifest is None:
-        return Data(namespace, name)
-    return Data(namespace, name, manifest["rows"], manifest["bytes"], _columns(manifest))
+        return LineageDataset(namespace, name)
+    return LineageDataset(namespace, name, manifest["rows"], manifest["bytes"], _columns(manifest))
 
 
 def _columns(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Name the columns; JSON lines have whatever ARM gave, which nobody listed."""
-    from airflow_provider_arm.export.manifest.verify import kind_of
+    from airflow_provider_arm.export.manifest.verify import record_type_of
 
-    known = kind_of(manifest).fields
+    known = record_type_of(manifest).fields
     return tuple((name, str(known.get(name, "text"))) for name in manifest["columns"] or ())
 
 
-def files_of(addresses: Iterable[str]) -> list[Data]:
+def file_datasets(addresses: Iterable[str]) -> list[LineageDataset]:
     """Name the files that these addresses stand for: a manifest's for the file beside it, any other for itself."""
-    return [file_at(address.removesuffix(MANIFEST)) for address in addresses]
+    return [file_dataset(address.removesuffix(MANIFEST_SUFFIX)) for address in addresses]

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 #: Seconds for which records may still become visible or change, unless told otherwise.
 DEFAULT_OVERLAP = 3600
 #: Ten years: what is remembered for longer is a full export, and a mark must stay a moment with a year.
-LONGEST_OVERLAP = 10 * 366 * 24 * 3600
+MAX_OVERLAP = 10 * 366 * 24 * 3600
 
 
 def check_incremental_args(*, incremental: bool, overlap: timedelta | float, watermark_path: str | None) -> None:
     """Check the arguments.
 
     :raises ArmConfigurationError: *watermark_path* is given without *incremental*, or *overlap* is negative or larger
-        than ``LONGEST_OVERLAP``.
+        than ``MAX_OVERLAP``.
     """
     if not incremental:
         if watermark_path is not None:
@@ -35,12 +35,12 @@ def check_incremental_args(*, incremental: bool, overlap: timedelta | float, wat
             raise ArmConfigurationError(msg)
         return
     seconds = as_seconds(overlap)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_OVERLAP:
-        msg = f"overlap must be between 0 and {LONGEST_OVERLAP} seconds (or a timedelta)"
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_OVERLAP:
+        msg = f"overlap must be between 0 and {MAX_OVERLAP} seconds (or a timedelta)"
         raise ArmConfigurationError(msg)
 
 
-def increment_options(
+def build_increment_options(
     context: Context, outlets: Sequence[Any], overlap: timedelta | float, watermark_path: str | None, client_no: Any
 ) -> IncrementOptions:
     """Put together what an increment needs.
@@ -48,21 +48,23 @@ def increment_options(
     :raises ArmConfigurationError: there is no place to keep the watermark.
     """
     from airflow_provider_arm.export.incremental.run import IncrementOptions
-    from airflow_provider_arm.export.incremental.state import RunName
+    from airflow_provider_arm.export.incremental.state import TaskRunKey
 
     ti: Any = context["ti"]
     map_index = -1 if ti.map_index is None else ti.map_index
-    store = _store(context, outlets, watermark_path, map_index)
-    name = RunName.of(ti.dag_id, ti.run_id, ti.task_id, map_index)
+    store = _watermark_store(context, outlets, watermark_path, map_index)
+    name = TaskRunKey.of(ti.dag_id, ti.run_id, ti.task_id, map_index)
     return IncrementOptions(store, name, math.ceil((as_seconds(overlap) or 0) * 1000), client_no)
 
 
-def _store(context: Context, outlets: Sequence[Any], watermark_path: str | None, map_index: int) -> WatermarkStore:
+def _watermark_store(
+    context: Context, outlets: Sequence[Any], watermark_path: str | None, map_index: int
+) -> WatermarkStore:
     if watermark_path is not None:
-        return _file(watermark_path)
+        return _file_store(watermark_path)
     from airflow.providers.common.compat.sdk import Asset
 
-    from airflow_provider_arm.runtime.export.asset_watermark import AssetWatermark, key_of
+    from airflow_provider_arm.runtime.export.asset_watermark import AssetWatermarkStore, watermark_key
 
     states: Any = context.get("asset_state_store")
     asset = next((outlet for outlet in outlets if isinstance(outlet, Asset)), None)
@@ -73,15 +75,15 @@ def _store(context: Context, outlets: Sequence[Any], watermark_path: str | None,
         )
         raise ArmConfigurationError(msg)
     ti: Any = context["ti"]
-    return AssetWatermark(states[asset], key_of(ti.dag_id, ti.task_id, map_index))
+    return AssetWatermarkStore(states[asset], watermark_key(ti.dag_id, ti.task_id, map_index))
 
 
-def _file(watermark_path: str) -> WatermarkStore:
+def _file_store(watermark_path: str) -> WatermarkStore:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    from airflow_provider_arm.export.incremental.stores import FileWatermark
+    from airflow_provider_arm.export.incremental.stores import FileWatermarkStore
 
     if "://" not in watermark_path and not watermark_path.startswith("/"):
         msg = f"watermark_path must be absolute, not {watermark_path!r}: each try may start in another folder"
         raise ArmConfigurationError(msg)
-    return FileWatermark(ObjectStoragePath(watermark_path))
+    return FileWatermarkStore(ObjectStoragePath(watermark_path))

@@ -36,7 +36,7 @@ from airflow_provider_arm.export import DateWindow, run
 from airflow_provider_arm.export.fetch.partition import read_split_by
 from airflow_provider_arm.export.files.file_format import Shape
 from airflow_provider_arm.export.manifest.check import check_export
-from airflow_provider_arm.export.manifest.manifest import manifest_path
+from airflow_provider_arm.export.manifest.paths import manifest_path
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export

@@ -10,39 +10,49 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.reconcile.compare import ComparisonOptions, Status, compare, read_tolerance, remarks
-from airflow_provider_arm.reconcile.sums import Side, Sum
+from airflow_provider_arm.reconcile.compare import (
+    ComparisonOptions,
+    ComparisonStatus,
+    compare,
+    parse_tolerance,
+    remarks,
+)
+from airflow_provider_arm.reconcile.sums import AmountTotal, ComparisonSide
 
 MONTHS = ["2026-08", "2026-09", "2026-10"]
 #: Up to 15 digits and 4 places.
 amounts = st.decimals(min_value=-(10**11) + 1, max_value=10**11 - 1, places=4, allow_nan=False)
 keys = st.tuples(st.sampled_from([*MONTHS, ""]), st.sampled_from(["NOK", "EUR", ""]))
-sums = st.dictionaries(keys, st.builds(Sum, amounts, st.integers(1, 9)))
-AGREES = {Status.AGREES, Status.WITHIN}
+sums = st.dictionaries(keys, st.builds(AmountTotal, amounts, st.integers(1, 9)))
+AGREES = {ComparisonStatus.AGREES, ComparisonStatus.WITHIN}
 
 
 def side(found=None, name="AR items", **lines):
     """Make a side; by keyword a line in NOK."""
-    return Side(name, {**(found or {}), **{(f"2026-{month[1:]}", "NOK"): made for month, made in lines.items()}})
+    return ComparisonSide(
+        name, {**(found or {}), **{(f"2026-{month[1:]}", "NOK"): made for month, made in lines.items()}}
+    )
 
 
 def of(amount, rows=1):
     """Make a sum."""
-    return Sum(Decimal(amount), rows)
+    return AmountTotal(Decimal(amount), rows)
 
 
 @given(left=sums, right=sums, inverted=st.booleans())
 def test_every_line_of_either_side_is_there_and_exact(left, right, inverted):
     """Each period and currency once; the difference to the last digit; together what the sides came to."""
-    outcome = compare(side(left), side(right, "GL items"), ComparisonOptions(invert_right=inverted, allow_empty=True))
-    lines = {(line.period, line.currency): line for line in outcome.lines if (line.left, line.right) != (None, None)}
+    comparison = compare(
+        side(left), side(right, "GL items"), ComparisonOptions(invert_right=inverted, allow_empty=True)
+    )
+    lines = {(line.period, line.currency): line for line in comparison.rows if (line.left, line.right) != (None, None)}
     assert set(lines) == {*left, *right}
     for key, line in lines.items():
         mine, others = (Fraction(found[key].amount) if key in found else Fraction(0) for found in (left, right))
         assert Fraction(line.difference) == (mine + others if inverted else mine - others)
         assert line.agrees == (key in left and key in right and not line.difference)
-    assert outcome.matches == all(line.agrees for line in outcome.lines)
-    for total in outcome.totals:
+    assert comparison.matches == all(line.agrees for line in comparison.rows)
+    for total in comparison.totals:
         for found, amount in ((left, total.left), (right, total.right)):
             own = [Fraction(one.amount) for key, one in found.items() if key[1] == total.currency]
             assert (None if amount is None else Fraction(amount)) == (sum(own) if own else None)
@@ -51,7 +61,7 @@ def test_every_line_of_either_side_is_there_and_exact(left, right, inverted):
 @given(left=sums.filter(bool), data=st.data())
 def test_the_smallest_change_of_any_line_is_found_and_only_there(left, data):
     """A ten-thousandth more, a line less, a line more: one difference, in its place."""
-    right = {key: Sum(found.amount, found.rows) for key, found in left.items()}
+    right = {key: AmountTotal(found.amount, found.rows) for key, found in left.items()}
     assert compare(side(left), side(right), ComparisonOptions()).matches
     key = data.draw(st.sampled_from(sorted(left)))
     change = data.draw(st.sampled_from(["more", "gone", "moved"]))
@@ -68,10 +78,10 @@ def test_the_smallest_change_of_any_line_is_found_and_only_there(left, data):
 @given(left=sums, right=sums, periods=st.lists(st.sampled_from(MONTHS), min_size=1, unique=True))
 def test_what_is_not_asked_for_is_summed_up_beside(left, right, periods):
     """Lines and what lies outside of them are together all that the sides have."""
-    outcome = compare(side(left), side(right), ComparisonOptions(periods=periods))
-    assert {line.period for line in outcome.lines} == set(periods)
+    comparison = compare(side(left), side(right), ComparisonOptions(periods=periods))
+    assert {line.period for line in comparison.rows} == set(periods)
     for at, found in (("left", left), ("right", right)):
-        shown = [getattr(line, at) for line in (*outcome.totals, *outcome.outside)]
+        shown = [getattr(line, at) for line in (*comparison.totals, *comparison.outside)]
         assert sum(Fraction(amount) for amount in shown if amount is not None) == sum(
             Fraction(one.amount) for one in found.values()
         )
@@ -80,34 +90,36 @@ def test_what_is_not_asked_for_is_summed_up_beside(left, right, periods):
 @given(difference=amounts.map(abs), tolerance=amounts.map(abs), sign=st.sampled_from([1, -1]))
 def test_a_tolerance_is_a_bound_that_may_be_reached(difference, tolerance, sign):
     """To the digit, in both directions."""
-    outcome = compare(side(x10=of(sign * difference)), side(x10=of(0)), ComparisonOptions(read_tolerance(tolerance)))
-    assert outcome.matches == (difference <= tolerance)
+    comparison = compare(
+        side(x10=of(sign * difference)), side(x10=of(0)), ComparisonOptions(parse_tolerance(tolerance))
+    )
+    assert comparison.matches == (difference <= tolerance)
 
 
 def test_a_tolerance_by_currency_is_of_no_other():
     """Without a word for a currency there is none."""
     left = side({("2026-10", "NOK"): of("1.50"), ("2026-10", "EUR"): of("1.50")})
     right = side({("2026-10", "NOK"): of("1.00"), ("2026-10", "EUR"): of("1.00")})
-    (line,) = compare(left, right, ComparisonOptions(read_tolerance({"nok": "0.50"}))).differences
+    (line,) = compare(left, right, ComparisonOptions(parse_tolerance({"nok": "0.50"}))).differences
     assert line.currency == "EUR"
 
 
 @pytest.mark.parametrize(
     ("left", "right", "status"),
     [
-        (of("0.00"), None, Status.RIGHT_MISSING),
-        (None, of("0.00"), Status.LEFT_MISSING),
-        (of("0.01"), None, Status.RIGHT_MISSING),
-        (None, of("0", None), Status.AGREES),
-        (None, of("0.01", None), Status.LEFT_MISSING),
-        (of("0"), of("0", None), Status.AGREES),
-        (of("0.01"), of("0"), Status.WITHIN),
+        (of("0.00"), None, ComparisonStatus.RIGHT_MISSING),
+        (None, of("0.00"), ComparisonStatus.LEFT_MISSING),
+        (of("0.01"), None, ComparisonStatus.RIGHT_MISSING),
+        (None, of("0", None), ComparisonStatus.AGREES),
+        (None, of("0.01", None), ComparisonStatus.LEFT_MISSING),
+        (of("0"), of("0", None), ComparisonStatus.AGREES),
+        (of("0.01"), of("0"), ComparisonStatus.WITHIN),
     ],
 )
 def test_what_a_side_lacks_is_a_difference_unless_a_figure_of_nothing_says_so(left, right, status):
     """Records that come to 0 are still records; no tolerance makes up for a side that has none."""
     sides = [side({("2026-10", "NOK"): found} if found else {}) for found in (left, right)]
-    (line,) = compare(*sides, ComparisonOptions(read_tolerance("1"))).lines
+    (line,) = compare(*sides, ComparisonOptions(parse_tolerance("1"))).rows
     assert (line.status, line.agrees) == (status, status in AGREES)
 
 
@@ -124,13 +136,13 @@ def test_nothing_on_either_side_proves_nothing(periods, lines, silent):
 
 def test_two_sides_of_one_name_are_told_apart():
     """Today's AR items against last week's."""
-    outcome = compare(side(x10=of(1)), side(x10=of(1)), ComparisonOptions())
-    assert (outcome.left.name, outcome.right.name) == ("AR items (export)", "AR items (against)")
+    comparison = compare(side(x10=of(1)), side(x10=of(1)), ComparisonOptions())
+    assert (comparison.left.name, comparison.right.name) == ("AR items (export)", "AR items (against)")
 
 
-def says(left, right, terms=None):
+def says(left, right, options=None):
     """Give the remarks."""
-    return " ".join(remarks(compare(left, right, terms or ComparisonOptions())))
+    return " ".join(remarks(compare(left, right, options or ComparisonOptions())))
 
 
 def test_remarks_say_what_the_differences_look_like():
@@ -144,7 +156,9 @@ def test_remarks_say_what_the_differences_look_like():
     assert says(side(x10=of(5)), side(x10=of(5))) == ""
     assert says(side(), side(x10=of(5))) == ""
     files = ({"api": "https://a", "rows_without_amount": 2},), ({"api": "https://b", "rows_without_amount": 0},)
-    told = says(*(Side(name, {("2026-10", "NOK"): of(1)}, file) for name, file in zip("LR", files, strict=True)))
+    told = says(
+        *(ComparisonSide(name, {("2026-10", "NOK"): of(1)}, file) for name, file in zip("LR", files, strict=True))
+    )
     assert told == "The exports are from different ARM services. 2 of the L have no amount and count as 0."
 
 
@@ -154,4 +168,4 @@ def test_remarks_say_what_the_differences_look_like():
 def test_a_tolerance_is_an_exact_amount(tolerance):
     """No float, nothing below 0, no currency that is none."""
     with pytest.raises(ArmConfigurationError, match="tolerance must be"):
-        read_tolerance(tolerance)
+        parse_tolerance(tolerance)

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.reconcile.amount import for_people, read_amount
-from airflow_provider_arm.reconcile.figures import LARGEST_FILE, read_figure_file, read_figures
+from airflow_provider_arm.reconcile.amount import format_amount, parse_amount
+from airflow_provider_arm.reconcile.figures import MAX_FILE_SIZE, read_figure_file, read_figures
 from airflow_provider_arm.reconcile.period import Period
 
 amounts = st.decimals(min_value=-(10**11) + 1, max_value=10**11 - 1, places=4, allow_nan=False)
@@ -116,7 +116,7 @@ def test_a_file_that_is_something_else_is_told(tmp_path):
     (tmp_path / "f.csv").write_bytes(HEAD.encode() + b"2026-10,NOK,1\xf8\n")
     with pytest.raises(ArmConfigurationError, match=r"f\.csv is not UTF-8"):
         read_figure_file(tmp_path / "f.csv", Period.MONTH)
-    (tmp_path / "f.csv").write_bytes(b" " * (LARGEST_FILE + 1))
+    (tmp_path / "f.csv").write_bytes(b" " * (MAX_FILE_SIZE + 1))
     with pytest.raises(ArmConfigurationError, match=r"f\.csv is too large"):
         read_figure_file(tmp_path / "f.csv", Period.MONTH)
 
@@ -142,8 +142,8 @@ def test_typo_in_dag_is_reported(given_figures, says):
 @given(amount=amounts)
 def test_what_a_table_shows_has_every_digit(amount):
     """Thousands stand apart, two places at least, and the digits are those of the amount."""
-    shown = for_people(amount)
-    assert read_amount(shown.replace("\N{NO-BREAK SPACE}", "")) == amount
+    shown = format_amount(amount)
+    assert parse_amount(shown.replace("\N{NO-BREAK SPACE}", "")) == amount
     whole, places = shown.split(".")
     assert len(places) >= 2
     groups = whole.lstrip("-").split("\N{NO-BREAK SPACE}")

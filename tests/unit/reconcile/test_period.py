@@ -17,14 +17,14 @@ BY_DAY = [Period.MONTH, Period.QUARTER, Period.YEAR]
 @given(day=st.dates(), period=st.sampled_from(BY_DAY))
 def test_a_day_is_in_the_period_that_is_written_so(day, period):
     """As text and as a date; the name is one that an author may write, and sorts as time does."""
-    (name,) = period.names(1, [[day]])
-    assert period.names(1, [[day.isoformat()]]) == [name]
-    assert period.check(name, "here") == name
+    (name,) = period.labels(1, [[day]])
+    assert period.labels(1, [[day.isoformat()]]) == [name]
+    assert period.parse_label(name, "here") == name
     earlier = dt.date.fromordinal(max(1, day.toordinal() - 40))
-    assert period.names(1, [[earlier]])[0] <= name
+    assert period.labels(1, [[earlier]])[0] <= name
     months = {"month": (day.month, day.month), "year": (1, 12)}.get(period)
     first, last = months or (day.month - (day.month - 1) % 3, day.month + 2 - (day.month - 1) % 3)
-    alike = [period.names(1, [[day.replace(month=month, day=1)]])[0] == name for month in range(1, 13)]
+    alike = [period.labels(1, [[day.replace(month=month, day=1)]])[0] == name for month in range(1, 13)]
     assert [month for month, same in enumerate(alike, start=1) if same] == list(range(first, last + 1))
 
 
@@ -33,14 +33,14 @@ def test_a_day_is_in_the_period_that_is_written_so(day, period):
 def test_what_is_no_day_is_told(period, value):
     """Also a moment, whose day depends on where one stands."""
     with pytest.raises(ValueError, match="is no day"):
-        period.names(1, [[value]])
+        period.labels(1, [[value]])
 
 
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_record_without_a_date_is_in_a_period_of_its_own(value):
     """It is compared like any other."""
-    assert {period.names(1, [[value]])[0] for period in BY_DAY} == {""}
-    assert Period.LEDGER.names(2, [[2026, value], [value, 10]]) == ["", ""]
+    assert {period.labels(1, [[value]])[0] for period in BY_DAY} == {""}
+    assert Period.LEDGER.labels(2, [[2026, value], [value, 10]]) == ["", ""]
 
 
 @given(year=st.integers(0, 9999), period=st.integers(0, 99))
@@ -48,16 +48,16 @@ def test_a_ledgers_period_is_its_own(year, period):
     """Numbers and text alike; a thirteenth period is one."""
     name = f"{year:04}-{period:02}"
     assert (
-        Period.LEDGER.names(3, [[year, str(year), f"{year:04}"], [period, str(period), f"{period:02}"]]) == [name] * 3
+        Period.LEDGER.labels(3, [[year, str(year), f"{year:04}"], [period, str(period), f"{period:02}"]]) == [name] * 3
     )
-    assert Period.LEDGER.check(name, "here") == name
+    assert Period.LEDGER.parse_label(name, "here") == name
 
 
 @pytest.mark.parametrize(("year", "period"), [("x", 1), (2026, -1), (2026, 100), (20261, 1), (2026, "1.0"), (True, 1)])
 def test_what_is_no_ledgers_period_is_told(year, period):
     """Whatever stands there."""
     with pytest.raises(ValueError, match="no period of a ledger"):
-        Period.LEDGER.names(1, [[year], [period]])
+        Period.LEDGER.labels(1, [[year], [period]])
 
 
 @pytest.mark.parametrize(
@@ -79,11 +79,11 @@ def test_what_is_no_ledgers_period_is_told(year, period):
 def test_a_period_that_is_written_otherwise_is_told(period, name):
     """The message says where, and how it should be."""
     with pytest.raises(ArmConfigurationError, match=r"here: a period must be written as \"[^\"]+\""):
-        Period(period).check(name, "here")
+        Period(period).parse_label(name, "here")
 
 
 @pytest.mark.parametrize("name", ["week", "", None, ["month"], "Month"])
 def test_a_kind_of_period_that_is_none_is_told(name):
     """The message names all that there are."""
     with pytest.raises(ArmConfigurationError, match="month, quarter, year, ledger, none"):
-        Period.read(name)
+        Period.parse(name)

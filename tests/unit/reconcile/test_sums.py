@@ -16,7 +16,7 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export import ArmExportMismatchError
 from airflow_provider_arm.export.pages.record_types import RecordType
 from airflow_provider_arm.reconcile.errors import ArmReconcileError
-from airflow_provider_arm.reconcile.fields import SideQuery, read_where
+from airflow_provider_arm.reconcile.fields import SideQuery, parse_where
 from airflow_provider_arm.reconcile.period import Period
 from airflow_provider_arm.reconcile.read import BATCH
 from airflow_provider_arm.reconcile.sums import sum_exports
@@ -114,14 +114,14 @@ def test_only_what_was_asked_for_is_added_up(tmp_path, name, where, rows):
     """Records are chosen by their values, in every format alike; numbers and case make no difference, as in ARM."""
     text = {"transactionText": "Invoice"}
     items = gl_items({**text, "documentNo": "7"}, {**text, "voucherType": 4}, {**text, "glAccountNo": "3000"})
-    side = sum_exports([write(tmp_path / name, items)], SideQuery(where=read_where(where, "where")))
+    side = sum_exports([write(tmp_path / name, items)], SideQuery(where=parse_where(where, "where")))
     assert sum(found.rows for found in side.sums.values()) == rows
     assert (side.files[0]["rows"], side.files[0]["rows_compared"]) == (3, rows)
 
 
 def test_what_the_report_tells_of_a_file_names_no_person(tmp_path):
     """Values that choose by account are shown; those that choose by customer are counted."""
-    where = read_where({"customerNo": ["543210", "1"], "glAccountNo": "1500"}, "where")
+    where = parse_where({"customerNo": ["543210", "1"], "glAccountNo": "1500"}, "where")
     manifest = write(tmp_path / "a.jsonl", gl_items({}), filters={"customerno": "543210"})
     (about,) = sum_exports([manifest], SideQuery(where=where)).files
     assert about["where"] == {"customerNo": "2 values, not shown", "glAccountNo": "1500"}
@@ -142,7 +142,7 @@ def test_an_export_of_nothing_has_no_sums(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("question", "more", "says"),
+    ("query", "more", "says"),
     [
         (SideQuery("currencyamount"), {}, "AR items have no amount currencyamount .*currencyAmount, currencyBalance"),
         (SideQuery("kid"), {}, "AR items have no amount kid"),
@@ -155,16 +155,16 @@ def test_an_export_of_nothing_has_no_sums(tmp_path):
         (SideQuery(where={"voucherNo": frozenset("1")}), {}, "no record of a.jsonl has a value in voucherNo"),
     ],
 )
-def test_a_field_that_cannot_answer_is_told(tmp_path, question, more, says):
+def test_a_field_that_cannot_answer_is_told(tmp_path, query, more, says):
     """A typo in a name never adds up nothing with nothing, which would agree."""
     manifest = write(tmp_path / "a.jsonl", ar_items({}), **more)
     with pytest.raises((ArmReconcileError, ArmConfigurationError), match=says):
-        sum_exports([manifest], question)
+        sum_exports([manifest], query)
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
 @pytest.mark.parametrize(
-    ("fields", "question", "says"),
+    ("fields", "query", "says"),
     [
         ({"currency": "Kari"}, SideQuery(), "a record's currency is no code of three letters"),
         ({"voucherNo": "Kari"}, SideQuery("voucherNo"), "a record's voucherNo is no exact number"),
@@ -173,12 +173,12 @@ def test_a_field_that_cannot_answer_is_told(tmp_path, question, more, says):
         ({"glPeriod": 100}, SideQuery(period=Period.LEDGER), "glYear or glPeriod is no year or no period of a ledger"),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_told_by_its_field_alone(tmp_path, name, fields, question, says):
+def test_a_value_of_the_wrong_kind_is_told_by_its_field_alone(tmp_path, name, fields, query, says):
     """The message names file and field; the value may be somebody's."""
     kind = RecordType("things", key="arItemId", currency="currency", amounts=("currencyAmount",))
     columns = list(ar_items(fields)[0])
     with pytest.raises(ArmReconcileError, match=says) as caught:
-        sum_exports([write(tmp_path / name, ar_items(fields), kind=kind, columns=columns)], question)
+        sum_exports([write(tmp_path / name, ar_items(fields), kind=kind, columns=columns)], query)
     assert name in str(caught.value)
     assert "Kari" not in str(caught.value)
 
@@ -251,4 +251,4 @@ def test_exports_of_different_lists_are_no_side(tmp_path):
 def test_a_choice_of_records_is_plain(where):
     """Fields with values to look for, nothing else."""
     with pytest.raises(ArmConfigurationError, match="where"):
-        read_where(where, "where")
+        parse_where(where, "where")

@@ -14,7 +14,7 @@ from airflow_provider_arm.operators.ar_item import ArItemExportOperator
 from airflow_provider_arm.operators.export import CustomerExportOperator
 from airflow_provider_arm.operators.export_merge import ExportMergeOperator
 from airflow_provider_arm.operators.reconcile import LedgerReconcileOperator
-from airflow_provider_arm.runtime.export.openlineage import file_at, lineage
+from airflow_provider_arm.runtime.export.openlineage import build_lineage, file_dataset
 
 manager = pytest.importorskip("airflow.providers.openlineage.extractors.manager")
 
@@ -122,7 +122,7 @@ def test_lineage_never_fails_a_task():
     def fail():
         raise KeyError
 
-    assert lineage(fail) is None
+    assert build_lineage(fail) is None
 
 
 @pytest.mark.parametrize(
@@ -136,4 +136,4 @@ def test_lineage_never_fails_a_task():
 )
 def test_files_are_named_as_others_name_them(address, name):
     """The bucket is the namespace, as OpenLineage has it, so that one file is one dataset for all."""
-    assert names([file_at(address)]) == [name]
+    assert names([file_dataset(address)]) == [name]

@@ -17,7 +17,7 @@ from airflow_provider_arm.operators.ar_item import ArItemExportOperator
 from airflow_provider_arm.operators.export import CustomerExportOperator, GlItemExportOperator, ListExportOperator
 from airflow_provider_arm.operators.reconcile import LedgerReconcileOperator
 from airflow_provider_arm.runtime.export import asset_watermark
-from airflow_provider_arm.runtime.export.asset_watermark import AssetWatermark, key_of
+from airflow_provider_arm.runtime.export.asset_watermark import AssetWatermarkStore, watermark_key
 from airflow_provider_arm.sandbox.api import lists
 from tests.unit.airflow.invoices import documents
 
@@ -243,7 +243,7 @@ OTHER = {"seen": {str(number): "y" * 50 for number in range(1000)}}
 
 def test_a_big_watermark_is_kept_in_chunks(state):
     """Each below what Airflow warns of; the next one leaves none of them behind."""
-    store = AssetWatermark(state, "w")
+    store = AssetWatermarkStore(state, "w")
     assert store.load() is None
     store.save(BIG)
     assert store.load() == BIG
@@ -259,7 +259,7 @@ def test_a_big_watermark_is_kept_in_chunks(state):
 
 def test_a_crash_at_any_write_leaves_the_old_or_the_new(state):
     """Between chunks, and between the last chunk and the head: never a mixture."""
-    store = AssetWatermark(state, "w")
+    store = AssetWatermarkStore(state, "w")
     store.save(BIG)
     for writes in range(10):
         state.writes = writes
@@ -278,7 +278,7 @@ def test_a_crash_at_any_write_leaves_the_old_or_the_new(state):
 
 def test_two_that_write_at_once_do_not_mix(state):
     """The chunks of one are not those of the other: whose head comes last, his content it is."""
-    one, other = AssetWatermark(state, "w"), AssetWatermark(state, "w")
+    one, other = AssetWatermarkStore(state, "w"), AssetWatermarkStore(state, "w")
     plain = state.set
 
     def interrupted(key, value):
@@ -294,7 +294,7 @@ def test_two_that_write_at_once_do_not_mix(state):
 @pytest.mark.parametrize("harm", ["missing", "changed", "no text", "no head"])
 def test_a_broken_chunk_is_an_error_and_never_a_fresh_start(state, harm):
     """The message names the key to delete, and no value."""
-    store = AssetWatermark(state, "w")
+    store = AssetWatermarkStore(state, "w")
     store.save(BIG)
     chunk = next(key for key in state.values if key.endswith(".1"))
     if harm == "missing":
@@ -310,9 +310,9 @@ def test_a_broken_chunk_is_an_error_and_never_a_fresh_start(state, harm):
 
 def test_a_content_that_is_replaced_while_it_is_read_is_read_again(state):
     """Its chunks are gone because a new head stands: that one is read."""
-    store = AssetWatermark(state, "w")
+    store = AssetWatermarkStore(state, "w")
     store.save(BIG)
-    plain, writer = state.get, AssetWatermark(state, "w")
+    plain, writer = state.get, AssetWatermarkStore(state, "w")
 
     def interrupted(key, default=None):
         if key.endswith(".0"):
@@ -326,7 +326,7 @@ def test_a_content_that_is_replaced_while_it_is_read_is_read_again(state):
 
 def test_a_state_that_is_away_may_be_tried_again(state):
     """Reading, or writing the first time: without a word of the store's own."""
-    store = AssetWatermark(state, "w")
+    store = AssetWatermarkStore(state, "w")
     state.writes = 0
     with pytest.raises(ArmWatermarkUnavailableError, match=r"cannot be kept at the asset \(ConnectionError\)"):
         store.load()
@@ -339,7 +339,7 @@ def test_a_state_that_is_away_may_be_tried_again(state):
 
 def test_a_long_name_fits_airflows_database():
     """Airflow's keys have 512 characters; names that are cut stay apart."""
-    names = {key_of("d" * 250, "t" * 249 + end, index) for end in "ab" for index in (-1, 0)}
+    names = {watermark_key("d" * 250, "t" * 249 + end, index) for end in "ab" for index in (-1, 0)}
     assert len(names) == 4
     assert all(len(name) < 450 for name in names)
 
@@ -348,7 +348,7 @@ def test_too_much_for_the_asset_state_is_told_before_the_file_appears(
     arm_sandbox, arm_connection, a_run, tmp_path, monkeypatch
 ):
     """A shorter overlap or a file are the ways out."""
-    monkeypatch.setattr(asset_watermark.AssetWatermark, "most", 5)
+    monkeypatch.setattr(asset_watermark.AssetWatermarkStore, "max_records", 5)
     with pytest.raises(ArmFailException, match=r"at most 5 .* shorter overlap, or .* watermark_path"):
         export(tmp_path / "a.jsonl", a_run(), overlap=timedelta(days=3000))
     assert list(tmp_path.iterdir()) == []
@@ -392,7 +392,7 @@ def test_an_asset_that_airflow_does_not_know_is_no_fresh_start(run_dag, tmp_path
             from airflow.sdk.execution_time.context import AssetStateStoreAccessor
 
             try:
-                AssetWatermark(AssetStateStoreAccessor(name="nobody_knows_it"), "w").load()
+                AssetWatermarkStore(AssetStateStoreAccessor(name="nobody_knows_it"), "w").load()
             except ArmWatermarkUnavailableError as error:
                 (tmp_path / "said").write_text(str(error), encoding="utf-8")
 

@@ -15,7 +15,7 @@ from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import PageSource
 from airflow_provider_arm.export.files.file_format import choose_shape
 from airflow_provider_arm.export.incremental.run import IncrementOptions, export_increment
-from airflow_provider_arm.export.incremental.state import RunName
+from airflow_provider_arm.export.incremental.state import TaskRunKey
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS
 from airflow_provider_arm.export.pages.timestamps import instant_text, milliseconds_of
 from airflow_provider_arm.export.plan import ExportPlan
@@ -121,7 +121,7 @@ class Memory:
     """A store in memory, which can fail."""
 
     state: dict[str, Any] | None = None
-    most: int = 10**6
+    max_records: int = 10**6
     #: Called before each save; raises where it fails.
     before_save: Any = field(default=lambda: None)
 
@@ -142,7 +142,7 @@ def increment(
     ledger: Ledger, store: Any, path: Any, run: str = "r1", *, overlap: int = HOUR, task: str = "t", **more: Any
 ) -> dict[str, Any]:
     """Export what is new; gives the manifest."""
-    since = IncrementOptions(store, RunName.of("d", run, task), overlap, 2218)
+    since = IncrementOptions(store, TaskRunKey.of("d", run, task), overlap, 2218)
 
     def now() -> dt.datetime:
         return dt.datetime.fromisoformat(instant_text(ledger.now))

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmIncompleteListError, ArmNotFoundError
 from airflow_provider_arm.export import DateWindow
 from airflow_provider_arm.export.fetch.time_range import CLOCK_SKEW
-from airflow_provider_arm.export.incremental.state import RunName, State, start_increment
-from airflow_provider_arm.export.incremental.watermark import IncrementTracker, Met, Watermark, digest
-from airflow_provider_arm.export.manifest.manifest import MANIFEST_SUFFIX
+from airflow_provider_arm.export.incremental.state import IncrementState, TaskRunKey, start_increment
+from airflow_provider_arm.export.incremental.watermark import IncrementTracker, PageDigests, Watermark, digest
+from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX
 from airflow_provider_arm.export.pages.timestamps import instant_text
 from airflow_provider_arm.export.run import run_export
 from tests.unit.export.incremental.growing_list import HOUR, NOON, Killed, Ledger, Memory, increment, plan_for
@@ -211,7 +211,7 @@ def test_the_mark_only_moves_forward_and_never_past_now(before, pages, overlap):
     gathering, met = IncrementTracker(before, NOON, overlap, lambda: NOON), {}
     for page in pages:
         digests = [digest(f"{len(met)} {number}".encode()) for number in range(len(page))]
-        gathering.add(Met(digests, page))
+        gathering.add(PageDigests(digests, page))
         gathering.keep()
         met |= {one: created for one, created in zip(digests, page, strict=True) if created is not None}
     after = gathering.after()
@@ -230,7 +230,7 @@ def test_the_mark_only_moves_forward_and_never_past_now(before, pages, overlap):
 def test_what_was_forgotten_was_never_there(created, overlap):
     """A query that is begun again leaves neither a digest nor a time."""
     gathering = IncrementTracker(Watermark(), NOON, overlap, lambda: NOON)
-    gathering.add(Met([digest(str(one).encode()) for one in created], created, 5))
+    gathering.add(PageDigests([digest(str(one).encode()) for one in created], created, 5))
     gathering.forget()
     gathering.keep()
     assert (gathering.after(), gathering.skipped) == (Watermark(), 0)
@@ -238,22 +238,22 @@ def test_what_was_forgotten_was_never_there(created, overlap):
 
 def test_a_first_run_over_a_long_list_remembers_only_its_end():
     """Memory does not grow with the rows: of half a million over a year a few thousand are held at any time."""
-    gathering, most, year = IncrementTracker(Watermark(), NOON, HOUR, lambda: NOON), 0, 365 * 24 * HOUR
+    gathering, max_records, year = IncrementTracker(Watermark(), NOON, HOUR, lambda: NOON), 0, 365 * 24 * HOUR
     for page in range(500):
         created = [NOON - year + (page * 1000 + number) * (year // 500_000) for number in range(1000)]
-        gathering.add(Met([digest(str(one).encode()) for one in created], created))
+        gathering.add(PageDigests([digest(str(one).encode()) for one in created], created))
         gathering.keep()
-        most = max(most, len(gathering._met))
-    assert most < 12_000
+        max_records = max(max_records, len(gathering._met))
+    assert max_records < 12_000
     assert len(gathering.after().seen) < 100
 
 
 def test_a_state_is_that_of_one_run_of_one_task():
     """Retry and cleared task are the same run; another map index is another task."""
-    first, again = RunName.of("d", "r", "t"), RunName.of("d", "r", "t", -1)
+    first, again = TaskRunKey.of("d", "r", "t"), TaskRunKey.of("d", "r", "t", -1)
     assert first == again
-    assert RunName.of("d", "r", "t", 1).task != first.task
+    assert TaskRunKey.of("d", "r", "t", 1).task != first.task
     state = start_increment(None, "asks", first).left_behind("file", Watermark(5, 6, {7: 8}))
-    assert State.from_json(json.loads(json.dumps(state.as_json()))) == state
+    assert IncrementState.from_json(json.loads(json.dumps(state.as_json()))) == state
     assert start_increment(state, "asks", first).before == Watermark()
-    assert start_increment(state, "asks", RunName.of("d", "r2", "t")).before == Watermark(5, 6, {7: 8})
+    assert start_increment(state, "asks", TaskRunKey.of("d", "r2", "t")).before == Watermark(5, 6, {7: 8})

@@ -19,7 +19,7 @@ from airflow_provider_arm.export.fetch import page_fetcher
 from airflow_provider_arm.export.fetch.partition import read_split_by
 from airflow_provider_arm.export.fetch.time_range import CLOCK_SKEW
 from airflow_provider_arm.export.incremental.errors import ArmWatermarkError, ArmWatermarkUnavailableError
-from airflow_provider_arm.export.incremental.stores import FileWatermark
+from airflow_provider_arm.export.incremental.stores import FileWatermarkStore
 from airflow_provider_arm.export.pages.record_types import CUSTOMERS
 from airflow_provider_arm.export.pages.timestamps import instant_text
 from airflow_provider_arm.export.run import run_export
@@ -438,18 +438,18 @@ def test_a_list_without_a_created_time_is_refused(ledger, store, tmp_path):
     """Customers have none that is known: the error says what there is instead."""
     from dataclasses import replace
 
-    from airflow_provider_arm.export.incremental.run import check_can_be_increment
+    from airflow_provider_arm.export.incremental.run import check_incremental_plan
 
     with pytest.raises(ArmConfigurationError, match=r"customers have no known created time.*window"):
-        check_can_be_increment(replace(plan_for(tmp_path / "a.jsonl"), kind=CUSTOMERS))
+        check_incremental_plan(replace(plan_for(tmp_path / "a.jsonl"), kind=CUSTOMERS))
 
 
 def test_too_many_to_remember_fails_before_the_file_appears(ledger, tmp_path):
     """And says the two ways out; one more than may be is too many."""
     with pytest.raises(ArmWatermarkError, match=r"10 records .* at most 9 .* shorter overlap, or .* watermark_path"):
-        increment(ledger, Memory(most=9), tmp_path / "a.jsonl")
+        increment(ledger, Memory(max_records=9), tmp_path / "a.jsonl")
     assert list(tmp_path.iterdir()) == []
-    assert increment(ledger, Memory(most=10), tmp_path / "a.jsonl")["rows"] == 10
+    assert increment(ledger, Memory(max_records=10), tmp_path / "a.jsonl")["rows"] == 10
 
 
 @pytest.mark.parametrize(
@@ -482,7 +482,7 @@ def test_a_watermark_in_a_file_is_kept_between_runs(ledger, tmp_path):
     """It is replaced as a whole; no key of a record stands in it."""
     path = tmp_path / "marks" / "items.json"
     for run in ("r1", "r2"):
-        manifest = increment(ledger, FileWatermark(path), tmp_path / f"{run}.jsonl", run)
+        manifest = increment(ledger, FileWatermarkStore(path), tmp_path / f"{run}.jsonl", run)
     assert (manifest["rows"], manifest["increment"]["skipped"]) == (0, 10)
     assert [one.name for one in path.parent.iterdir()] == ["items.json"]
     assert "2218-1" not in path.read_text(encoding="utf-8")
@@ -494,7 +494,7 @@ def test_a_broken_file_is_never_a_fresh_start(ledger, tmp_path, content):
     path = tmp_path / "items.json"
     path.write_bytes(content)
     with pytest.raises(ArmWatermarkError, match=r"items\.json is no watermark, or a broken one"):
-        increment(ledger, FileWatermark(path), tmp_path / "a.jsonl")
+        increment(ledger, FileWatermarkStore(path), tmp_path / "a.jsonl")
     assert path.read_bytes() == content
     assert not (tmp_path / "a.jsonl").exists()
 
@@ -504,11 +504,11 @@ def test_a_file_that_cannot_be_reached_may_be_tried_again(ledger, tmp_path):
     path = tmp_path / "folder"
     path.mkdir()
     with pytest.raises(ArmWatermarkUnavailableError, match="cannot be read") as caught:
-        increment(ledger, FileWatermark(path), tmp_path / "a.jsonl")
+        increment(ledger, FileWatermarkStore(path), tmp_path / "a.jsonl")
     assert not caught.value.permanent
     assert str(tmp_path) not in str(caught.value)
     with pytest.raises(ArmWatermarkUnavailableError, match="cannot be written"):
-        FileWatermark(path).save({})
+        FileWatermarkStore(path).save({})
 
 
 @pytest.mark.parametrize("skew", [-10 * HOUR, -40 * MINUTE])

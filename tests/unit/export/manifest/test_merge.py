@@ -16,7 +16,7 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.export import ArmExportMismatchError, check_export, plan_windows
 from airflow_provider_arm.export.fetch.plan_windows import read_window
 from airflow_provider_arm.export.files.file_format import choose_shape
-from airflow_provider_arm.export.manifest.merge import ArmMergeError, merge_exports, parts_of
+from airflow_provider_arm.export.manifest.merge import ArmMergeError, list_part_manifests, merge_exports
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS, DOCUMENTS, GL_ITEMS, RecordType, select
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export
@@ -319,7 +319,7 @@ def test_a_merged_manifest_that_says_something_else_is_told(parts, tmp_path, fac
     with pytest.raises(ArmExportMismatchError, match=says):
         check_export(tmp_path / "all.manifest.json")
     with pytest.raises(ArmExportMismatchError, match=says):
-        parts_of(tmp_path / "all.manifest.json")
+        list_part_manifests(tmp_path / "all.manifest.json")
 
 
 def test_a_part_that_was_exported_anew_is_told(export, parts, tmp_path):
@@ -337,7 +337,7 @@ def test_any_manifest_stands_for_its_parts(parts, tmp_path):
     """A plain one for itself; their totals are those of the whole."""
     made = parts()
     merged = merge_exports(made, tmp_path / "all")
-    assert parts_of(made[0]) == [made[0]]
-    assert parts_of(tmp_path / "all.manifest.json") == made
+    assert list_part_manifests(made[0]) == [made[0]]
+    assert list_part_manifests(tmp_path / "all.manifest.json") == made
     balance = sum(Decimal(said(path)["totals"].get("NOK", {}).get("currencyBalance", "0")) for path in made)
     assert balance == Decimal(merged["totals"]["NOK"]["currencyBalance"])
