@@ -277,7 +277,7 @@ def _periods(given: Any, period: Period) -> list[str] | None:
     if not several:
         msg = "periods must name at least one, or be None for all"
         raise ArmConfigurationError(msg)
-    return [period.parse_label(one, "periods") for one in several]
+    return [period.check_label(one, "periods") for one in several]
 
 
 def _one_of(name: str, value: Any, allowed: Sequence[str]) -> None:

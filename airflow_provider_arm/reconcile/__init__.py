@@ -1,1 +1,1 @@
-"""Ledgers held against each other: exports summed by period and currency, and compared."""
+"""Reconciliation: sums of exports by period and currency, compared with other exports or with figures."""

@@ -1,4 +1,4 @@
-"""Two ledgers side by side: every period and currency of either, and whether they agree. Pure."""
+"""Comparison of two sides by period and currency. Pure."""
 
 from __future__ import annotations
 
@@ -23,114 +23,119 @@ _ZERO = Decimal(0)
 
 
 class ComparisonStatus(StrEnum):
-    """How the two sides of a line stand."""
+    """Result of one comparison row. The values are shown in the reports."""
 
-    AGREES = "agrees"
-    WITHIN = "within tolerance"
+    MATCHES = "matches"
+    WITHIN_TOLERANCE = "within tolerance"
     DIFFERS = "differs"
-    #: A side has no record there; also where the other's records come to nothing.
+    #: One side has no record here. That is a difference even if the other side's records sum to 0.
     LEFT_MISSING = "missing on the left"
     RIGHT_MISSING = "missing on the right"
-    #: Nobody has anything there: that proves nothing.
-    EMPTY = "nothing on either side"
+    #: Neither side has a record or a figure here. That proves nothing.
+    EMPTY = "empty on both sides"
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRow:
-    """A period and a currency; an amount is ``None`` where its side has no record."""
+    """The two sides of one period and currency. The amount of a side without records is ``None``."""
 
     period: str
     currency: str
     left: Decimal | None
     right: Decimal | None
-    #: Left less right, or left and right where they are of opposite sign. A missing side counts as 0.
+    #: Left minus right, or left plus right where the right side is inverted. A missing side counts as 0.
     difference: Decimal
     tolerance: Decimal
     status: ComparisonStatus
+    #: Number of summed records; ``None`` for a figure.
     left_records: int | None = 0
     right_records: int | None = 0
 
     @property
-    def agrees(self) -> bool:
-        """Whether it may pass."""
-        return self.status in {ComparisonStatus.AGREES, ComparisonStatus.WITHIN}
+    def matches(self) -> bool:
+        """Whether the row is no difference."""
+        return self.status in {ComparisonStatus.MATCHES, ComparisonStatus.WITHIN_TOLERANCE}
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonOptions:
-    """How two sides are compared."""
+    """Options of a comparison."""
 
-    #: By currency how far they may be apart; under ``""`` of every other currency.
+    #: Largest absolute difference that still matches, by currency; ``""`` is the default of all other currencies.
     tolerance: Mapping[str, Decimal] = field(default_factory=dict)
     #: Whether the right side shows a debit with the opposite sign: its amounts are negated.
     invert_right: bool = False
-    #: Only these periods; ``None`` for all that either side has.
+    #: Compare only these periods; ``None``: every period that either side has.
     periods: Sequence[str] | None = None
-    #: Whether a period in which neither side has anything may pass.
+    #: Whether a period that is empty on both sides matches.
     allow_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What came of it."""
+    """Result of a comparison."""
 
     left: ComparisonSide
     right: ComparisonSide
     options: ComparisonOptions
-    #: By period, then currency; those that nobody asked for are not among them.
+    #: One row per period and currency, sorted by both. Periods that were not requested are in *outside*.
     rows: Sequence[ComparisonRow]
-    #: Over all lines of a currency. Their status says nothing beyond that of the lines.
+    #: One row per currency, over all periods of *rows*. Only the statuses of *rows* decide whether the sides match.
     totals: Sequence[ComparisonRow]
-    #: What lies outside of the periods asked for, by currency.
+    #: One row per currency, over the periods that were not requested.
     outside: Sequence[ComparisonRow]
 
     @property
     def differences(self) -> Sequence[ComparisonRow]:
-        """The lines that do not agree."""
-        return [line for line in self.rows if not line.agrees]
+        """The rows that do not match."""
+        return [row for row in self.rows if not row.matches]
 
     @property
     def matches(self) -> bool:
-        """Whether the two sides agree."""
+        """Whether every row matches."""
         return not self.differences
 
 
 def compare(left: ComparisonSide, right: ComparisonSide, options: ComparisonOptions) -> Comparison:
-    """Compare every period and currency that either side has; none is left out without a word."""
+    """Compare every period and currency that either side has.
+
+    Sides of the same name are renamed to "... (export)" and "... (against)".
+    """
     if left.name == right.name:
         left, right = replace(left, name=f"{left.name} (export)"), replace(right, name=f"{right.name} (against)")
-    keys = {*left.sums, *right.sums}
-    wanted = keys if options.periods is None else {key for key in keys if key[0] in options.periods}
-    lines = [_compare_amounts(key, left.sums.get(key), right.sums.get(key), options) for key in wanted]
-    lines += [_empty_row(period, options) for period in _empty_periods(wanted, options)]
+    keys = {*left.amounts, *right.amounts}
+    requested = keys if options.periods is None else {key for key in keys if key[0] in options.periods}
+    rows = [_build_row(key, left.amounts.get(key), right.amounts.get(key), options) for key in requested]
+    rows += [_build_empty_row(period, options) for period in _empty_periods(requested, options)]
     return Comparison(
         left,
         right,
         options,
-        sorted(lines, key=lambda line: (line.period, line.currency)),
-        _compare_by_currency(left, right, wanted, options),
-        _compare_by_currency(left, right, keys - wanted, options),
+        sorted(rows, key=lambda row: (row.period, row.currency)),
+        _sum_by_currency(left, right, requested, options),
+        _sum_by_currency(left, right, keys - requested, options),
     )
 
 
 def _empty_periods(keys: Iterable[PeriodCurrency], options: ComparisonOptions) -> list[str]:
-    """Give the periods asked for of which neither side has anything; with none asked for, whether that is all."""
-    spoken = {period for period, _ in keys}
+    """Return the requested periods that neither side has; without requested periods ``[""]`` if there is no key."""
+    found = {period for period, _ in keys}
     if options.periods is None:
-        return [] if spoken else [""]
-    return [period for period in dict.fromkeys(options.periods) if period not in spoken]
+        return [] if found else [""]
+    return [period for period in dict.fromkeys(options.periods) if period not in found]
 
 
-def _empty_row(period: str, options: ComparisonOptions) -> ComparisonRow:
-    status = ComparisonStatus.AGREES if options.allow_empty else ComparisonStatus.EMPTY
+def _build_empty_row(period: str, options: ComparisonOptions) -> ComparisonRow:
+    status = ComparisonStatus.MATCHES if options.allow_empty else ComparisonStatus.EMPTY
     return ComparisonRow(period, "", None, None, _ZERO, _ZERO, status)
 
 
-def _compare_amounts(
+def _build_row(
     key: PeriodCurrency, left: AmountTotal | None, right: AmountTotal | None, options: ComparisonOptions
 ) -> ComparisonRow:
-    mine, others = (left.amount if left else _ZERO), (right.amount if right else _ZERO)
-    difference = EXACT.add(mine, others) if options.invert_right else EXACT.subtract(mine, others)
+    left_amount, right_amount = (left.amount if left else _ZERO), (right.amount if right else _ZERO)
+    combine = EXACT.add if options.invert_right else EXACT.subtract
+    difference = combine(left_amount, right_amount)
     tolerance = options.tolerance.get(key[1], options.tolerance.get("", _ZERO))
     return ComparisonRow(
         *key,
@@ -139,8 +144,8 @@ def _compare_amounts(
         difference,
         tolerance,
         _status(left, right, difference, tolerance),
-        left.rows if left else 0,
-        right.rows if right else 0,
+        left.records if left else 0,
+        right.records if right else 0,
     )
 
 
@@ -152,77 +157,77 @@ def _status(
     if right is None and not _is_zero_figure(left):
         return ComparisonStatus.RIGHT_MISSING
     if not difference:
-        return ComparisonStatus.AGREES
-    return ComparisonStatus.WITHIN if abs(difference) <= tolerance else ComparisonStatus.DIFFERS
+        return ComparisonStatus.MATCHES
+    return ComparisonStatus.WITHIN_TOLERANCE if abs(difference) <= tolerance else ComparisonStatus.DIFFERS
 
 
-def _is_zero_figure(found: AmountTotal | None) -> bool:
-    """Tell a figure of 0, which says that there is nothing; records that come to 0 are something."""
-    return found is not None and found.rows is None and not found.amount
+def _is_zero_figure(total: AmountTotal | None) -> bool:
+    """Return whether *total* is a figure of 0: it states that there are no records. Records that sum to 0 do not."""
+    return total is not None and total.records is None and not total.amount
 
 
-def _compare_by_currency(
+def _sum_by_currency(
     left: ComparisonSide, right: ComparisonSide, keys: Iterable[PeriodCurrency], options: ComparisonOptions
 ) -> list[ComparisonRow]:
-    sides: tuple[dict[str, AmountTotal], dict[str, AmountTotal]] = ({}, {})
+    totals: tuple[dict[str, AmountTotal], dict[str, AmountTotal]] = ({}, {})
     for key in keys:
-        for side, sums in zip((left, right), sides, strict=True):
-            if key in side.sums:
-                sums.setdefault(key[1], AmountTotal()).add(side.sums[key])
-    currencies = sorted({*sides[0], *sides[1]})
+        for side, by_currency in zip((left, right), totals, strict=True):
+            if key in side.amounts:
+                by_currency.setdefault(key[1], AmountTotal()).add(side.amounts[key])
+    currencies = sorted({*totals[0], *totals[1]})
     return [
-        _compare_amounts(("", currency), sides[0].get(currency), sides[1].get(currency), options)
-        for currency in currencies
+        _build_row(("", currency), totals[0].get(currency), totals[1].get(currency), options) for currency in currencies
     ]
 
 
-def remarks(comparison: Comparison) -> list[str]:
-    """Say what the differences look like, for whoever has to find their cause."""
-    found = []
+def build_remarks(comparison: Comparison) -> list[str]:
+    """Return sentences about patterns in the differences, which help to find their cause."""
+    remarks = []
     for total in comparison.totals:
-        lines = [line for line in comparison.differences if line.currency == total.currency]
+        differences = [row for row in comparison.differences if row.currency == total.currency]
         name = total.currency or "No currency"
-        if len(lines) > 1 and not total.difference:
-            found.append(f"{name}: over all periods the two sides agree. Something stands in different periods.")
-        amounts = [line for line in lines if line.left]
+        if len(differences) > 1 and not total.difference:
+            remarks.append(
+                f"{name}: the totals over all periods match. Some amounts are in different periods on the two sides."
+            )
         if (
-            amounts
-            and len(amounts) == len(lines)
-            and all(_is_opposite(line, inverted=comparison.options.invert_right) for line in lines)
+            differences
+            and all(row.left for row in differences)
+            and all(_is_opposite(row, inverted=comparison.options.invert_right) for row in differences)
         ):
-            found.append(f"{name}: the two sides differ by their sign only. See invert_against.")
+            remarks.append(f"{name}: the two sides differ in sign only. See invert_against.")
     apis = {file["api"] for side in (comparison.left, comparison.right) for file in side.files if "api" in file}
     if len(apis) > 1:
-        found.append("The exports are from different ARM services.")
+        remarks.append("The exports come from different ARM services.")
     for side in (comparison.left, comparison.right):
-        without = sum(file.get("rows_without_amount", 0) for file in side.files)
-        if without:
-            found.append(f"{without} of the {side.name} have no amount and count as 0.")
-    return found
+        missing = sum(file.get("rows_without_amount", 0) for file in side.files)
+        if missing:
+            remarks.append(f"{missing} of the {side.name} have no amount and count as 0.")
+    return remarks
 
 
-def _is_opposite(line: ComparisonRow, *, inverted: bool) -> bool:
-    if line.left is None or line.right is None:
+def _is_opposite(row: ComparisonRow, *, inverted: bool) -> bool:
+    if row.left is None or row.right is None:
         return False
-    return line.left == (line.right if inverted else -line.right)
+    return row.left == (row.right if inverted else -row.right)
 
 
 def parse_tolerance(value: Any) -> dict[str, Decimal]:
-    """Read an author's tolerance: an amount for every currency, or amounts by currency (the others: 0).
+    """Parse a tolerance: one amount for all currencies, or amounts by currency, where all other currencies have 0.
 
-    :raises ArmConfigurationError: it is neither, or below 0.
+    :raises ArmConfigurationError: *value* is neither, or an amount is below 0.
     """
-    given = value if isinstance(value, Mapping) else {"": value}
-    found = {}
-    for currency, amount in given.items():
+    amounts = value if isinstance(value, Mapping) else {"": value}
+    tolerance = {}
+    for currency, amount in amounts.items():
         try:
             code, number = parse_currency(currency), parse_amount(amount)
             if isinstance(value, Mapping) and not code:
-                raise ValueError  # noqa: TRY301 - reported as any other typo
+                raise ValueError  # noqa: TRY301 - reported like any other invalid tolerance
         except ValueError:
             number = None
         if number is None or number < 0:
             msg = 'tolerance must be an amount such as "0.50", or amounts by currency: 0 or more, and no floats'
             raise ArmConfigurationError(msg)
-        found[code] = number
-    return found
+        tolerance[code] = number
+    return tolerance

@@ -1,4 +1,4 @@
-"""What ends a reconciliation. Loads nothing heavy."""
+"""Errors of a reconciliation. Loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from airflow_provider_arm.client.errors import ArmError
 
 
 class ArmReconcileError(ArmError):
-    """A side cannot be added up by period and currency: a field is not there, or holds what it should not."""
+    """A side cannot be summed by period and currency: a field is missing or has an invalid value."""
 
 
 class ArmLedgerDifferenceError(ArmError):
-    """The two sides do not agree. The report has every difference; a retry with the same files finds the same."""
+    """The two sides do not match. The report lists every difference; a retry with the same files finds the same."""

@@ -1,4 +1,4 @@
-"""What is asked of one side of a reconciliation, and which fields of an export answer it."""
+"""Query for one side of a reconciliation, and the fields of an export that it reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.export.pages.record_types import RecordType
 
-#: What was booked. A balance is what is open at the moment of the export, which no GL item has.
+#: The booked amount. A balance is what is open at the time of the export, and no GL item has one.
 DEFAULT_FIELD = "currencyAmount"
 DEFAULT_BY = "voucherDate"
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -25,22 +25,22 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 
 @dataclass(frozen=True, slots=True)
 class SideQuery:
-    """What is asked of one side."""
+    """What to sum for one side."""
 
-    #: The amount that is added up.
+    #: The amount field to sum.
     field: str = DEFAULT_FIELD
     period: Period = Period.MONTH
-    #: The field of a day that decides the period.
+    #: The date field that determines a record's period.
     by: str = DEFAULT_BY
-    #: Only records that have one of these values in each of these fields, as :func:`normalize_value` writes them.
+    #: Sum only records whose fields have one of these values, each normalized by :func:`normalize_value`.
     where: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
-    #: The currency of amounts such as ``glAmount``, which no field names.
+    #: The currency of amounts such as ``glAmount``, whose currency is in no field.
     own_currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class QueryFields:
-    """The fields of an export that answer a question."""
+    """Fields of an export that a query reads."""
 
     amount: str
     #: ``None``: every amount is in *own_currency*.
@@ -51,79 +51,84 @@ class QueryFields:
 
     @property
     def names(self) -> list[str]:
-        """All of them, each once."""
-        named = (self.amount, self.currency, *self.period, *self.where)
-        return list(dict.fromkeys(name for name in named if name is not None))
+        """All field names, without duplicates."""
+        names = (self.amount, self.currency, *self.period, *self.where)
+        return list(dict.fromkeys(name for name in names if name is not None))
 
 
-def choose_fields(said: Mapping[str, Any], query: SideQuery) -> QueryFields:
-    """Choose the fields.
+def choose_fields(manifest: Mapping[str, Any], query: SideQuery) -> QueryFields:
+    """Choose the fields of an export that *query* reads.
 
-    :param said: the export's manifest.
-    :raises ArmReconcileError: the list has no such amount, or no day of that name.
-    :raises ArmConfigurationError: the amount's currency is not told.
+    :raises ArmReconcileError: the list has no such amount field, or no such date field.
+    :raises ArmConfigurationError: the currency of the amount is in no field, and *own_currency* is not set.
     """
-    kind = find_record_type(said["records"])
-    if kind is not None:
-        _check_record_type(kind, query)
-        own = query.field in kind.own_amounts
+    record_type = find_record_type(manifest["records"])
+    if record_type is not None:
+        _check_record_type(record_type, query)
+        is_own = query.field in record_type.own_amounts
     else:
-        own = query.field in said["gl_totals"]
-    currency = None if own else said["currency_field"]
+        is_own = query.field in manifest["gl_totals"]
+    currency = None if is_own else manifest["currency_field"]
     if currency is None and query.own_currency is None:
-        msg = f"own_currency must say which currency {query.field} of {said['file']} is in: no field does"
+        msg = f"set own_currency: the records of {manifest['file']} have no field with the currency of {query.field}"
         raise ArmConfigurationError(msg)
     period = query.period.fields(query.by)
     return QueryFields(query.field, currency, query.own_currency or "", period, tuple(query.where))
 
 
-def _check_record_type(kind: RecordType, query: SideQuery) -> None:
-    if kind.fields.get(query.field) is not FieldType.AMOUNT:
-        amounts = ", ".join(name for name, holds in kind.fields.items() if holds is FieldType.AMOUNT) or "none"
-        msg = f"field: {kind.name} have no amount {query.field} (of amounts they have: {amounts})"
+def _check_record_type(record_type: RecordType, query: SideQuery) -> None:
+    if record_type.fields.get(query.field) is not FieldType.AMOUNT:
+        amounts = _list_fields(record_type, FieldType.AMOUNT)
+        msg = f"field: {record_type.name} have no amount field {query.field} (amount fields: {amounts})"
         raise ArmReconcileError(msg)
-    if query.period not in {Period.NONE, Period.LEDGER} and kind.fields.get(query.by) is not FieldType.DAY:
-        days = ", ".join(name for name, holds in kind.fields.items() if holds is FieldType.DAY) or "none"
-        msg = f"by: {kind.name} have no day {query.by} (of days they have: {days})"
+    by_date = query.period not in {Period.NONE, Period.LEDGER}
+    if by_date and record_type.fields.get(query.by) is not FieldType.DAY:
+        dates = _list_fields(record_type, FieldType.DAY)
+        msg = f"by: {record_type.name} have no date field {query.by} (date fields: {dates})"
         raise ArmReconcileError(msg)
+
+
+def _list_fields(record_type: RecordType, field_type: FieldType) -> str:
+    return ", ".join(name for name, its_type in record_type.fields.items() if its_type is field_type) or "none"
 
 
 def normalize_value(value: Any) -> str:
-    """Write a value so that it can be compared: ARM's values do not differ by case, and none is ``""``."""
+    """Return a value as text that can be compared: in lower case, because ARM ignores case. ``None`` is ``""``."""
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value).strip().casefold()
 
 
 def parse_currency(value: Any) -> str:
-    """Read a currency; none is ``""``.
+    """Parse a currency code, in any case; ``None`` and ``""`` are ``""``.
 
-    :raises ValueError: it is no code of three letters; the message goes on after "the currency".
+    :raises ValueError: *value* is not a three-letter code; the message continues a sentence that begins with "the
+        currency".
     """
     if value is None or value == "":
         return ""
     code = value.strip().upper() if isinstance(value, str) else ""
     if not _CURRENCY.fullmatch(code):
-        msg = "is no code of three letters such as NOK"
+        msg = "is not a three-letter code such as NOK"
         raise ValueError(msg)
     return code
 
 
-def parse_where(where: Mapping[str, Any] | None, name: str) -> dict[str, frozenset[str]]:
-    """Read an author's choice of records: by field, a value or a list of values.
+def parse_where(where: Mapping[str, Any] | None, argument: str) -> dict[str, frozenset[str]]:
+    """Parse a selection of records: by field, a value or a list of values.
 
-    :param name: as a message names the argument.
-    :raises ArmConfigurationError: it is no such mapping, or a field has no value to look for.
+    :param argument: the name of the argument, for the message.
+    :raises ArmConfigurationError: *where* is no such mapping, or the list of a field is empty.
     """
     if where is not None and not isinstance(where, dict):
-        msg = f"{name} must be a mapping of fields to a value or a list of values"
+        msg = f"{argument} must be a mapping of fields to a value or a list of values"
         raise ArmConfigurationError(msg)
-    return {str(key): _parse_values(value, f"{name}: {key}") for key, value in (where or {}).items()}
+    return {str(name): _parse_values(values, f"{argument}: {name}") for name, values in (where or {}).items()}
 
 
-def _parse_values(value: Any, where: str) -> frozenset[str]:
-    values: Sequence[Any] = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
-    if not values or not all(one is None or isinstance(one, str | int) for one in values):
-        msg = f"{where} must have a value, or a list of values: text, whole numbers, true or false"
+def _parse_values(given: Any, place: str) -> frozenset[str]:
+    values: Sequence[Any] = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
+    if not values or not all(value is None or isinstance(value, str | int) for value in values):
+        msg = f"{place} must have a value, or a list of values: text, whole numbers, true or false"
         raise ArmConfigurationError(msg)
     return frozenset(map(normalize_value, values))

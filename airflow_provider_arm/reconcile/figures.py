@@ -1,4 +1,4 @@
-"""Figures that somebody gives: in the DAG, or in a small .csv or .json file."""
+"""Figures to compare an export with: from the DAG, or from a small .csv or .json file."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.reconcile.period import Period
 
-FIGURES_NAME = "figures given"
-#: What a file of figures has in each row, as header of a .csv or keys in a .json.
+#: Name of a side of figures in the report.
+FIGURES_NAME = "given figures"
+#: Header of a .csv file, and keys of each object in a .json file.
 COLUMNS = ("period", "currency", "amount")
-#: A hundred years of months in fifty currencies are a tenth of it: a larger file is something else.
+#: Bytes. A hundred years of months in fifty currencies need a tenth of it, so a larger file contains something else.
 MAX_FILE_SIZE = 2**22
 #: An amount as Norwegian spreadsheets write it.
 _DECIMAL_COMMA = re.compile(r"-?\d+(,\d+)?", re.ASCII)
 
-#: Where a figure stands, in words; period, currency and amount as they were written.
+#: Place for messages, then period, currency and amount as they were written.
 _Figure = tuple[str, Any, Any, Any]
 
 
 def read_figures(figures: Mapping[str, Any], period: Period) -> ComparisonSide:
-    """Read ``{"2026-10": {"NOK": "124.37"}}``: amounts are text, whole numbers or ``Decimal``.
+    """Read figures such as ``{"2026-10": {"NOK": "124.37"}}``. Amounts are text, whole numbers or ``Decimal``.
 
-    :raises ArmConfigurationError: something is not written so; the message names the place.
+    :raises ArmConfigurationError: a figure is invalid; the message names its place.
     """
     return _build_side(_parse_mapping(figures, "against"), period, ({"records": FIGURES_NAME},))
 
@@ -42,11 +43,11 @@ def read_figures(figures: Mapping[str, Any], period: Period) -> ComparisonSide:
 def read_figure_file(path: Any, period: Period) -> ComparisonSide:
     """Read a file of figures.
 
-    ``.csv``: a header with period, currency and amount; UTF-8. Where semicolons stand between the columns an amount may
-    have a decimal comma. ``.json``: the mapping of :func:`read_figures`, or a list of objects with those three keys.
+    ``.csv``: UTF-8 with the header period, currency and amount. If semicolons separate the columns, an amount may have
+    a decimal comma. ``.json``: the mapping of :func:`read_figures`, or a list of objects with these three keys.
 
     :param path: a ``pathlib.Path`` or anything like ``ObjectStoragePath``.
-    :raises ArmConfigurationError: something is not written so; the message names file and row.
+    :raises ArmConfigurationError: a figure is invalid; the message names file and row.
     :raises OSError: the file cannot be read.
     """
     with path.open("rb") as file:
@@ -57,72 +58,73 @@ def read_figure_file(path: Any, period: Period) -> ComparisonSide:
     try:
         text = content.decode("utf-8-sig")
     except ValueError:
-        msg = f"{path.name} is not UTF-8: save it as such"
+        msg = f"{path.name} is not UTF-8: save it with that encoding"
         raise ArmConfigurationError(msg) from None
-    found = _parse_csv(text, path.name) if path.name.lower().endswith(".csv") else _parse_json(text, path.name)
-    return _build_side(found, period, ({"records": FIGURES_NAME, "file": path.name},))
+    figures = _parse_csv(text, path.name) if path.name.lower().endswith(".csv") else _parse_json(text, path.name)
+    return _build_side(figures, period, ({"records": FIGURES_NAME, "file": path.name},))
 
 
-def _build_side(found: Iterable[_Figure], period: Period, files: tuple[dict[str, Any], ...]) -> ComparisonSide:
-    sums: dict[PeriodCurrency, AmountTotal] = {}
-    for where, name, currency, amount in found:
-        key = period.parse_label(name, where), _parse_currency(currency, where)
-        if key in sums:
-            msg = f"{where}: {key[0]} {key[1]} stands there twice"
+def _build_side(figures: Iterable[_Figure], period: Period, files: tuple[dict[str, Any], ...]) -> ComparisonSide:
+    amounts: dict[PeriodCurrency, AmountTotal] = {}
+    for place, label, currency, amount in figures:
+        key = period.check_label(label, place), _require_currency(currency, place)
+        if key in amounts:
+            msg = f"{place}: duplicate figure for {key[0]} {key[1]}"
             raise ArmConfigurationError(msg)
-        sums[key] = AmountTotal(_parse_amount(amount, where), None)
-    if not sums:
+        amounts[key] = AmountTotal(_require_amount(amount, place), None)
+    if not amounts:
         msg = "against has no figures"
         raise ArmConfigurationError(msg)
-    return ComparisonSide(FIGURES_NAME, sums, files)
+    return ComparisonSide(FIGURES_NAME, amounts, files)
 
 
-def _parse_currency(value: Any, where: str) -> str:
+def _require_currency(value: Any, place: str) -> str:
     try:
         if code := parse_currency(value):
             return code
     except ValueError:
         pass
-    msg = f"{where}: a currency must be a code of three letters such as NOK"
+    msg = f"{place}: the currency must be a three-letter code such as NOK"
     raise ArmConfigurationError(msg)
 
 
-def _parse_amount(value: Any, where: str) -> Decimal:
+def _require_amount(value: Any, place: str) -> Decimal:
     try:
         return parse_amount(value.strip() if isinstance(value, str) else value)
     except ValueError as error:
-        msg = f"{where}: the amount {error}"
+        msg = f"{place}: the amount {error}"
         raise ArmConfigurationError(msg) from None
 
 
-def _parse_mapping(figures: Mapping[str, Any], where: str) -> Iterator[_Figure]:
-    for name, currencies in figures.items():
+def _parse_mapping(figures: Mapping[str, Any], place: str) -> Iterator[_Figure]:
+    for label, currencies in figures.items():
         if not isinstance(currencies, Mapping):
-            msg = f'{where}: figures must be written as {{"2026-10": {{"NOK": "124.37"}}}}, by period and currency'
+            msg = f'{place}: figures must be written as {{"2026-10": {{"NOK": "124.37"}}}}, by period and currency'
             raise ArmConfigurationError(msg)
         for currency, amount in currencies.items():
-            yield f"{where}, {name} {currency}", name, currency, amount
+            yield f"{place}, {label} {currency}", label, currency, amount
 
 
 def _parse_json(text: str, file: str) -> Iterator[_Figure]:
     try:
-        found = money.decode(text)
+        content = money.decode(text)
     except ValueError:
-        found = None
-    if isinstance(found, dict):
-        yield from _parse_mapping(found, file)
+        content = None
+    if isinstance(content, dict):
+        yield from _parse_mapping(content, file)
         return
-    if not isinstance(found, list) or not all(isinstance(one, dict) and set(one) == set(COLUMNS) for one in found):
+    items = content if isinstance(content, list) else [None]
+    if not all(isinstance(item, dict) and set(item) == set(COLUMNS) for item in items):
         msg = f"{file} must be JSON: figures by period and currency, or a list of objects with {', '.join(COLUMNS)}"
         raise ArmConfigurationError(msg)
-    for number, one in enumerate(found, start=1):
-        yield f"{file}, item {number}", *(one[name] for name in COLUMNS)
+    for number, item in enumerate(items, start=1):
+        yield f"{file}, item {number}", *(item[name] for name in COLUMNS)
 
 
 def _parse_csv(text: str, file: str) -> Iterator[_Figure]:
     header = text.partition("\n")[0]
-    semicolons = ";" in header
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=";" if semicolons else ",", strict=True)
+    has_semicolons = ";" in header
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=";" if has_semicolons else ",", strict=True)
     try:
         names = [name.strip().lower() for name in next(rows, [])]
         if sorted(names) != sorted(COLUMNS):
@@ -131,14 +133,14 @@ def _parse_csv(text: str, file: str) -> Iterator[_Figure]:
         for cells in rows:
             if not any(map(str.strip, cells)):
                 continue
-            where = f"{file}, line {rows.line_num}"
+            place = f"{file}, line {rows.line_num}"
             if len(cells) != len(names):
-                msg = f"{where} has {len(cells)} cells, not {len(names)}"
+                msg = f"{place} has {len(cells)} cells, not {len(names)}"
                 raise ArmConfigurationError(msg)
-            period, currency, amount = (cells[names.index(name)].strip() for name in COLUMNS)
-            if semicolons and _DECIMAL_COMMA.fullmatch(amount):
+            label, currency, amount = (cells[names.index(name)].strip() for name in COLUMNS)
+            if has_semicolons and _DECIMAL_COMMA.fullmatch(amount):
                 amount = amount.replace(",", ".")
-            yield where, period, currency, amount
+            yield place, label, currency, amount
     except csv.Error:
         msg = f"{file}, line {rows.line_num} cannot be read as CSV"
         raise ArmConfigurationError(msg) from None

@@ -1,4 +1,4 @@
-"""The report of a reconciliation: Markdown for a person, JSON for a program. Totals and counts only."""
+"""Report of a reconciliation, as Markdown and as JSON: totals and counts only, no value of a single record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from airflow_provider_arm import __version__
 from airflow_provider_arm.export.pages.page_stats import amount_text
 from airflow_provider_arm.reconcile.amount import format_amount
-from airflow_provider_arm.reconcile.compare import ComparisonStatus, remarks
+from airflow_provider_arm.reconcile.compare import ComparisonStatus, build_remarks
 from airflow_provider_arm.reconcile.period import NO_PERIOD
 
 if TYPE_CHECKING:
@@ -21,62 +21,59 @@ if TYPE_CHECKING:
     from airflow_provider_arm.reconcile.fields import SideQuery
     from airflow_provider_arm.reconcile.sums import ComparisonSide
 
-#: Differences that the summary shows; it goes through XCom and into a question. The report has all.
+#: Differences in the summary, which goes through XCom and into an approval request. The report has all of them.
 MAX_SUMMARY_LINES = 20
-#: Characters of a checksum that a person compares.
+#: Characters of a checksum that the report shows.
 _CHECKSUM_LENGTH = 12
 
 
 def build_summary(comparison: Comparison) -> str:
-    """Write what a person needs to decide, as Markdown of bounded length."""
-    found = comparison.differences
+    """Build the summary that an approver needs: Markdown with at most ``MAX_SUMMARY_LINES`` differences."""
+    differences = comparison.differences
     parts = [_headline(comparison)]
-    if found:
-        parts.append("\n".join(_table(comparison, found[:MAX_SUMMARY_LINES])))
-    if len(found) > MAX_SUMMARY_LINES:
-        parts.append(f"And {len(found) - MAX_SUMMARY_LINES} more in the report.")
-    parts += [f"- {remark}" for remark in remarks(comparison)]
+    if differences:
+        parts.append("\n".join(_table(comparison, differences[:MAX_SUMMARY_LINES])))
+    if len(differences) > MAX_SUMMARY_LINES:
+        parts.append(f"The report lists {len(differences) - MAX_SUMMARY_LINES} more differences.")
+    parts += [f"- {remark}" for remark in build_remarks(comparison)]
     return "\n\n".join(parts)
 
 
-def build_markdown(comparison: Comparison, query: SideQuery, moment: dt.datetime) -> str:
-    """Write the report for a person."""
-    left, right = comparison.left.name, comparison.right.name
-    lines = [f"# Reconciliation: {left} and {right}", "", _headline(comparison), ""]
-    for remark in remarks(comparison):
+def build_markdown(comparison: Comparison, query: SideQuery, compared_at: dt.datetime) -> str:
+    """Build the report as Markdown."""
+    differences = comparison.differences
+    lines = [f"# Reconciliation: {comparison.left.name} and {comparison.right.name}", "", _headline(comparison), ""]
+    for remark in build_remarks(comparison):
         lines += [f"- {remark}", ""]
-    lines += _section(
-        "Differences", _table(comparison, comparison.differences) if comparison.differences else ["None."]
-    )
-    lines += _section("Every period and currency", _table(comparison, comparison.rows))
-    lines += _section("Over all these periods", _table(comparison, comparison.totals, judged=False))
+    lines += _section("Differences", _table(comparison, differences) if differences else ["None."])
+    lines += _section("All periods and currencies", _table(comparison, comparison.rows))
+    lines += _section("Totals of these periods", _table(comparison, comparison.totals, is_total=True))
     if comparison.outside:
-        lines += _section("Not compared, because outside of the periods asked for", _outside_table(comparison))
-    lines += _section("What was compared", _options(comparison, query, moment))
+        lines += _section("Not compared: totals of other periods", _outside_table(comparison))
+    lines += _section("What was compared", _options(comparison, query, compared_at))
     for side, name in ((comparison.left, "Left"), (comparison.right, "Right")):
         lines += _section(f"{name}: {side.name}", _files(side))
     return "\n".join(lines).rstrip() + "\n"
 
 
-def build_json(comparison: Comparison, query: SideQuery, moment: dt.datetime) -> bytes:
-    """Write the report for a program; amounts are text with all their digits."""
+def build_json(comparison: Comparison, query: SideQuery, compared_at: dt.datetime) -> bytes:
+    """Build the report as JSON. Amounts are text with all their digits."""
+    options = comparison.options
     report = {
         "matches": comparison.matches,
         "differences": len(comparison.differences),
-        "lines": [_as_json(line) for line in comparison.rows],
-        "totals": [_as_json(line, judged=False) for line in comparison.totals],
-        "outside": [_as_json(line, judged=False) for line in comparison.outside],
-        "remarks": remarks(comparison),
+        "lines": [_row_as_json(row) for row in comparison.rows],
+        "totals": [_row_as_json(row, is_total=True) for row in comparison.totals],
+        "outside": [_row_as_json(row, is_total=True) for row in comparison.outside],
+        "remarks": build_remarks(comparison),
         "period": str(query.period),
         "by": list(query.period.fields(query.by)),
-        "periods": None if comparison.options.periods is None else list(comparison.options.periods),
-        "invert_against": comparison.options.invert_right,
-        "tolerance": {
-            currency or "*": amount_text(amount) for currency, amount in comparison.options.tolerance.items()
-        },
+        "periods": None if options.periods is None else list(options.periods),
+        "invert_against": options.invert_right,
+        "tolerance": {currency or "*": amount_text(amount) for currency, amount in options.tolerance.items()},
         "left": {"name": comparison.left.name, "files": comparison.left.files},
         "right": {"name": comparison.right.name, "files": comparison.right.files},
-        "compared": moment.isoformat(timespec="seconds"),
+        "compared": compared_at.isoformat(timespec="seconds"),
         "package": f"airflow-provider-arm {__version__}",
     }
     return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
@@ -84,68 +81,58 @@ def build_json(comparison: Comparison, query: SideQuery, moment: dt.datetime) ->
 
 def _headline(comparison: Comparison) -> str:
     left, right, count = comparison.left.name, comparison.right.name, len(comparison.rows)
-    lines = f"{count} line{'' if count == 1 else 's'} of period and currency"
-    if comparison.matches:
-        return f"**{left} and {right} agree** in {lines}."
-    return f"**{left} and {right} do not agree**: {len(comparison.differences)} of {lines} differ{_third_person_s(comparison)}."
-
-
-def _third_person_s(comparison: Comparison) -> str:
-    return "s" if len(comparison.differences) == 1 else ""
+    lines = f"{count} line{'' if count == 1 else 's'} by period and currency"
+    differences = len(comparison.differences)
+    if not differences:
+        return f"**{left} and {right} match**: no difference in {lines}."
+    return f"**{left} and {right} do not match**: {differences} of {lines} differ{'s' if differences == 1 else ''}."
 
 
 def _section(title: str, lines: Iterable[str]) -> list[str]:
     return [f"## {title}", "", *lines, ""]
 
 
-def _row(cells: Iterable[str]) -> str:
+def _table_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
-def _period_text(period: str) -> str:
-    """Name a period as a table shows it."""
-    return period if period != NO_PERIOD else "(none)"
+def _table(comparison: Comparison, rows: Sequence[ComparisonRow], *, is_total: bool = False) -> Iterator[str]:
+    """Yield a table; rows that are totals have neither a period nor a result."""
+    first, last = ([], []) if is_total else (["Period"], ["Result"])
+    yield _table_row([*first, "Currency", comparison.left.name, comparison.right.name, "Difference", *last])
+    yield _table_row([*("---" for _ in first), "---", "---:", "---:", "---:", *("---" for _ in last)])
+    for row in rows:
+        amounts = map(format_amount, (row.left, row.right, row.difference))
+        period = [] if is_total else [row.period if row.period != NO_PERIOD else "(none)"]
+        result = [] if is_total else [_result(comparison, row)]
+        yield _table_row([*period, row.currency or "(none)", *amounts, *result])
 
 
-def _table(comparison: Comparison, lines: Sequence[ComparisonRow], *, judged: bool = True) -> Iterator[str]:
-    first = ["Period"] if judged else []
-    last = ["Result"] if judged else []
-    yield _row([*first, "Currency", comparison.left.name, comparison.right.name, "Difference", *last])
-    yield _row([*("---" for _ in first), "---", "---:", "---:", "---:", *("---" for _ in last)])
-    for line in lines:
-        amounts = map(format_amount, (line.left, line.right, line.difference))
-        named = [_period_text(line.period)] if judged else []
-        yield _row([*named, line.currency or "(none)", *amounts, *([_result_text(comparison, line)] if judged else [])])
-
-
-def _result_text(comparison: Comparison, line: ComparisonRow) -> str:
-    missing = {ComparisonStatus.LEFT_MISSING: comparison.left, ComparisonStatus.RIGHT_MISSING: comparison.right}
-    if line.status in missing:
-        return f"**nothing in {missing[line.status].name}**"
-    return str(line.status) if line.agrees else f"**{line.status}**"
+def _result(comparison: Comparison, row: ComparisonRow) -> str:
+    sides = {ComparisonStatus.LEFT_MISSING: comparison.left, ComparisonStatus.RIGHT_MISSING: comparison.right}
+    if row.status in sides:
+        return f"**missing in {sides[row.status].name}**"
+    return str(row.status) if row.matches else f"**{row.status}**"
 
 
 def _outside_table(comparison: Comparison) -> Iterator[str]:
-    yield _row(["Currency", comparison.left.name, comparison.right.name])
-    yield _row(["---", "---:", "---:"])
-    for line in comparison.outside:
-        yield _row([line.currency or "(none)", format_amount(line.left), format_amount(line.right)])
+    yield _table_row(["Currency", comparison.left.name, comparison.right.name])
+    yield _table_row(["---", "---:", "---:"])
+    for row in comparison.outside:
+        yield _table_row([row.currency or "(none)", format_amount(row.left), format_amount(row.right)])
 
 
-def _options(comparison: Comparison, query: SideQuery, moment: dt.datetime) -> Iterator[str]:
+def _options(comparison: Comparison, query: SideQuery, compared_at: dt.datetime) -> Iterator[str]:
+    options = comparison.options
     fields = " and ".join(query.period.fields(query.by))
-    yield f"- Period: {query.period}{f' of {fields}' if fields else ', everything together'}"
-    if comparison.options.periods is not None:
-        yield f"- Only these periods: {', '.join(comparison.options.periods)}"
-    yield f"- Tolerance: {', '.join(_tolerances(comparison)) or '0'}"
-    if comparison.options.invert_right:
-        yield "- The sides are of opposite sign: the difference is left plus right"
-    yield f"- Compared {moment.isoformat(sep=' ', timespec='seconds')} by airflow-provider-arm {__version__}"
-
-
-def _tolerances(comparison: Comparison) -> Iterator[str]:
-    for currency, amount in comparison.options.tolerance.items():
-        yield f"{currency} {amount_text(amount)}".strip()
+    yield f"- Period: {query.period}{f' of {fields}' if fields else ', one total for all records'}"
+    if options.periods is not None:
+        yield f"- Only these periods: {', '.join(options.periods)}"
+    tolerances = [f"{currency} {amount_text(amount)}".strip() for currency, amount in options.tolerance.items()]
+    yield f"- Tolerance: {', '.join(tolerances) or '0'}"
+    if options.invert_right:
+        yield f"- {comparison.right.name}: debits have the opposite sign, so the difference is left plus right"
+    yield f"- Compared {compared_at.isoformat(sep=' ', timespec='seconds')} by airflow-provider-arm {__version__}"
 
 
 def _files(side: ComparisonSide) -> Iterator[str]:
@@ -155,7 +142,7 @@ def _files(side: ComparisonSide) -> Iterator[str]:
             continue
         where = "".join(f", only {name}: {text}" for name, text in file["where"].items())
         days = f", {file['by']} {file['days']['first']} to {file['days']['last']}" if file["days"] else ""
-        filters = f", exported by {', '.join(file['filters'])}" if file["filters"] else ""
+        filters = f", export filtered by {', '.join(file['filters'])}" if file["filters"] else ""
         counts = f"{file['rows_compared']} of {file['rows']} records"
         yield (
             f"- {file['file']}: {counts}, {file['field']}{where}{days}{filters}; "
@@ -163,18 +150,18 @@ def _files(side: ComparisonSide) -> Iterator[str]:
         )
 
 
-def _as_json(line: ComparisonRow, *, judged: bool = True) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "period": line.period if judged else None,
-        "currency": line.currency,
-        "left": _amount_text(line.left),
-        "right": _amount_text(line.right),
-        "difference": amount_text(line.difference),
-        "left_rows": line.left_records,
-        "right_rows": line.right_records,
+def _row_as_json(row: ComparisonRow, *, is_total: bool = False) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "period": None if is_total else row.period,
+        "currency": row.currency,
+        "left": _amount_or_none(row.left),
+        "right": _amount_or_none(row.right),
+        "difference": amount_text(row.difference),
+        "left_rows": row.left_records,
+        "right_rows": row.right_records,
     }
-    return found | ({"tolerance": amount_text(line.tolerance), "status": str(line.status)} if judged else {})
+    return fields if is_total else fields | {"tolerance": amount_text(row.tolerance), "status": str(row.status)}
 
 
-def _amount_text(amount: Decimal | None) -> str | None:
+def _amount_or_none(amount: Decimal | None) -> str | None:
     return None if amount is None else amount_text(amount)

@@ -1,4 +1,4 @@
-"""One side of a reconciliation: what exports add up to, by period and currency."""
+"""One side of a reconciliation: exports summed by period and currency."""
 
 from __future__ import annotations
 
@@ -25,198 +25,198 @@ if TYPE_CHECKING:
     from airflow_provider_arm.reconcile.fields import SideQuery
     from airflow_provider_arm.reconcile.read import Columns
 
-#: Fields whose values the report may show: each has few, so none of them tells of one person.
+#: Fields whose values the report may show. Each has few different values, so none identifies a person.
 _SHOWN_FIELDS = {"currency", "glAccountNo", *AR_ITEMS.repeating, *GL_ITEMS.repeating}
-#: Period and currency.
+#: Label of the period, and currency.
 PeriodCurrency = tuple[str, str]
 
 
 @dataclass(slots=True)
 class AmountTotal:
-    """An amount, and of how many records it is the sum; ``None`` where it is a figure that somebody gave."""
+    """A sum of records, or a figure."""
 
     amount: Decimal = Decimal(0)
-    rows: int | None = 0
+    #: Number of summed records; ``None`` for a figure.
+    records: int | None = 0
 
     def add(self, other: AmountTotal) -> None:
-        """Add another; with a figure the sum is one."""
+        """Add *other*. A sum that includes a figure is a figure."""
         self.amount = EXACT.add(self.amount, other.amount)
-        self.rows = None if self.rows is None or other.rows is None else self.rows + other.rows
+        self.records = None if self.records is None or other.records is None else self.records + other.records
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSide:
-    """What one side says."""
+    """Amounts of one side by period and currency."""
 
-    #: As the report calls it: ``AR items``.
+    #: The side's name in the report, such as ``AR items``.
     name: str
-    sums: dict[PeriodCurrency, AmountTotal]
-    #: Of each file what the report tells: text, counts and names of fields, nothing of any one record.
+    amounts: dict[PeriodCurrency, AmountTotal]
+    #: What the report shows of each file: text, counts and field names, no value of a single record.
     files: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
 class FileTotals:
-    """What has been read of a file."""
+    """Running totals of one file."""
 
-    taken: dict[PeriodCurrency, AmountTotal] = field(default_factory=dict)
-    #: Of all records, taken or not, by currency: must come to what the manifest says.
-    whole: dict[str, Decimal] = field(default_factory=dict)
+    #: Sums of the records that the query selects.
+    selected: dict[PeriodCurrency, AmountTotal] = field(default_factory=dict)
+    #: Sums of all records by currency, selected or not; they must equal the totals in the manifest.
+    all_records: dict[str, Decimal] = field(default_factory=dict)
     rows: int = 0
-    without_amount: int = 0
-    #: Of the fields asked for, those that some record has a value in.
-    filled: set[str] = field(default_factory=set)
+    rows_without_amount: int = 0
+    #: The fields of the query in which at least one record has a value.
+    fields_with_values: set[str] = field(default_factory=set)
 
 
 def sum_exports(manifests: Iterable[Any], query: SideQuery) -> ComparisonSide:
-    """Add up exports, which together are one side. Memory does not grow with the number of records.
+    """Sum exports that together are one side. Memory does not grow with the number of records.
 
-    :param manifests: the manifests' paths; each is held against its file first (:func:`check_export`), a merged one's
-        parts one by one.
-    :raises ArmExportMismatchError: a file and its manifest do not agree.
-    :raises ArmReconcileError: an export has not what the question asks for, or the exports are of different lists.
-    :raises ArmConfigurationError: the amount's currency is not told.
+    :param manifests: paths of manifests. Each is verified against its file first (:func:`check_export`), a merged one
+        part by part.
+    :raises ArmExportMismatchError: a file does not match its manifest.
+    :raises ArmReconcileError: an export lacks a field that *query* reads, or the exports are of different lists.
+    :raises ArmConfigurationError: the currency of the amount is unknown.
     :raises OSError: a file cannot be read.
     """
-    sides = [_sum_export(one, query) for manifest in manifests for one in list_part_manifests(manifest)]
+    sides = [_sum_export(part, query) for manifest in manifests for part in list_part_manifests(manifest)]
     if len({side.name for side in sides}) != 1:
-        msg = "the exports of one side must be of one list, and there must be at least one"
+        msg = "a side needs at least one export, and all its exports must be of one list"
         raise ArmReconcileError(msg)
-    sums: dict[PeriodCurrency, AmountTotal] = {}
+    amounts: dict[PeriodCurrency, AmountTotal] = {}
     for side in sides:
-        for key, more in side.sums.items():
-            sums.setdefault(key, AmountTotal()).add(more)
-    return ComparisonSide(sides[0].name, sums, tuple(file for side in sides for file in side.files))
+        for key, total in side.amounts.items():
+            amounts.setdefault(key, AmountTotal()).add(total)
+    return ComparisonSide(sides[0].name, amounts, tuple(file for side in sides for file in side.files))
 
 
-def _sum_export(manifest: Any, query: SideQuery) -> ComparisonSide:
-    said = check_export(manifest)
-    fields = choose_fields(said, query)
-    check_columns(said, fields.names)
-    data = data_path(manifest)
-    count, adder = FileTotals(), _Accumulator(said["file"], fields, query)
-    for columns in read_columns(data, said, fields.names):
-        adder.add(columns, count)
-    check_against_manifest(said, fields, count)
-    return ComparisonSide(said["records"], count.taken, (describe_file(said, query, count),))
+def _sum_export(path: Any, query: SideQuery) -> ComparisonSide:
+    manifest = check_export(path)
+    fields = choose_fields(manifest, query)
+    check_columns(manifest, fields.names)
+    totals, accumulator = FileTotals(), _Accumulator(manifest["file"], fields, query)
+    for columns in read_columns(data_path(path), manifest, fields.names):
+        accumulator.add(columns, totals)
+    check_against_manifest(manifest, fields, totals)
+    return ComparisonSide(manifest["records"], totals.selected, (describe_file(manifest, query, totals),))
 
 
 class _Accumulator:
-    """Adds up a file's records, batch by batch."""
+    """Adds the records of a file to its totals, batch by batch."""
 
     def __init__(self, file: str, fields: QueryFields, query: SideQuery) -> None:
         self._file, self._fields, self._query = file, fields, query
 
-    def add(self, columns: Columns, count: FileTotals) -> None:
-        """Add a batch.
+    def add(self, columns: Columns, totals: FileTotals) -> None:
+        """Add a batch of records to *totals*.
 
-        :raises ArmReconcileError: a value is not what its field should hold; the message names the field.
+        :raises ArmReconcileError: a value does not fit its field; the message names the field, not the value.
         """
         fields, rows = self._fields, len(columns[0])
-        named = dict(zip(fields.names, columns, strict=True))
-        count.rows += rows
-        for name in set(fields.names) - count.filled:
-            if any(value is not None and value != "" for value in named[name]):
-                count.filled.add(name)
-        amounts = self._read(fields.amount, lambda: [v if v is None else parse_amount(v) for v in named[fields.amount]])
-        count.without_amount += amounts.count(None)
-        periods = self._read(
-            " or ".join(fields.period),
-            lambda: self._query.period.labels(rows, [named[name] for name in fields.period]),
-        )
-        keys = zip(periods, self._currencies(named, rows), strict=True)
+        by_name = dict(zip(fields.names, columns, strict=True))
+        totals.rows += rows
+        for name in set(fields.names) - totals.fields_with_values:
+            if any(value is not None and value != "" for value in by_name[name]):
+                totals.fields_with_values.add(name)
+        values = by_name[fields.amount]
+        amounts = self._parse(fields.amount, lambda: [v if v is None else parse_amount(v) for v in values])
+        totals.rows_without_amount += amounts.count(None)
+        period_columns = [by_name[name] for name in fields.period]
+        periods = self._parse(" or ".join(fields.period), lambda: self._query.period.labels(rows, period_columns))
+        keys = zip(periods, self._currencies(by_name, rows), strict=True)
         with decimal.localcontext(EXACT):
-            for key, amount, taken in zip(keys, amounts, self._taken(named, rows), strict=True):
+            for key, amount, is_selected in zip(keys, amounts, self._select(by_name, rows), strict=True):
                 value = amount or Decimal(0)
-                count.whole[key[1]] = count.whole.get(key[1], Decimal(0)) + value
-                if taken:
-                    known = count.taken.setdefault(key, AmountTotal())
-                    known.amount += value
-                    known.rows = (known.rows or 0) + 1
+                totals.all_records[key[1]] = totals.all_records.get(key[1], Decimal(0)) + value
+                if is_selected:
+                    total = totals.selected.setdefault(key, AmountTotal())
+                    total.amount += value
+                    total.records = (total.records or 0) + 1
 
-    def _currencies(self, named: Mapping[str, Sequence[Any]], rows: int) -> Sequence[str]:
+    def _currencies(self, by_name: Mapping[str, Sequence[Any]], rows: int) -> Sequence[str]:
         name = self._fields.currency
         if name is None:
             return [self._fields.own_currency] * rows
-        codes = self._read(name, lambda: {value: parse_currency(value) for value in set(named[name])})
-        return [codes[value] for value in named[name]]
+        codes = self._parse(name, lambda: {value: parse_currency(value) for value in set(by_name[name])})
+        return [codes[value] for value in by_name[name]]
 
-    def _taken(self, named: Mapping[str, Sequence[Any]], rows: int) -> Sequence[bool]:
-        taken = [True] * rows
+    def _select(self, by_name: Mapping[str, Sequence[Any]], rows: int) -> Sequence[bool]:
+        """Return for each record whether the query selects it."""
+        selected = [True] * rows
         for name, wanted in self._query.where.items():
-            taken = [
-                before and normalize_value(value) in wanted for before, value in zip(taken, named[name], strict=True)
-            ]
-        return taken
+            matches = (normalize_value(value) in wanted for value in by_name[name])
+            selected = [before and match for before, match in zip(selected, matches, strict=True)]
+        return selected
 
-    def _read(self, what: str, read: Callable[[], Any]) -> Any:
+    def _parse(self, field_name: str, parse: Callable[[], Any]) -> Any:
         try:
-            return read()
+            return parse()
         except (ValueError, TypeError) as error:
-            told = error if type(error) is ValueError else "is not what it should be"
-            msg = f"{self._file}: a record's {what} {told}"
+            reason = error if type(error) is ValueError else "has an invalid type"
+            msg = f"{self._file}: a record's {field_name} {reason}"
             raise ArmReconcileError(msg) from None
 
 
-def check_against_manifest(said: Mapping[str, Any], fields: QueryFields, count: FileTotals) -> None:
-    """Hold what was read against the manifest: all rows, and over all periods the manifest's own totals.
+def check_against_manifest(manifest: Mapping[str, Any], fields: QueryFields, totals: FileTotals) -> None:
+    """Check that all rows were read, and that their sums over all periods equal the totals in the manifest.
 
-    :raises ArmExportMismatchError: it was not all, so the file was changed while it was read.
-    :raises ArmReconcileError: no record has a value in a field asked for: sums of nothing agree with anything.
+    :raises ArmExportMismatchError: they do not, so the file was changed while it was read.
+    :raises ArmReconcileError: no record has a value in one of the fields: empty sums would match anything.
     """
-    wrong = count.rows != said["rows"]
+    changed = totals.rows != manifest["rows"]
     if fields.currency is None:
-        told = said["gl_totals"].get(fields.amount)
-        wrong = wrong or (told is not None and EXACT.subtract(Decimal(told), _grand_total(count)) != 0)
+        expected = manifest["gl_totals"].get(fields.amount)
+        changed = changed or (expected is not None and EXACT.subtract(Decimal(expected), _grand_total(totals)) != 0)
     else:
-        wrong = wrong or not _totals_match(said["totals"], fields.amount, count)
-    if wrong:
-        msg = f"{said['file']} was changed while it was read: export again"
+        changed = changed or not _equal_totals(manifest["totals"], fields.amount, totals)
+    if changed:
+        msg = f"{manifest['file']} was changed while it was read: export again"
         raise ArmExportMismatchError(msg)
-    empty = [name for name in fields.names if count.rows and name not in count.filled]
+    empty = [name for name in fields.names if totals.rows and name not in totals.fields_with_values]
     if empty:
-        msg = f"no record of {said['file']} has a value in {empty[0]} (names are case-sensitive)"
+        msg = f"no record of {manifest['file']} has a value in {empty[0]} (names are case-sensitive)"
         raise ArmReconcileError(msg)
 
 
-def _grand_total(count: FileTotals) -> Decimal:
+def _grand_total(totals: FileTotals) -> Decimal:
     total = Decimal(0)
-    for amount in count.whole.values():
+    for amount in totals.all_records.values():
         total = EXACT.add(total, amount)
     return total
 
 
-def _totals_match(totals: Mapping[str, Mapping[str, str]], name: str, count: FileTotals) -> bool:
-    left = dict(count.whole)
-    for currency, amounts in totals.items():
-        if name not in amounts:
-            return True  # an amount that the export did not add up
+def _equal_totals(expected: Mapping[str, Mapping[str, str]], field_name: str, totals: FileTotals) -> bool:
+    remaining = dict(totals.all_records)
+    for currency, amounts in expected.items():
+        if field_name not in amounts:
+            return True  # the export did not sum this field
         code = parse_currency(currency)
-        left[code] = EXACT.subtract(left.get(code, Decimal(0)), Decimal(amounts[name]))
-    return not any(left.values())
+        remaining[code] = EXACT.subtract(remaining.get(code, Decimal(0)), Decimal(amounts[field_name]))
+    return not any(remaining.values())
 
 
-def describe_file(said: Mapping[str, Any], query: SideQuery, count: FileTotals) -> dict[str, Any]:
-    """Tell of an export what the report shows."""
-    by_day = query.period not in {Period.LEDGER, Period.NONE}
+def describe_file(manifest: Mapping[str, Any], query: SideQuery, totals: FileTotals) -> dict[str, Any]:
+    """Return what the report shows of an export."""
+    by_date = query.period not in {Period.LEDGER, Period.NONE}
     return {
-        "file": said["file"],
-        "records": said["records"],
-        "rows": said["rows"],
-        "rows_compared": sum(known.rows or 0 for known in count.taken.values()),
-        "rows_without_amount": count.without_amount,
+        "file": manifest["file"],
+        "records": manifest["records"],
+        "rows": manifest["rows"],
+        "rows_compared": sum(total.records or 0 for total in totals.selected.values()),
+        "rows_without_amount": totals.rows_without_amount,
         "field": query.field,
-        "where": {name: _where_text(name, values) for name, values in query.where.items()},
-        "filters": sorted(said["filters"]),
-        "by": query.by if by_day else None,
-        "days": said["dates"].get(query.by) if by_day else None,
-        "exported": said["started"],
-        "api": said["api"],
-        "sha256": said["sha256"],
+        "where": {name: _describe_values(name, values) for name, values in query.where.items()},
+        "filters": sorted(manifest["filters"]),
+        "by": query.by if by_date else None,
+        "days": manifest["dates"].get(query.by) if by_date else None,
+        "exported": manifest["started"],
+        "api": manifest["api"],
+        "sha256": manifest["sha256"],
     }
 
 
-def _where_text(name: str, values: frozenset[str]) -> str:
-    if name in _SHOWN_FIELDS:
+def _describe_values(field_name: str, values: frozenset[str]) -> str:
+    if field_name in _SHOWN_FIELDS:
         return ", ".join(sorted(values))
     return f"{len(values)} value{'' if len(values) == 1 else 's'}, not shown"

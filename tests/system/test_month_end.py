@@ -57,7 +57,7 @@ def test_a_month_closes_where_ledgers_agree_or_a_person_says_so(tmp_path, monkey
         assert (state(agreed, "publish"), state(agreed, "approve")) == ("success", "skipped")
         question, ended = answer(ask("2025-03"), "Approve")
         assert ended == "success"
-        assert "**AR items and GL items do not agree**" in question
+        assert "**AR items and GL items do not match**" in question
         assert "| 2025-03 | NOK |" in question
         assert "/out/2025-03/reconciliation.md" in question
         assert answer(ask("2025-04"), "Reject")[1] == "skipped"

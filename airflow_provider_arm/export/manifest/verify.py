@@ -85,7 +85,7 @@ def raise_on_mismatch(name: str, said: dict[str, Any], found: dict[str, Any]) ->
     """
     wrong = [fact for fact, value in found.items() if said.get(fact) != value]
     if wrong:
-        msg = f"{name} and its manifest do not agree on {', '.join(wrong)}: export again"
+        msg = f"{name} and its manifest differ in {', '.join(wrong)}: export again"
         raise ArmExportMismatchError(msg)
 
 

@@ -1,4 +1,4 @@
-"""Two sides compared: nothing left out, nothing rounded, nothing that agrees by chance of being empty."""
+"""Comparison of two sides: every period and currency, exact differences, and no match of two empty sides."""
 
 from __future__ import annotations
 
@@ -13,159 +13,157 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.reconcile.compare import (
     ComparisonOptions,
     ComparisonStatus,
+    build_remarks,
     compare,
     parse_tolerance,
-    remarks,
 )
 from airflow_provider_arm.reconcile.sums import AmountTotal, ComparisonSide
 
 MONTHS = ["2026-08", "2026-09", "2026-10"]
-#: Up to 15 digits and 4 places.
+#: Up to 15 digits and 4 decimals.
 amounts = st.decimals(min_value=-(10**11) + 1, max_value=10**11 - 1, places=4, allow_nan=False)
 keys = st.tuples(st.sampled_from([*MONTHS, ""]), st.sampled_from(["NOK", "EUR", ""]))
-sums = st.dictionaries(keys, st.builds(AmountTotal, amounts, st.integers(1, 9)))
-AGREES = {ComparisonStatus.AGREES, ComparisonStatus.WITHIN}
+side_amounts = st.dictionaries(keys, st.builds(AmountTotal, amounts, st.integers(1, 9)))
+MATCHING = {ComparisonStatus.MATCHES, ComparisonStatus.WITHIN_TOLERANCE}
 
 
-def side(found=None, name="AR items", **lines):
-    """Make a side; by keyword a line in NOK."""
-    return ComparisonSide(
-        name, {**(found or {}), **{(f"2026-{month[1:]}", "NOK"): made for month, made in lines.items()}}
-    )
+def make_side(by_key=None, name="AR items", **months):
+    """Return a side; a keyword such as ``x10`` sets the amount of October 2026 in NOK."""
+    named = {(f"2026-{month[1:]}", "NOK"): total for month, total in months.items()}
+    return ComparisonSide(name, {**(by_key or {}), **named})
 
 
-def of(amount, rows=1):
-    """Make a sum."""
-    return AmountTotal(Decimal(amount), rows)
+def total(amount, records=1):
+    """Return an amount of *records* records; ``None`` records: a figure."""
+    return AmountTotal(Decimal(amount), records)
 
 
-@given(left=sums, right=sums, inverted=st.booleans())
-def test_every_line_of_either_side_is_there_and_exact(left, right, inverted):
-    """Each period and currency once; the difference to the last digit; together what the sides came to."""
-    comparison = compare(
-        side(left), side(right, "GL items"), ComparisonOptions(invert_right=inverted, allow_empty=True)
-    )
-    lines = {(line.period, line.currency): line for line in comparison.rows if (line.left, line.right) != (None, None)}
-    assert set(lines) == {*left, *right}
-    for key, line in lines.items():
-        mine, others = (Fraction(found[key].amount) if key in found else Fraction(0) for found in (left, right))
-        assert Fraction(line.difference) == (mine + others if inverted else mine - others)
-        assert line.agrees == (key in left and key in right and not line.difference)
-    assert comparison.matches == all(line.agrees for line in comparison.rows)
-    for total in comparison.totals:
-        for found, amount in ((left, total.left), (right, total.right)):
-            own = [Fraction(one.amount) for key, one in found.items() if key[1] == total.currency]
-            assert (None if amount is None else Fraction(amount)) == (sum(own) if own else None)
+@given(left=side_amounts, right=side_amounts, inverted=st.booleans())
+def test_compare_has_one_exact_row_per_period_and_currency(left, right, inverted):
+    """No key of either side is missing, each difference is exact, and the totals equal the sums of the sides."""
+    options = ComparisonOptions(invert_right=inverted, allow_empty=True)
+    comparison = compare(make_side(left), make_side(right, "GL items"), options)
+    rows = {(row.period, row.currency): row for row in comparison.rows if (row.left, row.right) != (None, None)}
+    assert set(rows) == {*left, *right}
+    for key, row in rows.items():
+        ours, theirs = (Fraction(side[key].amount) if key in side else Fraction(0) for side in (left, right))
+        assert Fraction(row.difference) == (ours + theirs if inverted else ours - theirs)
+        assert row.matches == (key in left and key in right and not row.difference)
+    assert comparison.matches == all(row.matches for row in comparison.rows)
+    for row in comparison.totals:
+        for side, amount in ((left, row.left), (right, row.right)):
+            parts = [Fraction(part.amount) for key, part in side.items() if key[1] == row.currency]
+            assert (None if amount is None else Fraction(amount)) == (sum(parts) if parts else None)
 
 
-@given(left=sums.filter(bool), data=st.data())
-def test_the_smallest_change_of_any_line_is_found_and_only_there(left, data):
-    """A ten-thousandth more, a line less, a line more: one difference, in its place."""
-    right = {key: AmountTotal(found.amount, found.rows) for key, found in left.items()}
-    assert compare(side(left), side(right), ComparisonOptions()).matches
+@given(left=side_amounts.filter(bool), data=st.data())
+def test_compare_finds_the_smallest_change_and_only_that(left, data):
+    """A ten-thousandth more, a missing period or a moved period is a difference in its own row, and in no other."""
+    right = {key: AmountTotal(part.amount, part.records) for key, part in left.items()}
+    assert compare(make_side(left), make_side(right), ComparisonOptions()).matches
     key = data.draw(st.sampled_from(sorted(left)))
-    change = data.draw(st.sampled_from(["more", "gone", "moved"]))
+    change = data.draw(st.sampled_from(["more", "missing", "moved"]))
     if change == "more":
         right[key].amount += Decimal("0.0001")
-    elif change == "gone":
+    elif change == "missing":
         del right[key]
     else:
         right[("2027-01", key[1])] = right.pop(key)
-    found = [(line.period, line.currency) for line in compare(side(left), side(right), ComparisonOptions()).differences]
-    assert found == sorted([key, ("2027-01", key[1])] if change == "moved" else [key])
+    comparison = compare(make_side(left), make_side(right), ComparisonOptions())
+    expected = sorted([key, ("2027-01", key[1])] if change == "moved" else [key])
+    assert [(row.period, row.currency) for row in comparison.differences] == expected
 
 
-@given(left=sums, right=sums, periods=st.lists(st.sampled_from(MONTHS), min_size=1, unique=True))
-def test_what_is_not_asked_for_is_summed_up_beside(left, right, periods):
-    """Lines and what lies outside of them are together all that the sides have."""
-    comparison = compare(side(left), side(right), ComparisonOptions(periods=periods))
-    assert {line.period for line in comparison.rows} == set(periods)
-    for at, found in (("left", left), ("right", right)):
-        shown = [getattr(line, at) for line in (*comparison.totals, *comparison.outside)]
-        assert sum(Fraction(amount) for amount in shown if amount is not None) == sum(
-            Fraction(one.amount) for one in found.values()
-        )
+@given(left=side_amounts, right=side_amounts, periods=st.lists(st.sampled_from(MONTHS), min_size=1, unique=True))
+def test_compare_sums_other_periods_when_periods_are_given(left, right, periods):
+    """The totals and the totals of other periods together equal the sums of the sides."""
+    comparison = compare(make_side(left), make_side(right), ComparisonOptions(periods=periods))
+    assert {row.period for row in comparison.rows} == set(periods)
+    for attribute, side in (("left", left), ("right", right)):
+        shown = [getattr(row, attribute) for row in (*comparison.totals, *comparison.outside)]
+        expected = sum(Fraction(part.amount) for part in side.values())
+        assert sum(Fraction(amount) for amount in shown if amount is not None) == expected
 
 
 @given(difference=amounts.map(abs), tolerance=amounts.map(abs), sign=st.sampled_from([1, -1]))
-def test_a_tolerance_is_a_bound_that_may_be_reached(difference, tolerance, sign):
-    """To the digit, in both directions."""
-    comparison = compare(
-        side(x10=of(sign * difference)), side(x10=of(0)), ComparisonOptions(parse_tolerance(tolerance))
-    )
+def test_tolerance_includes_its_bound(difference, tolerance, sign):
+    """A difference of exactly the tolerance matches, in both directions."""
+    options = ComparisonOptions(parse_tolerance(tolerance))
+    comparison = compare(make_side(x10=total(sign * difference)), make_side(x10=total(0)), options)
     assert comparison.matches == (difference <= tolerance)
 
 
-def test_a_tolerance_by_currency_is_of_no_other():
-    """Without a word for a currency there is none."""
-    left = side({("2026-10", "NOK"): of("1.50"), ("2026-10", "EUR"): of("1.50")})
-    right = side({("2026-10", "NOK"): of("1.00"), ("2026-10", "EUR"): of("1.00")})
-    (line,) = compare(left, right, ComparisonOptions(parse_tolerance({"nok": "0.50"}))).differences
-    assert line.currency == "EUR"
+def test_tolerance_by_currency_applies_to_no_other_currency():
+    """A currency without a tolerance of its own has none."""
+    left = make_side({("2026-10", "NOK"): total("1.50"), ("2026-10", "EUR"): total("1.50")})
+    right = make_side({("2026-10", "NOK"): total("1.00"), ("2026-10", "EUR"): total("1.00")})
+    (row,) = compare(left, right, ComparisonOptions(parse_tolerance({"nok": "0.50"}))).differences
+    assert row.currency == "EUR"
 
 
 @pytest.mark.parametrize(
     ("left", "right", "status"),
     [
-        (of("0.00"), None, ComparisonStatus.RIGHT_MISSING),
-        (None, of("0.00"), ComparisonStatus.LEFT_MISSING),
-        (of("0.01"), None, ComparisonStatus.RIGHT_MISSING),
-        (None, of("0", None), ComparisonStatus.AGREES),
-        (None, of("0.01", None), ComparisonStatus.LEFT_MISSING),
-        (of("0"), of("0", None), ComparisonStatus.AGREES),
-        (of("0.01"), of("0"), ComparisonStatus.WITHIN),
+        (total("0.00"), None, ComparisonStatus.RIGHT_MISSING),
+        (None, total("0.00"), ComparisonStatus.LEFT_MISSING),
+        (total("0.01"), None, ComparisonStatus.RIGHT_MISSING),
+        (None, total("0", None), ComparisonStatus.MATCHES),
+        (None, total("0.01", None), ComparisonStatus.LEFT_MISSING),
+        (total("0"), total("0", None), ComparisonStatus.MATCHES),
+        (total("0.01"), total("0"), ComparisonStatus.WITHIN_TOLERANCE),
     ],
 )
-def test_what_a_side_lacks_is_a_difference_unless_a_figure_of_nothing_says_so(left, right, status):
-    """Records that come to 0 are still records; no tolerance makes up for a side that has none."""
-    sides = [side({("2026-10", "NOK"): found} if found else {}) for found in (left, right)]
-    (line,) = compare(*sides, ComparisonOptions(parse_tolerance("1"))).rows
-    assert (line.status, line.agrees) == (status, status in AGREES)
+def test_missing_side_is_a_difference_unless_the_other_is_a_zero_figure(left, right, status):
+    """Records that sum to 0 are still records, and no tolerance covers a side without records."""
+    sides = [make_side({("2026-10", "NOK"): amount} if amount else {}) for amount in (left, right)]
+    (row,) = compare(*sides, ComparisonOptions(parse_tolerance("1"))).rows
+    assert (row.status, row.matches) == (status, status in MATCHING)
 
 
 @pytest.mark.parametrize(
-    ("periods", "lines", "silent"),
-    [(None, {}, [""]), (["2026-10"], {}, ["2026-10"]), (["2026-09", "2026-10"], {"x10": of(1)}, ["2026-09"])],
+    ("periods", "months", "empty"),
+    [(None, {}, [""]), (["2026-10"], {}, ["2026-10"]), (["2026-09", "2026-10"], {"x10": total(1)}, ["2026-09"])],
 )
-def test_nothing_on_either_side_proves_nothing(periods, lines, silent):
-    """Two empty exports do not agree, nor does a period that neither has, unless the author lets it pass."""
-    both = side(**lines), side(**lines)
-    assert [line.period for line in compare(*both, ComparisonOptions(periods=periods)).differences] == silent
-    assert compare(*both, ComparisonOptions(periods=periods, allow_empty=True)).matches
+def test_empty_period_is_a_difference_unless_allowed(periods, months, empty):
+    """Two empty exports do not match, nor does a requested period that neither side has; allow_empty permits both."""
+    sides = make_side(**months), make_side(**months)
+    assert [row.period for row in compare(*sides, ComparisonOptions(periods=periods)).differences] == empty
+    assert compare(*sides, ComparisonOptions(periods=periods, allow_empty=True)).matches
 
 
-def test_two_sides_of_one_name_are_told_apart():
-    """Today's AR items against last week's."""
-    comparison = compare(side(x10=of(1)), side(x10=of(1)), ComparisonOptions())
+def test_sides_of_one_name_are_renamed():
+    """Today's AR items and last week's have different names in the report."""
+    comparison = compare(make_side(x10=total(1)), make_side(x10=total(1)), ComparisonOptions())
     assert (comparison.left.name, comparison.right.name) == ("AR items (export)", "AR items (against)")
 
 
-def says(left, right, options=None):
-    """Give the remarks."""
-    return " ".join(remarks(compare(left, right, options or ComparisonOptions())))
+def remarks_on(left, right, options=None):
+    """Return the remarks as one text."""
+    return " ".join(build_remarks(compare(left, right, options or ComparisonOptions())))
 
 
-def test_remarks_say_what_the_differences_look_like():
-    """Moved between periods, of opposite sign, without amounts, from elsewhere; and nothing where nothing is."""
-    moved = says(side(x09=of(5), x10=of(7)), side(x09=of(7), x10=of(5)))
-    assert moved == "NOK: over all periods the two sides agree. Something stands in different periods."
-    mirrored = "NOK: the two sides differ by their sign only. See invert_against."
-    assert says(side(x09=of(5), x10=of(7)), side(x09=of(-5), x10=of(-7))) == mirrored
-    assert says(side(x10=of(5)), side(x10=of(5)), ComparisonOptions(invert_right=True)) == mirrored
-    assert says(side(x10=of(5)), side(x10=of(6))) == ""
-    assert says(side(x10=of(5)), side(x10=of(5))) == ""
-    assert says(side(), side(x10=of(5))) == ""
+def test_remarks_describe_patterns_of_differences():
+    """Moved periods, opposite signs, records without amounts and different services; no remark without a pattern."""
+    moved = remarks_on(make_side(x09=total(5), x10=total(7)), make_side(x09=total(7), x10=total(5)))
+    assert moved == "NOK: the totals over all periods match. Some amounts are in different periods on the two sides."
+    opposite = "NOK: the two sides differ in sign only. See invert_against."
+    left, negated = make_side(x09=total(5), x10=total(7)), make_side(x09=total(-5), x10=total(-7))
+    assert remarks_on(left, negated) == opposite
+    inverted = ComparisonOptions(invert_right=True)
+    assert remarks_on(make_side(x10=total(5)), make_side(x10=total(5)), inverted) == opposite
+    assert remarks_on(make_side(x10=total(5)), make_side(x10=total(6))) == ""
+    assert remarks_on(make_side(x10=total(5)), make_side(x10=total(5))) == ""
+    assert remarks_on(make_side(), make_side(x10=total(5))) == ""
     files = ({"api": "https://a", "rows_without_amount": 2},), ({"api": "https://b", "rows_without_amount": 0},)
-    told = says(
-        *(ComparisonSide(name, {("2026-10", "NOK"): of(1)}, file) for name, file in zip("LR", files, strict=True))
-    )
-    assert told == "The exports are from different ARM services. 2 of the L have no amount and count as 0."
+    sides = [ComparisonSide(name, {("2026-10", "NOK"): total(1)}, file) for name, file in zip("LR", files, strict=True)]
+    expected = "The exports come from different ARM services. 2 of the L have no amount and count as 0."
+    assert remarks_on(*sides) == expected
 
 
 @pytest.mark.parametrize(
     "tolerance", [0.5, "-0.01", "x", "", "NaN", "1e99", None, True, {"NOK": 0.5}, {"": "1"}, {"Kroner": "1"}]
 )
-def test_a_tolerance_is_an_exact_amount(tolerance):
-    """No float, nothing below 0, no currency that is none."""
+def test_parse_tolerance_rejects_what_is_no_exact_amount(tolerance):
+    """A float, an amount below 0 and an invalid currency are errors."""
     with pytest.raises(ArmConfigurationError, match="tolerance must be"):
         parse_tolerance(tolerance)

@@ -73,7 +73,7 @@ def test_two_ledgers_that_agree_pass(exported, first_try, tmp_path, name, argume
     assert (len(said["lines"]), said["differences"]) == (result["lines"], 0)
     assert sum(line["left_rows"] for line in said["lines"]) == said["left"]["files"][0]["rows"] == 200
     assert (result["report_uri"][-10:], result["json_uri"][-12:]) == ("/report.md", "/report.json")
-    assert "**AR items and GL items agree**" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "**AR items and GL items match**" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_the_author_decides_what_a_difference_does(late, first_try, tmp_path, ca
     """A warning with the result, a skipped task with its XCom, or a tolerance that takes it."""
     result = run(tmp_path, first_try, *late, on_difference="warn")
     assert (result["matches"], result["periods"], first_try["ti"].xcoms) == (False, ["2025-10"], {})
-    assert "do not agree" in caplog.text
+    assert "do not match" in caplog.text
     with pytest.raises(AirflowSkipException, match="first in 2025-10 NOK"):
         run(tmp_path, first_try, *late, on_difference="skip")
     assert first_try["ti"].xcoms["reconciliation"] == result
@@ -120,7 +120,7 @@ def test_an_account_that_is_none_is_never_green(exported, first_try, tmp_path):
     with pytest.raises(ArmFailException, match="missing on the right"):
         run(tmp_path, first_try, ar, gl, against_where={"glAccountNo": "1501"})
     nobody = {"where": {"voucherType": 99}, "against_where": {"glAccountNo": "1501"}}
-    with pytest.raises(ArmFailException, match="nothing on either side"):
+    with pytest.raises(ArmFailException, match="empty on both sides"):
         run(tmp_path, first_try, ar, gl, **nobody)
     assert run(tmp_path, first_try, ar, gl, **nobody, allow_empty=True)["matches"]
 
@@ -134,7 +134,7 @@ def test_figures_are_compared_from_the_dag_and_from_a_file(exported, first_try, 
     (tmp_path / "closing.csv").write_text("\n".join(["Period;Currency;Amount", *rows]), encoding="utf-8")
     assert run(tmp_path, first_try, ar["manifest_uri"], str(tmp_path / "closing.csv"))["matches"]
     wrong = {"2025-10": {**figures["2025-10"], "NOK": str(Decimal(figures["2025-10"]["NOK"]) + Decimal("0.01"))}}
-    with pytest.raises(ArmFailException, match="AR items and figures given differ in 1 of"):
+    with pytest.raises(ArmFailException, match="AR items and given figures differ in 1 of"):
         run(tmp_path, first_try, ar, wrong)
 
 
@@ -163,7 +163,7 @@ def test_a_file_that_was_changed_is_not_compared(exported, first_try, tmp_path):
     before = (tmp_path / "report.md").read_bytes()
     data = Path(manifests[1].removesuffix(".manifest.json"))
     data.write_bytes(data.read_bytes().replace(b"NOK", b"EUR", 1))
-    with pytest.raises(ArmFailException, match=f"{data.name} and its manifest do not agree on sha256"):
+    with pytest.raises(ArmFailException, match=f"{data.name} and its manifest differ in sha256"):
         run(tmp_path, first_try, *manifests)
     assert (tmp_path / "report.md").read_bytes() == before
 
@@ -198,7 +198,7 @@ GIVEN = {"2025-10": {"NOK": "1"}}
         ({"against": "{'manifest_uri': 'a'}"}, "against must be"),
         ({"against": 7}, "against must be"),
         ({"against": {}}, "against has no figures"),
-        ({"against": {"2025-10": {"NOK": 1.5}}}, "no exact number"),
+        ({"against": {"2025-10": {"NOK": 1.5}}}, "not an exact number"),
         ({"against": {"2025": {"NOK": "1"}}}, 'written as "2025-10"'.replace("2025", "2026")),
         ({"period": "week"}, "period must be one of month, quarter, year, ledger, none"),
         ({"periods": ["October"]}, "periods: a period must be written"),
@@ -206,10 +206,10 @@ GIVEN = {"2025-10": {"NOK": "1"}}
         ({"tolerance": 0.5}, "tolerance must be an amount"),
         ({"invert_against": "-"}, "invert_against must be True or False"),
         ({"on_difference": "ask"}, "on_difference must be one of fail, warn, skip"),
-        ({"own_currency": "kroner"}, "own_currency is no code of three letters"),
+        ({"own_currency": "kroner"}, "own_currency is not a three-letter code"),
         ({"where": "voucherType"}, "where must be a mapping"),
         ({"against_where": {"glAccountNo": []}}, "against_where: glAccountNo must have a value"),
-        ({"field": "balance"}, "AR items have no amount balance"),
+        ({"field": "balance"}, "AR items have no amount field balance"),
         ({"allow_empty": "perhaps"}, "allow_empty must be True or False"),
     ],
 )

@@ -163,7 +163,7 @@ def test_a_changed_file_is_told(parts, tmp_path, ending):
     merge_exports(made, tmp_path / "all")
     data = made[3].with_name(f"3.{ending}")
     data.write_bytes(data.read_bytes() + b"\n")
-    with pytest.raises(ArmMergeError, match=rf"3\.{ending} and its manifest do not agree on bytes, sha256"):
+    with pytest.raises(ArmMergeError, match=rf"3\.{ending} and its manifest differ in bytes, sha256"):
         merge_exports(made, tmp_path / "again")
     assert not list(tmp_path.glob("again*"))
     with pytest.raises(ArmExportMismatchError, match=rf"3\.{ending}: .*bytes, sha256"):
@@ -304,8 +304,8 @@ def test_parts_in_an_object_store_are_merged_there(parts, tmp_path):
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
-        ({"rows": 1}, "do not agree on rows"),
-        ({"totals": {}}, "do not agree on totals"),
+        ({"rows": 1}, "differ in rows"),
+        ({"totals": {}}, "differ in totals"),
         ({"parts": []}, "there is no part"),
         ({"parts": ["a"]}, "cannot be read as a manifest"),
         ({"parts": [{}]}, "cannot be read as a manifest"),

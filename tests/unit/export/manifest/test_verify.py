@@ -87,7 +87,7 @@ def test_a_manifest_that_says_something_else_is_told(export, name, fact, value):
     """Each fact is found anew in the file; the message names the one that differs."""
     path = export(name)
     change(path, **{fact: value})
-    with pytest.raises(ArmExportMismatchError, match=f"do not agree on .*{fact}"):
+    with pytest.raises(ArmExportMismatchError, match=f"differ in .*{fact}"):
         check_export(path)
 
 

@@ -1,4 +1,4 @@
-"""Exports of made-up ledgers, written by the export itself."""
+"""Exports of synthetic ledgers, written by ``run_export``."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 BASE = BaseUrl.parse("https://arm.example/arm/v1")
 NOW = dt.datetime(2026, 11, 1, 5, tzinfo=dt.UTC)
-FORMATS = ["a.jsonl", "a.csv", "a.parquet", "a.jsonl.gz", "a.csv.zst", "a.zst.parquet"]
+FILE_NAMES = ["a.jsonl", "a.csv", "a.parquet", "a.jsonl.gz", "a.csv.zst", "a.zst.parquet"]
 
-#: Up to 15 digits and 4 places, and the whole numbers that ARM writes without a point.
+#: Up to 15 digits and 4 decimals, and the whole numbers that ARM writes without a point.
 amounts = st.decimals(min_value=-(10**11), max_value=10**11, places=4, allow_nan=False) | st.integers(-(10**11), 10**11)
 days = st.dates(min_value=dt.date(2025, 11, 1), max_value=dt.date(2027, 2, 28)).map(str)
-#: Records of a ledger without their keys; a few values each, so that they meet.
+#: Records of a ledger without their keys. Each field has few values, so that records share periods and currencies.
 records = st.lists(
     st.fixed_dictionaries(
         {
@@ -47,8 +47,8 @@ records = st.lists(
 
 
 def ar_item(number: int = 0, **fields: Any) -> dict[str, Any]:
-    """Make an AR item."""
-    known = {
+    """Return an AR item."""
+    defaults = {
         "arItemId": f"2218-1-{number}-0",
         "customerNo": "543210",
         "voucherDate": "2026-10-15",
@@ -59,28 +59,27 @@ def ar_item(number: int = 0, **fields: Any) -> dict[str, Any]:
         "glPeriod": 10,
         "voucherType": 3,
     }
-    return known | fields
+    return defaults | fields
 
 
 def ar_items(*items: dict[str, Any]) -> list[dict[str, Any]]:
-    """Make AR items of what they differ in."""
+    """Return one AR item per argument, which has the fields that differ from the defaults."""
     return [ar_item(number, **item) for number, item in enumerate(items)]
 
 
 def gl_items(*items: dict[str, Any]) -> list[dict[str, Any]]:
-    """Make GL items of what they differ in."""
-    made = ar_items(*items)
-    return [{"glItemId": f"GL-{item['arItemId']}", "glAccountNo": "1500"} | item for item in made]
+    """Return one GL item per argument, which has the fields that differ from the defaults."""
+    return [{"glItemId": f"GL-{item['arItemId']}", "glAccountNo": "1500"} | item for item in ar_items(*items)]
 
 
-def write(path: Path, items: Sequence[dict[str, Any]], **more: Any) -> Path:
-    """Export items, GL items where they are some; gives the manifest."""
-    gl = bool(items) and "glItemId" in items[0]
-    kind: RecordType = more.pop("kind", GL_ITEMS if gl else AR_ITEMS)
-    operation = OPERATIONS[more.pop("operation", "list_gl_items" if gl else "list_ar_items")]
+def write_export(path: Path, items: Sequence[dict[str, Any]], **options: Any) -> Path:
+    """Export *items* as GL items if they are some, else as AR items, and return the manifest's path."""
+    is_gl = bool(items) and "glItemId" in items[0]
+    record_type: RecordType = options.pop("record_type", GL_ITEMS if is_gl else AR_ITEMS)
+    operation = OPERATIONS[options.pop("operation", "list_gl_items" if is_gl else "list_ar_items")]
     summary = {"pageNo": 1, "totalPages": 1, "totalCount": len(items), "maximumCount": 10_000}
-    answer = Response(200, {}, money.encode({"summary": summary, operation.key: list(items)}))
-    source = PageSource(operation, BASE, 1000, DEFAULT_ASSUMPTIONS, lambda _due, read: read(answer))
-    selection = select(kind, more.pop("columns", None), more.pop("mask", ()))
-    run_export(ExportPlan(kind, path, choose_shape(path.name), selection, **more), source, lambda: NOW)
+    response = Response(200, {}, money.encode({"summary": summary, operation.key: list(items)}))
+    source = PageSource(operation, BASE, 1000, DEFAULT_ASSUMPTIONS, lambda _request, read: read(response))
+    selection = select(record_type, options.pop("columns", None), options.pop("mask", ()))
+    run_export(ExportPlan(record_type, path, choose_shape(path.name), selection, **options), source, lambda: NOW)
     return path.with_name(f"{path.name}.manifest.json")
