@@ -80,7 +80,7 @@ class ListExportOperator(ArmExportOperator):
         self.amounts = amounts
         self.currency_field = currency_field
 
-    def _list(self) -> Operation:
+    def _operation(self) -> Operation:
         from airflow_provider_arm.client.endpoints import ad_hoc_operation
 
         if not self.resource.startswith("/"):
@@ -88,7 +88,7 @@ class ListExportOperator(ArmExportOperator):
             raise ArmConfigurationError(msg)
         return ad_hoc_operation("GET", self.resource, None)
 
-    def _kind(self) -> RecordType:
+    def _record_type(self) -> RecordType:
         from airflow_provider_arm.export.pages.record_types import RecordType
 
         amounts, own = (tuple(self.amounts), ()) if self.currency_field else ((), tuple(self.amounts))

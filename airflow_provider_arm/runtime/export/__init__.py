@@ -1,1 +1,1 @@
-"""What the export operators share inside a task."""
+"""Code that the export operators share inside a task."""

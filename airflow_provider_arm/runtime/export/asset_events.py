@@ -1,4 +1,4 @@
-"""What an asset event says of an export: how much, what it adds up to, and where it lies. Never a record."""
+"""Asset events of an export: row count, totals and addresses, no data of a record."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-#: Of a task's result what its asset events have; dates and pages are in the manifest.
+#: Keys of a task's result that its asset events have. Dates and pages are in the manifest.
 EVENT_KEYS = ("uri", "manifest_uri", "rows", "totals", "sha256", "parts")
 
 
 def emit_asset_events(context: Context, outlets: Iterable[Any], result: Mapping[str, Any]) -> None:
-    """Put facts of an export into the event of each outlet; an asset alias gets the file as its asset.
+    """Add the result of an export to the event of each outlet. The file becomes the asset of an asset alias.
 
-    Where there are no outlets, or no events in the context (a test of ``execute``), nothing is done.
+    Do nothing if there are no outlets, or no events in the context (a test that calls ``execute``).
 
-    :param outlets: the task's own: ``Asset``, ``AssetAlias`` or a reference to one.
-    :param result: what the task returns; of it :data:`EVENT_KEYS` is told, as far as it is there.
-    :raises ValueError: an alias cannot take the file's address as an asset.
+    :param outlets: the outlets of the task: ``Asset``, ``AssetAlias`` or a reference to one.
+    :param result: the result of the task; its :data:`EVENT_KEYS` become the event's ``extra``, as far as it has them.
+    :raises ValueError: the file's address cannot be an asset of an alias.
     """
     outlets, events = list(outlets), context.get("outlet_events")
     if events is None or not outlets:
@@ -31,19 +31,19 @@ def emit_asset_events(context: Context, outlets: Iterable[Any], result: Mapping[
     extra = {name: result[name] for name in EVENT_KEYS if name in result}
     for outlet in outlets:
         if isinstance(outlet, AssetAlias):
-            address = asset_uri(result.get("uri") or result["manifest_uri"])
-            events[outlet].add(Asset(uri=address), extra=extra)
+            uri = asset_uri(result.get("uri") or result["manifest_uri"])
+            events[outlet].add(Asset(uri=uri), extra=extra)
         else:
             events[outlet].extra = {**events[outlet].extra, **extra}
 
 
 def asset_uri(address: str) -> str:
-    """Give the name of a file as an asset: with a scheme, and without the connection that opens it.
+    """Return the asset URI of a file: its address with a scheme, and without the connection that opens it.
 
-    Another DAG may open the same file through another connection, and it is the same asset.
+    Another DAG may open the same file through another connection; it is the same asset.
     """
-    scheme, found, rest = address.partition("://")
-    if not found:
+    scheme, separator, rest = address.partition("://")
+    if not separator:
         return f"file://{Path(address).absolute()}"
-    place, slash, key = rest.partition("/")
-    return f"{scheme}://{place.rpartition('@')[2]}{slash}{key}"
+    authority, slash, key = rest.partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{key}"

@@ -1,4 +1,4 @@
-"""The watermark of an export in Airflow's asset state (Airflow 3.3 and later): it outlives the run."""
+"""Watermark store in Airflow's asset state (Airflow 3.3 and later), which outlives the DAG run."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any
 from airflow_provider_arm.export.incremental.errors import ArmWatermarkError
 from airflow_provider_arm.export.incremental.stores import translate_store_errors
 
-#: Records that asset state remembers at most: 3 MB, which is a hundred calls to Airflow's API. A file takes more.
+#: Limit of records per watermark: 3 MB, which takes a hundred calls to Airflow's API. A file can hold more.
 MAX_RECORDS_IN_ASSET_STATE = 100_000
-#: Characters of one value. Airflow warns above 64 KB of JSON, in which a quote takes two.
+#: Characters of one value. Airflow warns above 64 KB of JSON, in which a quote takes two characters.
 CHUNK_LENGTH = 32_000
-#: Airflow's database takes keys of 512 characters; a longer name is cut and told apart by its hash.
+#: Airflow's database allows keys of 512 characters. A longer key is truncated and ends in its hash.
 _MAX_KEY_LENGTH = 400
-#: Characters of a content's checksum that name its chunks.
+#: Characters of the content's checksum in the keys of its chunks.
 _CHECKSUM_LENGTH = 16
-#: How often a content is looked for whose chunks are gone because another run has written a new one meanwhile.
+#: Reads of content whose chunks are missing because another run has replaced it in the meantime.
 _MAX_READS = 3
 
 
 class AssetWatermarkStore:
-    """Keeps the watermark as a head and chunks whose keys are named by their content.
+    """Store of a watermark as a head and chunks. The keys of the chunks contain a checksum of the content.
 
-    A new content never touches the chunks of the old one, so the old is whole until the head names the new; and two
-    runs that write at once do not mix. The old chunks are deleted afterwards. What a crash leaves before the head is
-    written is a few values that nobody reads.
+    Saving never changes the chunks of the previous content. The previous content therefore stays valid until the head
+    names the new chunks, and two runs that save at the same time do not mix. Afterwards the previous chunks are
+    deleted. A crash before the head is written leaves a few unused values behind.
 
     :param state: ``context["asset_state_store"][asset]``.
-    :param name: the head's key; the chunks' keys begin with it.
+    :param name: key of the head, and prefix of the chunks' keys.
     """
 
     max_records = MAX_RECORDS_IN_ASSET_STATE
@@ -40,52 +40,52 @@ class AssetWatermarkStore:
         self._name = name
 
     def load(self) -> dict[str, Any] | None:
-        """Put the content together; see ``WatermarkStore.load``."""
-        head = self._head()
+        """Read the content from its chunks; see ``WatermarkStore.load``."""
+        head = self._read_head()
         for _ in range(_MAX_READS):
             if head is None:
-                # Airflow answers alike for a key and for an asset that it does not know: only a write tells them apart.
-                with translate_store_errors("the watermark cannot be kept at the asset"):
+                # Airflow answers the same for a missing key and for an unknown asset: only a write distinguishes them.
+                with translate_store_errors("the watermark cannot be stored in the asset state"):
                     self._state.set(f"{self._name}.probe", "written before the first watermark")
                 return None
-            state = self._content(head)
+            state = self._read_content(head)
             if state is not None:
                 return state
-            head, known = self._head(), head
-            if head == known:
+            head, previous_head = self._read_head(), head
+            if head == previous_head:
                 break
         msg = (
             f"the watermark in the asset state is broken: parts of {self._name} are missing or changed. Delete that "
-            "key from the asset's state, and the next run exports everything anew"
+            "key from the asset's state; the next run then exports everything"
         )
         raise ArmWatermarkError(msg)
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the chunks, then the head; then delete the chunks that the head named before."""
+        """Write the chunks, then the head; then delete the chunks of the previous head."""
         text = json.dumps(state, separators=(",", ":"))
         checksum = hashlib.sha256(text.encode()).hexdigest()
         chunks = [text[start : start + CHUNK_LENGTH] for start in range(0, len(text), CHUNK_LENGTH)]
         head = {"chunks": len(chunks), "sha256": checksum}
         with translate_store_errors("the watermark cannot be written to the asset state"):
-            old = self._state.get(self._name)
-            for key, chunk in zip(self._keys(head), chunks, strict=True):
+            previous_head = self._state.get(self._name)
+            for key, chunk in zip(self._chunk_keys(head), chunks, strict=True):
                 self._state.set(key, chunk)
             self._state.set(self._name, head)
-        if _is_head(old) and old["sha256"] != checksum:
-            with suppress(Exception):  # they only take room
-                for key in self._keys(old):
+        if _is_head(previous_head) and previous_head["sha256"] != checksum:
+            with suppress(Exception):  # unused chunks do no harm
+                for key in self._chunk_keys(previous_head):
                     self._state.delete(key)
 
-    def _head(self) -> Any:
+    def _read_head(self) -> Any:
         with translate_store_errors("the watermark cannot be read from the asset state"):
             return self._state.get(self._name)
 
-    def _content(self, head: Any) -> dict[str, Any] | None:
-        """Give the content that a head names; ``None`` where it is not whole."""
+    def _read_content(self, head: Any) -> dict[str, Any] | None:
+        """Return the content that *head* names; ``None`` if a part of it is missing or changed."""
         if not _is_head(head):
             return None
         with translate_store_errors("the watermark cannot be read from the asset state"):
-            chunks = [self._state.get(key) for key in self._keys(head)]
+            chunks = [self._state.get(key) for key in self._chunk_keys(head)]
         if not all(isinstance(chunk, str) for chunk in chunks):
             return None
         text = "".join(chunks)
@@ -94,7 +94,7 @@ class AssetWatermarkStore:
         state: dict[str, Any] = json.loads(text)
         return state
 
-    def _keys(self, head: dict[str, Any]) -> list[str]:
+    def _chunk_keys(self, head: dict[str, Any]) -> list[str]:
         return [f"{self._name}.{head['sha256'][:_CHECKSUM_LENGTH]}.{number}" for number in range(head["chunks"])]
 
 
@@ -103,8 +103,8 @@ def _is_head(value: Any) -> bool:
 
 
 def watermark_key(dag_id: str, task_id: str, map_index: int) -> str:
-    """Name the watermark of a task; each map index has its own."""
-    name = f"arm_export.{dag_id}.{task_id}" + (f".{map_index}" if map_index >= 0 else "")
-    if len(name) <= _MAX_KEY_LENGTH:
-        return name
-    return f"{name[: _MAX_KEY_LENGTH - 65]}-{hashlib.sha256(name.encode()).hexdigest()}"
+    """Return the key of a task's watermark. Each map index has a key of its own."""
+    key = f"arm_export.{dag_id}.{task_id}" + (f".{map_index}" if map_index >= 0 else "")
+    if len(key) <= _MAX_KEY_LENGTH:
+        return key
+    return f"{key[: _MAX_KEY_LENGTH - 65]}-{hashlib.sha256(key.encode()).hexdigest()}"

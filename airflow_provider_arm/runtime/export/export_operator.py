@@ -1,4 +1,4 @@
-"""What the export operators share: the arguments, their checks, and the run."""
+"""Base class of the export operators: arguments, their checks, and the export."""
 
 from __future__ import annotations
 
@@ -28,55 +28,57 @@ if TYPE_CHECKING:
     from airflow_provider_arm.export.pages.record_types import RecordType
     from airflow_provider_arm.export.plan import ExportPlan
 
-#: Records per page: ARM's largest, for the fewest round trips.
+#: Records per page: ARM's maximum, which needs the fewest requests.
 DEFAULT_PAGE_SIZE = 1000
-#: Pages fetched at the same time: at 50 ms per answer eight keep one core busy.
+#: Pages fetched in parallel: at 50 ms per response, eight keep one core busy.
 DEFAULT_WORKERS = 8
-#: Query parameters that say how a list is paged: the export's own business.
-_PAGING = ("pageno", "query", "maximumcount", "pagesize")
+#: Query parameters for paging, which the export sets itself.
+_PAGING_PARAMETERS = ("pageno", "query", "maximumcount", "pagesize")
+#: Keys of the manifest that the task's result has; ``increment`` of an incremental export only.
+_RESULT_KEYS = ("rows", "pages", "totals", "dates", "sha256", "bytes", "increment")
 
 
 class ArmExportOperator(ArmBaseOperator):
-    """Base of the operators that export a list to a file with a manifest that proves it.
+    """Base class of the operators that export a list to a file, with a manifest that proves the export.
 
-    Pages are fetched at the same time and written in order. Every page is checked: page numbers, counts, no record
-    twice, amounts as exact numbers. File and manifest appear under their names only when the export is whole; else
-    the task fails and what stood there before stands there still. ARM gives at most 10,000 records per query:
-    *window* splits past that.
+    Pages are fetched in parallel and written in order. Every page is checked: page number, counts, unique keys, exact
+    amounts. The file and its manifest appear under their names only when the export is complete; otherwise the task
+    fails, and existing files are left untouched. ARM returns at most 10,000 records per query; *window* splits a list
+    with more.
 
-    :param path: where the file goes (local, ``s3://``, ``gs://``, ...); the manifest is ``<path>.manifest.json``.
-        ``.gz`` or ``.zst`` after the format's ending compresses (``items.jsonl.gz``; in Parquet before it:
-        ``items.zst.parquet``). Templated.
-    :param format: ``"jsonl"`` (each record as ARM wrote it), ``"csv"`` or ``"parquet"`` (extra ``parquet``); default
-        by the path's ending. Templated.
-    :param filters: ARM's own filters, passed through. Templated.
-    :param window: the days to export, a ``DateWindow`` or one of ``plan_windows(...)``; split in halves where ARM would
-        cut. Templated.
-    :param split_by: filters and values to split by where a single day is too much, such as
-        ``{"customerno": ["1001", "1002"]}``. The values must be all that there are: ARM cannot say. Templated.
-    :param columns: fields by ARM's names, in order; default all that are known, in JSON lines all that ARM gives.
+    :param path: where the file is written (local, ``s3://``, ``gs://``, ...); its manifest is
+        ``<path>.manifest.json``. ``.gz`` or ``.zst`` after the format's extension compresses the file
+        (``items.jsonl.gz``; for Parquet before it: ``items.zst.parquet``). Templated.
+    :param format: ``"jsonl"`` (each record as ARM wrote it), ``"csv"`` or ``"parquet"`` (extra ``parquet``). Default:
+        by the extension of *path*. Templated.
+    :param filters: ARM's own filters, passed on unchanged. Templated.
+    :param window: the days to export, a ``DateWindow`` or one of ``plan_windows(...)``. It is split in halves where ARM
+        would return only a part of the records. Templated.
+    :param split_by: filters and their values, to split a single day that has too many records, such as
+        ``{"customerno": ["1001", "1002"]}``. List all existing values: ARM cannot name them. Templated.
+    :param columns: fields by ARM's names, in order. Default: all known fields; in JSON lines all that ARM returns.
         Templated.
-    :param mask: fields whose value never reaches the file; they are null there. Templated.
-    :param page_size: records per page, 1 to 1000; default 1000.
-    :param workers: pages fetched at the same time, 1 to 32; default 8.
-    :param validate_all_fields: check the type of every known field of JSON lines, too; default ``False``. Key, amounts
-        and dates are always checked, and of Parquet every column.
-    :param verify_pages: read every page a second time and compare, default ``False``. ARM keeps a query as it was when it
-        was asked, as documented; where a list turns out to change while it is read, this is done from there on.
+    :param mask: fields whose values are never written; they are null in the file. Templated.
+    :param page_size: records per page, 1 to 1000. Default 1000.
+    :param workers: pages fetched in parallel, 1 to 32. Default 8.
+    :param validate_all_fields: also check the type of every known field in JSON lines. Default ``False``: only key,
+        amounts and dates are checked. In Parquet every column is always checked.
+    :param verify_pages: read every page twice and compare. Default ``False``. As documented, ARM keeps a query as it
+        was at its start; if a list turns out to change while it is read, its later pages are read twice in any case.
     :param incremental: export only records that are new or changed since the task's last completed run, by their
-        created time; not together with *window*. Give each run its own *path*. Default ``False``: everything.
-        Templated.
-    :param overlap: seconds (or a ``timedelta``) after its created time in which a record may still become visible or
-        change and be found; default 3600.
-    :param watermark_path: a file for the watermark, on a disk or in an object store that all workers share; default:
+        created time. Cannot be combined with *window*. Each run needs a *path* of its own. Default ``False``:
+        everything. Templated.
+    :param overlap: seconds (or a ``timedelta``) after its created time in which a record may become visible or change
+        and still be exported by the next run. Default 3600.
+    :param watermark_path: a file for the watermark, on a disk or in an object store that all workers share. Default:
         the state of the task's first asset outlet (Airflow 3.3). Templated.
     :return: ``{"uri", "manifest_uri", "rows", "pages", "totals", "dates", "sha256", "bytes"}``; ``totals`` by currency
         and field, as text such as ``{"NOK": {"currencyBalance": "124.37"}}``. With *incremental* also ``increment``:
-        ``{"from", "to", "skipped", "number"}``, moments as text or ``None``.
-    :raises ArmFailException: bad arguments, a refusal, more records than ARM gives, a watermark that is broken or
-        another list's, or a path whose rows would be lost.
+        ``{"from", "to", "skipped", "number"}``, timestamps as text or ``None``.
+    :raises ArmFailException: invalid arguments, a request that ARM refused, more records than ARM returns, a watermark
+        that is broken or belongs to another list, or a *path* at which rows would be lost.
     :raises ArmTransientException: ARM or the watermark could not be reached, another run moved the watermark, or the
-        list changed while it was read, twice; a retry starts clean.
+        list changed twice while it was read. A retry starts from the beginning.
     """
 
     template_fields: Sequence[str] = (
@@ -91,7 +93,7 @@ class ArmExportOperator(ArmBaseOperator):
         "incremental",
         "watermark_path",
     )
-    #: The manifest, once the export is whole.
+    #: The manifest, once the export is complete.
     manifest: dict[str, Any] | None = None
     #: The list's row in the operations table.
     list_operation: ClassVar[str] = ""
@@ -100,7 +102,7 @@ class ArmExportOperator(ArmBaseOperator):
         self,
         *,
         path: str,
-        format: str | None = None,  # noqa: A002 - the name that exports have everywhere
+        format: str | None = None,  # noqa: A002 - the usual name of this argument
         filters: Mapping[str, Any] | None = None,
         window: DateWindow | Mapping[str, Any] | None = None,
         split_by: Mapping[str, Sequence[Any]] | None = None,
@@ -132,34 +134,25 @@ class ArmExportOperator(ArmBaseOperator):
         self.watermark_path = watermark_path
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Export."""
+        """Export the list and return the result."""
         from airflow_provider_arm.export.manifest.paths import manifest_path
         from airflow_provider_arm.hooks.metrics import count_rows
 
         with translate_arm_errors():
-            self._check()
-            plan = self._plan()
+            self._check_arguments()
+            plan = self._build_plan()
             with self.hook.client as client:
                 manifest = self._export(client, plan, context)
-            listed = self._list()
-            count_rows(manifest["rows"], listed if isinstance(listed, str) else listed.name)
-        told = (
-            "rows",
-            "pages",
-            "totals",
-            "dates",
-            "sha256",
-            "bytes",
-            *(("increment",) if "increment" in manifest else ()),
-        )
-        essence = {key: manifest[key] for key in told}
-        result = {"uri": str(plan.path), "manifest_uri": str(manifest_path(plan.path)), **essence}
+            operation = self._operation()
+            count_rows(manifest["rows"], operation if isinstance(operation, str) else operation.name)
+        values = {key: manifest[key] for key in _RESULT_KEYS if key in manifest}
+        result = {"uri": str(plan.path), "manifest_uri": str(manifest_path(plan.path)), **values}
         self.manifest = manifest
         emit_asset_events(context, self.outlets, result)
         return result
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """Tell OpenLineage which list became which file; ``None`` where the export is not whole."""
+        """Return the lineage from ARM's list to the file; ``None`` if the export is not complete."""
         from airflow_provider_arm.runtime.export.openlineage import build_lineage, file_dataset, list_dataset
 
         manifest = self.manifest
@@ -168,8 +161,8 @@ class ArmExportOperator(ArmBaseOperator):
         return build_lineage(lambda: ([list_dataset(manifest)], [file_dataset(self.path, manifest)]))
 
     def _export(self, client: ArmClient, plan: ExportPlan, context: Context) -> dict[str, Any]:
-        """Export everything, or what is new; gives the manifest."""
-        source = client.page_source(self._list(), page_size=self.page_size)
+        """Export everything, or what is new, and return the manifest."""
+        source = client.page_source(self._operation(), page_size=self.page_size)
         if not read_bool("incremental", self.incremental):
             from airflow_provider_arm.export.run import run_export
 
@@ -180,17 +173,17 @@ class ArmExportOperator(ArmBaseOperator):
         options = build_increment_options(context, self.outlets, self.overlap, self.watermark_path, client.client_no)
         return export_increment(plan, source, _now, options)
 
-    def _kind(self) -> RecordType:
+    def _record_type(self) -> RecordType:
         """Return the type of the list's records."""
         from airflow_provider_arm.export.pages.record_types import RECORD_TYPES
 
         return RECORD_TYPES[self.list_operation]
 
-    def _list(self) -> Operation | str:
-        """Say which list it is."""
+    def _operation(self) -> Operation | str:
+        """Return the list's operation, or its name in the operations table."""
         return self.list_operation
 
-    def _plan(self) -> ExportPlan:
+    def _build_plan(self) -> ExportPlan:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         from airflow_provider_arm.export.fetch.partition import read_split_by
@@ -199,12 +192,12 @@ class ArmExportOperator(ArmBaseOperator):
         from airflow_provider_arm.export.pages.record_types import select
         from airflow_provider_arm.export.plan import ExportPlan
 
-        kind = self._kind()
+        record_type = self._record_type()
         return ExportPlan(
-            kind=kind,
+            kind=record_type,
             path=ObjectStoragePath(self.path),
             shape=choose_shape(self.path, self.format),
-            selection=select(kind, self.columns, self.mask),
+            selection=select(record_type, self.columns, self.mask),
             filters=self.filters or {},
             window=read_window(self.window),
             split_by=read_split_by(self.split_by),
@@ -213,7 +206,7 @@ class ArmExportOperator(ArmBaseOperator):
             verify_pages=self.verify_pages,
         )
 
-    def _check(self) -> None:
+    def _check_arguments(self) -> None:
         from airflow_provider_arm.client.paging import MAX_PAGE_SIZE
 
         check_incremental_args(
@@ -222,14 +215,14 @@ class ArmExportOperator(ArmBaseOperator):
             watermark_path=self.watermark_path,
         )
         if not 1 <= self.page_size <= MAX_PAGE_SIZE:
-            msg = f"page_size must be from 1 to {MAX_PAGE_SIZE}, not {self.page_size}"
+            msg = f"page_size must be between 1 and {MAX_PAGE_SIZE}, not {self.page_size}"
             raise ArmConfigurationError(msg)
         if any(isinstance(value, float) for value in (self.filters or {}).values()):
-            msg = "filters must hold text, whole numbers or dates, no floats"
+            msg = "filters must contain text, whole numbers or dates, no floats"
             raise ArmConfigurationError(msg)
-        for name in _PAGING:
+        for name in _PAGING_PARAMETERS:
             if name in (self.filters or {}) or name in (self.split_by or {}):
-                msg = f"filters must not hold {name}: the export decides how it pages"
+                msg = f"filters must not contain {name}: the export sets it to read page by page"
                 raise ArmConfigurationError(msg)
         for name in ("columns", "mask"):
             if isinstance(getattr(self, name), str):

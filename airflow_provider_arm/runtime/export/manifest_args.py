@@ -1,4 +1,4 @@
-"""The arguments that name exports: what an export operator returned, its manifest's address, or a list of either."""
+"""Arguments that name exports: the result of an export operator, the address of a manifest, or a list of either."""
 
 from __future__ import annotations
 
@@ -9,48 +9,55 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX
 
 
-def resolve_lazy_xcom(given: Any) -> Any:
-    """Give what a mapped task returned as a plain list; anything else as it is.
+def resolve_lazy_xcom(value: Any) -> Any:
+    """Return the results of a mapped task as a plain list, and any other value unchanged.
 
-    Airflow fetches each result when it is asked for. Afterwards nobody has to who may not, such as a process that
-    OpenLineage has forked.
+    Airflow requests each result when it is accessed. With a plain list no later code needs to, such as a process that
+    OpenLineage has forked and that cannot reach Airflow's API.
     """
     from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 
-    if isinstance(given, LazyXComSequence):
-        return list(given[:])  # one call; one for each would end with an error in the log
-    return list(given) if isinstance(given, Sequence) and not isinstance(given, str) else given
+    if isinstance(value, LazyXComSequence):
+        return list(value[:])  # one call; reading them one by one ends with an error in the log
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
-def manifest_addresses(given: Any) -> list[str]:
-    """Give the addresses of the manifests; what names none is left out.
+def manifest_addresses(exports: Any) -> list[str]:
+    """Return the addresses of the manifests, and omit values that name none.
 
-    :param given: one or several, :func:`resolve_lazy_xcom`.
+    :param exports: one value or several, as :func:`resolve_lazy_xcom` returns them.
     """
-    return [address for address in _addresses(given) if isinstance(address, str) and address.endswith(MANIFEST_SUFFIX)]
+    return [address for address in _addresses(exports) if _is_manifest(address)]
 
 
-def manifest_paths(given: Any, name: str) -> list[Any]:
-    """Give the manifests as paths.
+def manifest_paths(exports: Any, argument: str) -> list[Any]:
+    """Return the paths of the manifests.
 
-    :param given: one or several, :func:`resolve_lazy_xcom`.
-    :param name: the argument's, for the message.
-    :raises ArmConfigurationError: there is none, or something among them names none.
+    :param exports: one value or several, as :func:`resolve_lazy_xcom` returns them.
+    :param argument: the name of the argument, for the message.
+    :raises ArmConfigurationError: there is no value, or one of them names no manifest.
     """
-    found = manifest_addresses(given)
-    if not found or len(found) < len(_addresses(given)):
-        msg = f"{name} must be what an export operator returned, an address that ends in {MANIFEST_SUFFIX}, or a list of them"
+    addresses = _addresses(exports)
+    if not addresses or not all(map(_is_manifest, addresses)):
+        msg = (
+            f"{argument} must be the result of an export operator, an address that ends in {MANIFEST_SUFFIX}, or a "
+            "list of them"
+        )
         raise ArmConfigurationError(msg)
-    return [open_path(address) for address in found]
+    return [open_path(address) for address in addresses]
 
 
 def open_path(address: str) -> Any:
-    """Give an address as a path that Airflow's connections open."""
+    """Return an address as a path that Airflow's connections open."""
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     return ObjectStoragePath(address)
 
 
-def _addresses(given: Any) -> list[Any]:
-    several = given if isinstance(given, list) else [given]
-    return [one.get("manifest_uri") if isinstance(one, Mapping) else one for one in several]
+def _is_manifest(address: Any) -> bool:
+    return isinstance(address, str) and address.endswith(MANIFEST_SUFFIX)
+
+
+def _addresses(exports: Any) -> list[Any]:
+    values = exports if isinstance(exports, list) else [exports]
+    return [value.get("manifest_uri") if isinstance(value, Mapping) else value for value in values]

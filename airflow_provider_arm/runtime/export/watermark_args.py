@@ -1,4 +1,4 @@
-"""The arguments of an incremental export, and where its watermark is kept."""
+"""Arguments of an incremental export, and the store of its watermark."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from airflow_provider_arm.export.incremental.run import IncrementOptions
     from airflow_provider_arm.export.incremental.stores import WatermarkStore
 
-#: Seconds for which records may still become visible or change, unless told otherwise.
+#: Default seconds in which a record may still become visible or change.
 DEFAULT_OVERLAP = 3600
-#: Ten years: what is remembered for longer is a full export, and a mark must stay a moment with a year.
+#: Seconds: ten years. A longer overlap would be a full export, and the watermark must stay a valid timestamp.
 MAX_OVERLAP = 10 * 366 * 24 * 3600
 
 
 def check_incremental_args(*, incremental: bool, overlap: timedelta | float, watermark_path: str | None) -> None:
-    """Check the arguments.
+    """Check the arguments of an incremental export.
 
-    :raises ArmConfigurationError: *watermark_path* is given without *incremental*, or *overlap* is negative or larger
+    :raises ArmConfigurationError: *watermark_path* is set without *incremental*, or *overlap* is negative or larger
         than ``MAX_OVERLAP``.
     """
     if not incremental:
@@ -43,9 +43,9 @@ def check_incremental_args(*, incremental: bool, overlap: timedelta | float, wat
 def build_increment_options(
     context: Context, outlets: Sequence[Any], overlap: timedelta | float, watermark_path: str | None, client_no: Any
 ) -> IncrementOptions:
-    """Put together what an increment needs.
+    """Build the options of an incremental export from the task's context and arguments.
 
-    :raises ArmConfigurationError: there is no place to keep the watermark.
+    :raises ArmConfigurationError: there is no store for the watermark.
     """
     from airflow_provider_arm.export.incremental.run import IncrementOptions
     from airflow_provider_arm.export.incremental.state import TaskRunKey
@@ -53,8 +53,8 @@ def build_increment_options(
     ti: Any = context["ti"]
     map_index = -1 if ti.map_index is None else ti.map_index
     store = _watermark_store(context, outlets, watermark_path, map_index)
-    name = TaskRunKey.of(ti.dag_id, ti.run_id, ti.task_id, map_index)
-    return IncrementOptions(store, name, math.ceil((as_seconds(overlap) or 0) * 1000), client_no)
+    run_key = TaskRunKey.of(ti.dag_id, ti.run_id, ti.task_id, map_index)
+    return IncrementOptions(store, run_key, math.ceil((as_seconds(overlap) or 0) * 1000), client_no)
 
 
 def _watermark_store(
@@ -66,16 +66,16 @@ def _watermark_store(
 
     from airflow_provider_arm.runtime.export.asset_watermark import AssetWatermarkStore, watermark_key
 
-    states: Any = context.get("asset_state_store")
+    asset_states: Any = context.get("asset_state_store")
     asset = next((outlet for outlet in outlets if isinstance(outlet, Asset)), None)
-    if states is None or asset is None:
+    if asset_states is None or asset is None:
         msg = (
-            "incremental=True has no place to store the watermark: give the task an outlet, outlets=[Asset(...)] (Airflow "
-            "3.3 and later store its state), or a watermark_path, which is a file on any Airflow"
+            "incremental=True has no place to store the watermark: set an asset outlet, outlets=[Asset(...)] (Airflow "
+            "3.3 and later store its state), or watermark_path, a file that works with every Airflow"
         )
         raise ArmConfigurationError(msg)
     ti: Any = context["ti"]
-    return AssetWatermarkStore(states[asset], watermark_key(ti.dag_id, ti.task_id, map_index))
+    return AssetWatermarkStore(asset_states[asset], watermark_key(ti.dag_id, ti.task_id, map_index))
 
 
 def _file_store(watermark_path: str) -> WatermarkStore:

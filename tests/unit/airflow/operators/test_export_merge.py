@@ -17,7 +17,7 @@ from airflow_provider_arm.operators.export import GlItemExportOperator
 from airflow_provider_arm.operators.export_merge import ExportMergeOperator
 from airflow_provider_arm.operators.reconcile import LedgerReconcileOperator
 from tests.unit.airflow.runtime.test_asset_events import events_of
-from tests.unit.airflow.runtime.test_openlineage import in_a_dag, names, told
+from tests.unit.airflow.runtime.test_openlineage import extract_lineage, make_operator, names
 
 EXAMPLE = Path(__file__).parents[4] / "example_dags" / "arm_mapped_export.py"
 YEAR = {"start": "2025-01-01", "end": "2025-12-31"}
@@ -74,10 +74,10 @@ def test_a_merged_export_is_reconciled_like_any(parts, first_try, tmp_path):
 
 def test_lineage_has_every_part_and_the_whole(parts, first_try, tmp_path):
     """Which a reconciliation then reads under the same name."""
-    operator = in_a_dag(ExportMergeOperator, exports=parts, path=str(tmp_path / "all.csv"))
+    operator = make_operator(ExportMergeOperator, exports=parts, path=str(tmp_path / "all.csv"))
     assert operator.get_openlineage_facets_on_complete(None) is None
     result = operator.execute(first_try)
-    found = told(operator)
+    found = extract_lineage(operator)
     assert names(found.inputs) == [("file", f"{tmp_path}/{number}.csv") for number in range(3)]
     assert names(found.outputs) == [("file", f"{tmp_path}/all.csv")]
     assert found.outputs[0].outputFacets["outputStatistics"].rowCount == result["rows"]
@@ -86,7 +86,7 @@ def test_lineage_has_every_part_and_the_whole(parts, first_try, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"exports": []}, "exports must be what an export operator returned"),
+        ({"exports": []}, "exports must be the result of an export operator"),
         ({"exports": [{"uri": "a"}]}, "exports must be"),
         ({"exports": None}, "exports must be"),
         ({"window": "2025"}, "window must be a DateWindow, or a mapping"),

@@ -190,7 +190,7 @@ GIVEN = {"2025-10": {"NOK": "1"}}
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"export": {"uri": "a"}}, "export must be what an export operator returned"),
+        ({"export": {"uri": "a"}}, "export must be the result of an export operator"),
         ({"export": "a.jsonl"}, "ends in .manifest.json"),
         ({"export": None}, "export must be"),
         ({"export": []}, "export must be"),

@@ -1,4 +1,4 @@
-"""What a DAG that waits for an export's asset finds in its event."""
+"""Asset events of an export, which DAGs scheduled on the asset receive."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from airflow_provider_arm.runtime.export.asset_events import asset_uri, emit_ass
 
 
 def events_of(run):
-    """Give the asset events that a DAG run left in Airflow's database: address and extra."""
+    """Return the asset events of a DAG run in Airflow's database: URI and extra."""
     from airflow.models.asset import AssetEvent, AssetModel
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
     with create_session() as session:
         rows = select(AssetModel.uri, AssetEvent.extra).join(AssetModel, AssetModel.id == AssetEvent.asset_id)
-        found = session.execute(
+        events = session.execute(
             rows.where(AssetEvent.source_run_id == run.run_id, AssetEvent.source_dag_id == run.dag_id)
         )
-        return sorted(map(tuple, found), key=lambda event: event[0])
+        return sorted(map(tuple, events), key=lambda event: event[0])
 
 
-def test_the_event_says_how_much_there_is_and_where(run_dag, arm_sandbox, arm_connection, tmp_path):
-    """In Airflow's database: rows, totals, checksum, addresses; for an alias the file is the asset."""
-    ledger = Asset("arm_ledger", extra={"not": "the event's"})
+def test_asset_event_has_counts_totals_and_addresses(run_dag, arm_sandbox, arm_connection, tmp_path):
+    """Airflow's database has rows, totals, checksum and addresses; the file is the asset of an alias."""
+    ledger = Asset("arm_ledger", extra={"owner": "finance"})
     with DAG("arm_asset_events", schedule=None) as dag:
         ArItemExportOperator(
             task_id="export", path=str(tmp_path / "a.jsonl"), outlets=[ledger, AssetAlias("arm_exports")]
@@ -35,14 +35,14 @@ def test_the_event_says_how_much_there_is_and_where(run_dag, arm_sandbox, arm_co
     (ti,) = run.get_task_instances()
     result = ti.xcom_pull(task_ids="export")
     extra = {name: result[name] for name in ("uri", "manifest_uri", "rows", "totals", "sha256")}
-    # An event names the machinery that made it beside what the task says.
-    found = [(uri, {name: said.get(name) for name in extra}) for uri, said in events_of(run)]
-    assert found == [("arm_ledger", extra), (f"file://{tmp_path}/a.jsonl", extra)]
+    # Airflow adds entries of its own to the extra of an event.
+    events = [(uri, {name: event.get(name) for name in extra}) for uri, event in events_of(run)]
+    assert events == [("arm_ledger", extra), (f"file://{tmp_path}/a.jsonl", extra)]
     assert extra["totals"]["NOK"]
 
 
-def test_an_export_that_fails_leaves_no_event(run_dag, arm_sandbox, arm_connection, tmp_path):
-    """Nothing that waits for the ledger starts."""
+def test_failed_export_emits_no_asset_event(run_dag, arm_sandbox, arm_connection, tmp_path):
+    """DAGs scheduled on the asset do not start."""
     with DAG("arm_no_asset_event", schedule=None) as dag:
         ArItemExportOperator(
             task_id="export", path=str(tmp_path / "a.jsonl"), filters={"nosuch": "1"}, outlets=[Asset("arm_ledger")]
@@ -52,8 +52,8 @@ def test_an_export_that_fails_leaves_no_event(run_dag, arm_sandbox, arm_connecti
     assert events_of(run) == []
 
 
-def test_a_context_without_events_is_no_error():
-    """A test of execute() has none."""
+def test_emit_asset_events_does_nothing_without_events_in_the_context():
+    """A test that calls execute() may have no events."""
     emit_asset_events({}, [Asset("arm_ledger")], {"rows": 1})
 
 
@@ -67,6 +67,6 @@ def test_a_context_without_events_is_no_error():
         ("gs://bucket/a@b.csv", "gs://bucket/a@b.csv"),
     ],
 )
-def test_the_asset_of_a_file_is_named_alike_by_everybody(address, uri):
-    """With a scheme, and without the connection that opens it."""
+def test_asset_uri_has_a_scheme_and_no_connection(address, uri):
+    """Every DAG gets the same asset for a file, whatever connection opens it."""
     assert asset_uri(address) == uri

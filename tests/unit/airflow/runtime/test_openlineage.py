@@ -1,4 +1,4 @@
-"""What OpenLineage is told; its own manager asks, as its listener does."""
+"""OpenLineage datasets of exports, merges and reconciliations, as OpenLineage's own manager extracts them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from airflow_provider_arm.runtime.export.openlineage import build_lineage, file_
 manager = pytest.importorskip("airflow.providers.openlineage.extractors.manager")
 
 
-def told(operator, state="success"):
-    """Ask for the lineage of an operator that has run, by the way of Airflow's listener."""
+def extract_lineage(operator, state="success"):
+    """Return the lineage of an operator that has run, as the listener of OpenLineage extracts it."""
     from airflow.utils.state import TaskInstanceState
 
     run = SimpleNamespace(run_id="r", dag_id="d")
@@ -28,96 +28,99 @@ def told(operator, state="success"):
 
 
 def names(datasets):
-    """Give namespace and name of each."""
-    return [(data.namespace, data.name) for data in datasets]
+    """Return namespace and name of each dataset."""
+    return [(dataset.namespace, dataset.name) for dataset in datasets]
 
 
-def in_a_dag(kind, **arguments):
-    """Make an operator in a DAG, because lineage names both."""
+def make_operator(operator_class, **arguments):
+    """Return an operator in a DAG, because lineage contains the names of both."""
     with DAG("arm_lineage", schedule=None):
-        return kind(task_id="told", **arguments)
+        return operator_class(task_id="task", **arguments)
 
 
-def test_an_export_tells_its_list_and_its_file(arm_sandbox, arm_connection, first_try, tmp_path):
-    """Whose list, which file, how much of it, and the names of its columns; nothing of a record."""
+def test_lineage_of_an_export_has_list_and_file(arm_sandbox, arm_connection, first_try, tmp_path):
+    """The list with its client number, the file with rows, bytes and column names; no data of a record."""
     columns = ["customerNo", "name", "ssn", "dateOfBirth"]
     path = str(tmp_path / "a.csv")
-    operator = in_a_dag(CustomerExportOperator, path=path, columns=columns, mask=["ssn"])
+    operator = make_operator(CustomerExportOperator, path=path, columns=columns, mask=["ssn"])
     result = operator.execute(first_try)
-    found = told(operator)
-    place = arm_sandbox.base_url.split("/")[2]
-    assert names(found.inputs) == [(f"arm://{place}", f"clients/{arm_sandbox.client_no}/customers")]
-    assert names(found.outputs) == [("file", path)]
-    (output,) = found.outputs
+    lineage = extract_lineage(operator)
+    host = arm_sandbox.base_url.split("/")[2]
+    assert names(lineage.inputs) == [(f"arm://{host}", f"clients/{arm_sandbox.client_no}/customers")]
+    assert names(lineage.outputs) == [("file", path)]
+    (output,) = lineage.outputs
     assert output.outputFacets["outputStatistics"].rowCount == result["rows"]
     assert output.outputFacets["outputStatistics"].size == result["bytes"]
     assert [field.name for field in output.facets["schema"].fields] == columns
     assert {field.type for field in output.facets["schema"].fields} == {"text", "day"}
 
 
-def test_json_lines_have_no_schema(arm_sandbox, arm_connection, first_try, tmp_path):
-    """Whatever ARM gave is in them, and nobody listed it."""
-    operator = in_a_dag(ArItemExportOperator, path=str(tmp_path / "a.jsonl"))
+def test_lineage_of_json_lines_has_no_schema(arm_sandbox, arm_connection, first_try, tmp_path):
+    """They contain whatever fields ARM returned."""
+    operator = make_operator(ArItemExportOperator, path=str(tmp_path / "a.jsonl"))
     operator.execute(first_try)
-    assert told(operator).outputs[0].facets == {}
+    assert extract_lineage(operator).outputs[0].facets == {}
 
 
-def test_an_export_that_failed_tells_nothing(arm_sandbox, arm_connection, first_try, tmp_path):
-    """No file came of it."""
-    operator = in_a_dag(ArItemExportOperator, path=str(tmp_path / "a.jsonl"), filters={"nosuch": "1"})
+def test_lineage_of_a_failed_export_is_empty(arm_sandbox, arm_connection, first_try, tmp_path):
+    """It wrote no file."""
+    operator = make_operator(ArItemExportOperator, path=str(tmp_path / "a.jsonl"), filters={"nosuch": "1"})
     with pytest.raises(ArmFailException):
         operator.execute(first_try)
     assert operator.get_openlineage_facets_on_complete(None) is None
-    assert told(operator, "failed").outputs == []
+    assert extract_lineage(operator, "failed").outputs == []
 
 
-def test_a_reconciliation_tells_what_it_compared(arm_sandbox, arm_connection, first_try, tmp_path):
-    """Both sides in, both reports out, whether they agree or not."""
+def test_lineage_of_a_reconciliation_has_both_sides_and_both_reports(arm_sandbox, arm_connection, first_try, tmp_path):
+    """Also if the two sides differ and the task fails."""
     ar = ArItemExportOperator(task_id="ar", path=str(tmp_path / "ar.jsonl")).execute(first_try)
     figures = tmp_path / "figures.json"
     figures.write_text(json.dumps({"2025-02": {"NOK": "1"}}), encoding="utf-8")
     arguments = {"export": ar, "against": str(figures), "path": str(tmp_path / "report")}
-    operator = in_a_dag(LedgerReconcileOperator, **arguments)
+    operator = make_operator(LedgerReconcileOperator, **arguments)
     assert operator.get_openlineage_facets_on_complete(None) is None
     with pytest.raises(ArmFailException):
         operator.execute(first_try)
-    found = told(operator, "failed")
-    assert names(found.inputs) == [("file", str(tmp_path / "ar.jsonl")), ("file", str(figures))]
-    assert names(found.outputs) == [("file", str(tmp_path / f"report{end}")) for end in (".json", ".md")]
+    lineage = extract_lineage(operator, "failed")
+    assert names(lineage.inputs) == [("file", str(tmp_path / "ar.jsonl")), ("file", str(figures))]
+    assert names(lineage.outputs) == [("file", str(tmp_path / f"report{end}")) for end in (".json", ".md")]
 
 
-class OfMappedTasks(Sequence):
-    """What mapped tasks returned, as Airflow gives it: each is fetched when it is asked for, while the task runs."""
+class MappedResults(Sequence):
+    """Results of mapped tasks as Airflow passes them: each is fetched when it is accessed, while the task runs."""
 
     def __init__(self, results):
         self.results = results
 
-    def __getitem__(self, place):
-        return self.results[place]
+    def __getitem__(self, index):
+        return self.results[index]
 
     def __len__(self):
         return len(self.results)
 
-    def end(self):
-        """End the task: whoever asks now would wait for ever."""
+    def end_task(self):
+        """End the task: accessing a result now would wait for ever."""
         del self.results
 
 
-@pytest.mark.parametrize("kind", [ExportMergeOperator, LedgerReconcileOperator])
-def test_lineage_asks_airflow_for_nothing(arm_sandbox, arm_connection, first_try, tmp_path, kind):
-    """It is found in a forked process that has no way to Airflow's API, where a call hangs."""
+@pytest.mark.parametrize("operator_class", [ExportMergeOperator, LedgerReconcileOperator])
+def test_lineage_needs_no_call_to_airflow(arm_sandbox, arm_connection, first_try, tmp_path, operator_class):
+    """OpenLineage extracts it in a forked process, in which a call to Airflow's API hangs."""
     window = {"start": "2025-01-01", "end": "2025-12-31"}
     path = str(tmp_path / "a.csv")
-    given = OfMappedTasks([ArItemExportOperator(task_id="export", path=path, window=window).execute(first_try)])
-    arguments = {ExportMergeOperator: {"exports": given}, LedgerReconcileOperator: {"export": given, "against": given}}
-    operator = in_a_dag(kind, path=str(tmp_path / "all"), **arguments[kind])
+    results = MappedResults([ArItemExportOperator(task_id="export", path=path, window=window).execute(first_try)])
+    arguments = {
+        ExportMergeOperator: {"exports": results},
+        LedgerReconcileOperator: {"export": results, "against": results},
+    }
+    operator = make_operator(operator_class, path=str(tmp_path / "all"), **arguments[operator_class])
     operator.execute(first_try)
-    given.end()
-    assert set(names(told(operator).inputs)) == {("file", path)}
+    results.end_task()
+    assert set(names(extract_lineage(operator).inputs)) == {("file", path)}
 
 
-def test_lineage_never_fails_a_task():
-    """Whatever goes wrong in it, the task's work is done."""
+def test_build_lineage_returns_none_on_any_error():
+    """The task's work is done, so an error in its lineage must not fail it."""
 
     def fail():
         raise KeyError
@@ -134,6 +137,6 @@ def test_lineage_never_fails_a_task():
         ("file:///srv/a.jsonl", ("file", "/srv/a.jsonl")),
     ],
 )
-def test_files_are_named_as_others_name_them(address, name):
-    """The bucket is the namespace, as OpenLineage has it, so that one file is one dataset for all."""
+def test_file_dataset_follows_openlineages_naming(address, name):
+    """The bucket is the namespace, so that other producers name the same dataset."""
     assert names([file_dataset(address)]) == [name]

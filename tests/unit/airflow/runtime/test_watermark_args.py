@@ -1,4 +1,4 @@
-"""Incremental exports as operators: where the watermark is kept, what is refused, and real DAG runs."""
+"""Incremental exports as operators: watermark stores, invalid arguments, and real DAG runs."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ CUSTOMER_NO = "543210"
 
 
 class AssetState:
-    """What ``context["asset_state_store"][asset]`` does: JSON values by key, outliving the run."""
+    """Stand-in for ``context["asset_state_store"][asset]``: JSON values by key, which outlive the run."""
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
-        #: How many more writes go well; ``None``: all.
-        self.writes: int | None = None
-        self.is_away = False
+        #: Number of writes that succeed before the next one fails; ``None``: all succeed.
+        self.writes_left: int | None = None
+        self.is_unavailable = False
 
     def get(self, key: str, default: Any = None) -> Any:
-        if self.is_away:
+        if self.is_unavailable:
             raise ConnectionError("canary")
         return json.loads(self.values[key]) if key in self.values else default
 
     def set(self, key: str, value: Any) -> None:
         assert value is not None
         assert len(json.dumps(value)) <= 64 * 1024
-        if self.writes is not None:
-            if not self.writes:
+        if self.writes_left is not None:
+            if not self.writes_left:
                 raise ConnectionError("canary")
-            self.writes -= 1
+            self.writes_left -= 1
         self.values[key] = json.dumps(value)
 
     def delete(self, key: str) -> None:
@@ -53,7 +53,7 @@ class AssetState:
 
 
 class AssetStates(dict):
-    """What ``context["asset_state_store"]`` does: the state of each outlet."""
+    """Stand-in for ``context["asset_state_store"]``: the state of each outlet."""
 
     def __getitem__(self, asset: Any) -> AssetState:
         return super().__getitem__(asset.name)
@@ -61,13 +61,13 @@ class AssetStates(dict):
 
 @pytest.fixture
 def state():
-    """Give an empty asset state."""
+    """Return an empty asset state."""
     return AssetState()
 
 
 @pytest.fixture
-def a_run(a_try, state):
-    """Give a function that makes the context of a run, on an Airflow that keeps asset state."""
+def make_run(a_try, state):
+    """Return a function that builds the context of a run, on an Airflow with asset state."""
 
     def make(run_id="r1", **names):
         context = a_try(run_id=run_id, task_id="export", **names)
@@ -77,34 +77,34 @@ def a_run(a_try, state):
     return make
 
 
-def export(path, context, kind=ArItemExportOperator, **arguments):
-    """Make the operator and run it."""
+def export(path, context, operator_class=ArItemExportOperator, **arguments):
+    """Run an incremental export and return its result."""
     arguments = {"outlets": [AssetAlias("other"), ITEMS], "incremental": True, **arguments}
-    return kind(task_id="export", path=str(path), **arguments).execute(context)
+    return operator_class(task_id="export", path=str(path), **arguments).execute(context)
 
 
-def new_item():
-    """Let ARM book an invoice now; gives its item's key."""
+def book_invoice():
+    """Submit an invoice, which ARM books now, and return the key of its item."""
     client = ArmHook().client
-    # The look lets the sandbox process it now.
+    # Reading the batch makes the sandbox process it.
     client.get_batch(client.submit_batch("create_document_batch", documents(1, 70001)).batch_uuid)
-    (item,) = [one for page in client.list_ar_items({"documentno": "70001"}).pages() for one in page.items]
+    (item,) = [item for page in client.list_ar_items({"documentno": "70001"}).pages() for item in page.items]
     return item.ar_item_id
 
 
 def keys(path):
-    """List the items of a file."""
+    """Return the keys of the items in a file."""
     return [json.loads(line)["arItemId"] for line in path.read_bytes().splitlines()]
 
 
-@pytest.mark.parametrize("kept", ["asset state", "file"])
-def test_the_second_run_has_only_what_is_new(arm_sandbox, arm_connection, a_run, tmp_path, kept):
-    """Wherever the watermark is kept: all, then what was booked, then nothing; and the result says so."""
-    arguments = {"watermark_path": f"file://{tmp_path}/marks/items.json"} if kept == "file" else {}
-    first = export(tmp_path / "1.jsonl", a_run("r1"), **arguments)
-    new = new_item()
-    second = export(tmp_path / "2.jsonl", a_run("r2"), **arguments)
-    third = export(tmp_path / "3.jsonl", a_run("r3"), **arguments)
+@pytest.mark.parametrize("store", ["asset state", "file"])
+def test_second_run_exports_only_new_items(arm_sandbox, arm_connection, make_run, tmp_path, store):
+    """With either store: everything, then the booked item, then nothing."""
+    arguments = {"watermark_path": f"file://{tmp_path}/marks/items.json"} if store == "file" else {}
+    first = export(tmp_path / "1.jsonl", make_run("r1"), **arguments)
+    new = book_invoice()
+    second = export(tmp_path / "2.jsonl", make_run("r2"), **arguments)
+    third = export(tmp_path / "3.jsonl", make_run("r3"), **arguments)
     assert (first["rows"], second["rows"], third["rows"]) == (200, 1, 0)
     assert keys(tmp_path / "2.jsonl") == [new]
     assert [result["increment"]["number"] for result in (first, second, third)] == [1, 2, 3]
@@ -115,62 +115,64 @@ def test_the_second_run_has_only_what_is_new(arm_sandbox, arm_connection, a_run,
     json.dumps([first, second, third])
 
 
-def test_a_retry_makes_the_same_increment_again(arm_sandbox, arm_connection, a_run, state, tmp_path):
-    """The first try dies when the watermark is written: an error that a retry can mend, and no row is lost."""
-    export(tmp_path / "1.jsonl", a_run("r1"))
-    new = new_item()
-    state.writes = 0
+def test_retry_exports_the_same_increment(arm_sandbox, arm_connection, make_run, state, tmp_path):
+    """If the watermark cannot be written, a retry may succeed, and no row is lost."""
+    export(tmp_path / "1.jsonl", make_run("r1"))
+    new = book_invoice()
+    state.writes_left = 0
     with pytest.raises(ArmTransientException, match=r"watermark cannot be written .*ConnectionError") as caught:
-        export(tmp_path / "2.jsonl", a_run("r2"))
+        export(tmp_path / "2.jsonl", make_run("r2"))
     assert "canary" not in str(caught.value)
-    state.writes = None
-    assert export(tmp_path / "2.jsonl", a_run("r2", try_number=2))["rows"] == 1
+    state.writes_left = None
+    assert export(tmp_path / "2.jsonl", make_run("r2", try_number=2))["rows"] == 1
     assert keys(tmp_path / "2.jsonl") == [new]
-    assert export(tmp_path / "3.jsonl", a_run("r3"))["rows"] == 0
+    assert export(tmp_path / "3.jsonl", make_run("r3"))["rows"] == 0
 
 
 @pytest.mark.parametrize("cap", [40, 90])
 @pytest.mark.parametrize("total", ["capped", "true"])
-def test_past_the_cap_each_item_comes_once(arm_sandbox, arm_connection, a_run, tmp_path, monkeypatch, cap, total):
-    """ARM cuts at a small cap: the first run is split from the beginning of time on, the next ones as they need."""
+def test_first_run_above_the_cap_exports_each_item_once(
+    arm_sandbox, arm_connection, make_run, tmp_path, monkeypatch, cap, total
+):
+    """ARM returns few records per query, so the first run and later runs are split by created time."""
     monkeypatch.setattr(lists, "MAXIMUM_COUNT", cap)
     arm_sandbox.behave(q09_total=total)
-    whole = export(tmp_path / "1.jsonl", a_run("r1"), overlap=timedelta(days=3000))
-    new = new_item()
-    more = export(tmp_path / "2.jsonl", a_run("r2"), overlap=timedelta(days=3000))
-    assert (whole["rows"], len(set(keys(tmp_path / "1.jsonl")))) == (200, 200)
+    first = export(tmp_path / "1.jsonl", make_run("r1"), overlap=timedelta(days=3000))
+    new = book_invoice()
+    second = export(tmp_path / "2.jsonl", make_run("r2"), overlap=timedelta(days=3000))
+    assert (first["rows"], len(set(keys(tmp_path / "1.jsonl")))) == (200, 200)
     assert keys(tmp_path / "2.jsonl") == [new]
-    assert (more["increment"]["skipped"], more["pages"] > 1) == (200, True)
+    assert (second["increment"]["skipped"], second["pages"] > 1) == (200, True)
     for number in (1, 2):
         manifest = check_export(str(tmp_path / f"{number}.jsonl.manifest.json"))
         assert len(manifest["windows"]) > 2
 
 
-def test_an_increment_can_be_reconciled_like_any_export(arm_sandbox, arm_connection, a_run, tmp_path):
-    """Its manifest says more than a full export's, and nothing less."""
-    result = export(tmp_path / "1.parquet", a_run())
-    full = ArItemExportOperator(task_id="full", path=str(tmp_path / "full.csv")).execute(a_run())
-    told = LedgerReconcileOperator(
+def test_increment_can_be_reconciled(arm_sandbox, arm_connection, make_run, tmp_path):
+    """Its manifest has all keys of a full export's manifest."""
+    result = export(tmp_path / "1.parquet", make_run())
+    full = ArItemExportOperator(task_id="full", path=str(tmp_path / "full.csv")).execute(make_run())
+    reconciled = LedgerReconcileOperator(
         task_id="reconcile",
         export=result["manifest_uri"],
         against=full["manifest_uri"],
         path=str(tmp_path / "report"),
-    ).execute(a_run())
-    assert told["matches"]
+    ).execute(make_run())
+    assert reconciled["matches"]
 
 
-def test_each_mapped_task_has_a_watermark_of_its_own(arm_sandbox, arm_connection, a_run, state, tmp_path):
-    """One asset keeps them all."""
+def test_each_map_index_has_a_watermark_of_its_own(arm_sandbox, arm_connection, make_run, state, tmp_path):
+    """One asset state stores all of them."""
     for index in (0, 1):
-        result = export(tmp_path / f"{index}.jsonl", a_run(map_index=index))
+        result = export(tmp_path / f"{index}.jsonl", make_run(map_index=index))
         assert result["rows"] == 200
     heads = {key for key, value in state.values.items() if isinstance(json.loads(value), dict)}
     assert heads == {"arm_export.d.export.0", "arm_export.d.export.1"}
 
 
-def test_the_state_holds_no_record_and_no_filter(arm_sandbox, arm_connection, a_run, state, tmp_path):
-    """Checksums and times only."""
-    export(tmp_path / "1.jsonl", a_run(), filters={"customerno": CUSTOMER_NO})
+def test_watermark_contains_no_key_and_no_filter_value(arm_sandbox, arm_connection, make_run, state, tmp_path):
+    """It contains only checksums and times."""
+    export(tmp_path / "1.jsonl", make_run(), filters={"customerno": CUSTOMER_NO})
     assert keys(tmp_path / "1.jsonl")
     text = " ".join(state.values.values())
     assert CUSTOMER_NO not in text
@@ -178,7 +180,7 @@ def test_the_state_holds_no_record_and_no_filter(arm_sandbox, arm_connection, a_
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "fragments"),
     [
         ({"incremental": "yesterday"}, ["incremental", "True or False", "yesterday"]),
         ({"incremental": ""}, ["incremental", "True or False"]),
@@ -190,40 +192,42 @@ def test_the_state_holds_no_record_and_no_filter(arm_sandbox, arm_connection, a_
         ({"overlap": float("inf")}, ["overlap"]),
         ({"overlap": "3600"}, ["overlap"]),
         ({"filters": {"fromcreatedtime": "2026-01-01"}}, ["fromcreatedtime", "incremental=True"]),
-        ({"kind": CustomerExportOperator}, ["customers have no known created time", "window"]),
-        ({"kind": ListExportOperator, "resource": "/clients/{clientno}/aritems"}, ["no known created time"]),
+        ({"operator_class": CustomerExportOperator}, ["customers have no known created time", "window"]),
+        ({"operator_class": ListExportOperator, "resource": "/clients/{clientno}/aritems"}, ["no known created time"]),
         ({"outlets": []}, ["outlets=[Asset(...)]", "watermark_path", "3.3"]),
         ({"outlets": [AssetAlias("other")]}, ["outlets=[Asset(...)]", "watermark_path"]),
         ({"watermark_path": "marks.json"}, ["watermark_path", "absolute"]),
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_a_wrong_argument_is_told(arm_sandbox, arm_connection, a_run, tmp_path, arguments, words):
-    """Each mistake is one sentence, nothing is asked and no file appears."""
+def test_invalid_argument_fails_before_any_request(
+    arm_sandbox, arm_connection, make_run, tmp_path, arguments, fragments
+):
+    """The message names the argument, ARM receives no request for the list, and no file appears."""
     with pytest.raises(ArmFailException) as caught:
-        export(tmp_path / "a.jsonl", a_run(), **arguments)
-    assert all(word in str(caught.value) for word in words), str(caught.value)
+        export(tmp_path / "a.jsonl", make_run(), **arguments)
+    assert all(fragment in str(caught.value) for fragment in fragments), str(caught.value)
     assert list(tmp_path.iterdir()) == []
     assert arm_sandbox.requests(path="/arm/v1/clients/2218/aritems") == []
 
 
-def test_before_airflow_keeps_asset_state_both_ways_out_are_told(arm_sandbox, arm_connection, a_try, tmp_path):
-    """An outlet alone does not do on Airflow 3.1; a file does."""
+def test_missing_asset_state_is_reported_with_the_alternatives(arm_sandbox, arm_connection, a_try, tmp_path):
+    """On Airflow 3.1 an outlet is not enough, but a file is."""
     context = a_try(task_id="export")
     with pytest.raises(ArmFailException, match=r"outlets=\[Asset.*watermark_path"):
         export(tmp_path / "a.jsonl", context)
     assert export(tmp_path / "a.jsonl", context, watermark_path=str(tmp_path / "mark.json"))["rows"] == 200
 
 
-def test_a_list_that_does_not_take_the_filter_says_so(arm_sandbox, arm_connection, a_run, tmp_path):
-    """Whether GL items can be asked for by created time is not published: a refusal comes with the first run."""
+def test_first_run_fails_when_the_list_rejects_the_filter(arm_sandbox, arm_connection, make_run, tmp_path):
+    """It is not published whether GL items can be filtered by created time."""
     with pytest.raises(ArmFailException, match="fromcreatedtime"):
-        export(tmp_path / "1.jsonl", a_run("r1"), kind=GlItemExportOperator)
+        export(tmp_path / "1.jsonl", make_run("r1"), operator_class=GlItemExportOperator)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_incremental_and_watermark_path_are_templated():
-    """Both are rendered; an overlap may be a timedelta."""
+    """Both are rendered, and *overlap* accepts a timedelta."""
     operator = ArItemExportOperator(
         task_id="export",
         path="a.jsonl",
@@ -235,14 +239,14 @@ def test_incremental_and_watermark_path_are_templated():
     assert (operator.incremental, operator.watermark_path) == ("True", "/2026-01-05.json")
 
 
-# ---- the asset state
+# ---- the store in the asset state
 
 BIG = {"seen": {str(number): "x" * 50 for number in range(3000)}, "name": 'ø\\"'}
 OTHER = {"seen": {str(number): "y" * 50 for number in range(1000)}}
 
 
-def test_a_big_watermark_is_kept_in_chunks(state):
-    """Each below what Airflow warns of; the next one leaves none of them behind."""
+def test_large_watermark_is_stored_in_chunks(state):
+    """Each chunk is smaller than Airflow's warning limit, and the next save deletes all of them."""
     store = AssetWatermarkStore(state, "w")
     assert store.load() is None
     store.save(BIG)
@@ -257,118 +261,118 @@ def test_a_big_watermark_is_kept_in_chunks(state):
     assert len(state.values) == 3  # the probe, the head and one chunk
 
 
-def test_a_crash_at_any_write_leaves_the_old_or_the_new(state):
-    """Between chunks, and between the last chunk and the head: never a mixture."""
+def test_failed_save_keeps_the_previous_watermark(state):
+    """Between two chunks, or between the last chunk and the head: never a mixture of two watermarks."""
     store = AssetWatermarkStore(state, "w")
     store.save(BIG)
     for writes in range(10):
-        state.writes = writes
+        state.writes_left = writes
         try:
             store.save(OTHER)
         except ArmWatermarkUnavailableError:
-            state.writes = None
+            state.writes_left = None
             assert store.load() == BIG
         else:
             break
     else:
-        pytest.fail("it never went well")
-    state.writes = None
+        pytest.fail("no save succeeded")
+    state.writes_left = None
     assert store.load() == OTHER
 
 
-def test_two_that_write_at_once_do_not_mix(state):
-    """The chunks of one are not those of the other: whose head comes last, his content it is."""
-    one, other = AssetWatermarkStore(state, "w"), AssetWatermarkStore(state, "w")
-    plain = state.set
+def test_concurrent_saves_do_not_mix(state):
+    """They write different chunks, and the head that is written last decides."""
+    first, second = AssetWatermarkStore(state, "w"), AssetWatermarkStore(state, "w")
+    original_set = state.set
 
-    def interrupted(key, value):
-        state.set = plain
-        other.save(OTHER)
-        plain(key, value)
+    def interrupted_set(key, value):
+        state.set = original_set
+        second.save(OTHER)
+        original_set(key, value)
 
-    state.set = interrupted
-    one.save(BIG)
-    assert one.load() == other.load() == BIG
+    state.set = interrupted_set
+    first.save(BIG)
+    assert first.load() == second.load() == BIG
 
 
-@pytest.mark.parametrize("harm", ["missing", "changed", "no text", "no head"])
-def test_a_broken_chunk_is_an_error_and_never_a_fresh_start(state, harm):
+@pytest.mark.parametrize("damage", ["missing", "changed", "not text", "no head"])
+def test_broken_watermark_raises_instead_of_starting_over(state, damage):
     """The message names the key to delete, and no value."""
     store = AssetWatermarkStore(state, "w")
     store.save(BIG)
     chunk = next(key for key in state.values if key.endswith(".1"))
-    if harm == "missing":
+    if damage == "missing":
         state.delete(chunk)
-    elif harm == "no head":
+    elif damage == "no head":
         state.values["w"] = "5"
     else:
-        state.values[chunk] = json.dumps("x" if harm == "changed" else 5)
+        state.values[chunk] = json.dumps("x" if damage == "changed" else 5)
     with pytest.raises(ArmWatermarkError, match="broken: parts of w are missing") as caught:
         store.load()
     assert caught.value.permanent
 
 
-def test_a_content_that_is_replaced_while_it_is_read_is_read_again(state):
-    """Its chunks are gone because a new head stands: that one is read."""
+def test_watermark_replaced_while_it_is_read_is_read_again(state):
+    """Its chunks are deleted because there is a new head, which is read next."""
     store = AssetWatermarkStore(state, "w")
     store.save(BIG)
-    plain, writer = state.get, AssetWatermarkStore(state, "w")
+    original_get, writer = state.get, AssetWatermarkStore(state, "w")
 
-    def interrupted(key, default=None):
+    def interrupted_get(key, default=None):
         if key.endswith(".0"):
-            state.get = plain
+            state.get = original_get
             writer.save(OTHER)
-        return plain(key, default)
+        return original_get(key, default)
 
-    state.get = interrupted
+    state.get = interrupted_get
     assert store.load() == OTHER
 
 
-def test_a_state_that_is_away_may_be_tried_again(state):
-    """Reading, or writing the first time: without a word of the store's own."""
+def test_unavailable_asset_state_is_a_temporary_error(state):
+    """On reading and on the first write; the message has no text of the store's own error."""
     store = AssetWatermarkStore(state, "w")
-    state.writes = 0
-    with pytest.raises(ArmWatermarkUnavailableError, match=r"cannot be kept at the asset \(ConnectionError\)"):
+    state.writes_left = 0
+    with pytest.raises(ArmWatermarkUnavailableError, match=r"cannot be stored in the asset state \(ConnectionError\)"):
         store.load()
-    state.is_away = True
+    state.is_unavailable = True
     with pytest.raises(ArmWatermarkUnavailableError, match="cannot be read") as caught:
         store.load()
     assert not caught.value.permanent
     assert "canary" not in str(caught.value)
 
 
-def test_a_long_name_fits_airflows_database():
-    """Airflow's keys have 512 characters; names that are cut stay apart."""
-    names = {watermark_key("d" * 250, "t" * 249 + end, index) for end in "ab" for index in (-1, 0)}
-    assert len(names) == 4
-    assert all(len(name) < 450 for name in names)
+def test_watermark_key_of_long_names_is_truncated_and_unique():
+    """Airflow's keys have at most 512 characters."""
+    long_keys = {watermark_key("d" * 250, "t" * 249 + end, index) for end in "ab" for index in (-1, 0)}
+    assert len(long_keys) == 4
+    assert all(len(key) < 450 for key in long_keys)
 
 
-def test_too_much_for_the_asset_state_is_told_before_the_file_appears(
-    arm_sandbox, arm_connection, a_run, tmp_path, monkeypatch
+def test_watermark_above_the_limit_fails_before_the_file_appears(
+    arm_sandbox, arm_connection, make_run, tmp_path, monkeypatch
 ):
-    """A shorter overlap or a file are the ways out."""
+    """The message proposes a shorter overlap or a file."""
     monkeypatch.setattr(asset_watermark.AssetWatermarkStore, "max_records", 5)
     with pytest.raises(ArmFailException, match=r"at most 5 .* shorter overlap, or .* watermark_path"):
-        export(tmp_path / "a.jsonl", a_run(), overlap=timedelta(days=3000))
+        export(tmp_path / "a.jsonl", make_run(), overlap=timedelta(days=3000))
     assert list(tmp_path.iterdir()) == []
 
 
 # ---- real DAG runs
 
 
-@pytest.mark.parametrize("kept", ["asset state", "file"])
-def test_runs_of_a_real_dag_go_on_from_each_other(run_dag, arm_sandbox, arm_connection, tmp_path, kept):
-    """In Airflow itself: three runs of one DAG, and the second has only what was booked between."""
-    if kept == "asset state" and not has_asset_state():
-        pytest.skip("this Airflow keeps no asset state")
-    arguments = {"watermark_path": f"file://{tmp_path}/mark.json"} if kept == "file" else {}
-    with DAG(f"arm_since_{kept.replace(' ', '_')}", schedule=None) as dag:
+@pytest.mark.parametrize("store", ["asset state", "file"])
+def test_runs_of_a_real_dag_continue_from_the_watermark(run_dag, arm_sandbox, arm_connection, tmp_path, store):
+    """Of three runs of a DAG in Airflow, the second exports only the item that was booked after the first."""
+    if store == "asset state" and not has_asset_state():
+        pytest.skip("this Airflow has no asset state")
+    arguments = {"watermark_path": f"file://{tmp_path}/mark.json"} if store == "file" else {}
+    with DAG(f"arm_incremental_{store.replace(' ', '_')}", schedule=None) as dag:
         ArItemExportOperator(
             task_id="export",
             path=f"{tmp_path}/{{{{ run_id }}}}.jsonl",
             incremental=True,
-            outlets=[Asset(f"arm_items_{kept.replace(' ', '_')}")],
+            outlets=[Asset(f"arm_items_{store.replace(' ', '_')}")],
             **arguments,
         )
     rows = []
@@ -376,34 +380,36 @@ def test_runs_of_a_real_dag_go_on_from_each_other(run_dag, arm_sandbox, arm_conn
         run = run_dag(dag)
         assert str(run.state) == "success"
         if number == 0:
-            new = new_item()
+            new = book_invoice()
         rows.append(keys(tmp_path / f"{run.run_id}.jsonl"))
-    assert [len(found) for found in rows] == [200, 1, 0]
+    assert [len(exported) for exported in rows] == [200, 1, 0]
     assert rows[1] == [new]
 
 
-def test_an_asset_that_airflow_does_not_know_is_no_fresh_start(run_dag, tmp_path):
-    """Airflow says the same of an asset that is not active and of a key that is not there: nothing is begun anew."""
+def test_unknown_asset_raises_instead_of_starting_over(run_dag, tmp_path):
+    """Airflow answers the same for an inactive asset and for a missing key."""
     if not has_asset_state():
-        pytest.skip("this Airflow keeps no asset state")
+        pytest.skip("this Airflow has no asset state")
 
-    class Look(BaseOperator):
+    class LoadOperator(BaseOperator):
         def execute(self, context: Any) -> None:
             from airflow.sdk.execution_time.context import AssetStateStoreAccessor
 
             try:
-                AssetWatermarkStore(AssetStateStoreAccessor(name="nobody_knows_it"), "w").load()
+                AssetWatermarkStore(AssetStateStoreAccessor(name="unknown_asset"), "w").load()
             except ArmWatermarkUnavailableError as error:
-                (tmp_path / "said").write_text(str(error), encoding="utf-8")
+                (tmp_path / "error").write_text(str(error), encoding="utf-8")
 
-    with DAG("arm_since_unknown_asset", schedule=None) as dag:
-        Look(task_id="look")
+    with DAG("arm_incremental_unknown_asset", schedule=None) as dag:
+        LoadOperator(task_id="load")
     assert str(run_dag(dag).state) == "success"
-    assert (tmp_path / "said").read_text(encoding="utf-8").startswith("the watermark cannot be kept at the asset")
+    assert (
+        (tmp_path / "error").read_text(encoding="utf-8").startswith("the watermark cannot be stored in the asset state")
+    )
 
 
 def has_asset_state():
-    """Say whether Airflow keeps asset state (3.3)."""
+    """Return whether this Airflow has asset state (3.3)."""
     from airflow.sdk.execution_time import context
 
     return hasattr(context, "AssetStateStoreAccessors")
