@@ -188,7 +188,7 @@ def submit_file(address: str, path: Path, in_flight: int = 1) -> None:
             journal=FileJournal(Path(folder) / "journal", JournalWriter("bench", 1)),
             clear_count=0,
             submit=lambda records: str(client.submit_encoded(operation.name, records).batch_uuid),
-            look=lambda _: BatchState.PENDING,
+            poll=lambda _: BatchState.PENDING,
             max_in_flight=in_flight,
         )
         source = FileSource(path, str(path), operation.record, "customers")

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.submission.errors import JournalError
 from airflow_provider_arm.submission.journal.entries import ChunkState, Resolution, Verdict
-from airflow_provider_arm.submission.journal.file_entries import JournalLines
+from airflow_provider_arm.submission.journal.file_entries import FileEntries
 from airflow_provider_arm.submission.journal.file_journal import FileJournal, JournalWriter
-from airflow_provider_arm.submission.journal.resolution import apply_resolution, entries, is_open
+from airflow_provider_arm.submission.journal.resolution import apply_resolution, is_unresolved, read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_arm.submission.journal.entries import Entry
+    from airflow_provider_arm.submission.journal.entries import ChunkEntry
 
 _EPILOG = """\
 FOLDER is the journal of one task instance: <journal_path>/<dag>/<run>/<task>/<map index, -1 if not mapped>.
@@ -71,13 +71,13 @@ def _path(folder: str) -> Any:
 
 
 def _show(options: argparse.Namespace) -> int:
-    lines = JournalLines(_path(options.folder))
+    lines = FileEntries(_path(options.folder))
     lines.refresh()
     plan = lines.read_plan()
     if plan is None:
         msg = f"there is no journal in {options.folder}"
         raise JournalError(msg)
-    known = list(entries(lines))
+    known = list(read_entries(lines))
     counts: dict[str, int] = {}
     for entry in known:
         counts[entry.state] = counts.get(entry.state, 0) + 1
@@ -85,14 +85,14 @@ def _show(options: argparse.Namespace) -> int:
             print(_describe(entry))
     counts["not begun"] = plan.chunks - len(known)
     print(f"{plan.chunks} chunks: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count))
-    return 3 if any(is_open(entry) for entry in known) else 0
+    return 3 if any(is_unresolved(entry) for entry in known) else 0
 
 
-def _describe(entry: Entry) -> str:
+def _describe(entry: ChunkEntry) -> str:
     parts = [f"chunk {entry.index + 1}: {entry.state}"]
     if entry.batch_uuid:
         parts.append(f"batch {entry.batch_uuid}")
-    if is_open(entry):
+    if is_unresolved(entry):
         parts.append(f"chunk_id {entry.chunk_id}")
     if entry.missing:
         parts.append(f"ARM does not have its records {', '.join(map(str, entry.missing))}")
@@ -106,7 +106,7 @@ def _describe(entry: Entry) -> str:
 
 def _resolve(options: argparse.Namespace) -> int:
     path = _path(options.folder)
-    lines = JournalLines(path)
+    lines = FileEntries(path)
     lines.refresh()
     if lines.read_plan() is None:  # a typo in the folder's name must not make a new journal
         msg = f"there is no journal in {options.folder}"

@@ -64,9 +64,9 @@ def _success(context: Context) -> str | None:
     result = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
     if not isinstance(result, Mapping) or "rejected" not in result or result["rejected"] == 0:
         return None
-    from airflow_provider_arm.submission.results.outcome import count_sentence
+    from airflow_provider_arm.submission.results.outcome import describe_counts
 
-    sentence = count_sentence("records", result.get("submitted"), result["rejected"])
+    sentence = describe_counts("records", result.get("submitted"), result["rejected"])
     return f"{sentence}; {_where(result.get('rejects_uri'))}"
 
 

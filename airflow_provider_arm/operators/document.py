@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_arm.submission.sending.lookup import LookUp
+    from airflow_provider_arm.submission.sending.lookup import LookupResult
 
 
 class DocumentCreateOperator(ArmWriteOperator):
@@ -67,7 +67,7 @@ class DocumentCreateOperator(ArmWriteOperator):
             )
         return {"document_no": wire["documentNo"], "customer_no": wire["customerNo"], **answer}
 
-    def _look_up(self, wire: Mapping[str, Any]) -> LookUp:
-        from airflow_provider_arm.submission.sending.lookup import find_documents, look_up
+    def _look_up(self, wire: Mapping[str, Any]) -> LookupResult:
+        from airflow_provider_arm.submission.sending.lookup import document_finder, look_up
 
-        return look_up([wire], "documentNo", find_documents(self.hook.client))
+        return look_up([wire], "documentNo", document_finder(self.hook.client))

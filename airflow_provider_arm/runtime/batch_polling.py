@@ -36,7 +36,7 @@ def wait_for_batches(
         look_at_pending(client, wait, now)
         if not wait.pending:
             return [wait.finished[batch_uuid] for batch_uuid in batch_uuids]
-        sleep(wait.pause(now()))
+        sleep(wait.next_delay(now()))
 
 
 def look_at_batches(
@@ -63,4 +63,4 @@ def look_at_pending(client: ArmClient, wait: BatchWait, now: Callable[[], float]
         except ArmError as error:
             seen = error
             log.warning("Batch %s: %s", batch_uuid, error)
-        wait.saw(batch_uuid, seen, now())
+        wait.record_poll(batch_uuid, seen, now())

@@ -12,8 +12,8 @@ from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.files import atomic_write
 from airflow_provider_arm.runtime.records import open_source
 from airflow_provider_arm.submission.planning.resources import find_operation
-from airflow_provider_arm.submission.results.outcome import Batches, Reject, find_rejects, name_rejects
-from airflow_provider_arm.submission.results.rejects_file import check_name, reject_lines
+from airflow_provider_arm.submission.results.outcome import Batches, Reject, find_rejects, find_rejects_without_source
+from airflow_provider_arm.submission.results.rejects_file import check_suffix, reject_lines
 from airflow_provider_arm.submission.sending.recovered import RecoveredChunk, read_recovered
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def check_rejects_path(path: str | None) -> None:
     :raises ArmConfigurationError: it ends neither in ``.jsonl`` nor in ``.csv``.
     """
     if path:
-        check_name(path)
+        check_suffix(path)
 
 
 def write_rejects(
@@ -91,7 +91,7 @@ def find_again(submitted: Any, batches: Batches) -> tuple[Iterable[Reject], type
     :param submitted: what ``BatchSubmitOperator`` returned, or bare batchUuids.
     """
     if not (isinstance(submitted, Mapping) and submitted.get("source")):
-        return name_rejects(batches), None
+        return find_rejects_without_source(batches), None
     resource, name = find_operation(str(submitted.get("resource")), submitted.get("action") or "create")
     operation = OPERATIONS[name]
     source = open_source(None, submitted["source"], operation, resource.name)

@@ -130,7 +130,12 @@ def _missing_journal(journal: Journal) -> str | None:
     """Say why *journal* cannot know what an earlier try did, if that is so."""
     if not journal.durable:
         return "kept no journal (durable=False, or Airflow before 3.3 without journal_path)"
-    if isinstance(journal, FileJournal) and journal.is_local and journal.first_try > 1 and journal.read_plan() is None:
+    if (
+        isinstance(journal, FileJournal)
+        and journal.is_local
+        and journal.first_try_number > 1
+        and journal.read_plan() is None
+    ):
         # An object store is one for all workers. A local disk that knows nothing may be another worker's.
         return (
             "journal_path has no trace of it on this machine (it ended before it began, or ran elsewhere: use a path "

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_arm.submission.journal.entries import Journal
-    from airflow_provider_arm.submission.sending.lookup import LookUp
+    from airflow_provider_arm.submission.sending.lookup import LookupResult
 
 
 def run_single(
@@ -34,7 +34,7 @@ def run_single(
     send: Callable[[], dict[str, Any]],
     on_unknown_outcome: str,
     resolutions: Any,
-    look_up: Callable[[], LookUp] | None,
+    look_up: Callable[[], LookupResult] | None,
     assume_absent_after: float | None,
 ) -> dict[str, Any]:
     """Bring *record* to ARM, or find that it is there; gives ARM's answer, empty where the journal has not kept it.
@@ -52,7 +52,7 @@ def run_single(
         journal=journal,
         # A retry keeps max_tries, a clear raises it: so a clear is told from a retry.
         clear_count=ti.max_tries or 0,
-        what=what,
+        name=what,
         sha256=fingerprint(row, path, record),
         send=send,
         resend_unknown=resend,

@@ -21,10 +21,10 @@ from airflow_provider_arm.runtime.resolutions import (
 )
 from airflow_provider_arm.submission.planning.prepare import PreparedSubmission, prepare
 from airflow_provider_arm.submission.planning.resources import Resource, find_operation
-from airflow_provider_arm.submission.results.outcome import add_up, count_sentence, find_invalid, find_rejects
+from airflow_provider_arm.submission.results.outcome import count_outcomes, describe_counts, find_invalid, find_rejects
 from airflow_provider_arm.submission.results.reject_policy import RejectPolicy, TaskOutcome
-from airflow_provider_arm.submission.sending.lookup import find_documents, look_up
-from airflow_provider_arm.submission.sending.recovered import RecoveredChunk, in_order, read_recovered
+from airflow_provider_arm.submission.sending.lookup import document_finder, look_up
+from airflow_provider_arm.submission.sending.recovered import RecoveredChunk, in_chunk_order, read_recovered
 from airflow_provider_arm.submission.sending.registry import SubmissionRegistry, record_outcome
 from airflow_provider_arm.submission.sending.send import Sender
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.submission.journal.entries import Journal
     from airflow_provider_arm.submission.results.batch_wait import WaitTimes
     from airflow_provider_arm.submission.results.outcome import Batches
-    from airflow_provider_arm.submission.sending.lookup import LookUp
+    from airflow_provider_arm.submission.sending.lookup import LookupResult
     from airflow_provider_arm.submission.sources.source import Source
 
 log = logging.getLogger(__name__)
@@ -76,9 +76,9 @@ class Submitted:
         """Read :meth:`as_json` back."""
         return cls(data["batch_uuids"], read_recovered(data["recovered"]), data["records"], data["invalid"])
 
-    def in_order(self, statuses: Sequence[BatchStatus]) -> Batches:
+    def in_chunk_order(self, statuses: Sequence[BatchStatus]) -> Batches:
         """Give batches and found chunks with their states, in the order of the chunks."""
-        return in_order(list(zip(self.batch_uuids, statuses, strict=True)), self.recovered)
+        return in_chunk_order(list(zip(self.batch_uuids, statuses, strict=True)), self.recovered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ class SubmissionRun:
             journal=journal,
             clear_count=_clear_count(ti, journal, rules),
             submit=self._submit,
-            look=lambda uuid: self._client.get_batch(uuid).state,
+            poll=lambda uuid: self._client.get_batch(uuid).state,
             resend_unknown=resend,
             look_up=self._look_up if self._resource.name == "documents" else None,
             key=self._resource.key,
@@ -264,13 +264,13 @@ class SubmissionRun:
         return SubmissionRegistry(
             folder_at(rules.registry_path, "registry_path"),
             owner=str(JournalKey.own(ti, rules.continue_from)),
-            books=f"{self._client.base_url} {self._client.client_no}",
+            scope=f"{self._client.base_url} {self._client.client_no}",
             key=self._resource.key,
-            look=self._client.get_batch,
+            poll=self._client.get_batch,
         )
 
-    def _look_up(self, records: list[dict[str, Any]]) -> LookUp:
-        return look_up(records, self._resource.key, find_documents(self._client))
+    def _look_up(self, records: list[dict[str, Any]]) -> LookupResult:
+        return look_up(records, self._resource.key, document_finder(self._client))
 
     def _submit(self, records: bytes) -> str:
         receipt = self._client.submit_encoded(self._operation.name, records)
@@ -289,20 +289,20 @@ class SubmissionRun:
 
     def judge(self, submitted: Submitted, statuses: Sequence[BatchStatus]) -> SubmissionResult:
         """Count, write the rejects file, and say what it means."""
-        batches = submitted.in_order(statuses)
-        totals = add_up([status for _, status in batches], submitted.records)
+        batches = submitted.in_chunk_order(statuses)
+        totals = count_outcomes([status for _, status in batches], submitted.records)
         bad = None if totals.rejected is None else totals.rejected + submitted.invalid
-        colour = self._policy.colour(submitted.records + submitted.invalid, bad)
-        message = count_sentence(self._resource.name, totals.submitted, totals.rejected, submitted.invalid)
+        outcome = self._policy.task_outcome(submitted.records + submitted.invalid, bad)
+        message = describe_counts(self._resource.name, totals.submitted, totals.rejected, submitted.invalid)
         uri = None
-        if colour is not TaskOutcome.GREEN:
+        if outcome is not TaskOutcome.SUCCEED:
             checked_by = self._operation if self._skip_invalid else None
             rejects = find_rejects(self._source, self._chunk_size, batches, self._resource.key, checked_by)
             uri, where = write_rejects(rejects, self._rejects_path, bad, self._operation.record)
             message += f"; {where}"
         return SubmissionResult(
-            failed=colour is TaskOutcome.RED,
-            level=logging.INFO if colour is TaskOutcome.GREEN else logging.WARNING,
+            failed=outcome is TaskOutcome.FAIL,
+            level=logging.INFO if outcome is TaskOutcome.SUCCEED else logging.WARNING,
             message=message,
             accepted=totals.accepted,
             rejected=totals.rejected,

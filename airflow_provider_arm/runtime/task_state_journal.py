@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_arm.submission.errors import JournalUnavailableError
-from airflow_provider_arm.submission.journal.entries import Entry, PlanEntry
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, PlanEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,11 +39,11 @@ class TaskStateJournal:
         """Keep the plan's line."""
         self._write(_PLAN_KEY, entry.as_json())
 
-    def read(self, index: int) -> Entry | None:
+    def read(self, index: int) -> ChunkEntry | None:
         """Give the chunk's line, or ``None``."""
-        return self._read(_CHUNK_KEY.format(index=index), Entry.from_json)
+        return self._read(_CHUNK_KEY.format(index=index), ChunkEntry.from_json)
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: ChunkEntry) -> None:
         """Keep the chunk's line."""
         self._write(_CHUNK_KEY.format(index=entry.index), entry.as_json())
 

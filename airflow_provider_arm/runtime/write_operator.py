@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.client.models import WriteResponse
     from airflow_provider_arm.submission.journal.entries import Journal
-    from airflow_provider_arm.submission.sending.lookup import LookUp
+    from airflow_provider_arm.submission.sending.lookup import LookupResult
 
 
 class ArmWriteOperator(ArmBaseOperator):
@@ -71,7 +71,7 @@ class ArmWriteOperator(ArmBaseOperator):
         what: str,
         send: Callable[[], dict[str, Any]],
         path: Mapping[str, Any] | None = None,
-        look_up: Callable[[], LookUp] | None = None,
+        look_up: Callable[[], LookupResult] | None = None,
         assume_absent_after: float | None = None,
     ) -> dict[str, Any]:
         """Bring *record* to ARM, or find that it is there; gives ARM's answer, empty where the journal has not kept it.
@@ -107,7 +107,7 @@ class ArmWriteOperator(ArmBaseOperator):
         record: Mapping[str, Any],
         key: str,
         what: str,
-        look_up: Callable[[Mapping[str, Any]], LookUp] | None = None,
+        look_up: Callable[[Mapping[str, Any]], LookupResult] | None = None,
         assume_absent_after: float | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Write one record; gives it as it goes on the wire, and ARM's answer in short.

@@ -156,25 +156,25 @@ class BatchSensor(BaseSensorOperator):
 
     def _judge(self, uuids: list[str], statuses: Sequence[BatchStatus]) -> dict[str, Any]:
         from airflow_provider_arm.runtime.rejects import find_again, found_in, invalid_in, write_rejects
-        from airflow_provider_arm.submission.results.outcome import add_up, count_sentence
+        from airflow_provider_arm.submission.results.outcome import count_outcomes, describe_counts
         from airflow_provider_arm.submission.results.reject_policy import TaskOutcome
-        from airflow_provider_arm.submission.sending.recovered import in_order
+        from airflow_provider_arm.submission.sending.recovered import in_chunk_order
 
-        batches = in_order(list(zip(uuids, statuses, strict=True)), found_in(self.batch_uuid))
-        totals = add_up([status for _, status in batches])
+        batches = in_chunk_order(list(zip(uuids, statuses, strict=True)), found_in(self.batch_uuid))
+        totals = count_outcomes([status for _, status in batches])
         invalid = invalid_in(self.batch_uuid)
         total = None if totals.submitted is None else totals.submitted + invalid
         bad = None if totals.rejected is None else totals.rejected + invalid
-        colour = self._policy().colour(total, bad)
+        outcome = self._policy().task_outcome(total, bad)
         for uuid, status in batches:
             level = logging.INFO if status.failed == 0 else logging.WARNING
             self.log.log(level, "Batch %s: %s", uuid or "without its batchUuid", status.reason)
         uri = None
-        if colour is not TaskOutcome.GREEN:
+        if outcome is not TaskOutcome.SUCCEED:
             rejects, model = find_again(self.batch_uuid, batches)
             uri, where = write_rejects(rejects, self.rejects_path, bad, model)
-            message = f"{count_sentence('records', totals.submitted, totals.rejected, invalid)}; {where}"
-            if colour is TaskOutcome.RED:
+            message = f"{describe_counts('records', totals.submitted, totals.rejected, invalid)}; {where}"
+            if outcome is TaskOutcome.FAIL:
                 raise ArmBatchFailedException(message)
             self.log.warning(message)
         return {

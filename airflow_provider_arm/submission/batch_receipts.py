@@ -17,12 +17,12 @@ from airflow_provider_arm.files import atomic_write
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_arm.submission.journal.checksummed_folder import JournalPath
+    from airflow_provider_arm.submission.journal.checksummed_folder import FolderPath
 
 _SUFFIX = ".json"
 
 
-def write_receipt(folder: JournalPath, batches: Mapping[str, Any] | Sequence[str] | str) -> str | None:
+def write_receipt(folder: FolderPath, batches: Mapping[str, Any] | Sequence[str] | str) -> str | None:
     """Write a receipt and return its file name, or ``None`` if there are no batches.
 
     The same batches always get the same file name, so a retry of a task can write its receipt again.

@@ -46,8 +46,8 @@ LOOKING = (
     "before the look-up",
     "in the look-up",
     "looked, not journalled",
-    "FOUND line half written",
-    "after the FOUND line",
+    "RECOVERED line half written",
+    "after the RECOVERED line",
 )
 POINTS = EVERYWHERE + DEFERRED_ONLY + LOOKING
 #: Points that are passed once per chunk.
@@ -113,12 +113,12 @@ class Killer:
         setattr(owner, name, outer)
 
     def _arm_journal(self) -> None:
-        from airflow_provider_arm.submission.journal.checksummed_folder import JournalFolder
+        from airflow_provider_arm.submission.journal.checksummed_folder import ChecksummedFolder
         from airflow_provider_arm.submission.journal.file_journal import FileJournal
 
         self._around(FileJournal, "__init__", "before the journal opens", "after the journal opened")
         self._around(FileJournal, "release", "before the journal is released")
-        put, sync = JournalFolder.put, os.fsync
+        put, sync = ChecksummedFolder.put, os.fsync
 
         def put_line(folder: Any, name: str, content: dict[str, Any]) -> None:
             line = _LINES.get("plan" if name.startswith("plan") else content.get("state", ""))
@@ -136,7 +136,7 @@ class Killer:
                 self.strike()
             sync(descriptor)
 
-        JournalFolder.put, os.fsync = put_line, torn
+        ChecksummedFolder.put, os.fsync = put_line, torn
 
     def _arm_rejects(self) -> None:
         from airflow_provider_arm.runtime import rejects

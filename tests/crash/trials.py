@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_arm.submission.journal.entries import ChunkState
-from airflow_provider_arm.submission.journal.file_entries import JournalLines
-from airflow_provider_arm.submission.sending.unknown_outcome import NAMED
+from airflow_provider_arm.submission.journal.file_entries import FileEntries
+from airflow_provider_arm.submission.sending.unknown_outcome import MAX_NAMED
 from tests.crash.points import PER_CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_arm.sandbox import ArmSandbox
-    from airflow_provider_arm.submission.journal.entries import Entry
+    from airflow_provider_arm.submission.journal.entries import ChunkEntry
 
 ROOT = Path(__file__).parents[2]
 #: What the name of a kill at a random moment is.
@@ -317,8 +317,8 @@ def _judge_done(
 
 def _judge_journal(trial: Trial, effects: dict[str, int], folder: Path, verdict: Verdict) -> None:
     """What the journal says of each chunk must be true in ARM, or be a question that the task has asked."""
-    for lines in (folder / "journal").rglob("lines"):
-        journal = JournalLines(lines.parent)
+    for lines in (folder / "journal").rglob("entries"):
+        journal = FileEntries(lines.parent)
         journal.refresh()
         for index in range(trial.chunks):
             line = journal.read(index)
@@ -328,7 +328,7 @@ def _judge_journal(trial: Trial, effects: dict[str, int], folder: Path, verdict:
                 verdict.wrong.append(f"chunk {index + 1}: {wrong}")
 
 
-def _judge_line(trial: Trial, line: Entry | None, arrived: set[str], numbers: list[int], verdict: Verdict) -> str:
+def _judge_line(trial: Trial, line: ChunkEntry | None, arrived: set[str], numbers: list[int], verdict: Verdict) -> str:
     """Say what is wrong with the journal's last word on a chunk."""
     good = {trial.key(number) for number in numbers if not trial.is_bad(number)}
     state = line.state if line is not None else ChunkState.PLANNED
@@ -343,7 +343,7 @@ def _judge_line(trial: Trial, line: Entry | None, arrived: set[str], numbers: li
         return f"the task is done, and its state is {state}"
     if state is ChunkState.UNKNOWN:
         # The message names the first few.
-        is_asked = line.chunk_id in verdict.unsure or verdict.unsure.count(UNSURE) >= NAMED
+        is_asked = line.chunk_id in verdict.unsure or verdict.unsure.count(UNSURE) >= MAX_NAMED
         return "" if line.reason and is_asked else "nobody is asked about it"
     if NO_TRACE in verdict.unsure:
         return ""  # it has sent nothing, and leaves the rest to a person

@@ -20,7 +20,7 @@ FOLDER_MODE, FILE_MODE = 0o700, 0o600
 _LOCAL_PROTOCOLS = ("", "file", "local")
 
 
-class JournalPath(WritablePath, Protocol):
+class FolderPath(WritablePath, Protocol):
     """A folder, or what acts as one: ``ObjectStoragePath``, ``UPath``, ``pathlib.Path``."""
 
     def __truediv__(self, name: str) -> Self:
@@ -30,7 +30,7 @@ class JournalPath(WritablePath, Protocol):
         """List the folder."""
 
 
-class JournalFolder:
+class ChecksummedFolder:
     """Keeps each content under a name, with a sha256 of itself, so that a torn or changed one is told from a whole one.
 
     Any failure of the store is a :class:`JournalUnavailableError`: a later try may find it mended. On a local disk a
@@ -40,7 +40,7 @@ class JournalFolder:
     :param path: need not exist; :meth:`make` makes it.
     """
 
-    def __init__(self, path: JournalPath) -> None:
+    def __init__(self, path: FolderPath) -> None:
         # A UPath has a protocol; those of Airflow 3.1 are instances of pathlib.Path too, wherever they lead.
         protocol = getattr(path, "protocol", None)
         self.is_local = isinstance(path, Path) if protocol is None else protocol in _LOCAL_PROTOCOLS

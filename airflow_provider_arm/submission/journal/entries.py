@@ -59,7 +59,7 @@ class Resolution:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ChunkEntry:
     """The journal's line for one chunk."""
 
     index: int
@@ -81,7 +81,7 @@ class Entry:
     answer: dict[str, Any] | None = None
     resolutions: tuple[Resolution, ...] = ()
 
-    def to(self, state: ChunkState, **changes: Any) -> Entry:
+    def to(self, state: ChunkState, **changes: Any) -> ChunkEntry:
         """Give the line after a step."""
         return replace(self, state=state, **changes)
 
@@ -93,7 +93,7 @@ class Entry:
         }
 
     @classmethod
-    def from_json(cls, data: Any) -> Entry:
+    def from_json(cls, data: Any) -> ChunkEntry:
         """Read :meth:`as_json` back.
 
         :raises JournalError: it is no line of a journal.
@@ -153,10 +153,10 @@ class Journal(Protocol):
     def write_plan(self, entry: PlanEntry) -> None:
         """Keep the plan's line. Raises as :meth:`write`."""
 
-    def read(self, index: int) -> Entry | None:
+    def read(self, index: int) -> ChunkEntry | None:
         """Give the chunk's line, or ``None``."""
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: ChunkEntry) -> None:
         """Keep the chunk's line.
 
         :raises JournalError: it could not be kept.
@@ -170,7 +170,7 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self._plan: PlanEntry | None = None
-        self._entries: dict[int, Entry] = {}
+        self._entries: dict[int, ChunkEntry] = {}
 
     def read_plan(self) -> PlanEntry | None:
         """Give the plan's line, or ``None``."""
@@ -180,11 +180,11 @@ class MemoryJournal:
         """Keep the plan's line."""
         self._plan = entry
 
-    def read(self, index: int) -> Entry | None:
+    def read(self, index: int) -> ChunkEntry | None:
         """Give the chunk's line, or ``None``."""
         return self._entries.get(index)
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: ChunkEntry) -> None:
         """Keep the chunk's line."""
         self._entries[entry.index] = entry
 
@@ -203,7 +203,7 @@ class NextStep(StrEnum):
     SEND_IF_UNTAKEN = "send if untaken"
 
 
-def next_step(entry: Entry | None, replay: Replay, clear_count: int) -> NextStep:
+def next_step(entry: ChunkEntry | None, replay: Replay, clear_count: int) -> NextStep:
     """Decide what to do with a chunk.
 
     :param entry: its line in the journal, of this attempt or an earlier one.

@@ -21,7 +21,7 @@ before it: so it is on local disks, S3, Google Cloud Storage and Azure (not on a
 says nothing of a request that the old runner has sent already: that chunk is in SENDING and decided as after a crash.
 
 **Who may take over.** A later try of the same task instance, at once; anybody, when the runner has ended in an orderly
-way or was not heard of for :data:`TAKE_OVER_AFTER` seconds. Everybody else is refused.
+way or was not heard of for :data:`TAKEOVER_TIMEOUT` seconds. Everybody else is refused.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from airflow_provider_arm.submission.errors import JournalError
-from airflow_provider_arm.submission.journal.checksummed_folder import JournalFolder, JournalPath
-from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, PlanEntry
-from airflow_provider_arm.submission.journal.file_entries import JournalLines, Rank
+from airflow_provider_arm.submission.journal.checksummed_folder import ChecksummedFolder, FolderPath
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkState, PlanEntry
+from airflow_provider_arm.submission.journal.file_entries import FileEntries, WriterId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,9 +50,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds of silence after which a runner is taken for dead: longer than a plan over a million rows takes, and than
 #: the client tries one request.
-TAKE_OVER_AFTER = 3600.0
+TAKEOVER_TIMEOUT = 3600.0
 #: Seconds after which a line's writing also renews the runner's sign of life.
-RENEW_EVERY = 60.0
+HEARTBEAT_INTERVAL = 60.0
 
 _RUNNER_NAME = re.compile(r"(?P<number>\d{6,})-(?P<token>[0-9a-f]{16})\.json")
 
@@ -100,23 +100,23 @@ class FileJournal:
 
     durable = True
 
-    def __init__(self, path: JournalPath, runner: JournalWriter, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: FolderPath, runner: JournalWriter, *, now: Callable[[], float] = time.time) -> None:
         self._runner = runner
         self._now = now
         self._name = str(path)
-        self._runners = JournalFolder(path / "runners")
-        self._lines = JournalLines(path)
+        self._runners = ChecksummedFolder(path / "writers")
+        self._lines = FileEntries(path)
         self.is_local = self._runners.is_local
         self._runners.make()
         self._lines.make()
-        self._rank = Rank(self._next_number(), secrets.token_hex(8))
+        self._rank = WriterId(self._next_number(), secrets.token_hex(8))
         self._renew()
         self._check_held()
         # After the announcement: what an earlier runner has not written by now, it will not act on.
         self._lines.refresh()
         first = min(self._ranks())
         #: The try that began it. What tries before that one did is not known here.
-        self.first_try = self._claim(first).runner.try_number
+        self.first_try_number = self._claim(first).runner.try_number
         if first == self._rank and not self._lines.is_empty:
             self._check_held()  # somebody who began since then may have written them
             msg = (
@@ -135,11 +135,11 @@ class FileJournal:
         self._check_held()
         self._renew_if_due()
 
-    def read(self, index: int) -> Entry | None:
+    def read(self, index: int) -> ChunkEntry | None:
         """Give the chunk's line, or ``None``."""
         return self._lines.read(index)
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: ChunkEntry) -> None:
         """Keep the chunk's line.
 
         :raises JournalError: it could not be kept; or another runner has taken over, and nothing may be sent.
@@ -159,14 +159,14 @@ class FileJournal:
         try:
             self._renew(released=True)
         except JournalError as error:
-            log.warning("The next runner may have to wait for %.0f minutes: %s", TAKE_OVER_AFTER / 60, error)
+            log.warning("The next runner may have to wait for %.0f minutes: %s", TAKEOVER_TIMEOUT / 60, error)
 
     # ---- runners
 
-    def _ranks(self) -> list[Rank]:
+    def _ranks(self) -> list[WriterId]:
         """List all runners there ever were."""
         found = (_RUNNER_NAME.fullmatch(name) for name in self._runners.names())
-        return [Rank(int(each["number"]), each["token"]) for each in found if each]
+        return [WriterId(int(each["number"]), each["token"]) for each in found if each]
 
     def _next_number(self) -> int:
         """Give the number after the one that works on it now, if it is right to take over."""
@@ -177,7 +177,7 @@ class FileJournal:
         later = claim.runner.task_instance == self._runner.task_instance and (
             claim.runner.try_number < self._runner.try_number
         )
-        if not claim.released and not later and self._now() - claim.renewed <= TAKE_OVER_AFTER:
+        if not claim.released and not later and self._now() - claim.renewed <= TAKEOVER_TIMEOUT:
             raise JournalError(self._in_use(claim))
         if not claim.released:
             log.info("The journal is taken over from %s, try %d", claim.runner.task_instance, claim.runner.try_number)
@@ -192,7 +192,7 @@ class FileJournal:
         if (holder := max(ranks)) != self._rank:
             raise _TakenOverError(self._in_use(self._claim(holder)))
 
-    def _claim(self, rank: Rank) -> _Claim:
+    def _claim(self, rank: WriterId) -> _Claim:
         try:
             return msgspec.convert(self._runners.get(f"{rank}.json"), _Claim)
         except msgspec.ValidationError:
@@ -200,7 +200,7 @@ class FileJournal:
             raise JournalError(msg) from None
 
     def _renew_if_due(self) -> None:
-        if self._now() - self._renewed >= RENEW_EVERY:
+        if self._now() - self._renewed >= HEARTBEAT_INTERVAL:
             self._renew()
 
     def _renew(self, *, released: bool = False) -> None:
@@ -215,5 +215,5 @@ class FileJournal:
             f"the journal {self._name} is in use by another runner ({runner.task_instance}, try {runner.try_number}, "
             f"host {runner.host}, process {runner.pid}, last heard of at {heard}): this one sends nothing. Let "
             f"that one end; if it is dead, a later try of that task may follow at once, others "
-            f"{TAKE_OVER_AFTER / 60:.0f} minutes after it was last heard of"
+            f"{TAKEOVER_TIMEOUT / 60:.0f} minutes after it was last heard of"
         )

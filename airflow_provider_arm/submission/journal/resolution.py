@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, Journal, PlanEntry, Resolution, Verdict
+from airflow_provider_arm.submission.journal.entries import (
+    ChunkEntry,
+    ChunkState,
+    Journal,
+    PlanEntry,
+    Resolution,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,11 +28,11 @@ class ReadableJournal(Protocol):
     def read_plan(self) -> PlanEntry | None:
         """Give the plan's line, or ``None``."""
 
-    def read(self, index: int) -> Entry | None:
+    def read(self, index: int) -> ChunkEntry | None:
         """Give the chunk's line, or ``None``."""
 
 
-def entries(journal: ReadableJournal) -> Iterator[Entry]:
+def read_entries(journal: ReadableJournal) -> Iterator[ChunkEntry]:
     """Give every line of the journal's plan that was written."""
     plan = journal.read_plan()
     for index in range(plan.chunks if plan is not None else 0):
@@ -34,12 +41,12 @@ def entries(journal: ReadableJournal) -> Iterator[Entry]:
             yield entry
 
 
-def is_open(entry: Entry) -> bool:
+def is_unresolved(entry: ChunkEntry) -> bool:
     """Whether nobody knows if ARM took it, as far as the journal tells: a later look may."""
     return entry.state in _OPEN
 
 
-def apply_resolution(journal: Journal, resolution: Resolution) -> Entry | None:
+def apply_resolution(journal: Journal, resolution: Resolution) -> ChunkEntry | None:
     """Note a person's word and what follows from it: the chunk is followed, or sent by the next try.
 
     The journal must be this runner's own. A word that comes after a look has found the same is only noted.
@@ -48,7 +55,7 @@ def apply_resolution(journal: Journal, resolution: Resolution) -> Entry | None:
     :raises ArmConfigurationError: the word contradicts itself, or what is known by now. Nothing is changed.
     :raises JournalError: it could not be noted.
     """
-    for entry in entries(journal):
+    for entry in read_entries(journal):
         if any(earlier.chunk_id == resolution.chunk_id for earlier in entry.resolutions):
             return entry
         if entry.chunk_id == resolution.chunk_id:
@@ -58,7 +65,7 @@ def apply_resolution(journal: Journal, resolution: Resolution) -> Entry | None:
     return None
 
 
-def _after(entry: Entry, resolution: Resolution) -> Entry:
+def _after(entry: ChunkEntry, resolution: Resolution) -> ChunkEntry:
     if not (resolution.by.strip() and resolution.why.strip()):
         msg = f"case {resolution.chunk_id} is released by somebody and for a reason: give both by and why"
         raise ArmConfigurationError(msg)
@@ -69,7 +76,7 @@ def _after(entry: Entry, resolution: Resolution) -> Entry:
     words = (*entry.resolutions, resolution)
     if entry.state in (_NOT_TAKEN if is_absent else _TAKEN):
         return entry.to(entry.state, resolutions=words)  # a later look has found the same
-    if not is_open(entry):
+    if not is_unresolved(entry):
         msg = (
             f"case {resolution.chunk_id} (chunk {entry.index + 1}) cannot be {resolution.verdict}: it is known to be "
             f"{entry.state} by now. Nothing is changed; look into the task's log"

@@ -57,7 +57,7 @@ class BatchWait:
     :param started: unix seconds of the submission or of the first look.
     :param deadline: unix seconds, so that it survives a restart of the process that waits.
     :param poll_interval: seconds between two looks at a young batch, at most.
-    :param unknown_grace: seconds after *started* in which a batch may not be known yet (Q4).
+    :param not_found_grace: seconds after *started* in which a batch may not be known yet (Q4).
     :param max_poll_interval: seconds between status checks of an old batch, at most; default 0: no back-off.
     """
 
@@ -65,7 +65,7 @@ class BatchWait:
     started: float
     deadline: float
     poll_interval: float
-    unknown_grace: float = 0.0
+    not_found_grace: float = 0.0
     max_poll_interval: float = 0.0
     uniform: Callable[[], float] = _uniform
     pending: list[str] = field(init=False)
@@ -80,7 +80,7 @@ class BatchWait:
         """Begin with all batches pending."""
         self.pending = list(dict.fromkeys(self.batch_uuids))
 
-    def saw(self, batch_uuid: str, seen: BatchStatus | ArmError, now: float) -> None:
+    def record_poll(self, batch_uuid: str, seen: BatchStatus | ArmError, now: float) -> None:
         """Take what a look at a batch brought at unix time *now*.
 
         :raises ArmError: it will not get better: a permanent error, or an outage beyond the limits.
@@ -96,7 +96,7 @@ class BatchWait:
                 self.pending.remove(batch_uuid)
                 self.finished[batch_uuid] = seen
 
-    def first_pause(self, now: float) -> float:
+    def first_delay(self, now: float) -> float:
         """Seconds until the first look of a process that takes the wait over: anywhere within the poll interval.
 
         A triggerer that starts with thousands of waits must not ask for all of them at once. The last look is never
@@ -104,7 +104,7 @@ class BatchWait:
         """
         return max(0.0, min(self.poll_interval * self.uniform(), self.deadline - now))
 
-    def pause(self, now: float) -> float:
+    def next_delay(self, now: float) -> float:
         """Seconds until the next look.
 
         :raises WaitTimeoutError: the deadline has come.
@@ -127,7 +127,7 @@ class BatchWait:
         return max(self.poll_interval, min(AGE_SHARE * (now - self.started), self.max_poll_interval))
 
     def _saw_error(self, batch_uuid: str, error: ArmError, now: float) -> None:
-        if isinstance(error, ArmNotFoundError) and now - self.started < self.unknown_grace:
+        if isinstance(error, ArmNotFoundError) and now - self.started < self.not_found_grace:
             return
         if error.permanent:
             raise error
@@ -160,9 +160,9 @@ class WaitTimes:
     poll_interval: float
     max_poll_interval: float | None = None
 
-    def wait(self, batch_uuids: Iterable[str], unknown_grace: float = 0.0) -> BatchWait:
+    def wait(self, batch_uuids: Iterable[str], not_found_grace: float = 0.0) -> BatchWait:
         """Build the state of a wait that starts, or continues, with these times."""
         longest = DEFAULT_MAX_POLL_INTERVAL if self.max_poll_interval is None else self.max_poll_interval
         return BatchWait(
-            batch_uuids, self.started, self.deadline, self.poll_interval, unknown_grace, max_poll_interval=longest
+            batch_uuids, self.started, self.deadline, self.poll_interval, not_found_grace, max_poll_interval=longest
         )

@@ -39,7 +39,7 @@ class OutcomeCounts:
         return self.submitted - self.rejected
 
 
-def add_up(statuses: Sequence[BatchStatus], submitted: int | None = None) -> OutcomeCounts:
+def count_outcomes(statuses: Sequence[BatchStatus], submitted: int | None = None) -> OutcomeCounts:
     """Add the batches up.
 
     :param submitted: how many records were sent, where the caller knows: a batch that was rejected as a whole and
@@ -150,7 +150,7 @@ def _rejects_of(rows: list[Row], batch_uuid: str | None, status: BatchStatus, ke
         yield Reject(row.number, _key(row, key), _reasons(answer, row.record), batch_uuid, row.record)
 
 
-def name_rejects(batches: Batches) -> Iterator[Reject]:
+def find_rejects_without_source(batches: Batches) -> Iterator[Reject]:
     """Give every refused record as far as ARM names it: for somebody who has the batches and not the source."""
     for batch_uuid, status in batches:
         for number, answer in _refused(status):
@@ -162,7 +162,7 @@ def name_rejects(batches: Batches) -> Iterator[Reject]:
             yield Reject(number, " ".join(key.values()), _reasons(answer, {}), batch_uuid, key)
 
 
-def refused_places(status: BatchStatus) -> frozenset[int]:
+def rejected_positions(status: BatchStatus) -> frozenset[int]:
     """Give the places, from 1, of the records that ARM names as refused."""
     return frozenset(number for number, _ in _refused(status))
 
@@ -192,7 +192,7 @@ def _reasons(answer: WriteResponse, record: Mapping[str, Any]) -> tuple[str, ...
     return reasons or (mask(answer.message or "", record) or "ARM gave no reason",)
 
 
-def count_sentence(what: str, submitted: int | None, rejected: int | None, invalid: int = 0) -> str:
+def describe_counts(what: str, submitted: int | None, rejected: int | None, invalid: int = 0) -> str:
     """Say the outcome in a sentence for a finance person.
 
     :param invalid: rows that were left out because they do not fit.

@@ -13,10 +13,10 @@ _FAIL, _WARN = "fail", "warn"
 class TaskOutcome(StrEnum):
     """What becomes of the task."""
 
-    GREEN = "green"
+    SUCCEED = "succeed"
     #: Green, with a warning in the log.
     WARN = "warn"
-    RED = "red"
+    FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class RejectPolicy:
             raise ArmConfigurationError(msg)
         self._allowed(1)
 
-    def colour(self, total: int | None, rejected: int | None) -> TaskOutcome:
+    def task_outcome(self, total: int | None, rejected: int | None) -> TaskOutcome:
         """Say what *rejected* of *total* records mean; ``None`` (ARM did not say how many) counts as too many."""
         if rejected == 0:
-            return TaskOutcome.GREEN
+            return TaskOutcome.SUCCEED
         if rejected is not None and total is not None and rejected <= self._allowed(total):
             return TaskOutcome.WARN
-        return TaskOutcome.RED if self.on_rejected == _FAIL else TaskOutcome.WARN
+        return TaskOutcome.FAIL if self.on_rejected == _FAIL else TaskOutcome.WARN
 
     def _allowed(self, total: int) -> int:
         text = str(self.max_rejected).strip()

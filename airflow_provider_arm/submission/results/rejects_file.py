@@ -30,7 +30,7 @@ _NAMED = ("customerNo", "documentNo")
 _ENDINGS = (".jsonl", ".csv")
 
 
-def check_name(path: str) -> None:
+def check_suffix(path: str) -> None:
     """Refuse what a rejects file cannot be, before anything is sent.
 
     :raises ArmConfigurationError: its name has another ending.

@@ -27,7 +27,7 @@ OWNER, AMOUNTS, AMOUNT = "customerNo", "currencyAmounts", "inclVat"
 
 
 @dataclass(frozen=True, slots=True)
-class LookUp:
+class LookupResult:
     """What ARM has of a chunk's records, by their places from 1."""
 
     #: Stands in ARM as it was sent.
@@ -37,7 +37,7 @@ class LookUp:
     other: tuple[int, ...] = ()
 
 
-class Finding(StrEnum):
+class LookupDecision(StrEnum):
     """What a look decides."""
 
     #: ARM has the chunk; what is absent of it was refused.
@@ -50,20 +50,22 @@ class Finding(StrEnum):
     CONFLICT = "conflict"
 
 
-def decide(seen: LookUp, *, settled: bool, was_there: bool = False) -> Finding:
+def decide(seen: LookupResult, *, settled: bool, was_there: bool = False) -> LookupDecision:
     """Decide.
 
     :param settled: an earlier look has missed records too, and the author's time for ARM to work has passed since.
     :param was_there: an earlier look has found some of them. That ARM has taken the chunk stays true when they vanish.
     """
     if seen.other or (was_there and not seen.same):
-        return Finding.CONFLICT
+        return LookupDecision.CONFLICT
     if seen.same and (settled or not seen.absent):
-        return Finding.TAKEN
-    return Finding.NOT_TAKEN if settled else Finding.UNDECIDED
+        return LookupDecision.TAKEN
+    return LookupDecision.NOT_TAKEN if settled else LookupDecision.UNDECIDED
 
 
-def look_up(records: Sequence[Mapping[str, Any]], key: str, find: Callable[[str], Mapping[str, Any] | None]) -> LookUp:
+def look_up(
+    records: Sequence[Mapping[str, Any]], key: str, find: Callable[[str], Mapping[str, Any] | None]
+) -> LookupResult:
     """Look for each record.
 
     :param key: wire name of the natural key.
@@ -72,11 +74,11 @@ def look_up(records: Sequence[Mapping[str, Any]], key: str, find: Callable[[str]
     places: dict[bool | None, list[int]] = {True: [], False: [], None: []}
     for place, record in enumerate(records, 1):
         found = find(str(record[key]))
-        places[None if found is None else is_same(record, found)].append(place)
-    return LookUp(tuple(places[True]), tuple(places[None]), tuple(places[False]))
+        places[None if found is None else is_same_document(record, found)].append(place)
+    return LookupResult(tuple(places[True]), tuple(places[None]), tuple(places[False]))
 
 
-def find_documents(client: ArmClient) -> Callable[[str], Mapping[str, Any] | None]:
+def document_finder(client: ArmClient) -> Callable[[str], Mapping[str, Any] | None]:
     """Make the *find* of :func:`look_up` for documents (``GET /clients/{clientno}/documents/{documentno}``)."""
 
     def find(document_no: str) -> Mapping[str, Any] | None:
@@ -88,7 +90,7 @@ def find_documents(client: ArmClient) -> Callable[[str], Mapping[str, Any] | Non
     return find
 
 
-def is_same(sent: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+def is_same_document(sent: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     """Whether the document that ARM has is the one that was sent."""
     amounts = [_amount(each.get(AMOUNTS)) for each in (sent, found)]
     if amounts[0] != amounts[1] or amounts[0] is None:

@@ -74,7 +74,7 @@ def read_recovered(value: Any) -> list[RecoveredChunk]:
         raise ArmConfigurationError(msg) from None
 
 
-def in_order(batches: Sequence[tuple[str, BatchStatus]], recovered: Iterable[RecoveredChunk]) -> Batches:
+def in_chunk_order(batches: Sequence[tuple[str, BatchStatus]], recovered: Iterable[RecoveredChunk]) -> Batches:
     """Put batches and found chunks in the order of the chunks."""
     ordered: list[tuple[str | None, BatchStatus]] = list(batches)
     for each in sorted(recovered, key=lambda one: one.chunk):

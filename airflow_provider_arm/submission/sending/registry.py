@@ -26,17 +26,17 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.client.batch_state import BatchState
 from airflow_provider_arm.client.errors import ArmError, ArmNotFoundError
 from airflow_provider_arm.submission.errors import AlreadySubmittedError, ConcurrentSubmissionError, JournalError
-from airflow_provider_arm.submission.journal.checksummed_folder import JournalFolder
+from airflow_provider_arm.submission.journal.checksummed_folder import ChecksummedFolder
 from airflow_provider_arm.submission.journal.entries import ChunkState
-from airflow_provider_arm.submission.results.outcome import refused_places
+from airflow_provider_arm.submission.results.outcome import rejected_positions
 from airflow_provider_arm.submission.sending.recovered import RecoveredChunk
-from airflow_provider_arm.submission.sending.unknown_outcome import name_keys
+from airflow_provider_arm.submission.sending.unknown_outcome import format_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from airflow_provider_arm.client.batch_state import BatchStatus
-    from airflow_provider_arm.submission.journal.checksummed_folder import JournalPath
+    from airflow_provider_arm.submission.journal.checksummed_folder import FolderPath
     from airflow_provider_arm.submission.journal.entries import Journal
     from airflow_provider_arm.submission.planning.plan import ChunkPlan, SubmissionPlan
 
@@ -47,7 +47,7 @@ _DIGEST_BYTES = 16
 _KEYS, _STATE = ".keys.json", ".state.json"
 
 
-class Standing(StrEnum):
+class ClaimState(StrEnum):
     """Where a claimed chunk stands, as its own run last wrote it."""
 
     #: Being sent, or nobody knows.
@@ -60,12 +60,12 @@ class Standing(StrEnum):
     FREE = "free"
 
 
-_WITH_ARM = (Standing.BATCH, Standing.RECOVERED)
+_WITH_ARM = (ClaimState.BATCH, ClaimState.RECOVERED)
 
 
 class _Chunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     records: int
-    standing: Standing = Standing.OPEN
+    standing: ClaimState = ClaimState.OPEN
     batch_uuid: str | None = None
     missing: tuple[int, ...] = ()
 
@@ -93,7 +93,7 @@ class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class EarlierSubmission:
     """A submission of the very same records by another run."""
 
     owner: str
@@ -106,19 +106,19 @@ class SubmissionRegistry:
 
     :param path: need not exist; all runs that may submit the same documents share it.
     :param owner: names this task instance, the same on every try.
-    :param books: what the keys belong to: ARM's address and the client number.
+    :param scope: what the keys belong to: ARM's address and the client number.
     :param key: wire name of the natural key.
-    :param look: gives a batch's status; raises :class:`ArmError`.
+    :param poll: gives a batch's status; raises :class:`ArmError`.
     """
 
-    def __init__(self, path: JournalPath, owner: str, books: str, key: str, look: Callable[[str], BatchStatus]) -> None:
-        self._folder = JournalFolder(path)
+    def __init__(self, path: FolderPath, owner: str, scope: str, key: str, poll: Callable[[str], BatchStatus]) -> None:
+        self._folder = ChecksummedFolder(path)
         self._owner = owner
-        self._books = books
+        self._scope = scope
         self._key = key
-        self._look = look
+        self._poll = poll
 
-    def claim(self, plan: SubmissionPlan, chunks: Iterable[tuple[ChunkPlan, bytes]]) -> Earlier | None:
+    def claim(self, plan: SubmissionPlan, chunks: Iterable[tuple[ChunkPlan, bytes]]) -> EarlierSubmission | None:
         """Claim the records of a plan before any of them is sent; gives the run that has submitted the very same.
 
         What ARM refused of another run is free.
@@ -154,11 +154,11 @@ class SubmissionRegistry:
 
     # ---- what others have
 
-    def _check(self, plan: SubmissionPlan, own: str, keys: dict[str, str]) -> Earlier | None:
+    def _check(self, plan: SubmissionPlan, own: str, keys: dict[str, str]) -> EarlierSubmission | None:
         files = self._folder.names()
         for name in sorted({file.partition(".")[0] for file in files if file.endswith((_KEYS, _STATE))} - {own}):
             state = self._state(name) if name + _STATE in files else None
-            if state is not None and all(chunk.standing is Standing.FREE for chunk in state.chunks):
+            if state is not None and all(chunk.standing is ClaimState.FREE for chunk in state.chunks):
                 continue
             claim: _Keys = self._get(name + _KEYS, _Keys)
             if claim.owner == self._owner:
@@ -170,12 +170,16 @@ class SubmissionRegistry:
                 return earlier
         return None
 
-    def _compare(self, plan: SubmissionPlan, claim: _Keys, state: _State, shared: dict[int, str]) -> Earlier | None:
+    def _compare(
+        self, plan: SubmissionPlan, claim: _Keys, state: _State, shared: dict[int, str]
+    ) -> EarlierSubmission | None:
         """Decide about records that another run has claimed, by their place in its plan."""
         standings = self._standings(state, shared)
         counts = Counter(standings.values())
         if counts["in work"]:
-            named = name_keys(self._key, [shared[place] for place, is_now in standings.items() if is_now == "in work"])
+            named = format_keys(
+                self._key, [shared[place] for place, is_now in standings.items() if is_now == "in work"]
+            )
             msg = (
                 f"{named} are being submitted by another run ({claim.owner}), or that run ended before it knew: "
                 "nothing was sent. Let it finish, or clear it; then run this again"
@@ -186,7 +190,7 @@ class SubmissionRegistry:
             return None
         if claim.plan_sha256 == plan.sha256 and all(chunk.standing in _WITH_ARM for chunk in state.chunks):
             return _earlier(claim, state)
-        named = name_keys(self._key, [shared[place] for place, is_now in standings.items() if is_now == "taken"])
+        named = format_keys(self._key, [shared[place] for place, is_now in standings.items() if is_now == "taken"])
         msg = (
             f"{counts['taken']} of these {plan.records} records were submitted before by {claim.owner} ({named}): "
             "nothing was sent. Take them out of the source; where that run stopped half-way, clear it instead"
@@ -210,37 +214,37 @@ class SubmissionRegistry:
     def _refused(self, chunk: _Chunk) -> frozenset[int] | None:
         """Give the places of the chunk's records that ARM does not have; ``None`` where that is not settled."""
         everything = frozenset(range(1, chunk.records + 1))
-        if chunk.standing is Standing.FREE:
+        if chunk.standing is ClaimState.FREE:
             return everything
-        if chunk.standing is Standing.RECOVERED:
+        if chunk.standing is ClaimState.RECOVERED:
             return frozenset(chunk.missing)
-        if chunk.standing is Standing.OPEN or chunk.batch_uuid is None:
+        if chunk.standing is ClaimState.OPEN or chunk.batch_uuid is None:
             return None
         try:
-            status = self._look(chunk.batch_uuid)
+            status = self._poll(chunk.batch_uuid)
         except ArmNotFoundError:
             return frozenset()  # ARM has forgotten the batch, not its records
         if not status.state.finished:
             return None
         if status.state is BatchState.REJECTED:
             return everything
-        return refused_places(status)
+        return rejected_positions(status)
 
     # ---- files
 
     def _name(self, plan: SubmissionPlan) -> str:
-        return hashlib.sha256(f"{self._owner}\0{self._books}\0{plan.sha256}".encode()).hexdigest()[: 2 * _DIGEST_BYTES]
+        return hashlib.sha256(f"{self._owner}\0{self._scope}\0{plan.sha256}".encode()).hexdigest()[: 2 * _DIGEST_BYTES]
 
     def _digest(self, value: str) -> str:
         # ARM tells no capital letters apart (documented).
-        text = f"{self._books}\0{value.casefold()}"
+        text = f"{self._scope}\0{value.casefold()}"
         return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
     def _values(self, records: bytes) -> list[str]:
         return [str(record[self._key]) for record in money.decode(records)]
 
     def _give_up(self, name: str, plan: SubmissionPlan) -> None:
-        free = [_Chunk(chunk.records, Standing.FREE) for chunk in plan.chunks]
+        free = [_Chunk(chunk.records, ClaimState.FREE) for chunk in plan.chunks]
         self._write(name, free, is_checked=False)
 
     def _write(self, name: str, chunks: list[_Chunk], *, is_checked: bool) -> None:
@@ -275,19 +279,19 @@ def record_outcome(ledger: SubmissionRegistry | None, plan: SubmissionPlan, jour
 def _standing(journal: Journal, chunk: ChunkPlan) -> _Chunk:
     entry = journal.read(chunk.index)
     if entry is None or entry.state in (ChunkState.PLANNED, ChunkState.REFUSED):
-        return _Chunk(chunk.records, Standing.FREE)
+        return _Chunk(chunk.records, ClaimState.FREE)
     if entry.state is ChunkState.RECOVERED:
-        return _Chunk(chunk.records, Standing.RECOVERED, missing=entry.missing or ())
+        return _Chunk(chunk.records, ClaimState.RECOVERED, missing=entry.missing or ())
     if entry.state is ChunkState.ACCEPTED and entry.batch_uuid:
-        return _Chunk(chunk.records, Standing.BATCH, entry.batch_uuid)
+        return _Chunk(chunk.records, ClaimState.BATCH, entry.batch_uuid)
     return _Chunk(chunk.records)
 
 
-def _earlier(claim: _Keys, state: _State) -> Earlier:
+def _earlier(claim: _Keys, state: _State) -> EarlierSubmission:
     uuids = [chunk.batch_uuid for chunk in state.chunks if chunk.batch_uuid]
     recovered = [
         RecoveredChunk(number, chunk.records, chunk.missing)
         for number, chunk in enumerate(state.chunks, 1)
-        if chunk.standing is Standing.RECOVERED
+        if chunk.standing is ClaimState.RECOVERED
     ]
-    return Earlier(claim.owner, uuids, recovered)
+    return EarlierSubmission(claim.owner, uuids, recovered)

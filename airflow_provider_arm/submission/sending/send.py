@@ -14,22 +14,22 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.client.batch_state import BatchState
 from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.submission.errors import OutcomePendingError, PlanChangedError, ResolutionRequiredError
-from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, Journal, NextStep, PlanEntry
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkState, Journal, NextStep, PlanEntry
 from airflow_provider_arm.submission.sending.transitions import ChunkTransitions
-from airflow_provider_arm.submission.sending.unknown_outcome import NAMED, UnresolvedChunk, name_keys
+from airflow_provider_arm.submission.sending.unknown_outcome import MAX_NAMED, UnresolvedChunk, format_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from airflow_provider_arm.client.operations import Operation
     from airflow_provider_arm.submission.planning.plan import ChunkPlan, SubmissionPlan
-    from airflow_provider_arm.submission.sending.lookup import LookUp
+    from airflow_provider_arm.submission.sending.lookup import LookupResult
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentChunk:
     """A chunk that is with ARM.
 
     :param batch_uuid: ``None`` where the answer that held it is lost and the chunk was found by its records.
@@ -50,7 +50,7 @@ class _Flight:
         self._size = size
         # One at a time needs no thread: a stack trace, a signal, a debugger show the whole of it.
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="arm-submit") if size > 1 else None
-        self._open: deque[tuple[ChunkPlan, Entry, bytes, Future[str]]] = deque()
+        self._open: deque[tuple[ChunkPlan, ChunkEntry, bytes, Future[str]]] = deque()
 
     @property
     def is_full(self) -> bool:
@@ -59,7 +59,7 @@ class _Flight:
     def __len__(self) -> int:
         return len(self._open)
 
-    def start(self, chunk: ChunkPlan, line: Entry, records: bytes) -> None:
+    def start(self, chunk: ChunkPlan, line: ChunkEntry, records: bytes) -> None:
         if self._pool is not None:
             future = self._pool.submit(self._submit, records)
         else:
@@ -70,7 +70,7 @@ class _Flight:
                 future.set_exception(error)
         self._open.append((chunk, line, records, future))
 
-    def land(self) -> tuple[ChunkPlan, Entry, bytes, Future[str]]:
+    def land(self) -> tuple[ChunkPlan, ChunkEntry, bytes, Future[str]]:
         return self._open.popleft()
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class Sender:
 
     :param submit: sends a JSON list of records, gives the batchUuid; raises :class:`ArmError`. Called from several
         threads where *max_in_flight* is more than 1.
-    :param look: what a batch of an earlier wish is; raises :class:`ArmError`.
+    :param poll: what a batch of an earlier wish is; raises :class:`ArmError`.
     :param look_up: looks for records in ARM by their natural key; ``None`` where ARM has no way to. Raises
         :class:`ArmError`.
     :param key: wire name of the natural key.
@@ -96,15 +96,15 @@ class Sender:
     journal: Journal
     clear_count: int
     submit: Callable[[bytes], str]
-    look: Callable[[str], BatchState]
+    poll: Callable[[str], BatchState]
     resend_unknown: bool = False
-    look_up: Callable[[list[dict[str, Any]]], LookUp] | None = None
+    look_up: Callable[[list[dict[str, Any]]], LookupResult] | None = None
     key: str | None = None
     max_in_flight: int = 1
     assume_absent_after: float | None = None
     now: Callable[[], float] = time.time
 
-    def send_all(self, plan: SubmissionPlan, chunks: Iterable[tuple[ChunkPlan, bytes]]) -> list[Sent]:
+    def send_all(self, plan: SubmissionPlan, chunks: Iterable[tuple[ChunkPlan, bytes]]) -> list[SentChunk]:
         """Bring every chunk to ARM, or find that it is there; gives them in order.
 
         A chunk of which nobody knows since an earlier try stops only itself: the others are sent, then it is named. One
@@ -116,7 +116,7 @@ class Sender:
         :raises ArmError: ARM refused a chunk, or cannot be reached.
         """
         self._take_up(plan)
-        sent: dict[int, Sent] = {}
+        sent: dict[int, SentChunk] = {}
         unresolved_chunks: list[UnresolvedChunk] = []
         with self._flight(sent) as flight:
             for chunk, records in chunks:
@@ -144,7 +144,7 @@ class Sender:
         )
 
     @contextmanager
-    def _flight(self, sent: dict[int, Sent]) -> Iterator[_Flight]:
+    def _flight(self, sent: dict[int, SentChunk]) -> Iterator[_Flight]:
         """Give the requests on their way; however it ends, what they bring is awaited and noted."""
         flight = _Flight(self.submit, self.max_in_flight)
         try:
@@ -178,12 +178,12 @@ class Sender:
                 continue
             if index < len(plan.chunks) and entry.sha256 == plan.chunks[index].sha256:
                 continue  # the same records: decided when it is their turn
-            if not (entry.batch_uuid and _leaves_room(step, self.look(entry.batch_uuid))):
+            if not (entry.batch_uuid and _leaves_room(step, self.poll(entry.batch_uuid))):
                 raise PlanChangedError(_changed("the records"))
         if old != new:
             self.journal.write_plan(new)
 
-    def _find_out(self, chunk: ChunkPlan, records: bytes) -> Sent | UnresolvedChunk | None:
+    def _find_out(self, chunk: ChunkPlan, records: bytes) -> SentChunk | UnresolvedChunk | None:
         """Find out where a chunk stands; ``None`` if it is to be sent."""
         entry = self.journal.read(chunk.index)
         step = self._steps.next(entry)
@@ -202,12 +202,12 @@ class Sender:
             return UnresolvedChunk(entry.to(entry.state, reason="its line has no batchUuid"), _name(chunk))
         if step is NextStep.FOLLOW:
             log.info("%s: already with ARM as batch %s, not sent again", _name(chunk), entry.batch_uuid)
-            return Sent(chunk.index, chunk.records, entry.batch_uuid)
+            return SentChunk(chunk.index, chunk.records, entry.batch_uuid)
         return self._after_a_clear(chunk, entry, step, changed=changed)
 
-    def _after_a_clear(self, chunk: ChunkPlan, entry: Entry, step: NextStep, *, changed: bool) -> Sent | None:
+    def _after_a_clear(self, chunk: ChunkPlan, entry: ChunkEntry, step: NextStep, *, changed: bool) -> SentChunk | None:
         uuid = str(entry.batch_uuid)
-        state = self.look(uuid)
+        state = self.poll(uuid)
         if _leaves_room(step, state):
             log.info("%s: the task was cleared and batch %s is done with; sent anew", _name(chunk), uuid)
             return None
@@ -216,9 +216,9 @@ class Sender:
         why = "ARM has taken it, and a repeat would book twice" if state.finished else "it is still in work"
         log.info("%s: the task was cleared, but batch %s is followed: %s", _name(chunk), uuid, why)
         self.journal.write(entry.to(ChunkState.ACCEPTED, clear_count=self.clear_count))
-        return Sent(chunk.index, chunk.records, uuid)
+        return SentChunk(chunk.index, chunk.records, uuid)
 
-    def _reconcile(self, chunk: ChunkPlan, line: Entry, records: bytes) -> Sent | UnresolvedChunk | None:
+    def _reconcile(self, chunk: ChunkPlan, line: ChunkEntry, records: bytes) -> SentChunk | UnresolvedChunk | None:
         unresolved = self._steps.reconcile(line, self._looker(records), _name(chunk), self._keys(records))
         if unresolved.line.state is ChunkState.RECOVERED:
             log.warning(
@@ -233,7 +233,7 @@ class Sender:
             return None
         return unresolved
 
-    def _land(self, flight: _Flight, sent: dict[int, Sent]) -> None:
+    def _land(self, flight: _Flight, sent: dict[int, SentChunk]) -> None:
         """Take what the oldest request on its way has brought, and note it."""
         chunk, line, records, future = flight.land()
         try:
@@ -252,16 +252,16 @@ class Sender:
             # First the log: ARM lists no batches, so a batchUuid that the journal cannot keep would be lost.
             log.info("%s is batch %s", _name(chunk), batch_uuid)
             self._steps.taken(line, batch_uuid=batch_uuid)
-            sent[chunk.index] = Sent(chunk.index, chunk.records, batch_uuid)
+            sent[chunk.index] = SentChunk(chunk.index, chunk.records, batch_uuid)
 
-    def _looker(self, records: bytes) -> Callable[[], LookUp] | None:
+    def _looker(self, records: bytes) -> Callable[[], LookupResult] | None:
         look_up = self.look_up
         return None if look_up is None else lambda: look_up(money.decode(records))
 
     def _keys(self, records: bytes) -> str:
         if self.key is None:
             return ""
-        return name_keys(self.key, [str(record.get(self.key)) for record in money.decode(records)])
+        return format_keys(self.key, [str(record.get(self.key)) for record in money.decode(records)])
 
 
 def _leaves_room(step: NextStep, state: BatchState) -> bool:
@@ -271,15 +271,15 @@ def _leaves_room(step: NextStep, state: BatchState) -> bool:
     return step is NextStep.SEND_IF_UNTAKEN and state is BatchState.REJECTED
 
 
-def _found(chunk: ChunkPlan, line: Entry) -> Sent:
-    return Sent(chunk.index, chunk.records, None, line.missing or ())
+def _found(chunk: ChunkPlan, line: ChunkEntry) -> SentChunk:
+    return SentChunk(chunk.index, chunk.records, None, line.missing or ())
 
 
 def _all_of(unresolved_chunks: list[UnresolvedChunk]) -> ResolutionRequiredError | OutcomePendingError:
     """Make one error of all: a later try can help only if it can help each."""
     errors = [unresolved.error() for unresolved in unresolved_chunks]
-    more = f"; and {len(errors) - NAMED} more chunks" if len(errors) > NAMED else ""
-    message = "; ".join(map(str, errors[:NAMED])) + more
+    more = f"; and {len(errors) - MAX_NAMED} more chunks" if len(errors) > MAX_NAMED else ""
+    message = "; ".join(map(str, errors[:MAX_NAMED])) + more
     blocked = any(isinstance(error, ResolutionRequiredError) for error in errors)
     shown = [unresolved.as_json() for unresolved in unresolved_chunks]
     return ResolutionRequiredError(message, shown) if blocked else OutcomePendingError(message, shown)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmError, FieldIssue, InvalidRecordError
 from airflow_provider_arm.submission.errors import PlanChangedError
-from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, Journal, NextStep, PlanEntry
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkState, Journal, NextStep, PlanEntry
 from airflow_provider_arm.submission.sending.transitions import ChunkTransitions
 from airflow_provider_arm.submission.sending.unknown_outcome import UnresolvedChunk
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_provider_arm.client.operations import Operation
-    from airflow_provider_arm.submission.sending.lookup import LookUp
+    from airflow_provider_arm.submission.sending.lookup import LookupResult
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def fingerprint(operation: Operation, path: Mapping[str, Any], record: Any) -> s
 class SingleWrite:
     """One write, and by which rules it reaches ARM.
 
-    :param what: names it in log and errors (``document 88776655``); no personal data.
+    :param name: names it in log and errors (``document 88776655``); no personal data.
     :param sha256: of its content (:func:`fingerprint`).
     :param send: sends it and gives ARM's answer, small, of plain JSON values and without personal data, because the
         journal keeps it; raises :class:`ArmError`.
@@ -59,11 +59,11 @@ class SingleWrite:
     operation: Operation
     journal: Journal
     clear_count: int
-    what: str
+    name: str
     sha256: str
     send: Callable[[], dict[str, Any]] = field(repr=False)
     resend_unknown: bool = False
-    look_up: Callable[[], LookUp] | None = None
+    look_up: Callable[[], LookupResult] | None = None
     assume_absent_after: float | None = None
     now: Callable[[], float] = time.time
 
@@ -80,20 +80,20 @@ class SingleWrite:
         if entry is None or step is NextStep.SEND:
             return self._send(entry)
         if step is NextStep.SEND_IF_FINISHED:
-            log.info("%s: the task was cleared and ARM has taken it before; sent anew", self.what)
+            log.info("%s: the task was cleared and ARM has taken it before; sent anew", self.name)
             return self._send(entry)
         if entry.sha256 != self.sha256:
             raise PlanChangedError(self._changed(entry))
         if step is NextStep.RECONCILE:
-            unresolved = self._steps.reconcile(entry, self.look_up, self.what)
+            unresolved = self._steps.reconcile(entry, self.look_up, self.name)
             if self._steps.may_send_again(unresolved):
-                log.warning("%s: not in ARM; sent again, as the author has chosen", self.what)
+                log.warning("%s: not in ARM; sent again, as the author has chosen", self.name)
                 return self._send(unresolved.line)
             if unresolved.line.state is not ChunkState.RECOVERED:
                 raise unresolved.error()
             entry = unresolved.line
         # Also after a clear: what ARM answered at once it has taken, and a repeat would book twice.
-        log.info("%s: ARM has taken it already, not sent again", self.what)
+        log.info("%s: ARM has taken it already, not sent again", self.name)
         return entry.answer
 
     @property
@@ -102,7 +102,7 @@ class SingleWrite:
             self.operation, self.journal, self.clear_count, self.resend_unknown, self.assume_absent_after, self.now
         )
 
-    def _send(self, entry: Entry | None) -> dict[str, Any] | None:
+    def _send(self, entry: ChunkEntry | None) -> dict[str, Any] | None:
         plan = PlanEntry(self.sha256, 1, self.clear_count)
         if self.journal.read_plan() != plan:
             self.journal.write_plan(plan)
@@ -113,25 +113,25 @@ class SingleWrite:
             self._failed(line, error)
             return None
         # First the log: should the journal not keep the answer, this is what the person finds who looks.
-        log.info("%s: ARM has taken it (%s)", self.what, answer)
+        log.info("%s: ARM has taken it (%s)", self.name, answer)
         self._steps.taken(line, answer=answer)
         return answer
 
-    def _failed(self, line: Entry, error: ArmError) -> None:
+    def _failed(self, line: ChunkEntry, error: ArmError) -> None:
         """Note the failure and raise what it means, unless ARM has it all the same."""
         after = self._steps.failed(line, error)
-        unresolved = UnresolvedChunk(after, self.what)
+        unresolved = UnresolvedChunk(after, self.name)
         if self._steps.next(after) is NextStep.RECONCILE:
-            unresolved = self._steps.reconcile(after, self.look_up, self.what)
+            unresolved = self._steps.reconcile(after, self.look_up, self.name)
             if unresolved.line.state is ChunkState.RECOVERED:
-                log.warning("%s: %s; ARM has it all the same, not sent again", self.what, error)
+                log.warning("%s: %s; ARM has it all the same, not sent again", self.name, error)
                 return
         self._steps.raise_failed(unresolved.line, error, unresolved)
 
-    def _changed(self, entry: Entry) -> str:
+    def _changed(self, entry: ChunkEntry) -> str:
         taken = entry.state in (ChunkState.ACCEPTED, ChunkState.RECOVERED)
         reached = "has reached ARM" if taken else "may or may not have reached ARM"
         return (
-            f"{self.what} differs from what this task has sent before, which {reached}: nothing more is sent. "
+            f"{self.name} differs from what this task has sent before, which {reached}: nothing more is sent. "
             "Restore the content, or trigger a new run for the new content"
         )

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_arm.client.errors import ArmError, ArmInvalidResponseError, ArmUnknownOutcomeError, Phase
 from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.submission.errors import ResendOnRetryError
-from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, NextStep, next_step
-from airflow_provider_arm.submission.sending.lookup import Finding, LookUp, decide
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkState, NextStep, next_step
+from airflow_provider_arm.submission.sending.lookup import LookupDecision, LookupResult, decide
 from airflow_provider_arm.submission.sending.unknown_outcome import UnresolvedChunk
 
 if TYPE_CHECKING:
@@ -50,30 +50,34 @@ class ChunkTransitions:
     assume_absent_after: float | None = None
     now: Callable[[], float] = time.time
 
-    def next(self, entry: Entry | None) -> NextStep:
+    def next(self, entry: ChunkEntry | None) -> NextStep:
         """Say what to do with a chunk."""
         return next_step(entry, self.operation.replay, self.clear_count)
 
-    def begin(self, entry: Entry | None, index: int, sha256: str) -> Entry:
+    def begin(self, entry: ChunkEntry | None, index: int, sha256: str) -> ChunkEntry:
         """Note that it is about to be sent.
 
         :param entry: its line so far.
         """
         resolutions = entry.resolutions if entry is not None else ()
         chunk_id = secrets.token_hex(_CHUNK_ID_BYTES)
-        line = Entry(index, sha256, ChunkState.SENDING, self.clear_count, chunk_id=chunk_id, resolutions=resolutions)
+        line = ChunkEntry(
+            index, sha256, ChunkState.SENDING, self.clear_count, chunk_id=chunk_id, resolutions=resolutions
+        )
         self.journal.write(line)
         return line
 
-    def taken(self, line: Entry, *, batch_uuid: str | None = None, answer: dict[str, Any] | None = None) -> Entry:
+    def taken(
+        self, line: ChunkEntry, *, batch_uuid: str | None = None, answer: dict[str, Any] | None = None
+    ) -> ChunkEntry:
         """Note that ARM has taken it."""
         return self._write(line.to(ChunkState.ACCEPTED, batch_uuid=batch_uuid, answer=answer))
 
-    def failed(self, line: Entry, error: ArmError) -> Entry:
+    def failed(self, line: ChunkEntry, error: ArmError) -> ChunkEntry:
         """Note that its sending ended in *error*."""
         return self._write(line.to(state_after(error), reason=error.summary))
 
-    def raise_failed(self, line: Entry, error: ArmError, unresolved: UnresolvedChunk) -> None:
+    def raise_failed(self, line: ChunkEntry, error: ArmError, unresolved: UnresolvedChunk) -> None:
         """Raise what a failed sending, noted in *line*, means for the task."""
         if line.state is not ChunkState.UNKNOWN or self.operation.replay is Replay.SAFE:
             raise error
@@ -82,7 +86,9 @@ class ChunkTransitions:
             raise ResendOnRetryError(msg, phase=error.phase) from None
         raise unresolved.error() from None
 
-    def reconcile(self, line: Entry, look: Callable[[], LookUp] | None, what: str, keys: str = "") -> UnresolvedChunk:
+    def reconcile(
+        self, line: ChunkEntry, look: Callable[[], LookupResult] | None, what: str, keys: str = ""
+    ) -> UnresolvedChunk:
         """Look for a chunk of which nobody knows, and note what that decides.
 
         :param look: looks for its records; ``None`` where ARM cannot be asked for them.
@@ -98,19 +104,19 @@ class ChunkTransitions:
         except ArmError as error:
             return UnresolvedChunk(line, what, keys, trouble=error)
         finding = decide(seen, settled=self._settled(line), was_there=line.missing is not None)
-        if finding is Finding.TAKEN:
+        if finding is LookupDecision.TAKEN:
             line = self._write(line.to(ChunkState.RECOVERED, clear_count=self.clear_count, missing=seen.absent))
-        elif finding is Finding.NOT_TAKEN:
+        elif finding is LookupDecision.NOT_TAKEN:
             line = self._write(line.to(ChunkState.PLANNED, missed_since=None))
-        elif finding is Finding.UNDECIDED:
+        elif finding is LookupDecision.UNDECIDED:
             line = self._note_look(line, seen)
         return UnresolvedChunk(line, what, keys, seen=seen, assume_absent_after=self.assume_absent_after)
 
-    def note_missing(self, line: Entry, look: Callable[[], LookUp] | None) -> Entry:
+    def note_missing(self, line: ChunkEntry, look: Callable[[], LookupResult] | None) -> ChunkEntry:
         """Look which records are absent of a chunk that ARM has by a person's word."""
         if line.missing is not None:
             return line
-        seen = look() if look is not None else LookUp()
+        seen = look() if look is not None else LookupResult()
         return self._write(line.to(ChunkState.RECOVERED, missing=tuple(sorted(seen.absent + seen.other))))
 
     def may_send_again(self, unresolved: UnresolvedChunk) -> bool:
@@ -119,19 +125,19 @@ class ChunkTransitions:
             self.resend_unknown and unresolved.line.state is ChunkState.UNKNOWN and not unresolved.is_there
         )
 
-    def _note_look(self, line: Entry, seen: LookUp) -> Entry:
+    def _note_look(self, line: ChunkEntry, seen: LookupResult) -> ChunkEntry:
         """Note the first look that missed records, and the first that found some: what was there once was taken."""
         since = self.now() if line.missed_since is None else line.missed_since
         missing = seen.absent if seen.same else line.missing
         after = line.to(ChunkState.UNKNOWN, missed_since=since, missing=missing)
         return line if after == line else self._write(after)
 
-    def _settled(self, line: Entry) -> bool:
+    def _settled(self, line: ChunkEntry) -> bool:
         if self.assume_absent_after is None or line.missed_since is None:
             return False
         return self.now() - line.missed_since >= self.assume_absent_after
 
-    def _write(self, line: Entry) -> Entry:
+    def _write(self, line: ChunkEntry) -> ChunkEntry:
         self.journal.write(line)
         return line
 

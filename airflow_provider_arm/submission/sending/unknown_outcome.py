@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_arm.client.errors import ArmError
-    from airflow_provider_arm.submission.journal.entries import Entry
-    from airflow_provider_arm.submission.sending.lookup import LookUp
+    from airflow_provider_arm.submission.journal.entries import ChunkEntry
+    from airflow_provider_arm.submission.sending.lookup import LookupResult
 
 #: Keys, or places of records, that a message names; it says how many more there are.
-NAMED = 5
+MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class UnresolvedChunk:
     :param assume_absent_after: see ``Steps``.
     """
 
-    line: Entry
+    line: ChunkEntry
     what: str
     keys: str = ""
-    seen: LookUp | None = None
+    seen: LookupResult | None = None
     trouble: ArmError | None = None
     assume_absent_after: float | None = None
 
@@ -95,12 +95,12 @@ class UnresolvedChunk:
         return f'Somebody who knows releases case {self.line.chunk_id} as "accepted" or "absent" (resolutions){resend}'
 
 
-def name_keys(key: str, values: Sequence[str]) -> str:
+def format_keys(key: str, values: Sequence[str]) -> str:
     """Name records by their natural keys."""
-    more = f" and {len(values) - NAMED} more" if len(values) > NAMED else ""
-    return f"{key} {', '.join(values[:NAMED])}{more}"
+    more = f" and {len(values) - MAX_NAMED} more" if len(values) > MAX_NAMED else ""
+    return f"{key} {', '.join(values[:MAX_NAMED])}{more}"
 
 
 def _places(places: Sequence[int]) -> str:
-    more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
-    return f"number {', '.join(map(str, places[:NAMED]))}{more}"
+    more = f" and {len(places) - MAX_NAMED} more" if len(places) > MAX_NAMED else ""
+    return f"number {', '.join(map(str, places[:MAX_NAMED]))}{more}"

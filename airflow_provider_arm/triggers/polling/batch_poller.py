@@ -94,8 +94,8 @@ class _Waiter:
                 if refusal is not None and lease.client is client:
                     raise refusal
                 client = lease.client
-                self._wait.unknown_grace = client.assumptions.batch_not_found_grace
-                await repeat(partial(self._look, client), self._wait.first_pause(CLOCK.time()), CLOCK)
+                self._wait.not_found_grace = client.assumptions.batch_not_found_grace
+                await repeat(partial(self._look, client), self._wait.first_delay(CLOCK.time()), CLOCK)
             except ArmAuthenticationError as error:
                 if error is refusal:
                     raise
@@ -118,26 +118,26 @@ class _Waiter:
                 unread = ArmUnavailableError(f"connection {self._conn_id!r} could not be read ({type(error).__name__})")
             log.warning("%s", unread)
             for batch_uuid in self._wait.pending:
-                self._wait.saw(batch_uuid, unread, CLOCK.time())
-            await CLOCK.asleep(self._wait.pause(CLOCK.time()))
+                self._wait.record_poll(batch_uuid, unread, CLOCK.time())
+            await CLOCK.asleep(self._wait.next_delay(CLOCK.time()))
 
     async def _look(self, client: AsyncArmClient) -> float | None:
         """Look at every pending batch once; gives the seconds until the next look, ``None`` when none is to come."""
         wait, before = self._wait, len(self._wait.pending)
         if before == 1:  # nearly always: spares a task and lists
-            wait.saw(wait.pending[0], await self._see(client, wait.pending[0]), CLOCK.time())
+            wait.record_poll(wait.pending[0], await self._see(client, wait.pending[0]), CLOCK.time())
         else:
             await self._see_all(client, list(wait.pending))
         if len(wait.pending) < before:
             log.info("%d of %d batches are finished", len(wait.finished), len(wait.finished) + len(wait.pending))
-        return wait.pause(CLOCK.time()) if wait.pending else None
+        return wait.next_delay(CLOCK.time()) if wait.pending else None
 
     async def _see_all(self, client: AsyncArmClient, pending: list[str]) -> None:
         for first in range(0, len(pending), LOOKS_AT_ONCE):
             some = pending[first : first + LOOKS_AT_ONCE]
             looks = await asyncio.gather(*(self._see(client, batch_uuid) for batch_uuid in some))
             for batch_uuid, seen in zip(some, looks, strict=True):
-                self._wait.saw(batch_uuid, seen, CLOCK.time())
+                self._wait.record_poll(batch_uuid, seen, CLOCK.time())
 
     async def _see(self, client: AsyncArmClient, batch_uuid: str) -> BatchStatus | ArmError:
         try:

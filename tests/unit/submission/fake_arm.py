@@ -20,7 +20,7 @@ from airflow_provider_arm.client.errors import (
     Phase,
 )
 from airflow_provider_arm.submission.errors import JournalError
-from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, PlanEntry
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkState, PlanEntry
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.sending.send import Sender
 from airflow_provider_arm.submission.sources.source import ListSource
@@ -135,11 +135,11 @@ class FakeJournal:
         """Write the plan."""
         self._write("plan", entry.as_json())
 
-    def read(self, index: int) -> Entry | None:
+    def read(self, index: int) -> ChunkEntry | None:
         """Read a chunk's entry."""
-        return Entry.from_json(json.loads(self.stored[index])) if index in self.stored else None
+        return ChunkEntry.from_json(json.loads(self.stored[index])) if index in self.stored else None
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: ChunkEntry) -> None:
         """Write a chunk's entry."""
         self._write(entry.index, entry.as_json())
         self.arm.events.append(("written", entry))
@@ -206,7 +206,7 @@ def assert_journaled_before_each_submit(arm: FakeArm) -> None:
     last_written: Any = None
     for kind, value in arm.events:
         if kind == "submit":
-            assert isinstance(last_written, Entry), "submitted without a journal entry"
+            assert isinstance(last_written, ChunkEntry), "submitted without a journal entry"
             assert last_written.state is SENDING
             last_written = None
         elif kind == "written":

@@ -70,7 +70,7 @@ def test_each_task_instance_has_a_journal_of_its_own(arm_sandbox, arm_connection
     submit(tmp_path, 1).execute(a_try(map_index=0))
     submit(tmp_path, 1).execute(a_try(map_index=None))  # a task that is not mapped: the first one's
     assert len(posts(arm_sandbox)) == 5
-    folders = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("runners")}
+    folders = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("writers")}
     assert folders == {
         "d/r/submit/-1",
         "d2/r/submit/-1",
@@ -228,4 +228,4 @@ def test_a_mapped_task_and_its_retry_in_a_real_airflow(
     assert str(run_dag(dag).state) == "success"
     assert effects(arm_sandbox) == [1] * 4
     assert len(posts(arm_sandbox)) == 4 + 5
-    assert sorted(path.parent.name for path in tmp_path.rglob("runners")) == ["0", "1"]
+    assert sorted(path.parent.name for path in tmp_path.rglob("writers")) == ["0", "1"]

@@ -92,7 +92,7 @@ def has_a_wrong_secret(box, uuid, monkeypatch):
 
 def meets_a_fault_in_a_look(box, uuid, monkeypatch):
     """Our own code breaks after an answer."""
-    monkeypatch.setattr(BatchWait, "saw", broken)
+    monkeypatch.setattr(BatchWait, "record_poll", broken)
     return make([uuid])
 
 
@@ -196,13 +196,13 @@ def test_a_kill_is_told_and_changes_nothing_at_arm(arm_sandbox, client, caplog):
 
 def test_records_are_not_kept_in_the_triggerer(client, arm_sandbox, monkeypatch):
     """Of a finished batch the waiting process keeps the state only, however many records it has."""
-    kept, saw = [], BatchWait.saw
+    kept, record_poll = [], BatchWait.record_poll
 
     def note(wait, uuid, seen, now):
         kept.append(seen)
-        return saw(wait, uuid, seen, now)
+        return record_poll(wait, uuid, seen, now)
 
-    monkeypatch.setattr(BatchWait, "saw", note)
+    monkeypatch.setattr(BatchWait, "record_poll", note)
     asyncio.run(events_of(make([submit(client), submit(client)])))
     assert [(len(status.records), status.total) for status in kept] == [(0, 3)] * 2
 

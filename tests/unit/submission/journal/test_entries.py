@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.submission.errors import JournalError
 from airflow_provider_arm.submission.journal.entries import (
+    ChunkEntry,
     ChunkState,
-    Entry,
     MemoryJournal,
     NextStep,
     PlanEntry,
@@ -29,9 +29,9 @@ GENERATION = 3
 SAME, OTHER = GENERATION, GENERATION - 1
 
 
-def entry(state: ChunkState = SENDING, clear_count: int = SAME) -> Entry:
+def entry(state: ChunkState = SENDING, clear_count: int = SAME) -> ChunkEntry:
     """Make a line."""
-    return Entry(4, "f" * 64, state, clear_count, "Ab-cd" if state is ACCEPTED else None)
+    return ChunkEntry(4, "f" * 64, state, clear_count, "Ab-cd" if state is ACCEPTED else None)
 
 
 #: What follows by state and clear_count; where it depends on more, by replay class.
@@ -89,7 +89,7 @@ resolutions = st.builds(
     at=st.none() | st.floats(0, 2e9),
 )
 entries = st.builds(
-    Entry,
+    ChunkEntry,
     index=st.integers(0, 10**6),
     sha256=st.text(max_size=64),
     state=st.sampled_from(ChunkState),
@@ -108,7 +108,7 @@ plans = st.builds(PlanEntry, sha256=st.text(max_size=64), chunks=st.integers(0, 
 @given(entries)
 def test_a_line_comes_back_from_json(line):
     """Through JSON text, as any store keeps it, nothing changes; a batchUuid keeps its letters."""
-    assert Entry.from_json(json.loads(json.dumps(line.as_json()))) == line
+    assert ChunkEntry.from_json(json.loads(json.dumps(line.as_json()))) == line
 
 
 @given(plans)
@@ -131,7 +131,7 @@ def test_lines_hold_plain_values_and_no_record():
 
 def test_a_line_of_an_older_package_is_read():
     """Fields that a line has only for some states may be missing."""
-    assert Entry.from_json({"index": 1, "sha256": "f", "state": "sending", "clear_count": 0}) == Entry(
+    assert ChunkEntry.from_json({"index": 1, "sha256": "f", "state": "sending", "clear_count": 0}) == ChunkEntry(
         1, "f", SENDING, 0
     )
 
@@ -156,7 +156,7 @@ def test_what_is_no_line_is_an_error_and_no_guess(data):
     with pytest.raises(
         JournalError, match=r"the journal of this task cannot be read, .* nothing more is sent$"
     ) as caught:
-        Entry.from_json(data)
+        ChunkEntry.from_json(data)
     assert caught.value.permanent
 
 
@@ -171,7 +171,7 @@ def test_what_is_no_plan_is_an_error_and_no_guess(data):
 def test_an_unknown_state_is_an_error(state):
     """A state that a newer package wrote is not guessed at."""
     with pytest.raises(JournalError):
-        Entry.from_json({**GOOD, "state": state})
+        ChunkEntry.from_json({**GOOD, "state": state})
 
 
 def test_the_journal_in_memory_keeps_the_last_line_of_each_chunk():

@@ -5,28 +5,28 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, PlanEntry
-from airflow_provider_arm.submission.journal.file_entries import JournalLines, Rank
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkState, PlanEntry
+from airflow_provider_arm.submission.journal.file_entries import FileEntries, WriterId
 from tests.unit.submission.journal.memory_disk import MemoryPath, Process
 
 PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
-RANKS = [Rank(number, f"{token:016x}") for number in (1, 2) for token in (1, 2)]
+RANKS = [WriterId(number, f"{token:016x}") for number in (1, 2) for token in (1, 2)]
 
 written = st.lists(
     st.tuples(st.sampled_from(RANKS), st.sampled_from(ChunkState), st.sampled_from("ab")), min_size=1, max_size=8
 )
 
 
-def lines_on(files: dict[str, bytes]) -> JournalLines:
+def lines_on(files: dict[str, bytes]) -> FileEntries:
     """Read what is there now."""
-    lines = JournalLines(MemoryPath(files, Process()))
+    lines = FileEntries(MemoryPath(files, Process()))
     lines.refresh()
     return lines
 
 
-def line(state: ChunkState, case: str) -> Entry:
+def line(state: ChunkState, case: str) -> ChunkEntry:
     """Make a line of chunk 3."""
-    return Entry(3, "f", state, 0, "B" if state is ACCEPTED else None, chunk_id=case)
+    return ChunkEntry(3, "f", state, 0, "B" if state is ACCEPTED else None, chunk_id=case)
 
 
 @given(written=written)
@@ -46,8 +46,8 @@ def test_the_highest_runner_has_the_last_word_unless_it_only_wonders(written):
 def test_a_line_of_an_older_package_is_no_answer_to_another():
     """Where neither names its case, nobody knows that they speak of the same sending."""
     files: dict[str, bytes] = {}
-    lines_on(files).write(Entry(3, "f", ACCEPTED, 0, "B"), RANKS[0])
-    lines_on(files).write(Entry(3, "f", UNKNOWN, 0), RANKS[1])
+    lines_on(files).write(ChunkEntry(3, "f", ACCEPTED, 0, "B"), RANKS[0])
+    lines_on(files).write(ChunkEntry(3, "f", UNKNOWN, 0), RANKS[1])
     assert lines_on(files).read(3).state is UNKNOWN
 
 

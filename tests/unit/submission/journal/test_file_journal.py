@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_arm.submission.errors import JournalError
-from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, PlanEntry, Resolution, Verdict
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkState, PlanEntry, Resolution, Verdict
 from airflow_provider_arm.submission.journal.file_journal import (
-    RENEW_EVERY,
-    TAKE_OVER_AFTER,
+    HEARTBEAT_INTERVAL,
+    TAKEOVER_TIMEOUT,
     FileJournal,
     JournalWriter,
 )
@@ -30,7 +30,7 @@ from tests.unit.submission.journal.memory_disk import MemoryPath, Process
 PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
 PLAN = PlanEntry("f" * 64, 3, 0)
 WORD = Resolution("0a1b2c3d", Verdict.ABSENT, "Controller", "looked in ARM", at=1_799_000_000.5)
-LINE = Entry(1, "e" * 64, SENDING, 0, chunk_id="4e5f6071", resolutions=(WORD,))
+LINE = ChunkEntry(1, "e" * 64, SENDING, 0, chunk_id="4e5f6071", resolutions=(WORD,))
 #: Every field that a line can have.
 KEPT = LINE.to(
     ACCEPTED, batch_uuid="Ab-cd", reason="why", missed_since=1.5, missing=(2, 3), answer={"result": "CREATED"}
@@ -89,7 +89,7 @@ def only_file(folder: Path, pattern: str) -> Path:
 def test_a_new_journal_is_empty_and_outlives_its_process(folder):
     """Nothing is known of a plan and a chunk that nobody wrote, and the journal says that it is durable."""
     journal = FileJournal(folder, FIRST)
-    assert (journal.durable, journal.read_plan(), journal.read(0), journal.first_try) == (True, None, None, 1)
+    assert (journal.durable, journal.read_plan(), journal.read(0), journal.first_try_number) == (True, None, None, 1)
 
 
 def test_the_last_lines_are_there_for_the_next_try(folder):
@@ -108,11 +108,11 @@ def test_the_last_lines_are_there_for_the_next_try(folder):
         KEPT,
         replace(KEPT, index=2),
     ]
-    assert third.first_try == 1
+    assert third.first_try_number == 1
 
 
 entries = st.builds(
-    Entry,
+    ChunkEntry,
     index=st.integers(0, 10**7),
     sha256=st.text(max_size=64),
     state=st.sampled_from(ChunkState),
@@ -149,8 +149,8 @@ def test_the_local_files_are_for_their_owner_only_and_hold_no_record(local):
         os.umask(before)
     modes = {stat.S_IMODE(path.stat().st_mode) for path in local.rglob("*") if path.is_file()}
     assert modes == {0o600}
-    assert {stat.S_IMODE(path.stat().st_mode) for path in (local, local / "runners", local / "lines")} == {0o700}
-    content = json.loads(only_file(local, "lines/chunk-000001.*").read_bytes())
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (local, local / "writers", local / "entries")} == {0o700}
+    content = json.loads(only_file(local, "entries/chunk-000001.*").read_bytes())
     assert content["content"] == KEPT.as_json()
 
 
@@ -164,7 +164,7 @@ def test_a_line_cut_at_any_byte_is_an_error(local, what):
     journal.write_plan(PLAN)
     journal.write(LINE)
     journal.write(KEPT)
-    path = only_file(local, f"lines/{what}.*")
+    path = only_file(local, f"entries/{what}.*")
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
@@ -180,7 +180,7 @@ def test_a_line_changed_at_any_byte_is_an_error(local, flip):
     journal = FileJournal(local, FIRST)
     journal.write(KEPT)
     journal.write(replace(LINE, index=2))
-    path = only_file(local, "lines/chunk-000001.*")
+    path = only_file(local, "entries/chunk-000001.*")
     whole = path.read_bytes()
     for place, byte in enumerate(whole):
         path.write_bytes(whole[:place] + bytes([byte ^ flip]) + whole[place + 1 :])
@@ -193,7 +193,7 @@ def test_a_line_with_more_behind_it_is_an_error(local, tail):
     """Nor may anything follow what was written."""
     journal = FileJournal(local, FIRST)
     journal.write(KEPT)
-    path = only_file(local, "lines/chunk-000001.*")
+    path = only_file(local, "entries/chunk-000001.*")
     path.write_bytes(path.read_bytes() + tail)
     with pytest.raises(JournalError, match="is torn or was changed"):
         journal.read(1)
@@ -202,7 +202,7 @@ def test_a_line_with_more_behind_it_is_an_error(local, tail):
 def test_what_a_killed_writer_left_behind_does_not_count(local):
     """A line that was cut before it got its name leaves the one before it, at every byte."""
     FileJournal(local, FIRST).write(LINE)
-    path = only_file(local, "lines/chunk-000001.*")
+    path = only_file(local, "entries/chunk-000001.*")
     whole = path.read_bytes()
     for length in range(len(whole) + 1):
         path.with_name(f".{path.name}.0a1b2c3d.part").write_bytes(whole[:length])
@@ -212,7 +212,7 @@ def test_what_a_killed_writer_left_behind_does_not_count(local):
 def test_a_line_under_another_chunks_name_is_an_error(local):
     """A file that somebody has renamed is not taken for another chunk's."""
     FileJournal(local, FIRST).write(LINE)
-    path = only_file(local, "lines/chunk-000001.*")
+    path = only_file(local, "entries/chunk-000001.*")
     path.rename(path.with_name(path.name.replace("000001", "000002", 1)))
     with pytest.raises(JournalError, match="another chunk's line for chunk 3"):
         follow(local).read(2)
@@ -222,7 +222,7 @@ def test_a_line_that_is_gone_is_an_error(local):
     """A line that was listed and cannot be read any more is no chunk that was never sent."""
     journal = FileJournal(local, FIRST)
     journal.write(LINE)
-    only_file(local, "lines/chunk-000001.*").unlink()
+    only_file(local, "entries/chunk-000001.*").unlink()
     with pytest.raises(JournalError, match=r"cannot be read \(No such file or directory\)"):
         journal.read(1)
 
@@ -230,7 +230,7 @@ def test_a_line_that_is_gone_is_an_error(local):
 def test_a_torn_runner_is_an_error(local):
     """Who works on the journal must be readable, at every byte, before anybody else may."""
     FileJournal(local, FIRST)
-    path = only_file(local, "runners/*")
+    path = only_file(local, "writers/*")
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
@@ -241,7 +241,7 @@ def test_a_torn_runner_is_an_error(local):
 def test_lines_without_a_runner_are_an_error(local):
     """A journal of which a part is gone does not begin anew."""
     FileJournal(local, FIRST).write(LINE)
-    only_file(local, "runners/*").unlink()
+    only_file(local, "writers/*").unlink()
     with pytest.raises(JournalError, match="parts of it are gone"):
         follow(local)
 
@@ -403,9 +403,9 @@ def test_silence_is_measured_from_the_last_sign_of_life(folder):
     """Another runner may follow only when the first was not heard of for longer than the limit."""
     clock = Clock()
     journal = FileJournal(folder, FIRST, now=clock)
-    clock.time += TAKE_OVER_AFTER
+    clock.time += TAKEOVER_TIMEOUT
     journal.write(LINE)
-    clock.time += TAKE_OVER_AFTER
+    clock.time += TAKEOVER_TIMEOUT
     with pytest.raises(JournalError, match="in use"):
         FileJournal(folder, OTHER, now=clock)
     clock.time += 1
@@ -416,9 +416,9 @@ def test_a_sign_of_life_is_given_once_in_a_while(local):
     """Each line renews it, but not more often than it is worth a write."""
     clock = Clock()
     journal = FileJournal(local, FIRST, now=clock)
-    path = only_file(local, "runners/*")
+    path = only_file(local, "writers/*")
     began = path.read_bytes()
-    clock.time += RENEW_EVERY - 1
+    clock.time += HEARTBEAT_INTERVAL - 1
     journal.write(LINE)
     assert path.read_bytes() == began
     clock.time += 1
@@ -430,7 +430,7 @@ def test_a_runner_of_the_future_is_not_taken_for_dead(folder):
     """A host whose clock is ahead keeps its journal."""
     clock = Clock()
     FileJournal(folder, FIRST, now=clock)
-    clock.time -= 10 * TAKE_OVER_AFTER
+    clock.time -= 10 * TAKEOVER_TIMEOUT
     with pytest.raises(JournalError, match="in use"):
         FileJournal(folder, OTHER, now=clock)
 
@@ -505,13 +505,13 @@ def test_a_runner_that_is_overtaken_while_it_opens_says_so(moment):
 def test_the_try_that_began_a_journal_is_known(folder):
     """A journal that a second try began knows nothing of the first, and says so to every later try."""
     follow(folder)
-    assert follow(folder, replace(RETRY, try_number=3)).first_try == 2
+    assert follow(folder, replace(RETRY, try_number=3)).first_try_number == 2
 
 
 def test_a_journal_of_a_newer_version_is_not_guessed_at(local):
     """A runner's file with more in it is not known to mean the same."""
     journal = FileJournal(local, FIRST)
-    journal._runners.put(only_file(local, "runners/*").name, {"runner": {}, "more": 1})
+    journal._runners.put(only_file(local, "writers/*").name, {"runner": {}, "more": 1})
     with pytest.raises(JournalError, match="another version"):
         follow(local)
 
@@ -519,6 +519,6 @@ def test_a_journal_of_a_newer_version_is_not_guessed_at(local):
 def test_files_that_are_not_the_journals_are_left_alone(local):
     """A desktop's or a store's own files in the folder do not matter."""
     FileJournal(local, FIRST).write(LINE)
-    for name in (".DS_Store", "lines/notes.txt", "runners/_SUCCESS"):
+    for name in (".DS_Store", "entries/notes.txt", "writers/_SUCCESS"):
         (local / name).write_text("x", encoding="utf-8")
     assert follow(local).read(1) == LINE

@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.submission.errors import JournalError, OutcomePendingError
 from airflow_provider_arm.submission.journal.entries import ChunkState
-from airflow_provider_arm.submission.journal.file_entries import JournalLines
+from airflow_provider_arm.submission.journal.file_entries import FileEntries
 from airflow_provider_arm.submission.journal.file_journal import FileJournal, JournalWriter
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.sending.send import Sender
@@ -106,7 +106,7 @@ def run(world: World, folder: Path, try_number: int) -> Any:
     """Run one try; gives its error where it ends with one."""
     try:
         journal = FileJournal(folder, replace(RUNNER, try_number=try_number))
-        sender = Sender(DOCUMENTS, journal, 0, world.submit, world.look, look_up=world.look_up, key="documentNo")
+        sender = Sender(DOCUMENTS, journal, 0, world.submit, world.poll, look_up=world.look_up, key="documentNo")
         with prepare(ListSource(TWO), DOCUMENTS, 1, "documentNo") as prepared:
             return sender.send_all(prepared.plan, prepared.chunks())
     except ArmError as error:
@@ -117,7 +117,7 @@ def world_of(folder: Path) -> World:
     """Make an ARM whose oracle reads the journal from the disk."""
 
     def lines() -> list[Any]:
-        journal = JournalLines(folder)
+        journal = FileEntries(folder)
         journal.refresh()
         return [line for index in range(len(TWO)) if (line := journal.read(index)) is not None]
 
@@ -132,8 +132,8 @@ def test_a_disk_that_fails_in_a_write_lets_nothing_out_unknown(folder, monkeypat
 
     Where the line in SENDING had its name already when the disk failed, the chunk was not sent, and nobody knows that.
     """
-    (folder / "runners").mkdir(parents=True)
-    (folder / "lines").mkdir()
+    (folder / "writers").mkdir(parents=True)
+    (folder / "entries").mkdir()
     world = world_of(folder)
     monkeypatch.setattr(DiskPath, "disk", Disk(step, nth, once=once))
     error = run(world, folder, 1)
@@ -175,7 +175,7 @@ def test_a_folder_that_may_not_be_written_sends_nothing(tmp_path):
 def test_the_oracle_sees_what_is_sent_without_a_line(folder, monkeypatch):
     """A journal whose writes are lost in silence is noticed: the disk has no line of what goes out."""
     world = world_of(folder)
-    monkeypatch.setattr(JournalLines, "write", lambda *_: None)
+    monkeypatch.setattr(FileEntries, "write", lambda *_: None)
     run(world, folder, 1)
     assert world.violations
     assert ChunkState.SENDING not in {line.state for line in world.lines()}

@@ -12,15 +12,15 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.submission.errors import JournalError
 from airflow_provider_arm.submission.journal.entries import (
+    ChunkEntry,
     ChunkState,
-    Entry,
     NextStep,
     PlanEntry,
     Resolution,
     Verdict,
     next_step,
 )
-from airflow_provider_arm.submission.journal.resolution import apply_resolution, entries, is_open
+from airflow_provider_arm.submission.journal.resolution import apply_resolution, is_unresolved, read_entries
 from tests.unit.submission.fake_arm import FakeArm, FakeJournal
 
 PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
@@ -28,10 +28,10 @@ ACCEPTED_WORD, ABSENT_WORD = Verdict
 WORD = Resolution("case-1", ABSENT_WORD, "Controller", "Amili has looked")
 
 
-def lines_of(states: list[ChunkState | None]) -> list[Entry | None]:
+def lines_of(states: list[ChunkState | None]) -> list[ChunkEntry | None]:
     """Make lines; each chunk has a case of its own."""
     return [
-        Entry(
+        ChunkEntry(
             index,
             f"{index:064}",
             state,
@@ -46,7 +46,7 @@ def lines_of(states: list[ChunkState | None]) -> list[Entry | None]:
     ]
 
 
-def journal_of(lines: list[Entry | None]) -> FakeJournal:
+def journal_of(lines: list[ChunkEntry | None]) -> FakeJournal:
     """Make a journal, which keeps JSON text as a store does."""
     journal = FakeJournal(FakeArm())
     journal.write_plan(PlanEntry("p", len(lines), 0))
@@ -97,7 +97,7 @@ def test_a_word_changes_the_open_chunk_of_its_case_or_nothing(states, word):
     else:
         assert isinstance(result, ArmConfigurationError)
         assert word.chunk_id in str(result)
-    assert changed == ({index} if isinstance(result, Entry) else set())
+    assert changed == ({index} if isinstance(result, ChunkEntry) else set())
 
 
 @given(state=st.sampled_from([SENDING, UNKNOWN]), word=words.filter(lambda each: each.by.strip() and each.why.strip()))
@@ -131,7 +131,7 @@ def test_a_word_that_was_taken_is_taken_once():
 
 def test_lines_of_an_older_package_have_no_case_and_are_passed_over():
     """Nobody can name them, so nothing releases them by accident."""
-    journal = journal_of([Entry(0, "f", UNKNOWN, 0), *lines_of([None, UNKNOWN])[1:]])
+    journal = journal_of([ChunkEntry(0, "f", UNKNOWN, 0), *lines_of([None, UNKNOWN])[1:]])
     assert apply_resolution(journal, WORD).index == 1
     assert journal.read(0).state is UNKNOWN
 
@@ -149,12 +149,14 @@ def test_a_word_that_cannot_be_kept_releases_nothing():
 def test_the_lines_of_a_journal_are_those_of_its_plan(states):
     """In order, those that were written; open are those of which nobody knows."""
     lines = lines_of(states)
-    found = list(entries(journal_of(lines)))
+    found = list(read_entries(journal_of(lines)))
     assert found == [line for line in lines if line is not None]
-    assert [line.state for line in found if is_open(line)] == [each for each in states if each in (SENDING, UNKNOWN)]
+    assert [line.state for line in found if is_unresolved(line)] == [
+        each for each in states if each in (SENDING, UNKNOWN)
+    ]
 
 
 def test_a_journal_without_a_plan_has_no_lines():
     """Nothing was sent, so nothing is asked."""
-    assert list(entries(FakeJournal(FakeArm()))) == []
+    assert list(read_entries(FakeJournal(FakeArm()))) == []
     assert apply_resolution(FakeJournal(FakeArm()), WORD) is None

@@ -11,11 +11,11 @@ from airflow_provider_arm.submission.errors import PlanChangedError
 from airflow_provider_arm.submission.results.outcome import (
     OutcomeCounts,
     Reject,
-    add_up,
-    count_sentence,
+    count_outcomes,
+    describe_counts,
     find_invalid,
     find_rejects,
-    name_rejects,
+    find_rejects_without_source,
 )
 from airflow_provider_arm.submission.sources.source import ListSource
 from tests.unit.submission.records import (
@@ -69,7 +69,7 @@ def status(state: BatchState, total: int | None = None, bad: int | None = None) 
 )
 def test_batches_are_added_up_and_no_count_is_guessed(batches, submitted, totals):
     """What ARM says is added; what it does not say, or contradicts, is unknown, which no policy takes for success."""
-    found = add_up([status(*batch) for batch in batches], submitted)
+    found = count_outcomes([status(*batch) for batch in batches], submitted)
     assert found == OutcomeCounts(*totals)
     assert found.accepted == (None if None in totals else totals[0] - totals[1])
 
@@ -78,7 +78,7 @@ def test_batches_are_added_up_and_no_count_is_guessed(batches, submitted, totals
 def test_nothing_is_lost_between_taken_and_refused(counts):
     """Where all is said, taken and refused records are all that were sent."""
     statuses = [status(PARTIAL, good + bad, bad) for good, bad in counts]
-    totals = add_up(statuses, sum(map(sum, counts)))
+    totals = count_outcomes(statuses, sum(map(sum, counts)))
     assert (totals.submitted, totals.rejected) == (sum(map(sum, counts)), sum(bad for _, bad in counts))
     assert totals.accepted == sum(good for good, _ in counts)
 
@@ -96,7 +96,7 @@ def test_nothing_is_lost_between_taken_and_refused(counts):
 )
 def test_the_outcome_is_a_sentence(submitted, rejected, sentence):
     """A finance person reads what happened."""
-    assert count_sentence("customers", submitted, rejected) == sentence
+    assert describe_counts("customers", submitted, rejected) == sentence
 
 
 # ---- refused records
@@ -251,7 +251,7 @@ def test_without_the_source_records_are_named_as_far_as_arm_names_them():
         ("U3", status(REJECTED, 5, 5)),
         ("U4", finished_batch(failed_answer())),
     ]
-    assert list(name_rejects(batches)) == [
+    assert list(find_rejects_without_source(batches)) == [
         Reject(2, "2", ("Name: no",), "U1", {"customerNo": "2"}),
         Reject(9, "1 77", ("ARM gave no reason",), "U2", {"customerNo": "1", "documentNo": "77"}),
         Reject(1, "", ("ARM gave no reason",), "U4", {}),

@@ -8,30 +8,30 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.submission.planning.resources import RESOURCES, find_operation
 from airflow_provider_arm.submission.results.reject_policy import RejectPolicy, TaskOutcome
 
-GREEN, WARN, RED = TaskOutcome
+SUCCEED, WARN, FAIL = TaskOutcome
 
 COLOURS = [
     # on_rejected, max_rejected, total, rejected -> colour
-    ("fail", 0, 10, 0, GREEN),
-    ("fail", 0, 10, 1, RED),
-    ("fail", 0, 10, 10, RED),
+    ("fail", 0, 10, 0, SUCCEED),
+    ("fail", 0, 10, 1, FAIL),
+    ("fail", 0, 10, 10, FAIL),
     ("fail", 2, 10, 2, WARN),
-    ("fail", 2, 10, 3, RED),
+    ("fail", 2, 10, 3, FAIL),
     ("fail", "2", 10, 2, WARN),
     ("fail", "2%", 100, 2, WARN),
-    ("fail", "2%", 100, 3, RED),
-    ("fail", "2%", 49, 1, RED),  # a share of less than one record is none
+    ("fail", "2%", 100, 3, FAIL),
+    ("fail", "2%", 49, 1, FAIL),  # a share of less than one record is none
     ("fail", "2%", 50, 1, WARN),
     ("fail", " 2 % ", 100, 2, WARN),
     ("fail", "100%", 3, 3, WARN),
-    ("fail", "0%", 100, 1, RED),
-    ("fail", 10, None, 1, RED),  # a share of what is not known
-    ("fail", "100%", None, 1, RED),
-    ("fail", 10, 10, None, RED),
-    ("fail", "100%", 10, None, RED),
-    ("fail", "100%", None, None, RED),
-    ("fail", 0, None, 0, GREEN),  # ARM says that none failed
-    ("warn", 0, 10, 0, GREEN),
+    ("fail", "0%", 100, 1, FAIL),
+    ("fail", 10, None, 1, FAIL),  # a share of what is not known
+    ("fail", "100%", None, 1, FAIL),
+    ("fail", 10, 10, None, FAIL),
+    ("fail", "100%", 10, None, FAIL),
+    ("fail", "100%", None, None, FAIL),
+    ("fail", 0, None, 0, SUCCEED),  # ARM says that none failed
+    ("warn", 0, 10, 0, SUCCEED),
     ("warn", 0, 10, 1, WARN),
     ("warn", 0, 10, 10, WARN),
     ("warn", 0, None, None, WARN),
@@ -42,7 +42,7 @@ COLOURS = [
 @pytest.mark.parametrize(("on_rejected", "max_rejected", "total", "rejected", "colour"), COLOURS)
 def test_the_colour_is_the_authors_choice(on_rejected, max_rejected, total, rejected, colour):
     """Each row: what is allowed, what came, and what becomes of the task."""
-    assert RejectPolicy(on_rejected, max_rejected).colour(total, rejected) is colour
+    assert RejectPolicy(on_rejected, max_rejected).task_outcome(total, rejected) is colour
 
 
 counts = st.none() | st.integers(0, 2000)
@@ -57,8 +57,8 @@ counts = st.none() | st.integers(0, 2000)
 )
 def test_too_many_or_unknown_is_never_passed_over(on_rejected, allowed, share, total, rejected):
     """For any counts: more than allowed, or a count that ARM did not give, is red by default, and green only for 0."""
-    colour = RejectPolicy(on_rejected, f"{allowed}%" if share else allowed).colour(total, rejected)
-    assert (colour is GREEN) is (rejected == 0)
+    colour = RejectPolicy(on_rejected, f"{allowed}%" if share else allowed).task_outcome(total, rejected)
+    assert (colour is SUCCEED) is (rejected == 0)
     if rejected is None:
         too_many = True
     elif total is None:
@@ -66,22 +66,22 @@ def test_too_many_or_unknown_is_never_passed_over(on_rejected, allowed, share, t
     else:
         too_many = rejected * 100 > allowed * total if share else rejected > allowed
     if too_many:
-        assert colour is (RED if on_rejected == "fail" else WARN)
+        assert colour is (FAIL if on_rejected == "fail" else WARN)
     else:
-        assert colour is not RED
+        assert colour is not FAIL
 
 
 @given(on_rejected=st.sampled_from(["fail", "warn"]), allowed=st.integers(0, 50), total=st.integers(0, 100))
 def test_more_refused_records_are_never_better(on_rejected, allowed, total):
     """The colour only darkens as the count grows."""
     policy = RejectPolicy(on_rejected, allowed)
-    order = [list(TaskOutcome).index(policy.colour(total, rejected)) for rejected in range(total + 1)]
+    order = [list(TaskOutcome).index(policy.task_outcome(total, rejected)) for rejected in range(total + 1)]
     assert order == sorted(order)
 
 
 def test_the_default_fails_on_the_first_refused_record():
     """Who says nothing hears of every refused record."""
-    assert RejectPolicy().colour(1000, 1) is RED
+    assert RejectPolicy().task_outcome(1000, 1) is FAIL
 
 
 @pytest.mark.parametrize("value", ["Fail", "ignore", "", None, True, 0])

@@ -16,7 +16,7 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.models import CustomerWrite, Document
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.results.outcome import Reject
-from airflow_provider_arm.submission.results.rejects_file import check_name, reject_lines
+from airflow_provider_arm.submission.results.rejects_file import check_suffix, reject_lines
 from tests.unit.submission.records import CUSTOMERS, customer, file_source
 from tests.unit.submission.strategies import valid_records
 
@@ -114,4 +114,4 @@ def test_without_a_model_the_file_has_what_arm_named():
 def test_another_ending_is_refused(name):
     """The message says which there are."""
     with pytest.raises(ArmConfigurationError, match=r"\.jsonl or \.csv"):
-        check_name(name)
+        check_suffix(name)

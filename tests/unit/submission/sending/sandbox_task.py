@@ -12,8 +12,8 @@ from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.submission.errors import UnresolvedChunksError
 from airflow_provider_arm.submission.journal.entries import ChunkState
 from airflow_provider_arm.submission.planning.prepare import prepare
-from airflow_provider_arm.submission.sending.lookup import LookUp, find_documents, look_up
-from airflow_provider_arm.submission.sending.send import Sender, Sent
+from airflow_provider_arm.submission.sending.lookup import LookupResult, document_finder, look_up
+from airflow_provider_arm.submission.sending.send import Sender, SentChunk
 from airflow_provider_arm.submission.sources.source import ListSource
 from tests.unit.submission.fake_arm import FakeArm, FakeJournal
 
@@ -103,7 +103,7 @@ class Task:
     def __exit__(self, *_: object) -> None:
         self.client.close()
 
-    def send(self, clear_count: int = 0, *, resend: bool = False) -> list[Sent]:
+    def send(self, clear_count: int = 0, *, resend: bool = False) -> list[SentChunk]:
         """Run once, on the sandbox's clock."""
         sender = Sender(
             self.operation,
@@ -124,7 +124,7 @@ class Task:
         """Run once; gives the batchUuids."""
         return [each.batch_uuid for each in self.send(clear_count, resend=resend)]
 
-    def try_again(self) -> list[Sent] | ArmError:
+    def try_again(self) -> list[SentChunk] | ArmError:
         """Run once, as a later try; gives its error where it ends with one."""
         try:
             return self.send()
@@ -141,8 +141,8 @@ class Task:
     def _look(self, uuid: str) -> BatchState:
         return self.client.get_batch(uuid).state
 
-    def _look_up(self, records: list[dict[str, Any]]) -> LookUp:
-        return look_up(records, self.key, find_documents(self.client))
+    def _look_up(self, records: list[dict[str, Any]]) -> LookupResult:
+        return look_up(records, self.key, document_finder(self.client))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
 from airflow_provider_arm.submission.errors import PlanChangedError, UnresolvedChunksError
 from airflow_provider_arm.submission.journal import resolution
-from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, Resolution, Verdict
-from airflow_provider_arm.submission.journal.file_entries import JournalLines
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkState, Resolution, Verdict
+from airflow_provider_arm.submission.journal.file_entries import FileEntries
 from airflow_provider_arm.submission.journal.file_journal import FileJournal, JournalWriter
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.sending import send
-from airflow_provider_arm.submission.sending.send import Sender, Sent
+from airflow_provider_arm.submission.sending.send import Sender, SentChunk
 from airflow_provider_arm.submission.sources.source import ListSource
 from tests.unit.submission.fake_arm import SUBMIT_OUTCOMES
 from tests.unit.submission.journal.memory_disk import FAILURES, Killed, MemoryPath, Process
@@ -151,7 +151,9 @@ class Submissions(RuleBasedStateMachine):
             self.check_success(result)
         elif isinstance(result, UnresolvedChunksError):
             unclear = {line.chunk_id for line in self.lines() if line.state in OPEN}
-            assert unclear.issuperset(case["chunk_id"] for case in result.cases), "stopped for what is not open"
+            assert unclear.issuperset(case["chunk_id"] for case in result.unresolved_chunks), (
+                "stopped for what is not open"
+            )
         assert "parts of it are gone" not in str(result), "a whole journal is called torn"
         return result
 
@@ -181,7 +183,7 @@ class Submissions(RuleBasedStateMachine):
             journal,
             self.clear_count,
             world.submit,
-            world.look,
+            world.poll,
             look_up=world.look_up,
             key="documentNo",
             max_in_flight=self.in_flight,
@@ -189,7 +191,7 @@ class Submissions(RuleBasedStateMachine):
             now=lambda: world.clock,
         )
 
-    def check_success(self, sent: list[Sent]) -> None:
+    def check_success(self, sent: list[SentChunk]) -> None:
         """Every document once: in a batch, or in a chunk that was found, with those missing that ARM refused."""
         keys = [str(number) for number in self.source]
         chunks = [tuple(keys[at : at + self.size]) for at in range(0, len(keys), self.size)]
@@ -273,7 +275,7 @@ class Submissions(RuleBasedStateMachine):
         unclear = [line for line in self.lines() if line.state in OPEN]
         self.attempt(endings, words=[self.truth(data.draw(st.sampled_from(unclear)), with_uuid=with_uuid)])
 
-    def truth(self, line: Entry, *, with_uuid: bool) -> Resolution:
+    def truth(self, line: ChunkEntry, *, with_uuid: bool) -> Resolution:
         """Say what became of a case; without the batchUuid it can only be seen when ARM is done with it."""
         batch = self.world.of_case(line)
         verdict = Verdict.ABSENT if batch is None else Verdict.ACCEPTED
@@ -299,9 +301,9 @@ class Submissions(RuleBasedStateMachine):
 
     # ---- what must hold
 
-    def lines(self) -> list[Entry]:
+    def lines(self) -> list[ChunkEntry]:
         """The last word of the journal on each chunk, as somebody reads it who does not work on it."""
-        journal = JournalLines(MemoryPath(self.files, Process()))
+        journal = FileEntries(MemoryPath(self.files, Process()))
         journal.refresh()
         return [line for index in range(CHUNKS) if (line := journal.read(index)) is not None]
 

@@ -11,7 +11,7 @@ from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.sandbox import ArmSandbox
 from airflow_provider_arm.submission.errors import ResolutionRequiredError
 from airflow_provider_arm.submission.journal.entries import ChunkState
-from airflow_provider_arm.submission.results.outcome import add_up, find_rejects
+from airflow_provider_arm.submission.results.outcome import count_outcomes, find_rejects
 from airflow_provider_arm.submission.results.rejects_file import reject_lines
 from airflow_provider_arm.submission.sending import transitions
 from airflow_provider_arm.submission.sending.lookup import decide
@@ -119,7 +119,7 @@ def test_a_batch_without_a_uuid_is_unknown_and_the_resend_is_seen(box, caplog):
     box.behave(q01_no_uuid=False)
     [uuid] = task.attempt(resend=True)
     status = task.client.get_batch(uuid)
-    assert add_up([status], 2).rejected == 2
+    assert count_outcomes([status], 2).rejected == 2
     found = list(find_rejects(task.source, 2, [(uuid, status)], "documentNo"))
     assert [reject.key for reject in found] == ["77000000", "77000001"]
     assert {entry["effects"] for entry in box.ledger()["documents"].values()} == {1}
@@ -133,14 +133,14 @@ def test_a_rejects_file_mended_and_sent_again_completes_the_run(box, tmp_path):
     first = Task(box, "customers", ListSource(records))
     uuids = first.attempt()
     batches = [(uuid, first.client.get_batch(uuid)) for uuid in uuids]
-    assert add_up([status for _, status in batches], 5).rejected == 2
+    assert count_outcomes([status for _, status in batches], 5).rejected == 2
     lines = b"".join(reject_lines(find_rejects(first.source, 2, batches, "customerNo"), "r.jsonl", None))
     assert lines.count(b"Currency: ") == 2
     path = tmp_path / "rejects.jsonl"
     path.write_bytes(lines.replace(b"KRONER", b"NOK"))
     second = Task(box, "customers", FileSource(path, str(path), MODELS["customers"], "customers"))
     [uuid] = second.attempt()
-    assert add_up([second.client.get_batch(uuid)], 2).accepted == 2
+    assert count_outcomes([second.client.get_batch(uuid)], 2).accepted == 2
     assert {key: entry["effects"] for key, entry in box.ledger()["customers"].items()} == {
         f"8800{number:02}": 1 for number in range(5)
     }

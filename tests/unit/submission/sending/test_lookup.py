@@ -14,19 +14,26 @@ from airflow_provider_arm.client import ArmClient, ClientCredentials
 from airflow_provider_arm.client.errors import ArmError, ArmNotFoundError, ArmPermissionError, ArmUnavailableError
 from airflow_provider_arm.client.http.retry import RetryPolicy
 from airflow_provider_arm.sandbox import ArmSandbox
-from airflow_provider_arm.submission.sending.lookup import Finding, LookUp, decide, find_documents, is_same, look_up
+from airflow_provider_arm.submission.sending.lookup import (
+    LookupDecision,
+    LookupResult,
+    decide,
+    document_finder,
+    is_same_document,
+    look_up,
+)
 from tests.unit.submission.records import document
 
-TAKEN, NOT_TAKEN, UNDECIDED, CONFLICT = Finding
+TAKEN, NOT_TAKEN, UNDECIDED, CONFLICT = LookupDecision
 
 #: What a look may show of a chunk: each of its records is one of the three.
 shown = st.lists(st.sampled_from(["same", "absent", "other"]), min_size=1, max_size=9)
 
 
-def seen(words: list[str]) -> LookUp:
+def seen(words: list[str]) -> LookupResult:
     """Make a look from one word per record."""
     places = {word: tuple(place for place, each in enumerate(words, 1) if each == word) for word in set(words)}
-    return LookUp(**places)
+    return LookupResult(**places)
 
 
 # ---- the decision
@@ -128,16 +135,16 @@ def test_a_document_is_known_however_arm_writes_it(amount, zeros, as_text, custo
         "currencyAmounts": {"inclVat": written, "vat": Decimal(0)},
         "kid": "1234",
     }
-    assert is_same(sent, back)
+    assert is_same_document(sent, back)
 
 
 @pytest.mark.parametrize("name", ["documentType", "documentDate", "currency"])
 def test_a_field_that_either_side_leaves_out_does_not_count(name):
     """ARM may complete a document, and an answer may be short."""
     without = {key: value for key, value in invoice().items() if key != name}
-    assert is_same(invoice(), without)
-    assert is_same(without, invoice())
-    assert is_same(invoice(), {**invoice(), name: None})
+    assert is_same_document(invoice(), without)
+    assert is_same_document(without, invoice())
+    assert is_same_document(invoice(), {**invoice(), name: None})
 
 
 @pytest.mark.parametrize(
@@ -154,34 +161,34 @@ def test_a_field_that_either_side_leaves_out_does_not_count(name):
 )
 def test_a_document_that_differs_is_another(change):
     """Owner, amount, kind, day and currency each tell two apart, whichever of them was sent."""
-    assert not is_same(invoice(), invoice(**change))
-    assert not is_same(invoice(**change), invoice())
+    assert not is_same_document(invoice(), invoice(**change))
+    assert not is_same_document(invoice(**change), invoice())
 
 
 @pytest.mark.parametrize(("one", "other"), [("2026-T1", "2026-T2"), ("1234-5T6", "1234-5"), ("2026-01T", "2026-01TX")])
 def test_a_customer_number_is_compared_whole(one, other):
     """A number that looks like a date with a time is a number all the same."""
-    assert not is_same(invoice(customerNo=one), invoice(customerNo=other))
+    assert not is_same_document(invoice(customerNo=one), invoice(customerNo=other))
 
 
 @pytest.mark.parametrize("amounts", [None, {}, {"vat": 1}, {"inclVat": None}, {"inclVat": "much"}, [], "125.00"])
 def test_without_an_amount_nothing_is_proved(amounts):
     """On either side, or on both: what cannot be compared is not the same."""
-    assert not is_same(invoice(), invoice(currencyAmounts=amounts))
-    assert not is_same(invoice(currencyAmounts=amounts), invoice())
-    assert not is_same(invoice(currencyAmounts=amounts), invoice(currencyAmounts=amounts))
+    assert not is_same_document(invoice(), invoice(currencyAmounts=amounts))
+    assert not is_same_document(invoice(currencyAmounts=amounts), invoice())
+    assert not is_same_document(invoice(currencyAmounts=amounts), invoice(currencyAmounts=amounts))
 
 
 @pytest.mark.parametrize("owner", [None, ""])
 def test_without_an_owner_nothing_is_proved(owner):
     """The same for who owes."""
-    assert not is_same(invoice(), invoice(customerNo=owner))
-    assert not is_same(invoice(customerNo=owner), invoice(customerNo=owner))
+    assert not is_same_document(invoice(), invoice(customerNo=owner))
+    assert not is_same_document(invoice(customerNo=owner), invoice(customerNo=owner))
 
 
 def test_a_date_is_known_as_text_and_as_a_date():
     """A source may hold either."""
-    assert is_same(invoice(documentDate=date(2026, 1, 31)), invoice())
+    assert is_same_document(invoice(documentDate=date(2026, 1, 31)), invoice())
 
 
 # ---- against the sandbox
@@ -206,13 +213,13 @@ def client(box):
 def test_what_arm_has_is_found_and_is_the_same(client):
     """A document that was posted stands in ARM as it was sent; one that was not is absent."""
     client.create_document(invoice(documentNo="7001", dueDate="2026-02-28"))
-    find = find_documents(client)
-    assert is_same(invoice(), find("7001"))
+    find = document_finder(client)
+    assert is_same_document(invoice(), find("7001"))
     assert find("7002") is None
     records = [invoice(documentNo=number) for number in ("7002", "7001")]
-    assert look_up(records, "documentNo", find) == LookUp(same=(2,), absent=(1,))
+    assert look_up(records, "documentNo", find) == LookupResult(same=(2,), absent=(1,))
     others = [invoice(documentNo="7001", currencyAmounts={"inclVat": Decimal("125.01")})]
-    assert look_up(others, "documentNo", find) == LookUp(other=(1,))
+    assert look_up(others, "documentNo", find) == LookupResult(other=(1,))
 
 
 @pytest.mark.parametrize(("status", "kind"), [(403, ArmPermissionError), (500, ArmError), (503, ArmUnavailableError)])
@@ -220,5 +227,5 @@ def test_only_not_found_means_absent(box, client, status, kind):
     """Any other answer is no word on the document."""
     box.fault({"match": {"method": "GET", "path": "*/documents/*"}, "do": "status", "status": status})
     with pytest.raises(kind) as caught:
-        find_documents(client)("7001")
+        document_finder(client)("7001")
     assert not isinstance(caught.value, ArmNotFoundError)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client.batch_state import BatchState
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.submission.results.outcome import add_up, find_rejects, refused_places
-from airflow_provider_arm.submission.sending.recovered import RecoveredChunk, in_order, read_recovered
+from airflow_provider_arm.submission.results.outcome import count_outcomes, find_rejects, rejected_positions
+from airflow_provider_arm.submission.sending.recovered import RecoveredChunk, in_chunk_order, read_recovered
 from airflow_provider_arm.submission.sources.source import ListSource
 from tests.unit.submission.records import document, failed_answer, finished_batch, write_answer
 
@@ -35,7 +35,7 @@ def test_its_status_counts_what_is_missing_as_refused(chunk):
     status = chunk.status()
     missing = len(chunk.missing)
     assert (status.total, status.failed, len(status.records)) == (chunk.records, missing, chunk.records)
-    assert refused_places(status) == frozenset(chunk.missing)
+    assert rejected_positions(status) == frozenset(chunk.missing)
     states = {0: BatchState.SUCCEEDED, chunk.records: BatchState.REJECTED}
     assert status.state is states.get(missing, BatchState.PARTIAL)
     assert f"{chunk.records - missing} of {chunk.records}; its batchUuid is lost" in status.reason
@@ -80,7 +80,7 @@ def test_every_refused_record_is_found_under_its_own_row(outcomes, shuffled):
     batches = [(f"B{index}", batch(refused)) for index, (refused, lost) in enumerate(outcomes) if not lost]
     found = [RecoveredChunk(index + 1, SIZE, refused) for index, (refused, lost) in enumerate(outcomes) if lost]
     shuffled.shuffle(found)
-    ordered = in_order(batches, found)
+    ordered = in_chunk_order(batches, found)
     assert [uuid for uuid, _ in ordered] == [None if lost else f"B{n}" for n, (_, lost) in enumerate(outcomes)]
     source = ListSource([document(1000 + number) for number in range(SIZE * len(outcomes))])
     rejects = list(find_rejects(source, SIZE, ordered, "documentNo"))
@@ -90,12 +90,12 @@ def test_every_refused_record_is_found_under_its_own_row(outcomes, shuffled):
         for place in refused
     ]
     assert [(each.row, each.key, each.batch_uuid) for each in rejects] == expected
-    totals = add_up([status for _, status in ordered], SIZE * len(outcomes))
+    totals = count_outcomes([status for _, status in ordered], SIZE * len(outcomes))
     assert (totals.submitted, totals.rejected) == (SIZE * len(outcomes), len(expected))
 
 
 def test_the_reason_says_why_there_is_none():
     """A person who reads the rejects file learns that ARM's own reason is lost."""
     source = ListSource([document(number) for number in range(1, 4)])
-    [reject] = find_rejects(source, 3, in_order([], [RecoveredChunk(1, 3, (2,))]), "documentNo")
+    [reject] = find_rejects(source, 3, in_chunk_order([], [RecoveredChunk(1, 3, (2,))]), "documentNo")
     assert reject.reasons == ("ARM does not have it; the answer that would have said why is lost",)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
 from airflow_provider_arm.client.errors import ArmNotFoundError, ArmUnavailableError
 from airflow_provider_arm.submission.errors import AlreadySubmittedError, ConcurrentSubmissionError, JournalError
-from airflow_provider_arm.submission.journal.checksummed_folder import JournalFolder
-from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, MemoryJournal, PlanEntry
+from airflow_provider_arm.submission.journal.checksummed_folder import ChecksummedFolder
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkState, MemoryJournal, PlanEntry
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.sending.registry import SubmissionRegistry
 from airflow_provider_arm.submission.sources.source import ListSource
@@ -26,7 +26,7 @@ BOOKS = "https://arm.example.com 2218"
 class Batches(dict[str, BatchStatus]):
     """What ARM says of batches by their uuid."""
 
-    def look(self, uuid: str) -> BatchStatus:
+    def poll(self, uuid: str) -> BatchStatus:
         """Look at one."""
         return self[uuid]
 
@@ -44,7 +44,7 @@ class Run:
         records = [document(number, **more) for number in numbers]
         self.prepared = prepare(ListSource(records), DOCUMENTS, 2, "documentNo")
         self.plan = self.prepared.plan
-        self.ledger = SubmissionRegistry(path, owner, books, "documentNo", batches.look)
+        self.ledger = SubmissionRegistry(path, owner, books, "documentNo", batches.poll)
         self.journal = MemoryJournal()
         self.batches = batches
 
@@ -61,7 +61,7 @@ class Run:
             state = states[chunk.index] if chunk.index < len(states) else ChunkState.ACCEPTED
             uuid = f"B{len(self.batches)}" if state is ChunkState.ACCEPTED else None
             missing = refused if state is ChunkState.RECOVERED else None
-            self.journal.write(Entry(chunk.index, chunk.sha256, state, 0, uuid, missing=missing))
+            self.journal.write(ChunkEntry(chunk.index, chunk.sha256, state, 0, uuid, missing=missing))
             if uuid:
                 uuids.append(uuid)
                 answers = [
@@ -131,12 +131,12 @@ def test_the_batch_decides(tmp_path, batches, monkeypatch, status, expected):
     """A record of another run is free only where ARM says that it refused it."""
     Run(tmp_path, (1, 2), batches).submit()
 
-    def look(_self, _uuid):
+    def poll(_self, _uuid):
         if isinstance(status, Exception):
             raise status
         return status
 
-    monkeypatch.setattr(Batches, "look", look)
+    monkeypatch.setattr(Batches, "poll", poll)
     later = Run(tmp_path, (1, 9), batches, "run 2")
     if expected is None:
         assert later.claim() is None
@@ -197,7 +197,7 @@ def test_a_spoiled_ledger_sends_nothing(tmp_path, batches, what, spoil):
     if spoil == "cut":
         path.write_bytes(path.read_bytes()[:-9])
     elif spoil == "foreign":
-        JournalFolder(tmp_path).put(path.name, {"more": 1})
+        ChecksummedFolder(tmp_path).put(path.name, {"more": 1})
     else:
         path.unlink()
     # Without its state it may have sent everything.

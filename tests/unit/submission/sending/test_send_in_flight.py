@@ -117,7 +117,7 @@ def test_several_that_fail_at_once_are_each_noted(journal, caplog):
     assert "chunk 3 (rows 3 to 3)" in caplog.text
     with pytest.raises(ResolutionRequiredError) as caught:
         send(journal, lambda number: number, chunks=9, max_in_flight=3)
-    assert len(caught.value.cases) == 3
+    assert len(caught.value.unresolved_chunks) == 3
     assert journal.states() == [UNKNOWN] * 3 + [ACCEPTED] * 6
 
 

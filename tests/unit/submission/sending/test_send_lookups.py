@@ -11,7 +11,7 @@ from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.submission.errors import OutcomePendingError, PlanChangedError, ResolutionRequiredError
 from airflow_provider_arm.submission.journal.entries import ChunkState
 from airflow_provider_arm.submission.planning.prepare import prepare
-from airflow_provider_arm.submission.sending.send import Sender, Sent
+from airflow_provider_arm.submission.sending.send import Sender, SentChunk
 from airflow_provider_arm.submission.sources.source import ListSource
 from tests.unit.submission.fake_arm import FakeArm, FakeJournal
 from tests.unit.submission.records import DOCUMENTS
@@ -47,7 +47,7 @@ class Task:
             self.journal,
             clear_count,
             self.world.submit,
-            self.world.look,
+            self.world.poll,
             resend,
             look_up=self.world.look_up,
             key="documentNo",
@@ -71,7 +71,7 @@ def test_what_arm_has_at_once_is_found_in_the_same_try(task, caplog):
     """The answer is lost, the documents are there: the try goes on, and says what it has found."""
     task.world.at_once = True
     sent = task.run(lost="3")
-    assert sent == [Sent(0, 2, "Batch-1-2.0"), Sent(1, 2, None), Sent(2, 2, "Batch-5-6.0")]
+    assert sent == [SentChunk(0, 2, "Batch-1-2.0"), SentChunk(1, 2, None), SentChunk(2, 2, "Batch-5-6.0")]
     assert task.states() == [ACCEPTED, FOUND, ACCEPTED]
     assert "chunk 2 (rows 3 to 4): lost; ARM has its records all the same, not sent again" in caplog.text
 
@@ -88,8 +88,8 @@ def test_what_was_lost_before_stops_only_itself(task):
     task.run(lost="3")
     error = task.run()
     assert task.states() == [UNKNOWN, UNKNOWN, ACCEPTED]
-    assert [case["what"] for case in error.cases] == ["chunk 1 (rows 1 to 2)", "chunk 2 (rows 3 to 4)"]
-    assert [case["chunk_id"] for case in error.cases] == [line.chunk_id for line in task.lines()[:2]]
+    assert [case["what"] for case in error.unresolved_chunks] == ["chunk 1 (rows 1 to 2)", "chunk 2 (rows 3 to 4)"]
+    assert [case["chunk_id"] for case in error.unresolved_chunks] == [line.chunk_id for line in task.lines()[:2]]
     assert str(error).count("may or may not have reached ARM") == 2
     task.world.finish(task.world.unfinished())
     assert [each.batch_uuid for each in task.run()] == [None, None, "Batch-5-6.0"]
@@ -102,7 +102,7 @@ def test_a_message_names_the_first_and_counts_the_rest(task):
     for lost in "1234567":
         task.run(lost=lost, records=records, size=1)
     error = task.run(records=records, size=1)
-    assert len(error.cases) == 7
+    assert len(error.unresolved_chunks) == 7
     assert str(error).endswith("; and 2 more chunks")
     assert "documentNo 5," in str(error)
     assert "documentNo 6," not in str(error)
@@ -116,7 +116,7 @@ def test_one_chunk_that_needs_a_person_makes_the_task_wait_for_one(task):
     task.world.foreign = {"3"}
     error = task.run()
     assert isinstance(error, ResolutionRequiredError)
-    assert len(error.cases) == 2
+    assert len(error.unresolved_chunks) == 2
 
 
 @pytest.mark.parametrize(("down", "kind"), [("unavailable", OutcomePendingError), ("denied", ResolutionRequiredError)])
@@ -153,7 +153,7 @@ def test_what_arm_refused_of_a_found_chunk_is_named_by_its_place(task):
     task.world.finish(task.world.unfinished())
     assert isinstance(task.run(), OutcomePendingError)
     task.world.clock += SETTLE
-    assert task.run()[1] == Sent(1, 2, None, missing=(2,))
+    assert task.run()[1] == SentChunk(1, 2, None, missing=(2,))
 
 
 def test_without_a_time_what_is_partly_there_stays_a_question(task):

@@ -10,7 +10,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from airflow_provider_arm.submission.journal import resolution
-from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, NextStep
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkState, NextStep
 from airflow_provider_arm.submission.journal.file_journal import FileJournal
 from airflow_provider_arm.submission.sending import lookup, transitions
 from airflow_provider_arm.submission.sending.transitions import ChunkTransitions
@@ -48,7 +48,7 @@ def releases_another_case(monkeypatch):
     release = resolution.apply_resolution
 
     def to_the_first(journal, word):
-        unclear = [line for line in resolution.entries(journal) if line.state in OPEN]
+        unclear = [line for line in resolution.read_entries(journal) if line.state in OPEN]
         return release(journal, replace(word, chunk_id=unclear[0].chunk_id) if unclear else word)
 
     monkeypatch.setattr(resolution, "apply_resolution", to_the_first)
@@ -58,7 +58,7 @@ def sends_before_it_writes(monkeypatch):
     """Leave the line for later."""
 
     def begin(self, entry, index, sha256):
-        return Entry(index, sha256, ChunkState.SENDING, self.clear_count, chunk_id="0" * 8)
+        return ChunkEntry(index, sha256, ChunkState.SENDING, self.clear_count, chunk_id="0" * 8)
 
     monkeypatch.setattr(ChunkTransitions, "begin", begin)
 

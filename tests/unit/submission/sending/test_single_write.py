@@ -20,8 +20,8 @@ from airflow_provider_arm.submission.errors import (
     ResendOnRetryError,
     ResolutionRequiredError,
 )
-from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, MemoryJournal, PlanEntry
-from airflow_provider_arm.submission.sending.lookup import LookUp
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkState, MemoryJournal, PlanEntry
+from airflow_provider_arm.submission.sending.lookup import LookupResult
 from airflow_provider_arm.submission.sending.single_write import SingleWrite, fingerprint
 from tests.unit.submission.fake_arm import (
     JOURNAL_FAILURES,
@@ -182,7 +182,7 @@ def looked_for(arm, journal, seen, *, now=0.0, clear_count=0, resend=False) -> A
         arm.submit(json.dumps([{"documentNo": "1"}]).encode())
         return ANSWER
 
-    def look() -> LookUp:
+    def look() -> LookupResult:
         if isinstance(seen, ArmError):
             raise seen
         arm.events.append(("looked", seen))
@@ -207,7 +207,7 @@ def looked_for(arm, journal, seen, *, now=0.0, clear_count=0, resend=False) -> A
         return error
 
 
-THERE, ABSENT, OTHER = LookUp(same=(1,)), LookUp(absent=(1,)), LookUp(other=(1,))
+THERE, ABSENT, OTHER = LookupResult(same=(1,)), LookupResult(absent=(1,)), LookupResult(other=(1,))
 
 
 @pytest.mark.parametrize("clear_count", [0, 1])
@@ -372,5 +372,5 @@ def test_a_spoiled_line_sends_nothing(arm, journal):
 def test_a_line_in_sending_blocks_without_a_reason(arm, journal):
     """A killed task has left none, and the message says that."""
     sha256 = fingerprint(BY_KEY, {}, {"documentNo": "1", "ledgerNote": CANARY})
-    journal.write(Entry(0, sha256, SENDING, 0))
+    journal.write(ChunkEntry(0, sha256, SENDING, 0))
     assert "the task ended while it was being sent" in str(attempt(arm, journal))

@@ -22,8 +22,8 @@ from airflow_provider_arm.submission.errors import (
     ResendOnRetryError,
     ResolutionRequiredError,
 )
-from airflow_provider_arm.submission.journal.entries import ChunkState, Entry, Resolution, Verdict
-from airflow_provider_arm.submission.sending.lookup import LookUp
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkState, Resolution, Verdict
+from airflow_provider_arm.submission.sending.lookup import LookupResult
 from airflow_provider_arm.submission.sending.transitions import ENDED_WHILE_SENDING, ChunkTransitions
 from airflow_provider_arm.submission.sending.unknown_outcome import UnresolvedChunk
 from tests.unit.submission.fake_arm import FakeArm, FakeJournal
@@ -46,7 +46,7 @@ class World:
         """Make the steps of an attempt."""
         return ChunkTransitions(DOCUMENTS, self.journal, GENERATION, resend, assume_absent_after, lambda: self.clock)
 
-    def lost(self, **more) -> Entry:
+    def lost(self, **more) -> ChunkEntry:
         """A chunk whose answer is lost."""
         line = replace(self.steps().begin(None, 0, "f" * 64), **more)
         return self.steps().failed(line, LOST)
@@ -69,7 +69,7 @@ def test_each_sending_is_a_case_of_its_own(world):
         PLANNED, resolutions=(WORD,), missed_since=5.0, missing=(1,), reason="r", batch_uuid="B", answer={"a": 1}
     )
     second = steps.begin(earlier, 0, "a")
-    assert second == Entry(0, "a", SENDING, GENERATION, chunk_id=second.chunk_id, resolutions=(WORD,))
+    assert second == ChunkEntry(0, "a", SENDING, GENERATION, chunk_id=second.chunk_id, resolutions=(WORD,))
     assert world.journal.read(0) == second
     assert None is not first.chunk_id != second.chunk_id
 
@@ -97,9 +97,9 @@ looks = st.one_of(
 moments = st.lists(st.tuples(st.floats(0, 150), looks), min_size=1, max_size=6)
 
 
-def seen(words: tuple[str, ...]) -> LookUp:
+def seen(words: tuple[str, ...]) -> LookupResult:
     """Make a look from one word per record."""
-    return LookUp(**{word: tuple(n for n, each in enumerate(words, 1) if each == word) for word in set(words)})
+    return LookupResult(**{word: tuple(n for n, each in enumerate(words, 1) if each == word) for word in set(words)})
 
 
 @given(moments=moments, assume_absent_after=st.none() | st.just(SETTLE), killed=st.booleans())
@@ -114,7 +114,7 @@ def test_looks_decide_only_what_they_prove(moments, assume_absent_after, killed)
     for pause, shown in moments:
         world.clock += pause
 
-        def look(shown=shown) -> LookUp:
+        def look(shown=shown) -> LookupResult:
             if isinstance(shown, ArmError):
                 raise shown
             return seen(shown)
@@ -153,25 +153,25 @@ def test_absence_counts_from_a_look_and_not_from_the_sending(world):
     world.clock += 100 * SETTLE
     for pause, state in ((0, UNKNOWN), (SETTLE - 1, UNKNOWN), (1, PLANNED)):
         world.clock += pause
-        line = world.steps().reconcile(line, lambda: LookUp(absent=(1, 2)), WHAT).line
+        line = world.steps().reconcile(line, lambda: LookupResult(absent=(1, 2)), WHAT).line
         assert line.state is state
 
 
 def test_what_has_vanished_is_never_sent_again(world):
     """A look has found some of it; once none is there, neither time nor the author's leave sends it over that."""
     line = world.lost()
-    line = world.steps().reconcile(line, lambda: LookUp(same=(1,), absent=(2,)), WHAT).line
+    line = world.steps().reconcile(line, lambda: LookupResult(same=(1,), absent=(2,)), WHAT).line
     world.clock += 2 * SETTLE
     steps = world.steps(resend=True)
 
-    def down() -> LookUp:
+    def down() -> LookupResult:
         raise ArmUnavailableError("down")
 
-    for look in (lambda: LookUp(absent=(1, 2)), down, None):
+    for look in (lambda: LookupResult(absent=(1, 2)), down, None):
         case = steps.reconcile(line, look, WHAT)
         assert case.line.state is UNKNOWN
         assert not steps.may_send_again(case)
-    assert steps.reconcile(line, lambda: LookUp(same=(1,), absent=(2,)), WHAT).line.state is FOUND
+    assert steps.reconcile(line, lambda: LookupResult(same=(1,), absent=(2,)), WHAT).line.state is FOUND
 
 
 def test_a_chunk_that_cannot_be_looked_for_waits_for_a_person(world):
@@ -186,7 +186,7 @@ def test_a_look_that_cannot_be_noted_decides_nothing(world):
     line = world.lost()
     world.journal.fail_at = 0
     with pytest.raises(JournalError):
-        world.steps().reconcile(line, lambda: LookUp(same=(1, 2)), WHAT)
+        world.steps().reconcile(line, lambda: LookupResult(same=(1, 2)), WHAT)
     assert world.journal.read(0).state is UNKNOWN
 
 
@@ -197,7 +197,7 @@ def test_a_look_that_cannot_be_noted_decides_nothing(world):
 def test_only_proof_or_the_authors_leave_sends_again(state, words, resend):
     """Decided not to be there; or with leave, where ARM has nothing of it."""
     shown = seen(words) if isinstance(words, tuple) else None
-    case = UnresolvedChunk(Entry(0, "f", state, 0), WHAT, seen=shown)
+    case = UnresolvedChunk(ChunkEntry(0, "f", state, 0), WHAT, seen=shown)
     there = shown is not None and bool(shown.same or shown.other)
     allowed = World().steps(resend=resend).may_send_again(case)
     assert allowed == (state is PLANNED or (resend and state is UNKNOWN and not there))
@@ -208,15 +208,15 @@ def test_only_proof_or_the_authors_leave_sends_again(state, words, resend):
 
 def test_what_is_missing_of_a_released_chunk_is_looked_for_once(world):
     """Absent and other records of a chunk that ARM has by a person's word count as refused; the look is kept."""
-    line = Entry(0, "f", FOUND, 0)
-    noted = world.steps().note_missing(line, lambda: LookUp(same=(1,), absent=(4, 2), other=(3,)))
+    line = ChunkEntry(0, "f", FOUND, 0)
+    noted = world.steps().note_missing(line, lambda: LookupResult(same=(1,), absent=(4, 2), other=(3,)))
     assert noted.missing == (2, 3, 4) == world.journal.read(0).missing
     assert world.steps().note_missing(noted, None) is noted
 
 
 def test_a_released_chunk_that_cannot_be_looked_for_counts_as_whole(world):
     """Where ARM has no way to be asked, the person's word is all there is."""
-    assert world.steps().note_missing(Entry(0, "f", FOUND, 0), None).missing == ()
+    assert world.steps().note_missing(ChunkEntry(0, "f", FOUND, 0), None).missing == ()
 
 
 # ---- what a failure means for the task
@@ -229,7 +229,9 @@ def test_a_released_chunk_that_cannot_be_looked_for_counts_as_whole(world):
 def test_what_is_raised(world, replay, state, resend, words):
     """The error itself, unless nobody knows: then the case, or that the next try sends again by the author's leave."""
     steps = replace(world.steps(resend=resend), operation=replace(DOCUMENTS, replay=replay))
-    case = UnresolvedChunk(Entry(0, "f", state, 0, chunk_id="c"), WHAT, seen=None if words is None else seen(words))
+    case = UnresolvedChunk(
+        ChunkEntry(0, "f", state, 0, chunk_id="c"), WHAT, seen=None if words is None else seen(words)
+    )
     with pytest.raises(ArmError) as caught:
         steps.raise_failed(case.line, LOST, case)
     there = words is not None and words != ("absent", "absent")

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmError, ArmPermissionError, ArmUnavailableError
 from airflow_provider_arm.submission.errors import OutcomePendingError, ResolutionRequiredError
-from airflow_provider_arm.submission.journal.entries import ChunkState, Entry
-from airflow_provider_arm.submission.sending.lookup import LookUp
-from airflow_provider_arm.submission.sending.unknown_outcome import NAMED, UnresolvedChunk, name_keys
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkState
+from airflow_provider_arm.submission.sending.lookup import LookupResult
+from airflow_provider_arm.submission.sending.unknown_outcome import MAX_NAMED, UnresolvedChunk, format_keys
 
-LINE = Entry(1, "f" * 64, ChunkState.UNKNOWN, 0, reason="ARM answered 503", chunk_id="0a1b2c3d")
+LINE = ChunkEntry(1, "f" * 64, ChunkState.UNKNOWN, 0, reason="ARM answered 503", chunk_id="0a1b2c3d")
 WHAT, KEYS = "chunk 2 (rows 11 to 20)", "documentNo 11, 12"
 
 places = st.lists(st.integers(1, 50), max_size=9, unique=True).map(sorted).map(tuple)
-looks = st.none() | st.builds(LookUp, same=places, absent=places, other=places)
+looks = st.none() | st.builds(LookupResult, same=places, absent=places, other=places)
 #: What an earlier look has missed, where it has found some.
 missing = st.sampled_from([None, (2,)])
 troubles = st.sampled_from([None, ArmUnavailableError("down"), ArmPermissionError("403")])
@@ -62,7 +62,7 @@ def test_a_later_try_is_promised_only_where_one_can_help(case):
 @given(case=cases)
 def test_the_case_is_small_and_holds_no_record(case):
     """What goes into XCom: four texts of our own."""
-    assert case.error().cases == [case.as_json()]
+    assert case.error().unresolved_chunks == [case.as_json()]
     assert case.as_json() == {"chunk_id": "0a1b2c3d", "what": WHAT, "records": case.keys, "reason": "ARM answered 503"}
 
 
@@ -71,17 +71,27 @@ def test_the_case_is_small_and_holds_no_record(case):
     [
         ({}, "Look in ARM whether its records are there."),
         ({"trouble": ArmUnavailableError("down")}, "ARM cannot be asked for its records now (down)."),
-        ({"seen": LookUp(absent=(1, 2))}, "ARM has none of its 2 records, which proves nothing while they may be"),
-        ({"seen": LookUp(same=(1,), absent=(2, 3))}, "ARM has 1 of its 3 records; number 2, 3 may be refused, or"),
-        ({"seen": LookUp(same=(1,), other=(2,))}, "Under the key of number 2 of its 2 records ARM has something"),
-        ({"seen": LookUp(absent=(1,))}, "A later try looks again."),
-        ({"seen": LookUp(absent=(1,)), "assume_absent_after": 60.0}, "A later try looks again."),
         (
-            {"seen": LookUp(absent=(1,)), "assume_absent_after": 60.0, "line": LINE.to(LINE.state, missed_since=0.0)},
+            {"seen": LookupResult(absent=(1, 2))},
+            "ARM has none of its 2 records, which proves nothing while they may be",
+        ),
+        (
+            {"seen": LookupResult(same=(1,), absent=(2, 3))},
+            "ARM has 1 of its 3 records; number 2, 3 may be refused, or",
+        ),
+        ({"seen": LookupResult(same=(1,), other=(2,))}, "Under the key of number 2 of its 2 records ARM has something"),
+        ({"seen": LookupResult(absent=(1,))}, "A later try looks again."),
+        ({"seen": LookupResult(absent=(1,)), "assume_absent_after": 60.0}, "A later try looks again."),
+        (
+            {
+                "seen": LookupResult(absent=(1,)),
+                "assume_absent_after": 60.0,
+                "line": LINE.to(LINE.state, missed_since=0.0),
+            },
             "A try after 1970-01-01T00:01:00+00:00 takes what is absent for not taken (assume_absent_after).",
         ),
         (
-            {"seen": LookUp(absent=(1, 2)), "line": LINE.to(LINE.state, missing=(2,))},
+            {"seen": LookupResult(absent=(1, 2)), "line": LINE.to(LINE.state, missing=(2,))},
             "ARM has none of its 2 records, and an earlier look has found some: find out why.",
         ),
         ({"line": LINE.to(LINE.state, reason=None)}, "may or may not have reached ARM (the journal does not say why)"),
@@ -96,11 +106,11 @@ def test_the_message_says_what_the_looks_showed(more, words):
 @given(count=st.integers(1, 300))
 def test_a_long_list_is_cut_and_counted(count):
     """Keys and places are named as far as a person reads, and the rest is counted."""
-    named = name_keys("documentNo", [f"D{number}" for number in range(count)])
-    assert named.count("D") == min(count, NAMED)
-    assert named.endswith(f" and {count - NAMED} more") == (count > NAMED)
-    message = str(UnresolvedChunk(LINE, WHAT, seen=LookUp(other=tuple(range(1, count + 1)))).error())
-    assert (f" and {count - NAMED} more of its {count} records" in message) == (count > NAMED)
+    named = format_keys("documentNo", [f"D{number}" for number in range(count)])
+    assert named.count("D") == min(count, MAX_NAMED)
+    assert named.endswith(f" and {count - MAX_NAMED} more") == (count > MAX_NAMED)
+    message = str(UnresolvedChunk(LINE, WHAT, seen=LookupResult(other=tuple(range(1, count + 1)))).error())
+    assert (f" and {count - MAX_NAMED} more of its {count} records" in message) == (count > MAX_NAMED)
 
 
 def test_an_open_case_is_an_arm_error():

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_arm.client.batch_state import BatchState
 from airflow_provider_arm.client.errors import ArmError, ArmPermissionError, ArmUnavailableError, Phase
 from airflow_provider_arm.submission.journal.entries import ChunkState
-from airflow_provider_arm.submission.sending.lookup import LookUp, look_up
+from airflow_provider_arm.submission.sending.lookup import LookupResult, look_up
 from tests.unit.submission.fake_arm import SUBMIT_OUTCOMES
 from tests.unit.submission.records import document
 
 if TYPE_CHECKING:
-    from airflow_provider_arm.submission.journal.entries import Entry
+    from airflow_provider_arm.submission.journal.entries import ChunkEntry
 
 #: Seconds within which ARM is done with a batch, where the author has set ``assume_absent_after``: so that is a true word.
 WORK, SETTLE = 90.0, 100.0
@@ -39,7 +39,7 @@ class Batch:
     uuid: str
     keys: tuple[str, ...]
     #: Of the sending that brought it.
-    case: str | None
+    chunk_id: str | None
     taken_at: float
     #: ARM has begun: the first half of its documents is there.
     begun: bool = False
@@ -113,7 +113,7 @@ class World:
                 counted[key] = counted.get(key, 0) + 1
         return counted
 
-    def look(self, uuid: str) -> BatchState:
+    def poll(self, uuid: str) -> BatchState:
         """Look at a batch."""
         self._ask()
         batch = self.batches[uuid]
@@ -124,7 +124,7 @@ class World:
             return BatchState.REJECTED
         return BatchState.SUCCEEDED if taken == len(batch.keys) else BatchState.PARTIAL
 
-    def look_up(self, records: list[dict[str, Any]]) -> LookUp:
+    def look_up(self, records: list[dict[str, Any]]) -> LookupResult:
         """Look for documents, as the package does."""
         self._ask()
         return look_up(records, "documentNo", self.find)
@@ -164,6 +164,6 @@ class World:
 
     # ---- what a person finds out
 
-    def of_case(self, line: Entry) -> Batch | None:
+    def of_case(self, line: ChunkEntry) -> Batch | None:
         """Give what ARM took of one sending."""
         return next((batch for batch in self.batches.values() if batch.chunk_id == line.chunk_id), None)
