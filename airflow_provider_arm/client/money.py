@@ -7,7 +7,7 @@ every digit it was written with, and a ``Decimal`` is written as a JSON number, 
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from typing import Any
 
 import msgspec
@@ -15,6 +15,9 @@ import msgspec
 #: No amount, rate or quantity is anywhere near 10**30, but ``1e999999999`` is legal JSON: nine bytes that would
 #: cost gigabytes once somebody adds it to a total. Numbers beyond this exponent are refused on the way in.
 MAX_EXPONENT = 30
+#: Context for sums of amounts. It raises ``decimal.Inexact`` where the default context would round to 28 digits. Its
+#: precision exceeds that of all amounts, but bounds the memory that a sum with ``1e999999999`` would take.
+EXACT = Context(prec=100, traps=[Inexact])
 
 
 class InexactNumberError(ValueError):

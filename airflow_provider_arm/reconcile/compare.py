@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.export.pages.page_stats import EXACT
+from airflow_provider_arm.client.money import EXACT
 from airflow_provider_arm.reconcile.amount import parse_amount
 from airflow_provider_arm.reconcile.fields import parse_currency
 from airflow_provider_arm.reconcile.sums import AmountTotal

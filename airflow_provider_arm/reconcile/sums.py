@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_arm.client.money import EXACT
 from airflow_provider_arm.export.manifest.check import check_export
 from airflow_provider_arm.export.manifest.merge import list_part_manifests
 from airflow_provider_arm.export.manifest.paths import data_path
 from airflow_provider_arm.export.manifest.verify import ArmExportMismatchError
-from airflow_provider_arm.export.pages.page_stats import EXACT
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS, GL_ITEMS
 from airflow_provider_arm.reconcile.amount import parse_amount
 from airflow_provider_arm.reconcile.errors import ArmReconcileError

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.export.pages.record_types import RecordType
 
-#: Adds without rounding, or raises; the usual context rounds to 28 digits without a word.
-EXACT = decimal.Context(prec=100, traps=[decimal.Inexact])
 _NOTHING = type(None)
 _NUMBERS = {int, Decimal, _NOTHING}
 #: Types that are checked on request only. An amount must be a number: as a ``Decimal`` it would be taken from text.
@@ -75,12 +73,12 @@ class PageStats:
 
 def _add(totals: dict[str, Decimal], more: Mapping[str, Decimal]) -> None:
     for name, amount in more.items():
-        totals[name] = EXACT.add(totals.get(name, Decimal(0)), amount)
+        totals[name] = money.EXACT.add(totals.get(name, Decimal(0)), amount)
 
 
 def amount_text(amount: Decimal) -> str:
     """Write a total: every digit, no exponent, no zeros that say nothing (``749.37``, ``4``)."""
-    plain = EXACT.normalize(amount)
+    plain = money.EXACT.normalize(amount)
     return format(plain or Decimal(0), "f")
 
 
@@ -192,7 +190,7 @@ class PageStatsReader:
 
     def _sum(self, name: str, values: Iterable[Any]) -> Decimal:
         try:
-            with decimal.localcontext(EXACT):
+            with decimal.localcontext(money.EXACT):
                 total = sum(values, Decimal(0))
         except decimal.Inexact:
             raise unusable(self._kind, f"{name} of more digits than can be added exactly") from None

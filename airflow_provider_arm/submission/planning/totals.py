@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, Inexact
+from decimal import Decimal, Inexact
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
+from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.models import CurrencyAmounts, wire_names
+from airflow_provider_arm.client.money import EXACT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client.models import ArmModel
     from airflow_provider_arm.submission.planning.validate import WireRecord
 
-#: Sums keep every digit; one that could not would raise.
-_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact])
 _AMOUNTS, _CURRENCY = "currency_amounts", "currency"
 
 
@@ -47,7 +47,10 @@ class CurrencyTotalsAccumulator:
         self._place = fields[_AMOUNTS].alias or _AMOUNTS if self._counts else ""
 
     def add(self, records: Iterable[WireRecord]) -> None:
-        """Add records as they go on the wire."""
+        """Add records as they go on the wire.
+
+        :raises ArmConfigurationError: a sum has more than 100 digits, so that it could not be exact.
+        """
         for record in records if self._counts else ():
             currency, amounts = _get(record, _CURRENCY), _get(record, self._place)
             name = currency.upper() if currency else ""
@@ -60,7 +63,15 @@ class CurrencyTotalsAccumulator:
             for each, so_far in total.amounts.items():
                 amount = _get(amounts, each)
                 if amount is not None:
-                    total.amounts[each] = _EXACT.add(so_far, amount)
+                    total.amounts[each] = _add_exactly(so_far, amount)
+
+
+def _add_exactly(total: Decimal, amount: Decimal) -> Decimal:
+    try:
+        return EXACT.add(total, amount)
+    except Inexact:
+        msg = "an amount has more digits than can be added exactly: no amount needs 100 digits"
+        raise ArmConfigurationError(msg) from None
 
 
 def _get(record: Any, name: str) -> Any:

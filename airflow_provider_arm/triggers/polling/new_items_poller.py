@@ -14,7 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from airflow_provider_arm.export.pages.page_stats import EXACT, amount_text
+from airflow_provider_arm.client.money import EXACT
+from airflow_provider_arm.export.pages.page_stats import amount_text
 from airflow_provider_arm.triggers.polling.item_pages import AR_ITEMS, read_items
 from airflow_provider_arm.triggers.polling.poll_loop import CLOCK, poll_forever
 from airflow_provider_arm.triggers.polling.reported_store import ReportedStore

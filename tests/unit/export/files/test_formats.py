@@ -17,11 +17,11 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.http.messages import InvalidResponseError, Response
 from airflow_provider_arm.client.models import ArItem, wire_names
+from airflow_provider_arm.client.money import EXACT
 from airflow_provider_arm.export.files import formats
 from airflow_provider_arm.export.files.file_format import Shape
 from airflow_provider_arm.export.files.formats import ArrowCsv, Csv, JsonLines, ListShape, Parquet, choose_format
 from airflow_provider_arm.export.files.sinks import CountedFile
-from airflow_provider_arm.export.pages.page_stats import EXACT
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordType, select
 from tests.unit.export.sample_pages import AMOUNTS, answer, pages_of_items, text_answer
 

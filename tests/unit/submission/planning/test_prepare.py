@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
+from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.submission.errors import SourceError
 from airflow_provider_arm.submission.planning import prepare as prepare_module
 from airflow_provider_arm.submission.planning.prepare import prepare
@@ -236,6 +237,13 @@ def test_totals_are_given_as_text():
     ]
     with prepare(ListSource(rows), DOCUMENTS, 5, "documentNo") as prepared:
         assert prepared.totals["NOK"].as_json() == {"records": 2, "exclVat": "0", "vat": "0", "inclVat": "1001.10"}
+
+
+def test_totals_reject_an_amount_that_cannot_be_added_exactly():
+    """A rounded total would not be the sum of the records."""
+    row = document(1, currency="NOK", currencyAmounts={"inclVat": Decimal("1." + "1" * 100)})
+    with pytest.raises(ArmConfigurationError, match="more digits than can be added exactly"):
+        prepare(ListSource([row]), DOCUMENTS, 5, "documentNo")
 
 
 def test_customers_have_no_totals():
