@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_arm.client.models.ar_item import ArItem, ArItemList, ArItemUpdate
+from airflow_provider_arm.client.models.ar_item import ArItem, ArItemUpdate
 from airflow_provider_arm.client.models.base import (
     Amount,
     ArmModel,
@@ -12,20 +12,15 @@ from airflow_provider_arm.client.models.base import (
     wire_names,
 )
 from airflow_provider_arm.client.models.batch import Batch
-from airflow_provider_arm.client.models.common import CurrencyAmounts, Distribution, Metadata
+from airflow_provider_arm.client.models.common import CurrencyAmounts, Distribution
 from airflow_provider_arm.client.models.customer import (
     Customer,
-    CustomerBatchRequest,
-    CustomerList,
-    CustomerRequest,
     CustomerWrite,
     PostalAddress,
 )
 from airflow_provider_arm.client.models.document import (
     Document,
-    DocumentBatchRequest,
     DocumentLine,
-    DocumentRequest,
     EinvoiceAddress,
 )
 from airflow_provider_arm.client.models.gl_item import GlItem
@@ -42,7 +37,6 @@ from airflow_provider_arm.client.models.write import BatchReceipt, FieldMessage,
 __all__ = [
     "Amount",
     "ArItem",
-    "ArItemList",
     "ArItemUpdate",
     "ArmModel",
     "AutoPosting",
@@ -52,20 +46,14 @@ __all__ = [
     "BatchReceipt",
     "CurrencyAmounts",
     "Customer",
-    "CustomerBatchRequest",
-    "CustomerList",
-    "CustomerRequest",
     "CustomerWrite",
     "Day",
     "Distribution",
     "Document",
-    "DocumentBatchRequest",
     "DocumentLine",
-    "DocumentRequest",
     "EinvoiceAddress",
     "FieldMessage",
     "GlItem",
-    "Metadata",
     "PageSummary",
     "PaymentReservation",
     "PostalAddress",

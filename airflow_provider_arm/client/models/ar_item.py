@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import Field
 
 from airflow_provider_arm.client.models.base import Amount, ArmModel, Day, Timestamp
-from airflow_provider_arm.client.models.page import PageSummary
 
 
 class ArItem(ArmModel):
@@ -51,10 +50,3 @@ class ArItemUpdate(ArmModel):
 
     #: The item's key. The path names no item, so the body must; that it does so by this key is assumed.
     ar_item_id: str = Field(min_length=1)
-
-
-class ArItemList(ArmModel):
-    """One page of AR items; the key ``arItems`` is assumed from the other lists (Q8)."""
-
-    summary: PageSummary
-    ar_items: list[ArItem]

@@ -5,13 +5,6 @@ from __future__ import annotations
 from airflow_provider_arm.client.models.base import Amount, ArmModel
 
 
-class Metadata(ArmModel):
-    """Who asks: stands beside the record in every write body."""
-
-    #: The user that ARM notes for the change.
-    user_id: str | None = None
-
-
 class Distribution(ArmModel):
     """How documents reach the customer."""
 

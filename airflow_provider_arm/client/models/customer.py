@@ -7,8 +7,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from airflow_provider_arm.client.models.base import Amount, ArmModel, Day
-from airflow_provider_arm.client.models.common import Distribution, Metadata
-from airflow_provider_arm.client.models.page import PageSummary
+from airflow_provider_arm.client.models.common import Distribution
 
 
 class PostalAddress(ArmModel):
@@ -123,24 +122,3 @@ class CustomerWrite(_CustomerFields):
                 )
                 raise ValueError(msg)
         return self
-
-
-class CustomerRequest(ArmModel):
-    """The body of POST and PUT for one customer."""
-
-    metadata: Metadata | None = None
-    customer: CustomerWrite
-
-
-class CustomerBatchRequest(ArmModel):
-    """The body of POST and PUT for a batch of customers."""
-
-    metadata: Metadata | None = None
-    customers: list[CustomerWrite]
-
-
-class CustomerList(ArmModel):
-    """One page of customers."""
-
-    summary: PageSummary
-    customers: list[Customer]

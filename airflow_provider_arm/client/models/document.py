@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from airflow_provider_arm.client.models.base import Amount, ArmModel, Day
-from airflow_provider_arm.client.models.common import CurrencyAmounts, Distribution, Metadata
+from airflow_provider_arm.client.models.common import CurrencyAmounts, Distribution
 
 
 class EinvoiceAddress(ArmModel):
@@ -65,17 +65,3 @@ class Document(ArmModel):
     attachment_codes: list[object] | None = None
     custom_codes: list[object] | None = None
     document_lines: list[DocumentLine] | None = None
-
-
-class DocumentRequest(ArmModel):
-    """The body of POST for one document (assumed from the batch's)."""
-
-    metadata: Metadata | None = None
-    document: Document
-
-
-class DocumentBatchRequest(ArmModel):
-    """The body of POST for a batch of documents."""
-
-    metadata: Metadata | None = None
-    documents: list[Document]
