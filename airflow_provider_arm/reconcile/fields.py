@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.client.keys import fold
 from airflow_provider_arm.export.pages.record_types import FieldType, find_record_type
 from airflow_provider_arm.reconcile.errors import ArmReconcileError
 from airflow_provider_arm.reconcile.period import Period
@@ -96,7 +97,7 @@ def normalize_value(value: Any) -> str:
     """Return a value as text that can be compared: in lower case, because ARM ignores case. ``None`` is ``""``."""
     if isinstance(value, bool):
         return str(value).lower()
-    return "" if value is None else str(value).strip().casefold()
+    return "" if value is None else fold(str(value).strip())
 
 
 def parse_currency(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from airflow_provider_arm.client.keys import fold
 from airflow_provider_arm.client.models.base import ArmModel, find_only_list
 from airflow_provider_arm.client.models.write import WriteResponse
 
@@ -24,8 +25,7 @@ class AutoPosting(ArmModel):
     @property
     def only_checks(self) -> bool:
         """Whether this posting turns its set into a check."""
-        # ARM tells no capital letters apart (documented).
-        return any(option.casefold() == VALIDATE_ONLY.casefold() for option in self.options or ())
+        return any(fold(option) == fold(VALIDATE_ONLY) for option in self.options or ())
 
 
 class AutoPostingResponse(WriteResponse):

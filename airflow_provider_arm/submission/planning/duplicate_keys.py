@@ -5,6 +5,8 @@ from __future__ import annotations
 from array import array
 from hashlib import blake2b
 
+from airflow_provider_arm.client.keys import fold
+
 #: Bytes of a key's digest: two keys in a million million sources would share one.
 DIGEST_BYTES = 16
 _HALF = 8
@@ -28,8 +30,7 @@ class DuplicateKeyIndex:
 
         :param row: from 1.
         """
-        # ARM tells no capital letters apart (documented).
-        digest = blake2b(key.casefold().encode(errors="surrogatepass"), digest_size=DIGEST_BYTES).digest()
+        digest = blake2b(fold(key).encode(errors="surrogatepass"), digest_size=DIGEST_BYTES).digest()
         high, low = int.from_bytes(digest[:_HALF], "big"), int.from_bytes(digest[_HALF:], "big")
         slot = self._find(high, low)
         if self._rows[slot]:

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_snake
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
 from airflow_provider_arm.client.http.redaction import mask
+from airflow_provider_arm.client.keys import fold
 from airflow_provider_arm.submission.errors import PlanChangedError
 from airflow_provider_arm.submission.planning.validate import validate_rows
 from airflow_provider_arm.submission.sources.rows import Row, chunk_rows
@@ -180,8 +181,7 @@ def _key(row: Row, key: str) -> str:
 
 
 def _same(one: Any, other: str) -> bool:
-    # ARM tells no capital letters apart (documented).
-    return str(one).casefold() == other.casefold()
+    return fold(str(one)) == fold(other)
 
 
 def _reasons(answer: WriteResponse, record: Mapping[str, Any]) -> tuple[str, ...]:

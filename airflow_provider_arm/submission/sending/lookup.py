@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmNotFoundError
+from airflow_provider_arm.client.keys import fold
 
 if TYPE_CHECKING:
     from airflow_provider_arm.client import ArmClient
@@ -111,8 +112,7 @@ def _amount(amounts: Any) -> Decimal | None:
 
 
 def _plain(value: Any) -> str | None:
-    # ARM tells no capital letters apart (documented).
-    return None if value is None else str(value).casefold()
+    return None if value is None else fold(str(value))
 
 
 def _day(value: Any) -> str | None:

@@ -25,6 +25,7 @@ import msgspec
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.batch_state import BatchState
 from airflow_provider_arm.client.errors import ArmError, ArmNotFoundError
+from airflow_provider_arm.client.keys import fold
 from airflow_provider_arm.submission.errors import AlreadySubmittedError, ConcurrentSubmissionError, JournalError
 from airflow_provider_arm.submission.journal.checksummed_folder import ChecksummedFolder
 from airflow_provider_arm.submission.journal.entries import ChunkState
@@ -236,8 +237,7 @@ class SubmissionRegistry:
         return hashlib.sha256(f"{self._owner}\0{self._scope}\0{plan.sha256}".encode()).hexdigest()[: 2 * _DIGEST_BYTES]
 
     def _digest(self, value: str) -> str:
-        # ARM tells no capital letters apart (documented).
-        text = f"{self._scope}\0{value.casefold()}"
+        text = f"{self._scope}\0{fold(value)}"
         return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
     def _values(self, records: bytes) -> list[str]:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from airflow_provider_arm.client.keys import fold
 from airflow_provider_arm.client.money import EXACT
 from airflow_provider_arm.export.pages.page_stats import amount_text
 from airflow_provider_arm.triggers.polling.item_pages import AR_ITEMS, read_items
@@ -165,8 +166,7 @@ def _marks(trigger: NewArItemsEventTrigger) -> WeakSet[WatchedRange]:
 
 
 def _digest(key: str) -> str:
-    # ARM tells no capital letters apart (documented).
-    digest = hashlib.blake2b(key.casefold().encode(), digest_size=_DIGEST_BYTES).digest()
+    digest = hashlib.blake2b(fold(key).encode(), digest_size=_DIGEST_BYTES).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
