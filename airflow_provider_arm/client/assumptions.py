@@ -7,6 +7,7 @@ Each field carries the number of its question in the working contract. A client 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 #: ARM's base URL in production; the staging one is documented.
 STAGING_BASE_URL = "https://api.staging.amili.no/arm/v1"
@@ -48,7 +49,7 @@ class Assumptions:
     #: Whether ARM answers an empty list with 404. Off, because a wrong client number is answered the same way.
     empty_list_is_404: bool = False  # assumed (Q12)
     #: Answers that say, in the middle of a list, that the server no longer keeps the query.
-    expired_query_codes: frozenset[int] = frozenset({404, 410})  # assumed (Q11)
+    expired_query_codes: frozenset[int] = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})  # assumed (Q11)
     #: Whether ARM checks the token before it takes a request, so that a 401 proves that nothing happened.
     checks_token_first: bool = True  # assumed
 

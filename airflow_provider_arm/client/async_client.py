@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import aiohttp
@@ -33,7 +34,7 @@ MAX_CONNECTIONS = 64
 #: that come one by one must not hold a poll for ever.
 TIMEOUTS_PER_CALL = 4
 #: Answers whose ``Retry-After`` holds back every call of the client.
-_ASKS_FOR_REST = frozenset({429, 503})
+_ASKS_FOR_REST = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 T = TypeVar("T")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
@@ -16,8 +17,6 @@ from airflow_provider_arm.client.models import Batch, WriteResponse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_OK, _ACCEPTED, _PARTIAL_CONTENT, _NOT_ACCEPTABLE = 200, 202, 206, 406
 
 
 class BatchState(StrEnum):
@@ -60,11 +59,11 @@ def classify_batch(code: int, body: Any, assumptions: Assumptions = DEFAULT_ASSU
     """
     batch = Batch.read(body)
     word = (batch.status or "").upper() if batch else ""
-    if code == _ACCEPTED:
+    if code == HTTPStatus.ACCEPTED:
         return BatchStatus(BatchState.PENDING, f"202 {word}".strip(), total=batch.total_count if batch else None)
-    if code == _NOT_ACCEPTABLE:
+    if code == HTTPStatus.NOT_ACCEPTABLE:
         return _rejected(code, word, batch, body, assumptions)
-    if code not in (_OK, _PARTIAL_CONTENT) or batch is None:
+    if code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT) or batch is None:
         return BatchStatus(BatchState.INVALID_RESPONSE, f"{code} without a readable body")
     if word in assumptions.pending_statuses:
         return BatchStatus(BatchState.PENDING, f"{code} {word}", total=batch.total_count)
@@ -152,7 +151,7 @@ def _by_counts(code: int, word: str, batch: Batch, assumptions: Assumptions) -> 
     if total is not None and processed is not None and processed < total and processed + (failed or 0) < total:
         return BatchStatus(BatchState.PENDING, f"{code}, {processed} of {total} records processed", total=total)
     if failed is None:
-        if code == _OK and word in assumptions.success_statuses:
+        if code == HTTPStatus.OK and word in assumptions.success_statuses:
             return BatchStatus(BatchState.SUCCEEDED, f"200 {word}", total=total, failed=0)
         if word in assumptions.partial_statuses:
             return BatchStatus(BatchState.PARTIAL, f"{code} {word}, number of failed records not given", total=total)
@@ -172,7 +171,7 @@ def _finished(
     records: Sequence[WriteResponse] = (),
 ) -> BatchStatus:
     if failed == 0:
-        if code != _OK or word in assumptions.partial_statuses | assumptions.failure_statuses:
+        if code != HTTPStatus.OK or word in assumptions.partial_statuses | assumptions.failure_statuses:
             return BatchStatus(BatchState.INVALID_RESPONSE, f"{code} {word} that names no failed record", total=total)
         if total is None and word not in assumptions.success_statuses:
             return BatchStatus(BatchState.INVALID_RESPONSE, "200 that names neither a status nor a count")

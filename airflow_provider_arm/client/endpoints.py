@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_arm import __version__
@@ -20,7 +21,6 @@ from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
 if TYPE_CHECKING:
     from airflow_provider_arm.client.assumptions import Assumptions
 
-_NO_CONTENT = 204
 _HEADERS = {"Accept": "application/json", "User-Agent": f"airflow-provider-arm/{__version__}"}
 
 M = TypeVar("M", bound=ArmModel)
@@ -162,7 +162,7 @@ def to_wire_list(model: type[ArmModel] | None, records: Sequence[Record]) -> lis
 
 def read_json(answer: Response) -> Any:
     """Decode exactly; ``None`` for 204."""
-    return None if answer.status == _NO_CONTENT else money.decode(answer.body)
+    return None if answer.status == HTTPStatus.NO_CONTENT else money.decode(answer.body)
 
 
 def read_model(model: type[M]) -> Callable[[Response], M]:

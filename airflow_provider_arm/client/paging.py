@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 MAX_PAGE_SIZE = 1000
 #: Most records that one query gives (documented), for a summary that does not say it.
 MAX_QUERY_RECORDS = 10_000
-_NOT_FOUND = 404
-_NO_CONTENT = 204
 _SUMMARY = "summary"
 
 M = TypeVar("M", bound=ArmModel)
@@ -70,7 +69,7 @@ def split_page(answer: Response, key: str | None) -> tuple[PageSummary, bytes]:
     :param key: the plural under which the records should stand; any other name is taken if it is the only list (Q8).
     :raises ValueError: the body is no page.
     """
-    if answer.status == _NO_CONTENT:
+    if answer.status == HTTPStatus.NO_CONTENT:
         return PageSummary(total_count=0, total_pages=0), b"[]"
     try:
         body = _object_decoder.decode(answer.body)
@@ -213,7 +212,7 @@ class PageWalk:
                     operation=self._label,
                     status_code=error.status_code,
                 )
-        elif error.status_code == _NOT_FOUND and assumptions.empty_list_is_404:
+        elif error.status_code == HTTPStatus.NOT_FOUND and assumptions.empty_list_is_404:
             self._next = None
             return None
         return error

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_arm.client.errors import ArmAuthenticationError, ArmError, InvalidRecordError, Phase
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_UNAUTHORIZED = 401
 
 T = TypeVar("T")
 
@@ -129,7 +129,7 @@ def _checked(request: Request, outcome: Outcome) -> Response | TransportFailure:
 
 def _may_renew(request: Request, outcome: Response | TransportFailure, rules: CallPolicy) -> bool:
     """Whether a 401 is worth one renewal: a write is sent again only if a 401 proves that ARM did not take it."""
-    if not (isinstance(outcome, Response) and outcome.status == _UNAUTHORIZED and request.needs_token):
+    if not (isinstance(outcome, Response) and outcome.status == HTTPStatus.UNAUTHORIZED and request.needs_token):
         return False
     return request.operation.replay is Replay.SAFE or rules.assumptions.checks_token_first
 
@@ -182,7 +182,7 @@ def authorize(
     if isinstance(credentials, StaticToken):
         if rejected is not None:
             msg = "ARM refused the access_token of the connection (401): put a fresh one in, or use id and secret"
-            raise ArmAuthenticationError(msg, status_code=_UNAUTHORIZED, phase=Phase.ANSWERED)
+            raise ArmAuthenticationError(msg, status_code=HTTPStatus.UNAUTHORIZED.value, phase=Phase.ANSWERED)
         return credentials.access_token
     token = keeper.current(rules.clock.monotonic(), rejected)
     if token is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import money
@@ -30,9 +31,17 @@ from airflow_provider_arm.client.operations import Replay
 if TYPE_CHECKING:
     from airflow_provider_arm.client.http.messages import RejectedResponseError, Request, Response, TransportFailure
 
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TIMED_OUT, _TOO_EARLY, _TOO_MANY = 401, 403, 404, 408, 425, 429
 #: Answers that say "not now", of which nobody knows whether the request took effect.
-_NOT_NOW = frozenset({_TIMED_OUT, _TOO_EARLY, 500, 502, 503, 504})
+_NOT_NOW = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
 _CLIENT_ERRORS = range(400, 500)
 _SUCCESSES = range(200, 300)
 _REDIRECTS = range(300, 400)
@@ -92,7 +101,7 @@ def _judge_status(request: Request, answer: Response, now: float) -> RetryDecisi
         "retry_after": retry_after,
     }
     what = f"answered {status}{said}"
-    if status == _TOO_MANY:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RetryDecision(_error(ArmRateLimitError, request, what, **facts), "429")
     if status in _REDIRECTS:
         what = f"answered {status}, a redirect, which is not followed because it would carry the token elsewhere"
@@ -107,9 +116,9 @@ def _judge_status(request: Request, answer: Response, now: float) -> RetryDecisi
 
 
 _REFUSALS: dict[int, type[ArmError]] = {
-    _UNAUTHORIZED: ArmAuthenticationError,
-    _FORBIDDEN: ArmPermissionError,
-    _NOT_FOUND: ArmNotFoundError,
+    HTTPStatus.UNAUTHORIZED: ArmAuthenticationError,
+    HTTPStatus.FORBIDDEN: ArmPermissionError,
+    HTTPStatus.NOT_FOUND: ArmNotFoundError,
 }
 
 

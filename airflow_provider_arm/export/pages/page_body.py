@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.client.http.messages import Response
 
-_NO_CONTENT = 204
 _SUMMARY = "summary"
 
 
@@ -49,7 +49,7 @@ class BodySplitter:
 
         :raises ValueError: the body is no page, or a record is not of its type.
         """
-        if answer.status == _NO_CONTENT:
+        if answer.status == HTTPStatus.NO_CONTENT:
             return Body(split_page(answer, self._key)[0], [], wrap(self._key, b"[]"))
         try:
             body, text = self._decoder.decode(answer.body), answer.body

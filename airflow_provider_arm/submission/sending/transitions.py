@@ -9,6 +9,7 @@ import logging
 import secrets
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmError, ArmInvalidResponseError, ArmUnknownOutcomeError, Phase
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TOO_MANY = 429
 #: Bytes of a chunk_id: enough that no two of a journal are alike, short enough to be typed.
 _CHUNK_ID_BYTES = 4
 ENDED_WHILE_SENDING = "the task ended while it was being sent"
@@ -146,7 +146,7 @@ def state_after(error: ArmError) -> ChunkState:
     """Say what is known of a chunk whose sending ended in *error*. What is not proved to be unsent is unknown."""
     if isinstance(error, ArmUnknownOutcomeError | ArmInvalidResponseError):
         return ChunkState.UNKNOWN
-    if error.phase is Phase.NOT_SENT or error.phase is None or error.status_code == _TOO_MANY:
+    if error.phase is Phase.NOT_SENT or error.phase is None or error.status_code == HTTPStatus.TOO_MANY_REQUESTS:
         return ChunkState.PLANNED
     if error.phase is Phase.ANSWERED and error.permanent:
         return ChunkState.REFUSED
