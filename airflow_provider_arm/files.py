@@ -6,6 +6,8 @@ import secrets
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
+from airflow_provider_arm.client.errors import ArmConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -57,3 +59,25 @@ def atomic_write(path: WritablePath) -> Iterator[IO[bytes]]:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def check_absolute(path: str, argument: str, reason: str = "each try may start in another folder") -> None:
+    """Check that *path* names the same place in every process: a URL such as ``s3://...``, or an absolute local path.
+
+    :param argument: name of the argument, for the message.
+    :param reason: why a relative path cannot work, for the message.
+    :raises ArmConfigurationError: *path* is relative.
+    """
+    if "://" not in path and not path.startswith("/"):
+        msg = f"{argument} must be absolute, not {path!r}: {reason}"
+        raise ArmConfigurationError(msg)
+
+
+def forget_listings(path: Any) -> None:
+    """Drop what fsspec has cached about the file system of *path*: it would hide what another process has written.
+
+    :param path: an ``ObjectStoragePath``; a ``pathlib.Path`` has no cache.
+    """
+    filesystem = getattr(path, "fs", None)
+    if filesystem is not None:
+        filesystem.invalidate_cache()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.files import check_absolute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,9 +102,7 @@ def folder_at(address: str, argument: str) -> Any:
         msg = f"{argument} is empty: give a folder, or leave it out"
         raise ArmConfigurationError(msg)
     path = ObjectStoragePath(address)
-    if "://" not in address and not address.startswith("/"):
-        msg = f"{argument} must be absolute, not {address!r}: each try may start in another folder"
-        raise ArmConfigurationError(msg)
+    check_absolute(address, argument)
     return path
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.files import atomic_write
+from airflow_provider_arm.files import atomic_write, forget_listings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,10 +49,7 @@ def read_receipts(folder: Any, known: Mapping[str, list[str]]) -> dict[str, list
     :param known: receipts that were read before. They are not opened again.
     :raises OSError: the folder cannot be read.
     """
-    filesystem = getattr(folder, "fs", None)
-    if filesystem is not None:
-        # A cached listing would hide receipts that another process has written.
-        filesystem.invalidate_cache()
+    forget_listings(folder)
     receipts: dict[str, list[str] | None] = {}
     try:
         names = sorted(path.name for path in folder.iterdir())

@@ -11,7 +11,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_arm.files import atomic_write
+from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.files import atomic_write, check_absolute, forget_listings
 
 OLD, NEW = b"what stood there before", b"the new content"
 
@@ -190,3 +191,29 @@ def test_it_is_all_or_the_old(tmp_path_factory, content, fails_after):
     else:
         assert path.read_bytes() == b"".join(content)
     assert names(path.parent) == ["data.bin"]
+
+
+@pytest.mark.parametrize("path", ["/var/arm/journal", "s3://bucket/journal", "file:///var/arm", "memory://x"])
+def test_absolute_path_or_url_is_accepted(path):
+    """It names the same place in every process."""
+    assert check_absolute(path, "journal_path") is None
+
+
+@pytest.mark.parametrize("path", ["journal", "./journal", "../journal", "~/journal", "file:/journal", ""])
+def test_relative_path_raises_with_argument_and_reason(path):
+    """The message names the argument, the value and why it cannot work."""
+    with pytest.raises(ArmConfigurationError) as caught:
+        check_absolute(path, "journal_path")
+    assert str(caught.value) == f"journal_path must be absolute, not {path!r}: each try may start in another folder"
+    with pytest.raises(ValueError, match="the triggerer starts in a folder of its own"):
+        check_absolute(path, "receipts_path", "the triggerer starts in a folder of its own")
+
+
+def test_forget_listings_shows_what_another_process_wrote(tmp_path, monkeypatch):
+    """The file system's cache is dropped once; a pathlib.Path has none."""
+    calls = []
+    folder = ObjectStoragePath(f"file://{tmp_path}")
+    monkeypatch.setattr(type(folder.fs), "invalidate_cache", lambda *args: calls.append(args))
+    forget_listings(folder)
+    forget_listings(tmp_path)
+    assert len(calls) == 1

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_arm.export.incremental.errors import ArmWatermarkError, ArmWatermarkUnavailableError
-from airflow_provider_arm.files import atomic_write
+from airflow_provider_arm.files import atomic_write, forget_listings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,10 +69,7 @@ class FileWatermarkStore:
     def load(self) -> dict[str, Any] | None:
         """Read the file; see :meth:`WatermarkStore.load`."""
         with translate_store_errors("the watermark cannot be read"):
-            filesystem = getattr(self._path, "fs", None)
-            if filesystem is not None:
-                # What is known of an object store from before would hide what another run has written.
-                filesystem.invalidate_cache()
+            forget_listings(self._path)
             try:
                 with self._path.open("rb") as file:
                     text = file.read()

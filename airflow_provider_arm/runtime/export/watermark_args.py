@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.files import check_absolute
 from airflow_provider_arm.runtime.base_operator import as_seconds
 
 if TYPE_CHECKING:
@@ -83,7 +84,5 @@ def _file_store(watermark_path: str) -> WatermarkStore:
 
     from airflow_provider_arm.export.incremental.stores import FileWatermarkStore
 
-    if "://" not in watermark_path and not watermark_path.startswith("/"):
-        msg = f"watermark_path must be absolute, not {watermark_path!r}: each try may start in another folder"
-        raise ArmConfigurationError(msg)
+    check_absolute(watermark_path, "watermark_path")
     return FileWatermarkStore(ObjectStoragePath(watermark_path))

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from airflow_provider_arm.files import WritablePath, atomic_write
+from airflow_provider_arm.files import WritablePath, atomic_write, forget_listings
 from airflow_provider_arm.submission.errors import JournalError, JournalUnavailableError
 
 if TYPE_CHECKING:
@@ -97,10 +97,7 @@ class ChecksummedFolder:
     def names(self) -> list[str]:
         """List what is there now; nothing where there is no folder."""
         with self._failing("listed", self):
-            filesystem = getattr(self._path, "fs", None)
-            if filesystem is not None:
-                # A listing from memory would hide what another runner has written.
-                filesystem.invalidate_cache()
+            forget_listings(self._path)
             try:
                 return [path.name for path in self._path.iterdir()]
             except (FileNotFoundError, NotADirectoryError):
