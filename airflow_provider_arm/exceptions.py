@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -33,3 +34,11 @@ def translate_arm_errors() -> Iterator[None]:
     except ArmError as error:
         kind = ArmFailException if error.permanent else ArmTransientException
         raise kind(str(error)) from None
+
+
+def format_traceback(error: BaseException) -> str:
+    """Return the places in the code where *error* was raised, without its message.
+
+    An exception of a library may quote a record or a secret in its message; a traceback's lines are code only.
+    """
+    return "".join(traceback.format_tb(error.__traceback__))

@@ -9,11 +9,12 @@ import asyncio
 import datetime as dt
 import email.utils
 import math
-import random
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from airflow_provider_arm.client.http.jitter import random_fraction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,10 +111,6 @@ class Cooldown:
         return max(0.0, self._until - now)
 
 
-def _uniform() -> float:
-    return random.random()  # noqa: S311 - spreads retries in time, protects nothing
-
-
 @dataclass(slots=True)
 class RetryPolicy:
     """How often and how far apart. One policy, and so one budget, serves a whole client."""
@@ -124,7 +121,7 @@ class RetryPolicy:
     max_delay: float = MAX_DELAY
     budget: RetryBudget = field(default_factory=RetryBudget)
     #: Gives a number in [0, 1): the jitter.
-    uniform: Callable[[], float] = _uniform
+    uniform: Callable[[], float] = random_fraction
 
     def pause(self, attempt: int, elapsed: float, retry_after: float | None) -> float | None:
         """Seconds to wait before the attempt after number *attempt*, or ``None`` to give up.

@@ -5,7 +5,6 @@ Polling is not retrying: a batch may take hours, and an outage of ARM in between
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from airflow_provider_arm.client.errors import (
     ArmRateLimitError,
     Phase,
 )
+from airflow_provider_arm.client.http.jitter import JITTER, random_fraction
 from airflow_provider_arm.client.http.retry import MAX_COOLDOWN
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 #: the deadline.
 MAX_FAILURES = 10
 MIN_OUTAGE_SECONDS = 3600.0
-#: Share of the interval by which looks come early, at random, so that a hundred tasks do not ask in the same moment.
-#: Never late: the interval is what the author was promised.
-JITTER = 0.1
 #: Share of a batch's age that may pass until the next look: a batch that has taken an hour is looked at each three
 #: minutes, so its end is noticed at most a twentieth later than it came. By age and not by the number of looks, because
 #: a wait that goes on in another process knows when it began and not how often it has looked.
@@ -38,10 +35,6 @@ AGE_SHARE = 0.05
 DEFAULT_MAX_POLL_INTERVAL = 300.0
 #: Batches that a message names.
 NAMED_BATCHES = 3
-
-
-def _uniform() -> float:
-    return random.random()  # noqa: S311 - spreads polls in time, protects nothing
 
 
 class WaitTimeoutError(ArmError):
@@ -67,7 +60,7 @@ class BatchWait:
     poll_interval: float
     not_found_grace: float = 0.0
     max_poll_interval: float = 0.0
-    uniform: Callable[[], float] = _uniform
+    uniform: Callable[[], float] = random_fraction
     pending: list[str] = field(init=False)
     #: The last word on each finished batch.
     finished: dict[str, BatchStatus] = field(init=False, default_factory=dict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -21,6 +20,7 @@ from airflow_provider_arm.client.errors import (
     ArmUnavailableError,
 )
 from airflow_provider_arm.client.http.retry import SystemClock
+from airflow_provider_arm.exceptions import format_traceback
 from airflow_provider_arm.hooks.metrics import record_batch_wait
 from airflow_provider_arm.hooks.shared import ClientLease, lease_client
 from airflow_provider_arm.submission.results.batch_wait import WaitTimeoutError, WaitTimes
@@ -56,9 +56,7 @@ async def _wait(trigger: BatchTrigger) -> dict[str, Any]:
     except ArmError as error:
         return events.failed(str(error), permanent=error.permanent)
     except Exception as error:  # noqa: BLE001 - without an event the task would be deferred until Airflow's own timeout
-        # Where it broke, and not what it says: an exception of a library may quote what it was given.
-        where = "".join(traceback.format_tb(error.__traceback__))
-        log.error("The wait broke off with %s:\n%s", type(error).__name__, where)  # noqa: TRY400
+        log.error("The wait broke off with %s:\n%s", type(error).__name__, format_traceback(error))  # noqa: TRY400
         return events.failed(
             f"the wait broke off with {type(error).__name__}, a fault of the provider: the batches go on in ARM, a "
             "retry waits for them again, and the trigger's log shows the place to report",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
-import traceback
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,7 +11,9 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_arm.client import async_client  # noqa: F401
 from airflow_provider_arm.client.errors import ArmError
+from airflow_provider_arm.client.http.jitter import JITTER, random_fraction
 from airflow_provider_arm.client.http.retry import MAX_COOLDOWN, SystemClock
+from airflow_provider_arm.exceptions import format_traceback
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.hooks.shared import lease_client
 
@@ -27,18 +27,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CLOCK = SystemClock()
-#: Share of the interval by which turns come early, at random, so that many watchers do not ask in the same moment.
-JITTER = 0.1
 #: Seconds until the next turn after a failure that a person has to mend, at least: nobody mends a secret in a minute,
 #: and a token service counts refusals.
 PERMANENT_PAUSE = 900.0
 
 T = TypeVar("T")
-
-
-def uniform() -> float:
-    """Give a number in [0, 1)."""
-    return random.random()  # noqa: S311 - spreads polls in time, protects nothing
 
 
 async def poll_forever(
@@ -54,11 +47,11 @@ async def poll_forever(
     :param what: names the watcher in the log.
     """
     line = ClientHandle(trigger.arm_conn_id, trigger.client_no)
-    seconds = trigger.poll_interval * uniform()
+    seconds = trigger.poll_interval * random_fraction()
     try:
         while True:
             await CLOCK.asleep(seconds)
-            seconds = trigger.poll_interval * (1 - JITTER * uniform())
+            seconds = trigger.poll_interval * (1 - JITTER * random_fraction())
             try:
                 async with aclosing(take(await line.client())) as taken:
                     async for each in taken:
@@ -79,9 +72,9 @@ def _tell(error: Exception, what: str, conn_id: str) -> float:
     if isinstance(error, AirflowNotFoundException):
         log.error("%s: connection %r is not defined where the triggerer runs; it is tried again", what, conn_id)
         return PERMANENT_PAUSE
-    # Where it broke, and not what it says: an exception of a library may quote what it was given.
-    where = "".join(traceback.format_tb(error.__traceback__))
-    log.error("%s: the look broke off with %s; it is tried again:\n%s", what, type(error).__name__, where)
+    log.error(
+        "%s: the look broke off with %s; it is tried again:\n%s", what, type(error).__name__, format_traceback(error)
+    )
     return 0.0
 
 

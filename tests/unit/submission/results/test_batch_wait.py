@@ -17,10 +17,10 @@ from airflow_provider_arm.client.errors import (
     ArmValidationError,
     Phase,
 )
+from airflow_provider_arm.client.http.jitter import JITTER
 from airflow_provider_arm.client.http.retry import MAX_COOLDOWN
 from airflow_provider_arm.submission.results.batch_wait import (
     AGE_SHARE,
-    JITTER,
     MAX_FAILURES,
     MIN_OUTAGE_SECONDS,
     BatchWait,
