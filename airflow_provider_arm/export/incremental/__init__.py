@@ -1,1 +1,1 @@
-"""Incremental exports: only what is new since a mark that moves forward with each whole run."""
+"""Incremental exports: the records that are new or changed since the previous run, and the watermark."""

@@ -1,4 +1,4 @@
-"""What can go wrong with a watermark, beside what can go wrong with every export."""
+"""Errors of watermarks. Loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from airflow_provider_arm.client.errors import ArmError
 
 
 class ArmWatermarkError(ArmError):
-    """The watermark cannot be read as one, or does not belong to this export. A person has to look."""
+    """The watermark is broken, or does not belong to this export. A retry fails in the same way."""
 
 
 class ArmWatermarkUnavailableError(ArmError):
-    """The watermark cannot be reached now, or another run changed it meanwhile: a later try may do."""
+    """The watermark cannot be read or written now, or another run changed it in the meantime. A retry may succeed."""
 
     permanent = False

@@ -1,4 +1,4 @@
-"""A format around a format: of each page only what is new goes on into the file."""
+"""Encoder around an encoder: only the new records of each page are written to the file."""
 
 from __future__ import annotations
 
@@ -25,108 +25,113 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FilteredPage:
-    """What goes into the file of a page, and what was met on it."""
+    """Encoded new records of a page, and the digests of all its records."""
 
-    content: Any
-    met: PageDigests
+    data: Any
+    digests: PageDigests
 
 
-class IncrementFormat:
-    """Leaves out what *gathering* knows already and tells it what comes; the rest is the inner format's business.
+class IncrementEncoder:
+    """Encoder that skips the records that the watermark contains, and reports all records to a tracker.
 
-    A record without a created time is never left out: nobody could say when to forget it.
+    A record without a created time is never skipped: its digest could never be removed from the watermark.
 
-    :param last_check: called when the file is finished, before it gets its name; raises what is wrong.
+    :param inner: encodes the other records.
+    :param before_publish: called when the file is finished, before it gets its final name; raises an error to prevent
+        that.
     """
 
     def __init__(
-        self, inner: Format, list_: ListShape, gathering: IncrementTracker, last_check: Callable[[], None]
+        self, inner: Format, list_spec: ListShape, tracker: IncrementTracker, before_publish: Callable[[], None]
     ) -> None:
         self._inner = inner
-        self._kind, self._key = list_.kind, list_.key
-        self._gathering = gathering
-        self._last_check = last_check
-        fields = [("created", str | None, msgspec.field(name=list_.kind.moments[0], default=None))]
-        if list_.kind.key is not None:
-            fields.append(("key", str | int, msgspec.field(name=list_.kind.key)))
-        struct = msgspec.defstruct("Known", fields, kw_only=True, gc=False)
+        self._record_type, self._list_key = list_spec.kind, list_spec.key
+        self._tracker = tracker
+        self._before_publish = before_publish
+        fields = [("created", str | None, msgspec.field(name=self._record_type.moments[0], default=None))]
+        if self._record_type.key is not None:
+            fields.append(("key", str | int, msgspec.field(name=self._record_type.key)))
+        struct = msgspec.defstruct("KeyAndTime", fields, kw_only=True, gc=False)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
 
-    def read(self, answer: Response) -> ReadPage[PageChunk[Any]]:
-        """Check the records, and make what goes into the file of those that are new.
+    def read(self, response: Response) -> ReadPage[PageChunk[Any]]:
+        """Check the records and encode those that are new.
 
-        The page's rows are all that ARM gave. Its keys are, too, so that a record that comes twice is seen.
+        The page's row count and keys are those of all records that ARM returned, so that a record that is on two pages
+        is detected.
         """
-        summary, text = split_page(answer, self._key)
-        looked = self._look(text)
+        summary, text = split_page(response, self._list_key)
+        fields = self._decode_fields(text)
         records = split_list(text)
-        created = self._created(looked)
-        met = PageDigests([digest(record) for record in records], created)
-        known = self._gathering.before.seen
-        left = [at is not None and known.get(one) == at for one, at in zip(met.digests, created, strict=True)]
-        if any(left):
-            met = PageDigests(met.digests, created, sum(left))
-            kept = [record for record, out in zip(records, left, strict=True) if not out]
-            answer = Response(answer.status, answer.headers, _page_body(self._key, kept))
-        piece = self._inner.read(answer).content
-        if self._kind.key is not None:
-            piece.facts.keys = [*piece.facts.keys, *(one.key for one in compress(looked, left))]
-        return ReadPage(summary, len(records), PageChunk(piece.facts, FilteredPage(piece.content, met)))
+        created = self._parse_created(fields)
+        page = PageDigests([digest(record) for record in records], created)
+        seen = self._tracker.before.seen
+        is_known = [at is not None and seen.get(value) == at for value, at in zip(page.digests, created, strict=True)]
+        if any(is_known):
+            page = PageDigests(page.digests, created, sum(is_known))
+            new = [record for record, known in zip(records, is_known, strict=True) if not known]
+            response = Response(response.status, response.headers, _page_body(self._list_key, new))
+        chunk = self._inner.read(response).content
+        if self._record_type.key is not None:
+            chunk.facts.keys = [*chunk.facts.keys, *(record.key for record in compress(fields, is_known))]
+        return ReadPage(summary, len(records), PageChunk(chunk.facts, FilteredPage(chunk.content, page)))
 
     def sink(self, file: CountedFile) -> Sink:
-        """Open a sink."""
-        return IncrementSink(self._inner.sink(file), self._gathering, self._last_check)
+        """Open a sink on *file*."""
+        return IncrementSink(self._inner.sink(file), self._tracker, self._before_publish)
 
-    def _look(self, text: bytes) -> list[Any]:
+    def _decode_fields(self, text: bytes) -> list[Any]:
+        """Decode key and created time of each record."""
         try:
-            looked: list[Any] = self._decoder.decode(text)
+            fields: list[Any] = self._decoder.decode(text)
         except msgspec.DecodeError:
-            what = f"no {self._kind.key}, or a {self._kind.moments[0]} that is no text"
-            raise unusable(self._kind, what) from None
-        return looked
+            what = f"no {self._record_type.key}, or a {self._record_type.moments[0]} that is no text"
+            raise unusable(self._record_type, what) from None
+        return fields
 
-    def _created(self, looked: Sequence[Any]) -> list[int | None]:
+    def _parse_created(self, fields: Sequence[Any]) -> list[int | None]:
         try:
-            return [milliseconds_of(one.created) if one.created else None for one in looked]
+            return [milliseconds_of(record.created) if record.created else None for record in fields]
         except ValueError:
-            raise unusable(self._kind, f"{self._kind.moments[0]} that is no date") from None
+            what = f"{self._record_type.moments[0]} that is no date"
+            raise unusable(self._record_type, what) from None
 
 
-def _page_body(key: str, records: Sequence[msgspec.Raw]) -> bytes:
-    """Make the body of a page whose summary nobody reads any more."""
-    return b'{"summary":{},' + wrap(key, b"[" + b",".join(records) + b"]")[1:]
+def _page_body(list_key: str, records: Sequence[msgspec.Raw]) -> bytes:
+    """Build the body of a page. Its summary is empty, because it was already read."""
+    return b'{"summary":{},' + wrap(list_key, b"[" + b",".join(records) + b"]")[1:]
 
 
 class IncrementSink:
-    """Passes pages on, and what was met on them once their query is whole."""
+    """Sink that passes pages on, and reports the records of each complete query to a tracker."""
 
-    def __init__(self, inner: Sink, gathering: IncrementTracker, last_check: Callable[[], None]) -> None:
+    def __init__(self, inner: Sink, tracker: IncrementTracker, before_publish: Callable[[], None]) -> None:
         self._inner = inner
-        self._gathering = gathering
-        self._last_check = last_check
+        self._tracker = tracker
+        self._before_publish = before_publish
 
-    def write(self, piece: FilteredPage) -> None:
-        """Take a page."""
-        self._inner.write(piece.content)
-        self._gathering.add(piece.met)
+    def write(self, page: FilteredPage) -> None:
+        """Write a page."""
+        self._inner.write(page.data)
+        self._tracker.add(page.digests)
 
     def keep(self) -> None:
-        """The query is whole."""
+        """Keep the pages of the current query, because it is complete."""
         self._inner.keep()
-        self._gathering.keep()
+        self._tracker.commit()
 
     def take_back(self) -> bool:
-        """Take the query back; what was met of it is forgotten."""
+        """Discard the pages of the current query; ``False`` if that is no longer possible."""
         if not self._inner.take_back():
             return False
-        self._gathering.forget()
+        self._tracker.rollback()
         return True
 
     def finish(self) -> None:
-        """Write what is still held, then look for the last time whether the file may have its name."""
+        """Write what is still buffered, then check whether the file may get its final name."""
         self._inner.finish()
-        self._last_check()
+        self._before_publish()
 
     def let_go(self) -> None:
-        """Free what the inner sink has."""
+        """Close the inner sink."""
         self._inner.let_go()

@@ -1,4 +1,4 @@
-"""One incremental export: what is new since the mark, and then the mark moves. In this order: file, manifest, mark."""
+"""Incremental export: write the new records, then their manifest, and then the watermark, in this order."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from airflow_provider_arm.client.errors import ArmConfigurationError, ArmNotFoun
 from airflow_provider_arm.client.paging import split_list, split_page
 from airflow_provider_arm.export.fetch.time_range import TimeRange
 from airflow_provider_arm.export.incremental.errors import ArmWatermarkError, ArmWatermarkUnavailableError
-from airflow_provider_arm.export.incremental.record_filter import IncrementFormat
+from airflow_provider_arm.export.incremental.record_filter import IncrementEncoder
 from airflow_provider_arm.export.incremental.state import (
     IncrementStart,
     IncrementState,
     TaskRunKey,
-    query_fingerprint,
+    fingerprint_query,
     start_increment,
 )
 from airflow_provider_arm.export.incremental.stores import translate_store_errors
@@ -37,60 +37,63 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The last moment that has a year of four digits: nothing is created then.
+#: The last millisecond whose year has four digits. No record is created that late.
 _FAR_FUTURE = milliseconds_of("9999-12-31T23:59:59.999+00:00")
 
 
 @dataclass(frozen=True, slots=True)
 class IncrementOptions:
-    """What an increment needs beside the export's plan.
+    """Options of an incremental export in addition to its plan.
 
+    :param store: stores the watermark.
+    :param run_key: the task and run that export the increment.
     :param overlap: milliseconds after its created time in which a record may still become visible or change.
-    :param client_no: whose list it is.
+    :param client_no: the client number whose list is exported.
     """
 
     store: WatermarkStore
-    name: TaskRunKey
+    run_key: TaskRunKey
     overlap: int
     client_no: int | str | None = None
 
 
 def export_increment(
-    plan: ExportPlan, source: PageSource, now: Callable[[], dt.datetime], since: IncrementOptions
+    plan: ExportPlan, source: PageSource, now: Callable[[], dt.datetime], options: IncrementOptions
 ) -> dict[str, Any]:
-    """Export what is new since the latest increment; gives the manifest.
+    """Export the records that are new since the latest increment, and return the manifest.
 
-    Raises as ``run_export``, and:
+    Raises what ``run_export`` raises, and:
 
-    :raises ArmConfigurationError: the list has no created time, or a filter bounds it, or the file would be written
-        over that of another run.
-    :raises ArmWatermarkError: the watermark is broken, another's, or would be too large.
-    :raises ArmWatermarkUnavailableError: it cannot be read or written now, or another run moved it meanwhile.
+    :raises ArmConfigurationError: the list has no created time, a filter limits it, or the file would overwrite that of
+        another run.
+    :raises ArmWatermarkError: the watermark is broken, belongs to another task or request, or would be too large.
+    :raises ArmWatermarkUnavailableError: it cannot be read or written now, or another run moved it in the meantime.
     """
     check_incremental_plan(plan)
-    kept = since.store.load()
-    asks = query_fingerprint(
-        source.base_url, since.client_no, source.operation.label, plan.filters, [name for name, _ in plan.split_by]
+    loaded = options.store.load()
+    split_names = [name for name, _ in plan.split_by]
+    fingerprint = fingerprint_query(
+        source.base_url, options.client_no, source.operation.label, plan.filters, split_names
     )
-    start = start_increment(None if kept is None else IncrementState.from_json(kept), asks, since.name)
+    state = None if loaded is None else IncrementState.from_json(loaded)
+    start = start_increment(state, fingerprint, options.run_key)
     _check_overwrite(plan.path, start)
-    began = milliseconds_of(now())
-    _check_clock(start.before, began)
-    gathering = IncrementTracker(start.before, began, since.overlap, lambda: milliseconds_of(now()))
-    increment = Increment(start, gathering, since.store, kept)
+    started = milliseconds_of(now())
+    _check_clock(start.before, started)
+    tracker = IncrementTracker(start.before, started, options.overlap, lambda: milliseconds_of(now()))
     if start.before.low is None:
-        _probe_filter(plan, source, began)
-    plan = replace(plan, window=TimeRange(start.before.low, None, began))
-    manifest = run_export(plan, source, now, increment)
-    since.store.save(start.left_behind(str(plan.path), gathering.after()).as_json())
+        _check_filter(plan, source, started)
+    plan = replace(plan, window=TimeRange(start.before.low, None, started))
+    manifest = run_export(plan, source, now, IncrementWrapper(start, tracker, options.store, loaded))
+    options.store.save(start.next_state(str(plan.path), tracker.next_watermark()).as_json())
     _log_result(plan, manifest)
     return manifest
 
 
 def check_incremental_plan(plan: ExportPlan) -> None:
-    """Check that a list can be asked for by when its records were created.
+    """Check that a list can be filtered by created time, and that the plan's other arguments permit it.
 
-    :raises ArmConfigurationError: it cannot, or not together with what else is asked for.
+    :raises ArmConfigurationError: it cannot, or an argument cannot be combined with it.
     """
     if not plan.kind.moments:
         msg = f"{plan.kind.name} have no known created time, so incremental=True is not possible: use window"
@@ -100,113 +103,124 @@ def check_incremental_plan(plan: ExportPlan) -> None:
         raise ArmConfigurationError(msg)
     for name in TimeRange(None, None, 0).names:
         if name in plan.filters or name in dict(plan.split_by):
-            msg = f"filters must not hold {name}: incremental=True sets it"
+            msg = f"filters must not contain {name}: incremental=True sets it"
             raise ArmConfigurationError(msg)
 
 
 def _check_overwrite(path: WritablePath, start: IncrementStart) -> None:
-    """Refuse to write over a whole export whose rows would be gone: all but this very increment's own."""
-    with translate_store_errors("the manifest that stands at the path cannot be read"):
+    """Check that the file would overwrite no complete export, except for the same increment of the same run.
+
+    :raises ArmConfigurationError: it would, and the rows of that export would be lost.
+    """
+    with translate_store_errors("the existing manifest at the path cannot be read"):
         try:
             with manifest_path(path).open("rb") as file:
                 text = file.read()
         except FileNotFoundError:
             return
     try:
-        said = money.decode(text)
-        mine = said["run"] == start.name.run and said["increment"]["number"] == start.number
+        manifest = money.decode(text)
+        is_same = manifest["run"] == start.run_key.run and manifest["increment"]["number"] == start.number
     except (ValueError, TypeError, KeyError):
-        mine = False
-    if not mine:
+        is_same = False
+    if not is_same:
         msg = (
-            f"at {path.name} there is a whole export already that this run would write over, and its rows would be "
-            "lost. Give each run a path of its own, such as one with {{ ts_nodash }} in it. A run that others have "
-            "followed cannot be made again: export with window=... and without incremental"
+            f"{path.name} is already a complete export, and this run would overwrite it and lose its rows. Give each "
+            "run a path of its own, for example with {{ ts_nodash }} in it. A run that is not the latest one cannot be "
+            "exported again: export with window=... and without incremental"
         )
         raise ArmConfigurationError(msg)
 
 
-def _probe_filter(plan: ExportPlan, source: PageSource, began: int) -> None:
-    """Ask for what is created at the end of time, before the first run, which asks for everything, is taken for good.
+def _check_filter(plan: ExportPlan, source: PageSource, started: int) -> None:
+    """Request records created in the far future, to check before the first run that the list applies the filter.
 
-    :raises ArmConfigurationError: the list passes over the filter, so that no later run could ask for what is new.
-    :raises ArmError: the list refuses it.
+    The first run exports everything; without the filter no later run could request what is new.
+
+    :raises ArmConfigurationError: the list ignores the filter.
+    :raises ArmError: the list refuses the filter.
     """
-    span = TimeRange(_FAR_FUTURE, None, began)
-    walk = source.start_walk({**plan.filters, **span.filters, "maximumcount": 1})
-    due = walk.next_request()
+    span = TimeRange(_FAR_FUTURE, None, started)
+    request = source.start_walk({**plan.filters, **span.filters, "maximumcount": 1}).next_request()
+    if request is None:
+        return
     try:
-        rows = (
-            0
-            if due is None
-            else source.fetch(due, lambda answer: len(split_list(split_page(answer, source.operation.key)[1])))
-        )
+        rows = source.fetch(request, lambda response: len(split_list(split_page(response, source.operation.key)[1])))
     except ArmNotFoundError:
-        return  # so some servers answer where there is none; where the list is not there, the export itself says so
+        return  # some servers answer so if there is no record; if there is no such list, the export itself fails
     if rows:
-        msg = f"ARM's list of {plan.kind.name} passes over the filter {span.names[0]}: export with window, without incremental"
+        msg = (
+            f"ARM's list of {plan.kind.name} ignores the filter {span.names[0]}: export with window, "
+            "without incremental"
+        )
         raise ArmConfigurationError(msg)
 
 
-def _check_clock(before: Watermark, began: int) -> None:
-    if before.low is not None and before.low > began:
+def _check_clock(before: Watermark, started: int) -> None:
+    if before.low is not None and before.low > started:
         msg = (
-            f"the watermark stands at {instant_text(before.low)} and the clock of this machine before that: one of the "
-            "clocks is wrong"
+            f"the watermark ({instant_text(before.low)}) is later than the time of this machine's clock: one of "
+            "the clocks is wrong"
         )
         raise ArmWatermarkUnavailableError(msg)
 
 
-class Increment:
-    """What ``run_export`` needs of an increment: the format around the file's, and what the manifest says of it."""
+class IncrementWrapper:
+    """What ``run_export`` needs of an incremental export: the encoder around the file's, and the manifest's fields.
+
+    :param loaded: the state as it was stored when the run started.
+    """
 
     def __init__(
-        self, start: IncrementStart, gathering: IncrementTracker, store: WatermarkStore, kept: dict[str, Any] | None
+        self, start: IncrementStart, tracker: IncrementTracker, store: WatermarkStore, loaded: dict[str, Any] | None
     ) -> None:
-        self.gathering = gathering
         self._start = start
+        self._tracker = tracker
         self._store = store
-        self._kept = kept
+        self._loaded = loaded
 
-    def around(self, format_: Format, list_: ListShape) -> Format:
-        """Give the format that leaves out what is known."""
-        return IncrementFormat(format_, list_, self.gathering, self._last_check)
+    def around(self, encoder: Format, list_spec: ListShape) -> Format:
+        """Return an encoder that skips the records that are already exported."""
+        return IncrementEncoder(encoder, list_spec, self._tracker, self._before_publish)
 
     def said(self) -> dict[str, Any]:
-        """Give what the manifest says, once all has come."""
-        after = self.gathering.after()
+        """Return the additional fields of the manifest, after the last page."""
         increment = {
-            "from": _time_text(self._start.before.low),
-            "to": _time_text(after.latest),
-            "skipped": self.gathering.skipped,
+            "from": _format_time(self._start.before.low),
+            "to": _format_time(self._tracker.next_watermark().latest),
+            "skipped": self._tracker.skipped,
             "number": self._start.number,
         }
-        return {"run": self._start.name.run, "increment": increment}
+        return {"run": self._start.run_key.run, "increment": increment}
 
-    def _last_check(self) -> None:
-        max_records, count = self._store.max_records, len(self.gathering.after().seen)
-        if count > max_records:
+    def _before_publish(self) -> None:
+        """Check that the watermark can be stored, before the file gets its final name.
+
+        :raises ArmWatermarkError: it would contain more records than the store can hold.
+        :raises ArmWatermarkUnavailableError: another run has moved it.
+        """
+        limit, count = self._store.max_records, len(self._tracker.next_watermark().seen)
+        if count > limit:
             msg = (
-                f"{count} records would have to be remembered until the next run, and at most {max_records} can be here: give "
-                "a shorter overlap, or (a file remembers more) a watermark_path"
+                f"the watermark would have to contain {count} records, but its store holds at most {limit}: set a "
+                "shorter overlap or (a file holds more) a watermark_path"
             )
             raise ArmWatermarkError(msg)
-        if self._store.load() != self._kept:
+        if self._store.load() != self._loaded:
             msg = (
-                "another run moved the watermark while this one worked, so nothing was written. Let one run at a time "
-                "work: max_active_runs=1 on the DAG, or max_active_tis_per_dag=1 on the task"
+                "another run moved the watermark in the meantime, so nothing was written. Run one at a time: "
+                "max_active_runs=1 on the DAG, or max_active_tis_per_dag=1 on the task"
             )
             raise ArmWatermarkUnavailableError(msg)
 
 
-def _time_text(moment: int | None) -> str | None:
-    return None if moment is None else instant_text(moment)
+def _format_time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else instant_text(milliseconds)
 
 
 def _log_result(plan: ExportPlan, manifest: dict[str, Any]) -> None:
-    said = manifest["increment"]
-    since = said["from"] or "the beginning"
+    since = manifest["increment"]["from"] or "the beginning"
     if manifest["rows"]:
-        log.info("%d %s are new since %s", manifest["rows"], plan.kind.name, since)
+        log.info("%d new %s since %s", manifest["rows"], plan.kind.name, since)
     else:
-        log.info("nothing is new among the %s since %s", plan.kind.name, since)
+        log.info("no new %s since %s", plan.kind.name, since)

@@ -1,4 +1,4 @@
-"""What is kept between runs: the mark before and after the latest increment, and whose it is. Pure."""
+"""State that is stored between runs: the watermarks before and after the latest increment, and their owner. Pure."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ if TYPE_CHECKING:
 
 
 class TaskRunKey(NamedTuple):
-    """Which run of which task makes an increment. A retry and a cleared task are the same run."""
+    """Task and DAG run of an increment. A retry and a cleared task instance have the same key."""
 
     task: str
     run: str
 
     @classmethod
     def of(cls, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> TaskRunKey:
-        """Name a task instance, whichever of its tries."""
+        """Return the key of a task instance, whatever its try."""
         return cls(f"{dag_id}/{task_id}/{map_index}", f"{dag_id}/{run_id}/{task_id}/{map_index}")
 
 
-def query_fingerprint(
-    base_url: str, client_no: Any, list_: str, filters: Mapping[str, Any], split_by: Iterable[str]
+def fingerprint_query(
+    base_url: str, client_no: Any, list_name: str, filters: Mapping[str, Any], split_by: Iterable[str]
 ) -> str:
-    """Say what a list is asked for as a checksum: filters may hold people's numbers."""
-    asked = [base_url, str(client_no), list_, {name: str(value) for name, value in filters.items()}, sorted(split_by)]
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    """Return a checksum of what is requested of a list. It hides the filters' values, which may identify people."""
+    texts = {name: str(value) for name, value in filters.items()}
+    query = [base_url, str(client_no), list_name, texts, sorted(split_by)]
+    return hashlib.sha256(json.dumps(query, sort_keys=True).encode()).hexdigest()
 
 
 class _SerializedState(msgspec.Struct):
-    """The types of a state as JSON."""
+    """Types of a state in JSON."""
 
-    asks: str
+    query_fingerprint: str
     task: str
     run: str
     number: int
@@ -50,18 +51,18 @@ class _SerializedState(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class IncrementState:
-    """What one increment leaves behind for the next.
+    """State after an increment.
 
-    :param asks: checksum of what was asked for; see :func:`query_fingerprint`.
-    :param task: the task whose watermark it is.
-    :param run: the run that made the increment.
-    :param number: which increment it is, counted from 1.
-    :param file: where it is.
-    :param before: the mark it began from, from which a retry of the same run begins again.
-    :param after: the mark from which the next run begins.
+    :param query_fingerprint: checksum of the request; see :func:`fingerprint_query`.
+    :param task: the task that owns the watermark.
+    :param run: the run that exported the increment.
+    :param number: number of the increment, counted from 1.
+    :param file: path of the increment.
+    :param before: the watermark from which the increment started, and from which a retry of the same run starts again.
+    :param after: the watermark from which the next run starts.
     """
 
-    asks: str
+    query_fingerprint: str
     task: str
     run: str
     number: int
@@ -70,64 +71,66 @@ class IncrementState:
     after: Watermark
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON."""
-        plain = {name: getattr(self, name) for name in ("asks", "task", "run", "number", "file")}
-        return {**plain, "before": self.before.as_json(), "after": self.after.as_json()}
+        """Return the state as JSON values."""
+        values = {name: getattr(self, name) for name in ("query_fingerprint", "task", "run", "number", "file")}
+        return {**values, "before": self.before.as_json(), "after": self.after.as_json()}
 
     @classmethod
-    def from_json(cls, kept: Any) -> IncrementState:
-        """Read what :meth:`as_json` gave.
+    def from_json(cls, value: Any) -> IncrementState:
+        """Read a state from the result of :meth:`as_json`.
 
-        :raises ArmWatermarkError: it is something else.
+        :raises ArmWatermarkError: *value* is something else.
         """
         try:
-            read = msgspec.convert(kept, _SerializedState)
-            before, after = Watermark.from_json(read.before), Watermark.from_json(read.after)
+            state = msgspec.convert(value, _SerializedState)
+            before, after = Watermark.from_json(state.before), Watermark.from_json(state.after)
         except ValueError:
             msg = (
-                "the watermark cannot be read as one: put back an older copy of it, or delete it, and the next run "
-                "exports everything anew"
+                "the watermark has an invalid content: restore an older copy of it, or delete it; the next run then "
+                "exports everything"
             )
             raise ArmWatermarkError(msg) from None
-        return cls(read.asks, read.task, read.run, read.number, read.file, before, after)
+        return cls(state.query_fingerprint, state.task, state.run, state.number, state.file, before, after)
 
 
 @dataclass(frozen=True, slots=True)
 class IncrementStart:
-    """Where a run begins, and which increment it makes."""
+    """Number of an increment, and the watermark from which it starts."""
 
-    asks: str
-    name: TaskRunKey
+    query_fingerprint: str
+    run_key: TaskRunKey
     number: int
     before: Watermark
 
-    def left_behind(self, file: str, after: Watermark) -> IncrementState:
-        """Give the state after it."""
-        return IncrementState(self.asks, self.name.task, self.name.run, self.number, file, self.before, after)
+    def next_state(self, file: str, after: Watermark) -> IncrementState:
+        """Return the state after the increment."""
+        task, run = self.run_key
+        return IncrementState(self.query_fingerprint, task, run, self.number, file, self.before, after)
 
 
-def start_increment(state: IncrementState | None, asks: str, name: TaskRunKey) -> IncrementStart:
-    """Decide where a run begins.
+def start_increment(state: IncrementState | None, query_fingerprint: str, run_key: TaskRunKey) -> IncrementStart:
+    """Decide from which watermark a run starts.
 
-    :raises ArmWatermarkError: the watermark is another task's, or of another list than is asked for now.
+    :param state: the stored state; ``None`` before the first run.
+    :raises ArmWatermarkError: the watermark belongs to another task, or to another request.
     """
     if state is None:
-        return IncrementStart(asks, name, 1, Watermark())
-    if state.task != name.task:
+        return IncrementStart(query_fingerprint, run_key, 1, Watermark())
+    if state.task != run_key.task:
         msg = (
-            f"the watermark belongs to the task {state.task} (DAG, task, map index), and this is {name.task}: two "
-            "tasks would each get a part of what is new. Give another watermark_path, or delete the watermark, and the "
-            "next run exports everything anew"
+            f"the watermark belongs to the task {state.task} (DAG, task, map index), not to {run_key.task}: if two "
+            "tasks shared a watermark, each would miss records. Set another watermark_path, or delete the watermark; "
+            "the next run then exports everything"
         )
         raise ArmWatermarkError(msg)
-    if state.asks != asks:
+    if state.query_fingerprint != query_fingerprint:
         msg = (
-            "filters, split_by, client or base URL changed since the watermark was made, so it does not say what of "
-            "this list is new. Give the task another task_id, or another watermark_path, or delete the watermark: then "
-            "the next run exports everything"
+            "filters, split_by, client or base URL changed since the watermark was written, so it does not show which "
+            "records are new. Set another task_id or another watermark_path, or delete the watermark; the next run "
+            "then exports everything"
         )
         raise ArmWatermarkError(msg)
-    if state.run == name.run:
-        # A retry, or the latest run cleared: the same again, so that nothing is lost where the file is written over.
-        return IncrementStart(asks, name, state.number, state.before)
-    return IncrementStart(asks, name, state.number + 1, state.after)
+    if state.run == run_key.run:
+        # A retry, or the latest run cleared: it exports the same increment again, so overwriting its file loses no row.
+        return IncrementStart(query_fingerprint, run_key, state.number, state.before)
+    return IncrementStart(query_fingerprint, run_key, state.number + 1, state.after)

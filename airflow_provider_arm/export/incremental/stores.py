@@ -1,4 +1,4 @@
-"""Where a watermark is kept: the protocol, and a file anywhere."""
+"""Stores of watermarks: the protocol, and a store in a file."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.files import WritablePath
 
-#: Records that a file remembers at most: 30 MB of JSON, written twice (before and after), read twice by each run.
+#: Limit of records per watermark: 30 MB of JSON (before and after), which each run reads twice.
 MAX_RECORDS_IN_FILE = 1_000_000
 
 
 class WatermarkStore(Protocol):
-    """Keeps one watermark."""
+    """Store of one watermark."""
 
-    #: Records that it remembers at most.
+    #: Limit of records whose digests the watermark can contain.
     max_records: int
 
     def load(self) -> dict[str, Any] | None:
-        """Give what was saved last, or ``None`` where nothing ever was.
+        """Return the stored state, or ``None`` if there is none.
 
         :raises ArmWatermarkUnavailableError: it cannot be read now.
-        :raises ArmWatermarkError: it is there and broken.
+        :raises ArmWatermarkError: it is broken.
         """
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep *state* whole, or leave what was there.
+        """Replace the stored state as a whole, or leave it unchanged.
 
         :raises ArmWatermarkUnavailableError: it cannot be written now.
         """
 
 
 @contextmanager
-def translate_store_errors(what: str) -> Iterator[None]:
-    """Turn whatever a store raises into one sentence without a value in it.
+def translate_store_errors(failure: str) -> Iterator[None]:
+    """Translate all exceptions of a store into one error, whose message contains no value.
 
-    :param what: how the sentence begins.
-    :raises ArmWatermarkUnavailableError: in place of any other error.
+    :param failure: the beginning of the message.
+    :raises ArmWatermarkUnavailableError: instead of any exception but :class:`ArmWatermarkError`.
     """
     try:
         yield
     except ArmWatermarkError:
         raise
-    except Exception as error:  # each store has exceptions of its own
-        why = getattr(error, "strerror", None) or type(error).__name__
-        msg = f"{what} ({why}); a later try may do"
+    except Exception as error:  # each store raises exceptions of its own
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        msg = f"{failure} ({reason}); a retry may succeed"
         raise ArmWatermarkUnavailableError(msg) from error
 
 
 class FileWatermarkStore:
-    """Keeps the watermark in a file, which is replaced as a whole.
+    """Store of a watermark in a file, which is replaced as a whole.
 
-    :param path: need not exist.
+    :param path: the file, which need not exist.
     """
 
     max_records = MAX_RECORDS_IN_FILE
@@ -81,13 +81,13 @@ class FileWatermarkStore:
             state = None
         if not isinstance(state, dict):
             msg = (
-                f"{self._path.name} is no watermark, or a broken one: put back an older copy of it, or delete it, and "
-                "the next run exports everything anew"
+                f"{self._path.name} is not a watermark, or a broken one: restore an older copy of it, or delete it; "
+                "the next run then exports everything"
             )
             raise ArmWatermarkError(msg)
         return state
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the file."""
+        """Replace the file; see :meth:`WatermarkStore.save`."""
         with translate_store_errors("the watermark cannot be written"), atomic_write(self._path) as file:
             file.write(json.dumps(state, separators=(",", ":")).encode() + b"\n")

@@ -1,8 +1,9 @@
-"""How far increments have come, and what of a list is new. Pure: no clock, no I/O. Times are unix milliseconds.
+"""Watermark of incremental exports. Pure: no clock, no I/O. Times are in unix milliseconds.
 
-Two traps. A record may become visible after its own created time, or change: so each run asks from a while before the
-last one's end (the overlap), and what was met there is remembered by its text. And clocks differ: so the mark goes by
-the times that ARM wrote, and by our own clock only as far as two clocks may differ.
+There are two difficulties. First, a record may become visible after its own created time, or change. Therefore each run
+reads from some time before the end of the previous one (the overlap), and recognizes the records that it read there by
+a digest of their text. Second, clocks differ. Therefore the watermark follows the times that ARM wrote, and this
+machine's clock only within the largest expected difference of two clocks.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
 
     import msgspec
 
-#: Bytes of a digest. With a million remembered and a million new ones, the chance that one is taken for another is one
-#: in ten million, and they would have to be created in the same millisecond on top.
+#: Bytes of a digest. With a million digests in the watermark and a million new records, the chance that two records
+#: share a digest is one in ten million, and they would also have to be created in the same millisecond.
 DIGEST_BYTES = 8
-#: Records that are gathered before what can no longer matter is let go: a few hundred kilobytes.
+#: Digests after which those older than the next watermark are removed for the first time: a few hundred kilobytes.
 _PRUNE_THRESHOLD = 10_000
 
 
 def digest(text: bytes | msgspec.Raw) -> int:
-    """Give a record's digest, by its text as ARM wrote it."""
+    """Return the digest of a record's text as ARM wrote it."""
     return int.from_bytes(hashlib.blake2b(text, digest_size=DIGEST_BYTES).digest(), "big")
 
 
@@ -44,11 +45,11 @@ def _decode_digest(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """Where the next increment begins, and what of it is known already.
+    """Time from which the next increment reads, and the records that are already exported from then on.
 
-    :param low: the first moment that is asked for; ``None``: the list is asked for from its beginning.
-    :param latest: the latest created time that was ever met and had come when it was.
-    :param seen: digest and created time of each record from *low* on, as it stood when it was met last.
+    :param low: first created time that the next increment requests; ``None``: it requests the whole list.
+    :param latest: latest created time of any record so far, future times excluded; ``None``: there was no such record.
+    :param seen: digest and created time of each record from *low* on, as it was when it was last read.
     """
 
     low: int | None = None
@@ -56,22 +57,24 @@ class Watermark:
     seen: Mapping[int, int] = field(default_factory=dict, repr=False)
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as small JSON: digests by created time."""
-        by_moment: dict[str, list[str]] = {}
-        for value, created in sorted(self.seen.items(), key=lambda one: (one[1], one[0])):
-            by_moment.setdefault(str(created), []).append(_encode_digest(value))
-        seen = {moment: " ".join(digests) for moment, digests in by_moment.items()}
+        """Return the watermark as small JSON values, with the digests grouped by created time."""
+        by_time: dict[str, list[str]] = {}
+        for value, created in sorted(self.seen.items(), key=lambda item: (item[1], item[0])):
+            by_time.setdefault(str(created), []).append(_encode_digest(value))
+        seen = {created: " ".join(digests) for created, digests in by_time.items()}
         return {"low": self.low, "latest": self.latest, "seen": seen}
 
     @classmethod
-    def from_json(cls, kept: Any) -> Watermark:
-        """Read what :meth:`as_json` gave.
+    def from_json(cls, value: Any) -> Watermark:
+        """Read a watermark from the result of :meth:`as_json`.
 
-        :raises ValueError: it is something else.
+        :raises ValueError: *value* is something else.
         """
         try:
-            low, latest = kept["low"], kept["latest"]
-            seen = {_decode_digest(one): int(moment) for moment, text in kept["seen"].items() for one in text.split()}
+            low, latest = value["low"], value["latest"]
+            seen = {
+                _decode_digest(text): int(created) for created, texts in value["seen"].items() for text in texts.split()
+            }
         except (TypeError, KeyError, AttributeError):
             raise ValueError from None
         if not all(bound is None or type(bound) is int for bound in (low, latest)):
@@ -81,83 +84,88 @@ class Watermark:
 
 @dataclass(frozen=True, slots=True)
 class PageDigests:
-    """The records of a page: of each its digest and its created time, if it has one."""
+    """Digest and created time of each record of a page; ``None`` for a record without a created time."""
 
     digests: Sequence[int] = field(repr=False)
     created: Sequence[int | None]
-    #: How many of them were left out of the file.
+    #: How many of the records are not written to the file, because they were already exported.
     skipped: int = 0
 
 
 class IncrementTracker:
-    """What one run meets, query by query; gives the mark after it.
+    """Tracker of the records that one run reads, query by query, from which the next watermark follows.
 
-    What is remembered is what this run met, not what earlier ones did: a record that changed and changed back is new.
+    The next watermark contains the digests of this run's records, not those of earlier runs: a record that changed and
+    changed back is new again.
 
-    :param before: the mark that the run began from.
-    :param began: when it began, by our clock.
-    :param overlap: milliseconds in which a record may still become visible or change.
-    :param clock: tells the time, by our clock.
+    :param before: the watermark from which the run started.
+    :param started: when the run started, by this machine's clock.
+    :param overlap: milliseconds after its created time in which a record may still become visible or change.
+    :param clock: returns the current time of this machine's clock.
     """
 
-    def __init__(self, before: Watermark, began: int, overlap: int, clock: Callable[[], int]) -> None:
+    def __init__(self, before: Watermark, started: int, overlap: int, clock: Callable[[], int]) -> None:
         self.before = before
-        self.began = began
-        #: Records that were known and are not in the file.
+        self.started = started
+        #: Records that are not in the file, because they were already exported.
         self.skipped = 0
         self._overlap = overlap
         self._clock = clock
         self._latest = before.latest
-        #: Where ARM's clock certainly stood when the run began, or later.
-        self._reached = began - CLOCK_SKEW if before.latest is None else max(began - CLOCK_SKEW, before.latest)
-        self._met: dict[int, int] = {}
-        self._any = False
-        self._room = _PRUNE_THRESHOLD
+        #: A time that ARM's clock had certainly reached when the run started.
+        self._arm_time = started - CLOCK_SKEW
+        if before.latest is not None:
+            self._arm_time = max(self._arm_time, before.latest)
+        self._created_by_digest: dict[int, int] = {}
+        self._has_records = False
+        self._prune_above = _PRUNE_THRESHOLD
         self._pending: list[PageDigests] = []
 
-    def add(self, met: PageDigests) -> None:
-        """Take a page of a query that may still be begun again."""
-        self._pending.append(met)
+    def add(self, page: PageDigests) -> None:
+        """Add a page of a query that may still be restarted."""
+        self._pending.append(page)
 
-    def forget(self) -> None:
-        """The query is begun again: forget what came of it."""
+    def rollback(self) -> None:
+        """Discard the pages of the current query, because it is restarted."""
         self._pending.clear()
 
-    def keep(self) -> None:
-        """The query is whole."""
+    def commit(self) -> None:
+        """Count the records of the current query, because it is complete."""
         latest = None
-        for met in self._pending:
-            self.skipped += met.skipped
-            for value, created in zip(met.digests, met.created, strict=True):
+        for page in self._pending:
+            self.skipped += page.skipped
+            for value, created in zip(page.digests, page.created, strict=True):
                 if created is None:
                     continue
-                self._any = True
-                self._met[value] = created
-                # A created time that has not come says nothing of how far ARM's clock is.
-                if created <= self.began and (latest is None or created > latest):
+                self._has_records = True
+                self._created_by_digest[value] = created
+                # A created time in the future does not show how far ARM's clock is.
+                if created <= self.started and (latest is None or created > latest):
                     latest = created
         self._pending.clear()
         if latest is not None:
             self._latest = latest if self._latest is None else max(self._latest, latest)
-            # What was read an hour after the run began may be an hour newer, by ARM's clock too.
-            self._reached = max(self._reached, latest - max(0, self._clock() - self.began))
-        if len(self._met) > self._room:
+            # A record that was read an hour after the start may have been created an hour after it, by ARM's clock too.
+            self._arm_time = max(self._arm_time, latest - max(0, self._clock() - self.started))
+        if len(self._created_by_digest) > self._prune_above:
             self._prune()
-            self._room = max(_PRUNE_THRESHOLD, 2 * len(self._met))
+            self._prune_above = max(_PRUNE_THRESHOLD, 2 * len(self._created_by_digest))
 
-    def after(self) -> Watermark:
-        """Give the mark after all that was kept. It never moves back."""
+    def next_watermark(self) -> Watermark:
+        """Return the watermark after all complete queries. It never moves back."""
         self._prune()
-        return Watermark(self._low(), self._latest, dict(self._met))
+        return Watermark(self._next_low(), self._latest, dict(self._created_by_digest))
 
-    def _low(self) -> int | None:
-        """Give what is old enough that nothing that was not met can show there any more."""
-        if self.before.low is None and not self._any:
+    def _next_low(self) -> int | None:
+        """Return a time before which no record can appear any more that this run has not read."""
+        if self.before.low is None and not self._has_records:
             return None
-        low = min(self._reached, self.began) - self._overlap
+        low = min(self._arm_time, self.started) - self._overlap
         return low if self.before.low is None else max(low, self.before.low)
 
     def _prune(self) -> None:
-        low = self._low()
+        low = self._next_low()
         if low is not None:
-            self._met = {value: created for value, created in self._met.items() if created >= low}
+            self._created_by_digest = {
+                value: created for value, created in self._created_by_digest.items() if created >= low
+            }

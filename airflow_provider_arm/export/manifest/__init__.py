@@ -1,1 +1,1 @@
-"""The manifest of an export: written, verified, merged."""
+"""Manifests of exports: written, verified and merged."""

@@ -1,4 +1,4 @@
-"""Check an export, or a merged one, against its manifest."""
+"""Verification of an export, or of a merged one, against its manifest."""
 
 from __future__ import annotations
 
@@ -13,23 +13,21 @@ if TYPE_CHECKING:
     from airflow_provider_arm.files import WritablePath
 
 
-def check_export(manifest: WritablePath | str) -> dict[str, Any]:
-    """Read the file of an export again and compare it with its manifest; gives the manifest.
+def check_export(path: WritablePath | str) -> dict[str, Any]:
+    """Read the file of an export again, compare it with its manifest, and return the manifest.
 
-    Of a merged manifest every part is read again, and what they add up to is compared.
+    Size, checksum, rows, windows, keys, totals and dates are compared, as far as the file has the columns for it. For
+    a merged manifest every part is read again, and the sums of the parts are compared.
 
-    Size, checksum, rows, windows, keys, totals and dates are compared; of columns that are not in the file, what can
-    be.
-
-    :param manifest: the manifest, ``<file>.manifest.json``: a local path, or anything like ``ObjectStoragePath``.
-    :raises ArmExportMismatchError: naming what does not agree.
+    :param path: the manifest's path, ``<file>.manifest.json``: a local path, or anything like ``ObjectStoragePath``.
+    :raises ArmExportMismatchError: the file does not match; the message names the differing keys of the manifest.
     :raises OSError: a file cannot be read.
     """
-    path: Any = Path(manifest) if isinstance(manifest, str) else manifest
-    said = read_manifest(path)
-    if PARTS_KEY in said:
-        verify_merged(path, said)
-        return said
+    manifest_file: Any = Path(path) if isinstance(path, str) else path
+    manifest = read_manifest(manifest_file)
+    if PARTS_KEY in manifest:
+        verify_merged(manifest_file, manifest)
+        return manifest
     with KeyLog() as keys:
-        verify_file(path, said, keys)
-    return said
+        verify_file(manifest_file, manifest, keys)
+    return manifest

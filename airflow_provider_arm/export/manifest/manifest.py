@@ -1,4 +1,4 @@
-"""The manifest: what an export says of itself, beside its file."""
+"""Content of a manifest, the file beside an export that proves what the export contains."""
 
 from __future__ import annotations
 
@@ -19,72 +19,75 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ExportStats:
-    """What has come so far."""
+    """Running totals of one export."""
 
+    #: Stats of the records of all completed queries.
     combined: PageStats = field(default_factory=PageStats)
     pages: int = 0
-    #: Of each query, in order: what it asked for, and how much came.
+    #: The manifest's ``windows``: one entry per completed query, in order.
     windows: list[dict[str, Any]] = field(default_factory=list)
-    #: Queries that were begun again because their list broke off or changed.
+    #: Queries that were restarted because their list broke off or changed.
     restarts: int = 0
 
-    def add_window(self, part: Partition, facts: PageStats, pages: int) -> None:
-        """Take over what came for a part, now that it is whole."""
-        self.combined.add(facts)
+    def add_window(self, partition: Partition, stats: PageStats, pages: int) -> None:
+        """Add the stats of a partition whose query is complete."""
+        self.combined.add(stats)
         self.pages += pages
-        window = {"window": str(part.days) if part.days else None, "pages": pages, "rows": facts.rows}
-        self.windows.append(window | ({"split_by": dict(part.chosen)} if part.chosen else {}))
+        window = {"window": str(partition.days) if partition.days else None, "pages": pages, "rows": stats.rows}
+        self.windows.append(window | ({"split_by": dict(partition.chosen)} if partition.chosen else {}))
 
 
 def format_totals(totals: dict[str, dict[str, Decimal]]) -> dict[str, dict[str, str]]:
-    """Give totals as text, which JSON and XCom carry exactly."""
+    """Return totals by currency and field as text, which JSON and XCom carry exactly."""
     return {currency: format_amounts(amounts) for currency, amounts in sorted(totals.items())}
 
 
 def format_amounts(amounts: dict[str, Decimal]) -> dict[str, str]:
-    """Give totals by field as text."""
+    """Return amounts by field as text."""
     return {name: amount_text(amount) for name, amount in amounts.items()}
 
 
-def format_date_ranges(facts: PageStats) -> dict[str, dict[str, str]]:
-    """Give first and last of each date."""
-    return {name: {"first": first, "last": last} for name, (first, last) in sorted(facts.ranges.items())}
+def format_date_ranges(stats: PageStats) -> dict[str, dict[str, str]]:
+    """Return the first and last value of each date field, by field."""
+    return {name: {"first": first, "last": last} for name, (first, last) in sorted(stats.ranges.items())}
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where and when an export was made."""
+    """Source and time of an export."""
 
+    #: Base URL.
     api: str
-    #: The list's path, which has the client's number.
+    #: The list's path, which contains the client number.
     list: str
     started: dt.datetime
     finished: dt.datetime
 
 
-def build_manifest(plan: ExportPlan, account: ExportStats, file: CountedFile, origin: Origin) -> dict[str, Any]:
-    """Put the manifest together."""
-    shape, kind, selection = plan.shape, plan.kind, plan.selection
+def build_manifest(plan: ExportPlan, stats: ExportStats, file: CountedFile, origin: Origin) -> dict[str, Any]:
+    """Build the manifest of a complete export."""
+    file_format, record_type, selection = plan.shape, plan.kind, plan.selection
+    has_all_fields = file_format.format == "jsonl" and selection.chosen is None
     return {
         "file": plan.path.name,
-        "records": kind.name,
-        "format": shape.format,
-        "compression": shape.compression,
-        "rows": account.combined.rows,
-        "pages": account.pages,
-        # A record that came twice fails the export, because another one may be missing for it.
-        "totals": format_totals(account.combined.totals),
-        "gl_totals": format_amounts(account.combined.own_totals),
-        "dates": format_date_ranges(account.combined),
+        "records": record_type.name,
+        "format": file_format.format,
+        "compression": file_format.compression,
+        "rows": stats.combined.rows,
+        "pages": stats.pages,
+        # There is no count of duplicates: a duplicate fails the export, because another record may be missing instead.
+        "totals": format_totals(stats.combined.totals),
+        "gl_totals": format_amounts(stats.combined.own_totals),
+        "dates": format_date_ranges(stats.combined),
         "sha256": file.sha256,
         "bytes": file.size,
-        "key": kind.key,
-        "currency_field": kind.currency,
-        "columns": None if shape.format == "jsonl" and selection.chosen is None else list(selection.columns(kind)),
+        "key": record_type.key,
+        "currency_field": record_type.currency,
+        "columns": None if has_all_fields else list(selection.columns(record_type)),
         "masked": sorted(selection.masked),
         "filters": dict(plan.filters),
-        "windows": account.windows,
-        "restarts": account.restarts,
+        "windows": stats.windows,
+        "restarts": stats.restarts,
         "api": origin.api,
         "list": origin.list,
         "package": f"airflow-provider-arm {__version__}",

@@ -1,6 +1,6 @@
-"""Whether several exports add up to one, by their manifests: one list, asked for in one way, every day once.
+"""Merging of exports by their manifests: one list, the same arguments, and every day exactly once.
 
-A merged export is one manifest over the files of many. Every file is read again, and no key may be in two of them.
+A merged export is one manifest for several files. All files are read again, and no key may be in two of them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,7 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.fetch.date_window import DateRange
 from airflow_provider_arm.export.fetch.key_set import KeyLog
-from airflow_provider_arm.export.manifest.manifest import (
-    format_amounts,
-    format_date_ranges,
-    format_totals,
-)
+from airflow_provider_arm.export.manifest.manifest import format_amounts, format_date_ranges, format_totals
 from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX, data_path, manifest_path
 from airflow_provider_arm.export.manifest.verify import (
     PARTS_KEY,
@@ -37,7 +33,7 @@ from airflow_provider_arm.files import atomic_write
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: What all parts must have in common, by the manifest's names: else their sum means nothing.
+#: Keys of the manifest that must be equal in all parts; otherwise their sums mean nothing.
 SHARED_KEYS = (
     "api",
     "list",
@@ -51,180 +47,177 @@ SHARED_KEYS = (
     "currency_field",
 )
 _DAY = dt.timedelta(days=1)
-#: Begins an address that is read as it stands; any other lies beside the merged manifest or below.
 _LOCAL_SCHEME = "file://"
 
 
 class ArmMergeError(ArmExportMismatchError):
-    """The parts of an export do not add up to one: a part is missing, doubled, changed, or of another kind."""
+    """The parts cannot be merged: a part is missing, duplicate, changed, or of another export."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportPart:
-    """One part: what its manifest says."""
+    """One part of a merged export."""
 
-    #: The file's address, as the merged manifest has it and a message calls it.
+    #: The file's address, as the merged manifest and messages name it.
     address: str
-    #: The manifest's path.
+    #: The path of the part's manifest.
     path: Any
-    said: Mapping[str, Any]
-    days: DateRange
+    manifest: Mapping[str, Any]
+    #: The days that the part covers.
+    span: DateRange
 
 
-def read_part(address: str, path: Any, said: Mapping[str, Any]) -> ExportPart:
-    """Read a part's days off its manifest.
+def read_part(address: str, path: Any, manifest: Mapping[str, Any]) -> ExportPart:
+    """Read the days of a part from its manifest.
 
-    :raises ArmMergeError: it was not made by a window of days, or its own windows leave a gap.
+    :raises ArmMergeError: the part was exported without a window of days, or its own windows leave a gap or overlap.
     """
-    if PARTS_KEY in said:
-        msg = f"{address} is merged itself: give its parts"
+    if PARTS_KEY in manifest:
+        msg = f"{address} is a merged export itself: pass its parts instead"
         raise ArmMergeError(msg)
-    asked = sorted(
-        ((_parse_window(address, window), "split_by" in window) for window in said["windows"]), key=_first_day
-    )
-    if not asked:
-        msg = f"{address} was not made by a window of days"
+    windows = [(_parse_window(address, window), "split_by" in window) for window in manifest["windows"]]
+    windows.sort(key=lambda window: window[0].first)
+    if not windows:
+        msg = f"{address} was exported without a window of days"
         raise ArmMergeError(msg)
-    for (before, _), (after, by_value) in pairwise(asked):
-        if after.first != before.last + _DAY and not (by_value and after == before):
-            msg = f"{address} was asked for in windows that do not meet, after {before}"
+    for (before, _), (after, is_split_by_value) in pairwise(windows):
+        if after.first != before.last + _DAY and not (is_split_by_value and after == before):
+            msg = f"{address} was exported in windows that leave a gap or overlap after {before}"
             raise ArmMergeError(msg)
-    first, last = asked[0][0], asked[-1][0]
-    return ExportPart(address, path, said, DateRange(first.first, last.last, first.by))
-
-
-def _first_day(asked: tuple[DateRange, bool]) -> dt.date:
-    return asked[0].first
+    first, last = windows[0][0], windows[-1][0]
+    return ExportPart(address, path, manifest, DateRange(first.first, last.last, first.by))
 
 
 def _parse_window(address: str, window: Mapping[str, Any]) -> DateRange:
-    """Read ``voucherdate 2026-01-01 to 2026-01-31``, as :class:`DateRange` writes it."""
+    """Parse ``voucherdate 2026-01-01 to 2026-01-31``, as :class:`DateRange` is written."""
     try:
         by, first, _, last = str(window["window"]).split(" ")
         return DateRange(dt.date.fromisoformat(first), dt.date.fromisoformat(last), by)
     except ValueError:
-        msg = f"{address} was not made by a window of days"
+        msg = f"{address} was exported without a window of days"
         raise ArmMergeError(msg) from None
 
 
 def sort_parts(parts: Sequence[ExportPart], window: DateRange | None = None) -> list[ExportPart]:
-    """Sort the parts by their days.
+    """Return the parts sorted by their days.
 
-    :param window: what they must cover; default from the first day of any part to the last of any.
-    :raises ArmMergeError: there is no part, or they differ, overlap, leave a gap, or do not cover *window*.
+    :param window: the days that the parts must cover. Default: from the first day of all parts to the last.
+    :raises ArmMergeError: there is no part, or the parts differ, overlap, leave a gap, or do not cover *window*.
     """
     if not parts:
-        msg = "there is no part to merge"
+        msg = "there are no parts to merge"
         raise ArmMergeError(msg)
-    found = sorted(parts, key=lambda part: (part.days.first, part.days.last))
-    for part in found[1:]:
-        _check_compatible(found[0], part)
-    for before, after in pairwise(found):
+    ordered = sorted(parts, key=lambda part: (part.span.first, part.span.last))
+    for part in ordered[1:]:
+        _check_compatible(ordered[0], part)
+    for before, after in pairwise(ordered):
         _check_adjacent(before, after)
-    whole = _covered_range(found)
-    if window is not None and whole != window:
-        msg = f"the parts cover {whole} and should cover {window}: one at an end is missing or too much"
+    covered = _covered_days(ordered)
+    if window is not None and covered != window:
+        msg = f"the parts cover {covered}, but should cover {window}: the first or last part is missing or not wanted"
         raise ArmMergeError(msg)
-    return found
+    return ordered
 
 
-def _check_compatible(one: ExportPart, other: ExportPart) -> None:
-    wrong = [name for name in SHARED_KEYS if one.said.get(name) != other.said.get(name)]
-    wrong += ["the date that its window goes by"] if one.days.by != other.days.by else []
-    if wrong:
-        msg = f"{other.address} differs from {one.address} in {', '.join(wrong)}: parts must be of one export"
+def _check_compatible(first: ExportPart, other: ExportPart) -> None:
+    different = [key for key in SHARED_KEYS if first.manifest.get(key) != other.manifest.get(key)]
+    different += ["the date field of the window"] if first.span.by != other.span.by else []
+    if different:
+        msg = (
+            f"{other.address} differs from {first.address} in {', '.join(different)}: all parts must be of one list, "
+            "exported with the same arguments"
+        )
         raise ArmMergeError(msg)
 
 
 def _check_adjacent(before: ExportPart, after: ExportPart) -> None:
-    if after.days.first <= before.days.last:
-        msg = f"{before.address} and {after.address} overlap: both hold {after.days.by} {after.days.first}"
+    if after.span.first <= before.span.last:
+        msg = f"{before.address} and {after.address} overlap: both contain {after.span.by} {after.span.first}"
         raise ArmMergeError(msg)
-    if after.days.first > before.days.last + _DAY:
-        missing = DateRange(before.days.last + _DAY, after.days.first - _DAY, after.days.by)
-        msg = f"no part holds {missing}, between {before.address} and {after.address}"
+    if after.span.first > before.span.last + _DAY:
+        missing = DateRange(before.span.last + _DAY, after.span.first - _DAY, after.span.by)
+        msg = f"no part contains {missing}, between {before.address} and {after.address}"
         raise ArmMergeError(msg)
 
 
-def _covered_range(parts: Sequence[ExportPart]) -> DateRange:
-    return DateRange(parts[0].days.first, parts[-1].days.last, parts[0].days.by)
+def _covered_days(parts: Sequence[ExportPart]) -> DateRange:
+    return DateRange(parts[0].span.first, parts[-1].span.last, parts[0].span.by)
 
 
 def build_merged_manifest(name: str, parts: Sequence[ExportPart]) -> dict[str, Any]:
-    """Add the parts up.
+    """Build the manifest of a merged export from the manifests of its parts.
 
-    :param name: of the whole, as a file that held it all would be called.
-    :param parts: in order.
-    :raises ArmMergeError: a part's manifest lacks something, or says of its days what cannot be.
+    :param name: the name that one file with all records would have.
+    :param parts: the parts in order.
+    :raises ArmMergeError: a part's manifest lacks a value or has an invalid one, or its dates are outside its days.
     """
-    facts = PageStats()
+    stats = PageStats()
     for part in parts:
-        _add_part(facts, part)
-    said = [part.said for part in parts]
+        _add_part(stats, part)
+    manifests = [part.manifest for part in parts]
     return {
         "file": name,
-        **{same: said[0].get(same) for same in SHARED_KEYS},
-        "rows": facts.rows,
-        **{count: sum(one[count] for one in said) for count in ("pages", "restarts", "bytes")},
-        "totals": format_totals(facts.totals),
-        "gl_totals": format_amounts(facts.own_totals),
-        "dates": format_date_ranges(facts),
-        "window": str(_covered_range(parts)),
+        **{key: manifests[0].get(key) for key in SHARED_KEYS},
+        "rows": stats.rows,
+        **{key: sum(manifest[key] for manifest in manifests) for key in ("pages", "restarts", "bytes")},
+        "totals": format_totals(stats.totals),
+        "gl_totals": format_amounts(stats.own_totals),
+        "dates": format_date_ranges(stats),
+        "window": str(_covered_days(parts)),
         "windows": [
-            {"window": str(part.days), "pages": part.said["pages"], "rows": part.said["rows"]} for part in parts
+            {"window": str(part.span), "pages": part.manifest["pages"], "rows": part.manifest["rows"]} for part in parts
         ],
         PARTS_KEY: [
-            {"file": part.address, **{fact: part.said[fact] for fact in ("rows", "bytes", "sha256", "windows")}}
+            {"file": part.address, **{key: part.manifest[key] for key in ("rows", "bytes", "sha256", "windows")}}
             for part in parts
         ],
         "package": f"airflow-provider-arm {__version__}",
-        "started": min(one["started"] for one in said),
-        "finished": max(one["finished"] for one in said),
+        "started": min(manifest["started"] for manifest in manifests),
+        "finished": max(manifest["finished"] for manifest in manifests),
     }
 
 
-def _add_part(facts: PageStats, part: ExportPart) -> None:
-    """Add a part's facts, by its manifest; amounts are exact."""
-    said = part.said
+def _add_part(stats: PageStats, part: ExportPart) -> None:
+    """Add the rows, exact totals and dates of a part's manifest to *stats*."""
+    manifest = part.manifest
     try:
-        more = PageStats(
-            said["rows"],
-            totals={currency: _parse_amounts(totals) for currency, totals in said["totals"].items()},
-            own_totals=_parse_amounts(said["gl_totals"]),
-            ranges={name: (day["first"], day["last"]) for name, day in said["dates"].items()},
+        part_stats = PageStats(
+            manifest["rows"],
+            totals={currency: _parse_amounts(totals) for currency, totals in manifest["totals"].items()},
+            own_totals=_parse_amounts(manifest["gl_totals"]),
+            ranges={name: (dates["first"], dates["last"]) for name, dates in manifest["dates"].items()},
         )
-        part.days.check(record_type_of(said), more)
-        facts.add(more)
+        part.span.check(record_type_of(manifest), part_stats)
+        stats.add(part_stats)
     except ArmConfigurationError:
-        msg = f"{part.address} holds records from outside of {part.days}"
+        msg = f"{part.address} contains records outside {part.span}"
         raise ArmMergeError(msg) from None
     except (ValueError, TypeError, AttributeError, KeyError, decimal.DecimalException):
-        msg = f"{part.address} cannot be added up: its manifest is not what an export writes"
+        msg = f"{part.address} cannot be merged: no export wrote its manifest"
         raise ArmMergeError(msg) from None
 
 
-def _parse_amounts(texts: Mapping[str, str]) -> dict[str, Decimal]:
-    return {name: Decimal(text) for name, text in texts.items()}
+def _parse_amounts(amounts: Mapping[str, str]) -> dict[str, Decimal]:
+    return {name: Decimal(amount) for name, amount in amounts.items()}
 
 
 def merge_exports(manifests: Sequence[Any], path: Any, window: DateRange | None = None) -> dict[str, Any]:
-    """Merge exports into one manifest, ``<path>.manifest.json``; gives it. It appears only when all has been checked.
+    """Merge exports into one manifest, ``<path>.manifest.json``, and return it. It is written after all checks.
 
-    Every file is held against its manifest as :func:`check_export` does. Memory does not grow with the records.
+    Each file is compared with its manifest as in :func:`check_export`. Memory does not grow with the number of records.
 
-    :param manifests: the parts' manifests, in any order: local paths, or anything like ``ObjectStoragePath``.
-    :param path: what the whole is called; no file of that name is written.
-    :param window: the days that the parts must cover; default whatever they cover without a gap.
-    :raises ArmMergeError: the parts do not add up; names the part and what is wrong.
+    :param manifests: the manifests of the parts, in any order: local paths, or anything like ``ObjectStoragePath``.
+    :param path: the path that one file with all records would have. No file of that name is written.
+    :param window: the days that the parts must cover. Default: the days that they cover without a gap.
+    :raises ArmMergeError: the parts cannot be merged; the message names the part and the reason.
     :raises OSError: a file cannot be read or written.
     """
     target = manifest_path(path)
     if str(target) in {str(manifest) for manifest in manifests}:
-        msg = f"{path.name} is one of the parts: give the whole another path"
+        msg = f"{path.name} is one of the parts: choose another path for the merged export"
         raise ArmMergeError(msg)
-    parts = sort_parts(
-        [_read_part_manifest(_relative_address(manifest, target), manifest) for manifest in manifests], window
-    )
+    unsorted = [_read_part_file(_relative_address(manifest, target), manifest) for manifest in manifests]
+    parts = sort_parts(unsorted, window)
     merged = build_merged_manifest(path.name, parts)
     _verify_files(parts)
     with atomic_write(target) as file:
@@ -232,58 +225,59 @@ def merge_exports(manifests: Sequence[Any], path: Any, window: DateRange | None 
     return merged
 
 
-def verify_merged(path: Any, said: Mapping[str, Any]) -> None:
-    """Read all parts of a merged manifest again; what they add up to is what it says, or it raises.
+def verify_merged(path: Any, manifest: Mapping[str, Any]) -> None:
+    """Read all parts of a merged export again and compare their sums with its manifest.
 
-    :raises ArmExportMismatchError: naming the part, or the facts that do not agree.
+    :param path: the path of the merged manifest.
+    :raises ArmExportMismatchError: they do not match; the message names the part, or the differing keys.
     :raises OSError: a file cannot be read.
     """
-    _verify_files(_read_parts(path, said))
+    _verify_files(_read_parts(path, manifest))
 
 
 def list_part_manifests(path: Any) -> list[Any]:
-    """Give the manifests that a manifest stands for: of a merged one its parts', which must add up to it.
+    """Return the paths of the manifests of a merged export's parts; for any other export its own path.
 
-    The files are not read; whoever reads them holds them against their manifests.
+    The manifests of the parts must match the merged one. Their files are not read: the caller verifies them.
 
-    :raises ArmExportMismatchError: it is no manifest, or its parts do not add up to what it says.
+    :raises ArmExportMismatchError: *path* is not a manifest, or its parts do not match it.
     :raises OSError: a manifest cannot be read.
     """
-    said = read_manifest(path)
-    return [part.path for part in _read_parts(path, said)] if PARTS_KEY in said else [path]
+    manifest = read_manifest(path)
+    return [part.path for part in _read_parts(path, manifest)] if PARTS_KEY in manifest else [path]
 
 
-def _read_parts(path: Any, said: Mapping[str, Any]) -> list[ExportPart]:
-    """Read the parts that a merged manifest names; by their manifests they add up to it."""
+def _read_parts(path: Any, manifest: Mapping[str, Any]) -> list[ExportPart]:
+    """Read the parts of a merged manifest, and compare the sums of their manifests with it."""
     name = data_path(path).name
     try:
-        places = {part["file"]: _resolve_address(path, part["file"] + MANIFEST_SUFFIX) for part in said[PARTS_KEY]}
+        paths = {part["file"]: _resolve_address(path, part["file"] + MANIFEST_SUFFIX) for part in manifest[PARTS_KEY]}
     except (TypeError, KeyError):
         msg = f"{path.name} cannot be read as a manifest"
         raise ArmMergeError(msg) from None
-    parts = sort_parts([_read_part_manifest(address, place) for address, place in places.items()])
-    found = build_merged_manifest(name, parts)
-    del found["package"]  # of whoever merged them
-    raise_on_mismatch(name, dict(said), found)
+    parts = sort_parts([_read_part_file(address, part_path) for address, part_path in paths.items()])
+    actual = build_merged_manifest(name, parts)
+    del actual["package"]  # another version may have merged them
+    raise_on_mismatch(name, dict(manifest), actual)
     return parts
 
 
-def _read_part_manifest(address: str, manifest: Any) -> ExportPart:
+def _read_part_file(address: str, path: Any) -> ExportPart:
     try:
-        return read_part(address, manifest, read_manifest(manifest))
+        return read_part(address, path, read_manifest(path))
     except FileNotFoundError:
-        msg = f"{address} has no manifest: the part is missing, or it is not whole"
+        msg = f"{address} has no manifest: the part is missing or not complete"
         raise ArmMergeError(msg) from None
 
 
 def _verify_files(parts: Sequence[ExportPart]) -> None:
-    """Hold each file against its manifest, and look for a key that two of them have."""
+    """Compare each file with its manifest, and check that no key is in two files."""
     with KeyLog() as keys:
         for part in parts:
             try:
-                verify_file(part.path, dict(part.said), keys)
+                verify_file(part.path, dict(part.manifest), keys)
             except FileNotFoundError:
-                msg = f"{part.address} is not there, and its manifest is"
+                msg = f"{part.address} is missing, although its manifest exists"
                 raise ArmMergeError(msg) from None
             except ArmExportMismatchError as error:
                 msg = f"{part.address}: {error}"
@@ -292,8 +286,8 @@ def _verify_files(parts: Sequence[ExportPart]) -> None:
             return
         shared = " and ".join(parts[number].address for number in keys.shared() or ())
     msg = (
-        f"{shared} hold the same {parts[0].said['key']}: the list changed between their exports, or one holds the "
-        "other's records; export both again"
+        f"{shared} contain the same {parts[0].manifest['key']}: the list changed between their exports, or one file "
+        "contains the other's records; export both again"
     )
     raise ArmMergeError(msg)
 
@@ -303,21 +297,26 @@ def _folder(path: Any) -> str:
     return before + slash
 
 
-def _relative_address(path: Any, beside: Any) -> str:
-    """Name a manifest's file for another manifest: from that one's folder where it lies in it, so both can be moved."""
-    return str(path).removeprefix(_folder(beside)).removesuffix(MANIFEST_SUFFIX)
+def _relative_address(path: Any, merged: Any) -> str:
+    """Return the address of a part's file: relative to the merged manifest if it is in or below the same folder.
+
+    The folder can then be moved as a whole.
+    """
+    return str(path).removeprefix(_folder(merged)).removesuffix(MANIFEST_SUFFIX)
 
 
-def _resolve_address(beside: Any, address: str) -> Any:
-    """Give the path of such an address, opened in the same way as the manifest.
+def _resolve_address(merged: Any, address: str) -> Any:
+    """Return the path of an address in a merged manifest, opened in the same way as that manifest.
+
+    An address with a scheme or a leading slash is absolute, any other relative to the manifest's folder.
 
     :raises ArmMergeError: the manifest is a local path, and the address is not.
     """
     if "://" not in address:
-        return type(beside)(address if address.startswith("/") else _folder(beside) + address)
-    if hasattr(beside, "protocol"):  # it opens addresses of any kind; older ones are a kind of pathlib's, too
-        return type(beside)(address)
+        return type(merged)(address if address.startswith("/") else _folder(merged) + address)
+    if hasattr(merged, "protocol"):  # opens any address; in older versions it is a subclass of pathlib.Path, too
+        return type(merged)(address)
     if address.startswith(_LOCAL_SCHEME):
-        return type(beside)(address.removeprefix(_LOCAL_SCHEME))
-    msg = f"{address} is not local: give the manifest as an ObjectStoragePath"
+        return type(merged)(address.removeprefix(_LOCAL_SCHEME))
+    msg = f"{address} is not a local path: pass the manifest as an ObjectStoragePath"
     raise ArmMergeError(msg)

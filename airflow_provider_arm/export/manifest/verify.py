@@ -1,4 +1,4 @@
-"""Read an export and its manifest again: they agree, or it raises. Memory does not grow with the number of records."""
+"""Comparison of an export's file with its manifest. Memory does not grow with the number of records."""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.export.files.compression import need_pyarrow, open_compressed
-from airflow_provider_arm.export.manifest.manifest import (
-    format_amounts,
-    format_date_ranges,
-    format_totals,
-)
+from airflow_provider_arm.export.manifest.manifest import format_amounts, format_date_ranges, format_totals
 from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX, data_path
 from airflow_provider_arm.export.pages.page_body import wrap
 from airflow_provider_arm.export.pages.page_stats import PageStats, PageStatsReader
@@ -28,64 +24,63 @@ if TYPE_CHECKING:
     from airflow_provider_arm.export.fetch.key_set import KeyLog
 
 
-#: Bytes read at once, and records looked at together.
 _BYTES_PER_READ = 2**20
 _RECORDS_PER_BATCH = 1000
 _LIST_KEY = "records"
-#: What a merged manifest has and no other: the files that it is made of.
+#: Key that only merged manifests have: the files of which the export consists.
 PARTS_KEY = "parts"
-#: What every manifest of a file says, and every merged one.
+#: Keys that every manifest of a file has, and keys that every merged manifest has.
 _FILE_KEYS = {"file", "format", "rows", "sha256", "windows"}
 _MERGED_KEYS = {"file", "format", "rows", PARTS_KEY, "windows"}
 
 
 class ArmExportMismatchError(ArmError):
-    """An export's file and its manifest do not agree: one of them was changed, cut or replaced."""
+    """An export's file does not match its manifest: one of them was changed, truncated or replaced."""
 
 
 def read_manifest(path: Any) -> dict[str, Any]:
-    """Read what a manifest says, and believe it.
+    """Read a manifest without verifying the export.
 
-    :raises ArmExportMismatchError: it is none.
+    :raises ArmExportMismatchError: the file is not a manifest.
     :raises OSError: it cannot be read.
     """
     if not path.name.endswith(MANIFEST_SUFFIX):
-        msg = f"{path.name} is no manifest: its name must end in {MANIFEST_SUFFIX}"
+        msg = f"{path.name} is not a manifest: its name must end in {MANIFEST_SUFFIX}"
         raise ArmExportMismatchError(msg)
     with path.open("rb") as file:
         text = file.read()
     try:
-        said = money.decode(text)
-        if isinstance(said, dict) and (set(said) >= _FILE_KEYS or set(said) >= _MERGED_KEYS):
-            return said
+        manifest = money.decode(text)
+        if isinstance(manifest, dict) and (set(manifest) >= _FILE_KEYS or set(manifest) >= _MERGED_KEYS):
+            return manifest
     except ValueError:
         pass
     msg = f"{path.name} cannot be read as a manifest"
     raise ArmExportMismatchError(msg)
 
 
-def verify_file(path: Any, said: dict[str, Any], keys: KeyLog) -> None:
-    """Hold an export's file against its manifest.
+def verify_file(path: Any, manifest: dict[str, Any], keys: KeyLog) -> None:
+    """Compare an export's file with its manifest.
 
-    :param path: the manifest's.
-    :param said: what it says.
-    :param keys: takes the file's keys as one query.
-    :raises ArmExportMismatchError: naming what does not agree.
+    :param path: the manifest's path.
+    :param keys: receives the keys of the file's records, as those of one query.
+    :raises ArmExportMismatchError: the file does not match; the message names the differing keys of the manifest.
     :raises OSError: the file cannot be read.
     """
     data: Any = data_path(path)
-    raise_on_mismatch(data.name, said, {"file": data.name, **_size_and_checksum(data)})
-    raise_on_mismatch(data.name, said, _recompute(data, said, keys))
+    raise_on_mismatch(data.name, manifest, {"file": data.name, **_size_and_checksum(data)})
+    raise_on_mismatch(data.name, manifest, _recompute(data, manifest, keys))
 
 
-def raise_on_mismatch(name: str, said: dict[str, Any], found: dict[str, Any]) -> None:
-    """Compare what a manifest says with what was found.
+def raise_on_mismatch(name: str, manifest: dict[str, Any], actual: dict[str, Any]) -> None:
+    """Compare entries of a manifest with the actual values.
 
-    :raises ArmExportMismatchError: naming the facts that differ.
+    :param name: the file's name, for the message.
+    :raises ArmExportMismatchError: values differ; the message names their keys.
     """
-    wrong = [fact for fact, value in found.items() if said.get(fact) != value]
-    if wrong:
-        msg = f"{name} and its manifest differ in {', '.join(wrong)}: export again"
+    different = [key for key, value in actual.items() if manifest.get(key) != value]
+    if different:
+        msg = f"{name} and its manifest differ in {', '.join(different)}: export again"
         raise ArmExportMismatchError(msg)
 
 
@@ -98,72 +93,74 @@ def _size_and_checksum(data: Any) -> dict[str, Any]:
     return {"bytes": size, "sha256": checksum.hexdigest()}
 
 
-def _recompute(data: Any, said: dict[str, Any], keys: KeyLog) -> dict[str, Any]:
-    """Find the facts of a file."""
-    kind = record_type_of(said)
-    there = set(kind.looked_at if said["columns"] is None else said["columns"]) - set(said["masked"])
-    total, distinct = _read_file(data, said, PageStatsReader(kind, _LIST_KEY, only=there), keys)
-    if not distinct:
-        msg = f"{data.name} holds the same {kind.key} twice: export again"
+def _recompute(data: Any, manifest: dict[str, Any], keys: KeyLog) -> dict[str, Any]:
+    """Return the entries of the manifest that can be computed from the file's records."""
+    record_type = record_type_of(manifest)
+    columns = record_type.looked_at if manifest["columns"] is None else manifest["columns"]
+    available = set(columns) - set(manifest["masked"])
+    stats, is_unique = _read_file(data, manifest, PageStatsReader(record_type, _LIST_KEY, only=available), keys)
+    if not is_unique:
+        msg = f"{data.name} contains the same {record_type.key} twice: export again"
         raise ArmExportMismatchError(msg)
-    windows = said["windows"]
-    found: dict[str, Any] = {"rows": total.rows}
-    if sum(window["rows"] for window in windows) != said["rows"]:
-        found["windows"] = None
-    if kind.currency is not None and there.issuperset((kind.currency, *kind.amounts)):
-        found["totals"] = format_totals(total.totals)
-    if there.issuperset(kind.own_amounts):
-        found["gl_totals"] = format_amounts(total.own_totals)
-    if there.issuperset((*kind.days, *kind.moments)):
-        found["dates"] = format_date_ranges(total)
-    return found
+    actual: dict[str, Any] = {"rows": stats.rows}
+    if sum(window["rows"] for window in manifest["windows"]) != manifest["rows"]:
+        actual["windows"] = None
+    if record_type.currency is not None and available.issuperset((record_type.currency, *record_type.amounts)):
+        actual["totals"] = format_totals(stats.totals)
+    if available.issuperset(record_type.own_amounts):
+        actual["gl_totals"] = format_amounts(stats.own_totals)
+    if available.issuperset((*record_type.days, *record_type.moments)):
+        actual["dates"] = format_date_ranges(stats)
+    return actual
 
 
-def record_type_of(said: Mapping[str, Any]) -> RecordType:
-    """Say what the records of a manifest are, as far as it is known."""
-    known = find_record_type(said["records"])
+def record_type_of(manifest: Mapping[str, Any]) -> RecordType:
+    """Return the record type of an export; for an unknown list, one with the fields that its manifest names."""
+    known = find_record_type(manifest["records"])
     if known is not None:
         return known
-    amounts = tuple(dict.fromkeys(name for totals in said["totals"].values() for name in totals))
-    own = tuple(said["gl_totals"])
-    return RecordType(said["records"], None, said["key"], said["currency_field"], amounts, own)
+    amounts = tuple(dict.fromkeys(name for totals in manifest["totals"].values() for name in totals))
+    gl_amounts = tuple(manifest["gl_totals"])
+    return RecordType(manifest["records"], None, manifest["key"], manifest["currency_field"], amounts, gl_amounts)
 
 
-def _read_file(data: Any, said: dict[str, Any], reader: PageStatsReader, keys: KeyLog) -> tuple[PageStats, bool]:
-    read = {"jsonl": _lines, "csv": _rows, "parquet": _batches}[str(said["format"])]
+def _read_file(data: Any, manifest: dict[str, Any], reader: PageStatsReader, keys: KeyLog) -> tuple[PageStats, bool]:
+    """Return the stats of all records, and whether their keys are unique. Stops at the first duplicate key."""
+    read = {"jsonl": _read_jsonl, "csv": _read_csv, "parquet": _read_parquet}[str(manifest["format"])]
     total = PageStats()
     try:
         with data.open("rb") as file:
-            for facts in read(file, said, reader):
-                total.add(facts)
-                if not keys.add(facts.keys):
+            for stats in read(file, manifest, reader):
+                total.add(stats)
+                if not keys.add(stats.keys):
                     return total, False
             return total, keys.end_query()
     except (ValueError, InvalidOperation, EOFError, KeyError, zlib.error, OSError) as error:
-        # gzip and Arrow call it an OSError when a file is not theirs, without the number that a lost disk has.
+        # gzip and Arrow raise OSError for a file in another format, but without the errno that a lost disk has.
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        msg = f"{data.name} cannot be read as {said['format']}: export again"
+        msg = f"{data.name} cannot be read as {manifest['format']}: export again"
         raise ArmExportMismatchError(msg) from None
 
 
-def _lines(file: IO[bytes], said: dict[str, Any], reader: PageStatsReader) -> Iterator[PageStats]:
-    lines = iter(open_compressed(file, said["compression"]))
-    while some := list(islice(lines, _RECORDS_PER_BATCH)):
-        yield reader.read(wrap(_LIST_KEY, b"[%b]" % b",".join(some)))
+def _read_jsonl(file: IO[bytes], manifest: dict[str, Any], reader: PageStatsReader) -> Iterator[PageStats]:
+    lines = iter(open_compressed(file, manifest["compression"]))
+    while batch := list(islice(lines, _RECORDS_PER_BATCH)):
+        yield reader.read(wrap(_LIST_KEY, b"[%b]" % b",".join(batch)))
 
 
-def _rows(file: IO[bytes], said: dict[str, Any], reader: PageStatsReader) -> Iterator[PageStats]:
-    rows = csv.reader(line.decode() for line in open_compressed(file, said["compression"]))
+def _read_csv(file: IO[bytes], manifest: dict[str, Any], reader: PageStatsReader) -> Iterator[PageStats]:
+    rows = csv.reader(line.decode() for line in open_compressed(file, manifest["compression"]))
     header = next(rows, [])
-    if header != said["columns"]:
+    if header != manifest["columns"]:
         raise ValueError
-    while some := list(islice(rows, _RECORDS_PER_BATCH)):
-        columns = dict(zip(header, zip(*some, strict=True), strict=True))
-        yield reader.of_columns(len(some), {name: reader.of_text(name, columns[name]) for name in reader.names})
+    while batch := list(islice(rows, _RECORDS_PER_BATCH)):
+        columns = dict(zip(header, zip(*batch, strict=True), strict=True))
+        values = {name: reader.of_text(name, columns[name]) for name in reader.names}
+        yield reader.of_columns(len(batch), values)
 
 
-def _batches(file: IO[bytes], _: dict[str, Any], reader: PageStatsReader) -> Iterator[PageStats]:
+def _read_parquet(file: IO[bytes], _: dict[str, Any], reader: PageStatsReader) -> Iterator[PageStats]:
     need_pyarrow("Parquet")
     import pyarrow.parquet
 

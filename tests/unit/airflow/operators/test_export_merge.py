@@ -190,7 +190,7 @@ def test_a_part_that_fails_leaves_no_whole(run_dag, arm_sandbox, arm_connection,
     assert (str(run.state), found["merge", -1]) == ("failed", state)
     assert not list(tmp_path.glob("all*"))
     printed = capfd.readouterr()
-    says = re.search("no part holds voucherdate 2025-|the parts cover voucherdate 2025-", printed.out + printed.err)
+    says = re.search("no part contains voucherdate 2025-|the parts cover voucherdate 2025-", printed.out + printed.err)
     assert bool(says) == (rule == "all_done")
 
 

@@ -353,7 +353,7 @@ def test_watermark_above_the_limit_fails_before_the_file_appears(
 ):
     """The message proposes a shorter overlap or a file."""
     monkeypatch.setattr(asset_watermark.AssetWatermarkStore, "max_records", 5)
-    with pytest.raises(ArmFailException, match=r"at most 5 .* shorter overlap, or .* watermark_path"):
+    with pytest.raises(ArmFailException, match=r"at most 5: .* shorter overlap or .* watermark_path"):
         export(tmp_path / "a.jsonl", make_run(), overlap=timedelta(days=3000))
     assert list(tmp_path.iterdir()) == []
 

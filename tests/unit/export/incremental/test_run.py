@@ -1,4 +1,4 @@
-"""Incremental exports: every record once, whatever comes late, changes, crashes or is begun again."""
+"""Incremental exports: each record once, whatever becomes visible late, changes, fails or is restarted."""
 
 from __future__ import annotations
 
@@ -23,13 +23,21 @@ from airflow_provider_arm.export.incremental.stores import FileWatermarkStore
 from airflow_provider_arm.export.pages.record_types import CUSTOMERS
 from airflow_provider_arm.export.pages.timestamps import instant_text
 from airflow_provider_arm.export.run import run_export
-from tests.unit.export.incremental.growing_list import HOUR, NOON, Killed, Ledger, Memory, increment, plan_for
+from tests.unit.export.incremental.growing_ledger import (
+    HOUR,
+    NOON,
+    GrowingLedger,
+    InMemoryStore,
+    ProcessKilled,
+    export_new,
+    make_plan,
+)
 
 MINUTE = HOUR // 60
 
 
-def found(path: Any) -> list[str]:
-    """List the keys of a file of any format."""
+def keys_in(path: Any) -> list[str]:
+    """Return the keys in a file of any format."""
     data = path.read_bytes()
     if path.suffix == ".gz":
         data = gzip.decompress(data)
@@ -42,44 +50,44 @@ def found(path: Any) -> list[str]:
 
 @pytest.fixture
 def ledger():
-    """Give a ledger with ten items, a minute apart, the last of them now."""
-    made = Ledger()
+    """Return a ledger with ten items, a minute apart, the last one created now."""
+    growing = GrowingLedger()
     for minute in range(9, -1, -1):
-        made.add(NOON - minute * MINUTE)
-    return made
+        growing.add(NOON - minute * MINUTE)
+    return growing
 
 
 @pytest.fixture
 def store():
-    """Give an empty store."""
-    return Memory()
+    """Return an empty store."""
+    return InMemoryStore()
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet", "a.jsonl.gz", "a.csv.gz", "a.gz.parquet"])
 @pytest.mark.parametrize("columns", [None, ("arItemId", "currencyAmount")])
-def test_each_run_has_only_what_is_new_in_every_format(ledger, store, tmp_path, name, columns):
-    """All, then nothing, then the one that came: and each file agrees with its manifest."""
-    files, more = [], {}
+def test_each_run_exports_only_what_is_new_in_every_format(ledger, store, tmp_path, name, columns):
+    """All items, then none, then the new one; each file matches its manifest."""
+    files, options = [], {}
     if columns:
         from airflow_provider_arm.export.pages.record_types import AR_ITEMS, select
 
-        more["selection"] = select(AR_ITEMS, columns)
+        options["selection"] = select(AR_ITEMS, columns)
     for run in "123":
         (tmp_path / run).mkdir()
         files.append(tmp_path / run / name)
         ledger.now += MINUTE
         if run == "3":
             new = ledger.add()
-        manifest = increment(ledger, store, files[-1], run, **more)
+        manifest = export_new(ledger, store, files[-1], run, **options)
         assert check_export(str(files[-1]) + ".manifest.json") == manifest
-    assert [sorted(found(file)) for file in files] == [sorted(set(ledger.items) - {new}), [], [new]]
+    assert [sorted(keys_in(file)) for file in files] == [sorted(set(ledger.items) - {new}), [], [new]]
 
 
-def test_the_manifest_says_from_when_to_when(ledger, store, tmp_path):
-    """From the mark to the latest created time, how many were left out, and which increment of which run it is."""
-    first = increment(ledger, store, tmp_path / "1.jsonl", "r1")
+def test_manifest_describes_the_increment(ledger, store, tmp_path):
+    """Start, latest created time, number of skipped records, number of the increment, and the run."""
+    first = export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     ledger.now += 30 * MINUTE
-    second = increment(ledger, store, tmp_path / "2.jsonl", "r2")
+    second = export_new(ledger, store, tmp_path / "2.jsonl", "r2")
     assert first["increment"] == {"from": None, "to": instant_text(NOON), "skipped": 0, "number": 1}
     assert second["increment"] == {
         "from": instant_text(NOON - HOUR),
@@ -92,159 +100,159 @@ def test_the_manifest_says_from_when_to_when(ledger, store, tmp_path):
         "createdtime the beginning to now",
         f"createdtime {instant_text(NOON - HOUR)} to now",
     ]
-    trial = {"fromcreatedtime": "9999-12-31T23:59:59.999+00:00"}  # whether the list goes by the filter at all
-    assert ledger.asked == [trial, {}, {"fromcreatedtime": instant_text(NOON - HOUR)}]
+    probe = {"fromcreatedtime": "9999-12-31T23:59:59.999+00:00"}  # checks that the list applies the filter
+    assert ledger.requested == [probe, {}, {"fromcreatedtime": instant_text(NOON - HOUR)}]
 
 
-def test_a_full_export_says_nothing_of_increments(ledger, tmp_path):
-    """Its manifest is as it was."""
+def test_manifest_of_a_full_export_has_no_increment(ledger, tmp_path):
+    """It has neither ``increment`` nor ``run``."""
     import datetime as dt
 
-    manifest = run_export(plan_for(tmp_path / "a.jsonl"), ledger.source(), lambda: dt.datetime.now(tz=dt.UTC))
+    manifest = run_export(make_plan(tmp_path / "a.jsonl"), ledger.source(), lambda: dt.datetime.now(tz=dt.UTC))
     assert "increment" not in manifest
     assert "run" not in manifest
 
 
-def test_an_empty_run_is_a_success_that_says_since_when(ledger, store, tmp_path, caplog):
-    """Nothing new is a result; so is an empty list, whose mark stays at the beginning."""
+def test_empty_increment_succeeds(ledger, store, tmp_path, caplog):
+    """If nothing is new, and if the list is empty, in which case the watermark stays at the beginning."""
     caplog.set_level(logging.INFO, "airflow_provider_arm.export")
-    increment(ledger, store, tmp_path / "1.jsonl", "r1")
-    assert increment(ledger, store, tmp_path / "2.jsonl", "r2")["rows"] == 0
-    assert f"nothing is new among the AR items since {instant_text(NOON - HOUR)}" in caplog.text
-    empty = Memory()
+    export_new(ledger, store, tmp_path / "1.jsonl", "r1")
+    assert export_new(ledger, store, tmp_path / "2.jsonl", "r2")["rows"] == 0
+    assert f"no new AR items since {instant_text(NOON - HOUR)}" in caplog.text
+    empty = InMemoryStore()
     for run in ("r1", "r2"):
-        manifest = increment(Ledger(), empty, tmp_path / f"empty-{run}.jsonl", run)
+        manifest = export_new(GrowingLedger(), empty, tmp_path / f"empty-{run}.jsonl", run)
         assert manifest["increment"] | {"number": 0} == {"from": None, "to": None, "skipped": 0, "number": 0}
         assert empty.state["after"] == {"low": None, "latest": None, "seen": {}}
-    assert "nothing is new among the AR items since the beginning" in caplog.text
+    assert "no new AR items since the beginning" in caplog.text
 
 
-def test_items_of_the_very_moment_of_the_mark_are_told_apart(ledger, store, tmp_path):
-    """Of one millisecond some were taken and others come later: each once."""
-    increment(ledger, store, tmp_path / "1.jsonl", "r1", overlap=0)
+def test_items_of_one_millisecond_are_each_exported_once(ledger, store, tmp_path):
+    """The watermark is at that millisecond, and further items become visible later."""
+    export_new(ledger, store, tmp_path / "1.jsonl", "r1", overlap=0)
     late = [ledger.add(NOON) for _ in range(4)]
-    assert increment(ledger, store, tmp_path / "2.jsonl", "r2", overlap=0)["increment"]["skipped"] == 1
-    assert found(tmp_path / "2.jsonl") == late
+    assert export_new(ledger, store, tmp_path / "2.jsonl", "r2", overlap=0)["increment"]["skipped"] == 1
+    assert keys_in(tmp_path / "2.jsonl") == late
 
 
 @pytest.mark.parametrize("skew", [-20 * HOUR, -10 * MINUTE, 10 * MINUTE, 20 * HOUR])
-def test_clocks_that_differ_lose_nothing(store, tmp_path, skew):
-    """ARM's clock goes before or after ours by less than a day, and items show up to an hour late."""
-    ledger, taken = Ledger(), []
+def test_clock_skew_loses_no_item(store, tmp_path, skew):
+    """ARM's clock is up to a day ahead or behind, and items become visible up to an hour late."""
+    ledger, exported = GrowingLedger(), []
     for number in range(40):
         ledger.now += 7 * MINUTE
         ledger.add(ledger.now + skew, ledger.now + (number % 5) * 14 * MINUTE)
         if number % 3 == 0:
-            increment(ledger, store, tmp_path / f"{number}.jsonl", f"r{number}")
-            taken += found(tmp_path / f"{number}.jsonl")
+            export_new(ledger, store, tmp_path / f"{number}.jsonl", f"r{number}")
+            exported += keys_in(tmp_path / f"{number}.jsonl")
     ledger.now += 2 * HOUR
-    increment(ledger, store, tmp_path / "last.jsonl", "last")
-    taken += found(tmp_path / "last.jsonl")
-    assert sorted(taken) == sorted(ledger.items)
+    export_new(ledger, store, tmp_path / "last.jsonl", "last")
+    exported += keys_in(tmp_path / "last.jsonl")
+    assert sorted(exported) == sorted(ledger.items)
 
 
 @pytest.mark.parametrize("skew", [0, -10 * MINUTE])
-def test_a_created_time_in_the_future_pushes_the_mark_nowhere(store, tmp_path, skew):
-    """It is taken once and remembered; what is created now is still found, with an ARM whose clock goes after ours."""
-    ledger = Ledger()
+def test_created_time_in_the_future_does_not_move_the_watermark(store, tmp_path, skew):
+    """The item is exported once, and items created now are still exported, also if ARM's clock is behind."""
+    ledger = GrowingLedger()
     future = ledger.add(NOON + 400 * 24 * HOUR)
-    taken = []
+    exported = []
     for number in range(30):
         ledger.now += 20 * MINUTE
         ledger.add(ledger.now + skew, ledger.now + 50 * MINUTE)
-        increment(ledger, store, tmp_path / f"{number}.jsonl", f"r{number}")
-        taken += found(tmp_path / f"{number}.jsonl")
+        export_new(ledger, store, tmp_path / f"{number}.jsonl", f"r{number}")
+        exported += keys_in(tmp_path / f"{number}.jsonl")
         assert store.state["after"]["low"] <= ledger.now - HOUR
-    assert taken.count(future) == 1
-    assert len(set(taken)) == len(taken) == 29 - 1
+    assert exported.count(future) == 1
+    assert len(set(exported)) == len(exported) == 29 - 1
 
 
-def test_a_quiet_list_does_not_hold_the_mark_back(ledger, store, tmp_path):
-    """After a week without a new item a day and the overlap are looked at again, and no more is remembered."""
-    increment(ledger, store, tmp_path / "1.jsonl", "r1")
+def test_watermark_advances_without_new_items(ledger, store, tmp_path):
+    """After a week without a new item, only a day and the overlap are read again."""
+    export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     ledger.now += 7 * 24 * HOUR
-    increment(ledger, store, tmp_path / "2.jsonl", "r2")
+    export_new(ledger, store, tmp_path / "2.jsonl", "r2")
     assert store.state["after"] == {"low": ledger.now - HOUR - CLOCK_SKEW, "latest": NOON, "seen": {}}
 
 
-def test_a_clock_that_was_put_back_is_told(ledger, store, tmp_path):
-    """A mark that lies ahead of our clock would leave out what is created until then."""
-    increment(ledger, store, tmp_path / "1.jsonl", "r1")
+def test_watermark_ahead_of_the_clock_raises(ledger, store, tmp_path):
+    """Items created before the watermark's time would be missing."""
+    export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     ledger.now -= 3 * HOUR
     with pytest.raises(ArmWatermarkUnavailableError, match="one of the clocks is wrong"):
-        increment(ledger, store, tmp_path / "2.jsonl", "r2")
+        export_new(ledger, store, tmp_path / "2.jsonl", "r2")
 
 
-def test_what_changes_within_the_overlap_is_taken_once_more(ledger, store, tmp_path):
-    """With its new text; and once more when it changes back."""
+def test_item_changed_within_the_overlap_is_exported_again(ledger, store, tmp_path):
+    """With its new text, and once more when it changes back."""
     key = list(ledger.items)[-2]
     files = [tmp_path / f"{number}.jsonl" for number in range(4)]
     for number, version in enumerate((0, 1, 0, 0)):
         ledger.items[key].version = version
-        increment(ledger, store, files[number], f"r{number}")
-    assert [found(file) for file in files[1:]] == [[key], [key], []]
+        export_new(ledger, store, files[number], f"r{number}")
+    assert [keys_in(file) for file in files[1:]] == [[key], [key], []]
     assert json.loads(files[1].read_bytes())["currencyAmount"] == 1
 
 
-def test_an_item_without_a_created_time_is_never_left_out(ledger, store, tmp_path):
-    """Where ARM gives it, it is taken; each time, because nobody could say when to forget it."""
+def test_item_without_a_created_time_is_never_skipped(ledger, store, tmp_path):
+    """It is exported whenever ARM returns it, because its digest could never be removed from the watermark."""
     ledger.items.clear()
     key = ledger.add()
     ledger.items[key].created = None
     for run in ("r1", "r2"):
-        increment(ledger, store, tmp_path / f"{run}.jsonl", run)
-        assert found(tmp_path / f"{run}.jsonl") == [key]
+        export_new(ledger, store, tmp_path / f"{run}.jsonl", run)
+        assert keys_in(tmp_path / f"{run}.jsonl") == [key]
 
 
 @pytest.mark.parametrize("zone", [-11, 0, 5, 14])
-def test_the_zone_in_which_arm_writes_changes_nothing(tmp_path, zone):
-    """Around midnight, in any zone: the mark goes by moments and not by days."""
+def test_time_zone_of_created_times_makes_no_difference(tmp_path, zone):
+    """The watermark is a point in time, not a day, also around midnight."""
     import datetime as dt
 
-    ledger, store, taken = Ledger(), Memory(), []
+    ledger, store, exported = GrowingLedger(), InMemoryStore(), []
     ledger.zone = dt.timezone(dt.timedelta(hours=zone))
     for number in range(30):
         ledger.now += HOUR
         ledger.add()
-        increment(ledger, store, tmp_path / f"{number}.jsonl", f"r{number}", overlap=0)
-        taken += found(tmp_path / f"{number}.jsonl")
-    assert taken == list(ledger.items)
+        export_new(ledger, store, tmp_path / f"{number}.jsonl", f"r{number}", overlap=0)
+        exported += keys_in(tmp_path / f"{number}.jsonl")
+    assert exported == list(ledger.items)
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
-def test_a_query_that_is_begun_again_leaves_no_digest_behind(ledger, store, tmp_path, name):
-    """What was read of it the first time is not remembered: an item that was only there then is new when it returns."""
-    ghost = ledger.add()
-    gone = []
+def test_restarted_query_leaves_no_digest(ledger, store, tmp_path, name):
+    """An item that was only in the discarded pages is new when it is visible again."""
+    key = ledger.add()
+    removed = []
 
     def vanish(number: int) -> None:
-        if number == 4 and not gone:
-            gone.append(ledger.items.pop(ghost))
-            raise ArmIncompleteListError("it broke off", status_code=410)
+        if number == 4 and not removed:
+            removed.append(ledger.items.pop(key))
+            raise ArmIncompleteListError("the list broke off", status_code=410)
 
     ledger.before_page = vanish
-    manifest = increment(ledger, store, tmp_path / name, "r1")
-    assert (manifest["restarts"], ghost in found(tmp_path / name)) == (1, False)
-    ledger.items[ghost] = gone[0]
-    increment(ledger, store, tmp_path / f"2{name}", "r2")
-    assert found(tmp_path / f"2{name}") == [ghost]
+    manifest = export_new(ledger, store, tmp_path / name, "r1")
+    assert (manifest["restarts"], key in keys_in(tmp_path / name)) == (1, False)
+    ledger.items[key] = removed[0]
+    export_new(ledger, store, tmp_path / f"2{name}", "r2")
+    assert keys_in(tmp_path / f"2{name}") == [key]
 
 
-def test_an_item_that_comes_twice_is_seen_although_it_is_left_out(ledger, store, tmp_path):
-    """A list that shifts between pages fails an increment as it fails every export."""
-    increment(ledger, store, tmp_path / "1.jsonl", "r1")
-    text = ledger.text
-    twice, other = list(ledger.items)[1], list(ledger.items)[8]
-    ledger.text = lambda key: text(twice if key == other else key)
+def test_duplicate_item_fails_the_export_although_it_is_skipped(ledger, store, tmp_path):
+    """A list that shifts between pages fails an increment like any export."""
+    export_new(ledger, store, tmp_path / "1.jsonl", "r1")
+    original_text = ledger.text
+    duplicate, replaced = list(ledger.items)[1], list(ledger.items)[8]
+    ledger.text = lambda key: original_text(duplicate if key == replaced else key)
     with pytest.raises(ArmIncompleteListError, match="the same arItemId came twice"):
-        increment(ledger, store, tmp_path / "2.jsonl", "r2")
+        export_new(ledger, store, tmp_path / "2.jsonl", "r2")
     assert not (tmp_path / "2.jsonl").exists()
 
 
 @pytest.mark.parametrize("cap", [2, 3, 5, 11])
-def test_past_the_cap_the_span_is_split_by_milliseconds(tmp_path, cap):
-    """Whatever the cap: first run, quiet run and a later one have every item once, and say their parts."""
-    ledger, store, taken = Ledger(cap), Memory(), []
+def test_increment_above_the_cap_is_split_by_milliseconds(tmp_path, cap):
+    """First run, empty run and a later run export each item once, and their manifests name the windows."""
+    ledger, store, exported = GrowingLedger(cap), InMemoryStore(), []
     old = ledger.add(NOON - 40 * 365 * 24 * HOUR)
     for milliseconds in range(20):
         ledger.add(NOON - milliseconds)
@@ -253,38 +261,38 @@ def test_past_the_cap_the_span_is_split_by_milliseconds(tmp_path, cap):
             ledger.now += MINUTE
             for milliseconds in range(20):
                 ledger.add(ledger.now - milliseconds)
-        manifest = increment(ledger, store, tmp_path / f"{run}.jsonl", run)
+        manifest = export_new(ledger, store, tmp_path / f"{run}.jsonl", run)
         assert len(manifest["windows"]) > 1
         assert check_export(str(tmp_path / f"{run}.jsonl.manifest.json")) == manifest
-        taken.append(found(tmp_path / f"{run}.jsonl"))
-    assert [len(keys) for keys in taken] == [21, 0, 20]
-    assert sorted(taken[0] + taken[2]) == sorted(ledger.items)
-    assert old in taken[0]
+        exported.append(keys_in(tmp_path / f"{run}.jsonl"))
+    assert [len(keys) for keys in exported] == [21, 0, 20]
+    assert sorted(exported[0] + exported[2]) == sorted(ledger.items)
+    assert old in exported[0]
 
 
-def test_a_list_that_passes_over_the_bound_is_told_before_the_first_export(ledger, store, tmp_path):
-    """Else the first run would take everything, and no later one could ask for what is new."""
-    ledger._found = lambda _: [ledger.text(key) for key in ledger.items]
-    with pytest.raises(ArmConfigurationError, match="passes over the filter fromcreatedtime"):
-        increment(ledger, store, tmp_path / "1.jsonl", "r1")
+def test_list_that_ignores_the_filter_fails_before_the_first_export(ledger, store, tmp_path):
+    """Otherwise the first run would export everything, and no later run could request what is new."""
+    ledger._select = lambda _: [ledger.text(key) for key in ledger.items]
+    with pytest.raises(ArmConfigurationError, match="ignores the filter fromcreatedtime"):
+        export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     assert (list(tmp_path.iterdir()), store.state) == ([], None)
 
 
-def test_a_server_that_passes_over_the_bound_is_told(ledger, store, tmp_path):
-    """What lies outside of what was asked for fails the run."""
-    increment(ledger, store, tmp_path / "1.jsonl", "r1")
+def test_records_outside_the_requested_times_fail_the_run(ledger, store, tmp_path):
+    """A server that ignores the filter is also detected after the first run."""
+    export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     ledger.add(NOON - 2 * HOUR)
-    ledger._found = lambda _: [ledger.text(key) for key in ledger.items]
+    ledger._select = lambda _: [ledger.text(key) for key in ledger.items]
     with pytest.raises(ArmConfigurationError, match="does not go by the filters fromcreatedtime"):
-        increment(ledger, store, tmp_path / "2.jsonl", "r2")
+        export_new(ledger, store, tmp_path / "2.jsonl", "r2")
 
 
 @pytest.mark.parametrize("created", ["soon", "2026-03-01T12:00:00.000", 5])
-def test_a_created_time_that_is_none_fails_and_quotes_nothing(ledger, store, tmp_path, created):
-    """Nobody could tell whether such a record is new."""
+def test_invalid_created_time_raises_without_a_value(ledger, store, tmp_path, created):
+    """Whether such a record is new is unknown; the message contains no value of it."""
     ledger.text = lambda key: json.dumps({"arItemId": key, "createdTime": created}).encode()
     with pytest.raises(InvalidResponseError, match="createdTime") as caught:
-        increment(ledger, store, tmp_path / "1.jsonl", "r1")
+        export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     assert "2218-1" not in str(caught.value)
     assert store.state is None
 
@@ -292,106 +300,106 @@ def test_a_created_time_that_is_none_fails_and_quotes_nothing(ledger, store, tmp
 # ---- crashes, retries, cleared tasks
 
 
-def test_a_crash_between_file_and_mark_is_mended_by_the_retry(ledger, store, tmp_path):
-    """The same run makes the same increment again, and what came meanwhile, over the same file."""
-    increment(ledger, store, tmp_path / "1.jsonl", "r1")
-    lost = ledger.add()
+def test_retry_after_a_crash_before_the_watermark_loses_no_row(ledger, store, tmp_path):
+    """The run exports the same increment again, with later items, and overwrites its file."""
+    export_new(ledger, store, tmp_path / "1.jsonl", "r1")
+    first = ledger.add()
 
-    def killed() -> None:
-        raise Killed
+    def kill() -> None:
+        raise ProcessKilled
 
-    store.before_save = killed
-    with pytest.raises(Killed):
-        increment(ledger, store, tmp_path / "2.jsonl", "r2")
-    assert found(tmp_path / "2.jsonl") == [lost]
+    store.before_save = kill
+    with pytest.raises(ProcessKilled):
+        export_new(ledger, store, tmp_path / "2.jsonl", "r2")
+    assert keys_in(tmp_path / "2.jsonl") == [first]
     store.before_save = lambda: None
     ledger.now += MINUTE
-    meanwhile = ledger.add()
-    manifest = increment(ledger, store, tmp_path / "2.jsonl", "r2")
-    assert found(tmp_path / "2.jsonl") == [lost, meanwhile]
+    second = ledger.add()
+    manifest = export_new(ledger, store, tmp_path / "2.jsonl", "r2")
+    assert keys_in(tmp_path / "2.jsonl") == [first, second]
     assert check_export(str(tmp_path / "2.jsonl.manifest.json")) == manifest
 
 
-def test_the_latest_run_cleared_makes_its_increment_again(ledger, store, tmp_path):
-    """It begins where it began, also the third time; the run after it goes on from there."""
-    increment(ledger, store, tmp_path / "1.jsonl", "r1")
+def test_cleared_latest_run_exports_its_increment_again(ledger, store, tmp_path):
+    """It always starts from the same watermark, and the next run continues after it."""
+    export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     keys = []
     for _ in range(3):
         ledger.now += 3 * HOUR
         keys.append(ledger.add())
-        increment(ledger, store, tmp_path / "2.jsonl", "r2")
-        assert found(tmp_path / "2.jsonl") == keys
+        export_new(ledger, store, tmp_path / "2.jsonl", "r2")
+        assert keys_in(tmp_path / "2.jsonl") == keys
     assert store.state["number"] == 2
-    increment(ledger, store, tmp_path / "3.jsonl", "r3")
-    assert found(tmp_path / "3.jsonl") == []
+    export_new(ledger, store, tmp_path / "3.jsonl", "r3")
+    assert keys_in(tmp_path / "3.jsonl") == []
 
 
-def test_an_older_run_cleared_keeps_its_rows(ledger, store, tmp_path):
-    """It cannot be made again, so what it wrote is not written over; also where the mark did not move since."""
-    increment(ledger, store, tmp_path / "1.jsonl", "r1")
-    increment(ledger, store, tmp_path / "2.jsonl", "r2")
+def test_cleared_older_run_fails_and_keeps_its_file(ledger, store, tmp_path):
+    """It cannot be exported again, so its file must not be overwritten, even if nothing was new since."""
+    export_new(ledger, store, tmp_path / "1.jsonl", "r1")
+    export_new(ledger, store, tmp_path / "2.jsonl", "r2")
     before, state = (tmp_path / "1.jsonl").read_bytes(), store.state
-    with pytest.raises(ArmConfigurationError, match=r"path of its own, such as one with \{\{ ts_nodash \}\}"):
-        increment(ledger, store, tmp_path / "1.jsonl", "r1")
+    with pytest.raises(ArmConfigurationError, match=r"path of its own, for example with \{\{ ts_nodash \}\}"):
+        export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     assert ((tmp_path / "1.jsonl").read_bytes(), store.state) == (before, state)
 
 
-def test_a_run_that_was_given_up_and_followed_keeps_its_rows(ledger, store, tmp_path):
-    """It died before the mark moved, another run went on: clearing it does not write over its file."""
+def test_cleared_failed_run_keeps_its_file_when_another_run_followed(ledger, store, tmp_path):
+    """It was killed before the watermark moved, and another run exported the same items."""
 
-    def killed() -> None:
-        raise Killed
+    def kill() -> None:
+        raise ProcessKilled
 
-    store.before_save = killed
-    with pytest.raises(Killed):
-        increment(ledger, store, tmp_path / "1.jsonl", "r1")
+    store.before_save = kill
+    with pytest.raises(ProcessKilled):
+        export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     store.before_save = lambda: None
-    increment(ledger, store, tmp_path / "2.jsonl", "r2")
-    assert sorted(found(tmp_path / "2.jsonl")) == sorted(ledger.items)
+    export_new(ledger, store, tmp_path / "2.jsonl", "r2")
+    assert sorted(keys_in(tmp_path / "2.jsonl")) == sorted(ledger.items)
     with pytest.raises(ArmConfigurationError, match="path of its own"):
-        increment(ledger, store, tmp_path / "1.jsonl", "r1")
+        export_new(ledger, store, tmp_path / "1.jsonl", "r1")
 
 
 @pytest.mark.parametrize("manifest", [b'{"rows": 5}', b"[]", b"no JSON", b'{"run": "d/r1/t/-1"}'])
-def test_nothing_but_its_own_increment_is_written_over(ledger, store, tmp_path, manifest):
-    """A full export, or whatever has a manifest, stands where it stood."""
+def test_run_never_overwrites_another_export(ledger, store, tmp_path, manifest):
+    """A full export, or any other file with a manifest, is left untouched."""
     (tmp_path / "1.jsonl.manifest.json").write_bytes(manifest)
-    with pytest.raises(ArmConfigurationError, match="whole export already"):
-        increment(ledger, store, tmp_path / "1.jsonl", "r1")
-    assert ledger.asked == []
+    with pytest.raises(ArmConfigurationError, match="already a complete export"):
+        export_new(ledger, store, tmp_path / "1.jsonl", "r1")
+    assert ledger.requested == []
 
 
-def test_two_runs_on_one_path_do_not_lose_each_other(ledger, store, tmp_path):
-    """A path without the run in it is refused by the second run."""
-    increment(ledger, store, tmp_path / "a.jsonl", "r1")
+def test_second_run_on_the_same_path_fails(ledger, store, tmp_path):
+    """It would overwrite the rows of the first run."""
+    export_new(ledger, store, tmp_path / "a.jsonl", "r1")
     with pytest.raises(ArmConfigurationError, match="path of its own"):
-        increment(ledger, store, tmp_path / "a.jsonl", "r2")
-    assert sorted(found(tmp_path / "a.jsonl")) == sorted(ledger.items)
+        export_new(ledger, store, tmp_path / "a.jsonl", "r2")
+    assert sorted(keys_in(tmp_path / "a.jsonl")) == sorted(ledger.items)
 
 
-def test_a_mark_that_another_run_moved_meanwhile_stops_this_one(ledger, store, tmp_path):
-    """Before the file has its name; a retry begins from the new mark."""
-    increment(ledger, store, tmp_path / "1.jsonl", "r1")
+def test_run_fails_when_another_run_moved_the_watermark(ledger, store, tmp_path):
+    """It fails before the file gets its final name; a retry starts from the new watermark."""
+    export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     new = ledger.add()
-    first = []
+    calls = []
 
-    def other(number: int) -> None:
-        if not first:
-            first.append(number)
+    def run_other(number: int) -> None:
+        if not calls:
+            calls.append(number)
             ledger._lock.release()
-            increment(ledger, store, tmp_path / "2.jsonl", "r2")
+            export_new(ledger, store, tmp_path / "2.jsonl", "r2")
             ledger._lock.acquire()
 
-    ledger.before_page = other
+    ledger.before_page = run_other
     with pytest.raises(ArmWatermarkUnavailableError, match="max_active_runs=1") as caught:
-        increment(ledger, store, tmp_path / "3.jsonl", "r3")
+        export_new(ledger, store, tmp_path / "3.jsonl", "r3")
     assert not caught.value.permanent
     assert not list(tmp_path.glob("*3.jsonl*"))
-    assert found(tmp_path / "2.jsonl") == [new]
-    assert increment(ledger, store, tmp_path / "3.jsonl", "r3")["rows"] == 0
+    assert keys_in(tmp_path / "2.jsonl") == [new]
+    assert export_new(ledger, store, tmp_path / "3.jsonl", "r3")["rows"] == 0
 
 
-# ---- what is refused
+# ---- invalid requests and broken watermarks
 
 
 @pytest.mark.parametrize(
@@ -399,26 +407,26 @@ def test_a_mark_that_another_run_moved_meanwhile_stops_this_one(ledger, store, t
     [{"filters": {"customerno": "2"}}, {"filters": {}}, {"split_by": read_split_by({"kid": ["1"]})}],
     ids=str,
 )
-def test_another_list_than_the_mark_was_made_for_is_refused(ledger, store, tmp_path, change):
-    """Filters and what it is split by; the message quotes no value."""
-    increment(ledger, store, tmp_path / "1.jsonl", "r1", filters={"customerno": "1"})
+def test_changed_request_does_not_use_the_watermark(ledger, store, tmp_path, change):
+    """Filters and split_by must not change; neither the message nor the state contains a value."""
+    export_new(ledger, store, tmp_path / "1.jsonl", "r1", filters={"customerno": "1"})
     state = store.state
-    with pytest.raises(ArmWatermarkError, match=r"changed since the watermark was made.*task_id") as caught:
-        increment(ledger, store, tmp_path / "2.jsonl", "r2", **{"filters": {"customerno": "1"}, **change})
+    with pytest.raises(ArmWatermarkError, match=r"changed since the watermark was written.*task_id") as caught:
+        export_new(ledger, store, tmp_path / "2.jsonl", "r2", **{"filters": {"customerno": "1"}, **change})
     assert caught.value.permanent
     assert store.state == state
     assert "customerno" not in json.dumps(state)
 
 
-def test_the_mark_of_another_task_is_refused(ledger, store, tmp_path):
-    """Two tasks on one watermark would each get a part."""
-    increment(ledger, store, tmp_path / "1.jsonl", "r1")
+def test_watermark_of_another_task_raises(ledger, store, tmp_path):
+    """If two tasks shared a watermark, each would miss records."""
+    export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     with pytest.raises(ArmWatermarkError, match="belongs to the task d/t/-1"):
-        increment(ledger, store, tmp_path / "2.jsonl", "r1", task="other")
+        export_new(ledger, store, tmp_path / "2.jsonl", "r1", task="other")
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
+    ("options", "message"),
     [
         ({"window": DateWindow("2026-01-01", "2026-01-02").days()}, "incremental and window exclude each other"),
         ({"filters": {"fromcreatedtime": "2026-01-01"}}, "fromcreatedtime"),
@@ -427,36 +435,36 @@ def test_the_mark_of_another_task_is_refused(ledger, store, tmp_path):
     ],
     ids=["window", "from", "to", "split_by"],
 )
-def test_what_contradicts_a_watermark_is_refused(ledger, store, tmp_path, more, says):
-    """The mark alone says from when."""
-    with pytest.raises(ArmConfigurationError, match=says):
-        increment(ledger, store, tmp_path / "1.jsonl", **more)
-    assert ledger.asked == []
+def test_arguments_that_exclude_incremental_raise(ledger, store, tmp_path, options, message):
+    """Only the watermark determines the created times."""
+    with pytest.raises(ArmConfigurationError, match=message):
+        export_new(ledger, store, tmp_path / "1.jsonl", **options)
+    assert ledger.requested == []
 
 
-def test_a_list_without_a_created_time_is_refused(ledger, store, tmp_path):
-    """Customers have none that is known: the error says what there is instead."""
+def test_list_without_a_known_created_time_raises(ledger, store, tmp_path):
+    """Customers have none; the message names the alternative."""
     from dataclasses import replace
 
     from airflow_provider_arm.export.incremental.run import check_incremental_plan
 
     with pytest.raises(ArmConfigurationError, match=r"customers have no known created time.*window"):
-        check_incremental_plan(replace(plan_for(tmp_path / "a.jsonl"), kind=CUSTOMERS))
+        check_incremental_plan(replace(make_plan(tmp_path / "a.jsonl"), kind=CUSTOMERS))
 
 
-def test_too_many_to_remember_fails_before_the_file_appears(ledger, tmp_path):
-    """And says the two ways out; one more than may be is too many."""
-    with pytest.raises(ArmWatermarkError, match=r"10 records .* at most 9 .* shorter overlap, or .* watermark_path"):
-        increment(ledger, Memory(max_records=9), tmp_path / "a.jsonl")
+def test_watermark_above_the_limit_fails_before_the_file_appears(ledger, tmp_path):
+    """The message names both alternatives; exactly the limit is allowed."""
+    with pytest.raises(ArmWatermarkError, match=r"10 records, .* at most 9: .* shorter overlap or .* watermark_path"):
+        export_new(ledger, InMemoryStore(max_records=9), tmp_path / "a.jsonl")
     assert list(tmp_path.iterdir()) == []
-    assert increment(ledger, Memory(max_records=10), tmp_path / "a.jsonl")["rows"] == 10
+    assert export_new(ledger, InMemoryStore(max_records=10), tmp_path / "a.jsonl")["rows"] == 10
 
 
 @pytest.mark.parametrize(
     "broken",
     [
         {},
-        {"asks": "x"},
+        {"query_fingerprint": "x"},
         {"number": "1"},
         {"after": {"low": "5", "latest": None, "seen": {}}},
         {"after": {"low": 5, "latest": None, "seen": {"5": "tooshort"}}},
@@ -466,45 +474,45 @@ def test_too_many_to_remember_fails_before_the_file_appears(ledger, tmp_path):
     ],
     ids=str,
 )
-def test_a_broken_state_is_never_a_fresh_start(ledger, store, tmp_path, broken):
-    """Whatever of it is not as it was written: an error that says what to do."""
-    increment(ledger, store, tmp_path / "1.jsonl", "r1")
-    store.state = {**store.state, **broken} if broken and "asks" not in broken else broken
-    with pytest.raises(ArmWatermarkError, match="cannot be read as one"):
-        increment(ledger, store, tmp_path / "2.jsonl", "r2")
+def test_broken_state_raises_instead_of_starting_over(ledger, store, tmp_path, broken):
+    """Each invalid value is an error that names the next step."""
+    export_new(ledger, store, tmp_path / "1.jsonl", "r1")
+    store.state = {**store.state, **broken} if broken and "query_fingerprint" not in broken else broken
+    with pytest.raises(ArmWatermarkError, match="invalid content"):
+        export_new(ledger, store, tmp_path / "2.jsonl", "r2")
     assert not (tmp_path / "2.jsonl").exists()
 
 
-# ---- the file
+# ---- the store in a file
 
 
-def test_a_watermark_in_a_file_is_kept_between_runs(ledger, tmp_path):
-    """It is replaced as a whole; no key of a record stands in it."""
-    path = tmp_path / "marks" / "items.json"
+def test_file_store_keeps_the_watermark_between_runs(ledger, tmp_path):
+    """The file is replaced as a whole and contains no key of a record."""
+    path = tmp_path / "watermarks" / "items.json"
     for run in ("r1", "r2"):
-        manifest = increment(ledger, FileWatermarkStore(path), tmp_path / f"{run}.jsonl", run)
+        manifest = export_new(ledger, FileWatermarkStore(path), tmp_path / f"{run}.jsonl", run)
     assert (manifest["rows"], manifest["increment"]["skipped"]) == (0, 10)
-    assert [one.name for one in path.parent.iterdir()] == ["items.json"]
+    assert [file.name for file in path.parent.iterdir()] == ["items.json"]
     assert "2218-1" not in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"null"])
-def test_a_broken_file_is_never_a_fresh_start(ledger, tmp_path, content):
-    """An empty or cut file is an error, and is still there afterwards."""
+def test_broken_file_raises_instead_of_starting_over(ledger, tmp_path, content):
+    """An empty or truncated file is an error and is left untouched."""
     path = tmp_path / "items.json"
     path.write_bytes(content)
-    with pytest.raises(ArmWatermarkError, match=r"items\.json is no watermark, or a broken one"):
-        increment(ledger, FileWatermarkStore(path), tmp_path / "a.jsonl")
+    with pytest.raises(ArmWatermarkError, match=r"items\.json is not a watermark, or a broken one"):
+        export_new(ledger, FileWatermarkStore(path), tmp_path / "a.jsonl")
     assert path.read_bytes() == content
     assert not (tmp_path / "a.jsonl").exists()
 
 
-def test_a_file_that_cannot_be_reached_may_be_tried_again(ledger, tmp_path):
-    """Reading or writing: a later try may help, and nothing of the store's own words is shown."""
+def test_unavailable_file_is_a_temporary_error(ledger, tmp_path):
+    """On reading and on writing; the message has no text of the store's own error."""
     path = tmp_path / "folder"
     path.mkdir()
     with pytest.raises(ArmWatermarkUnavailableError, match="cannot be read") as caught:
-        increment(ledger, FileWatermarkStore(path), tmp_path / "a.jsonl")
+        export_new(ledger, FileWatermarkStore(path), tmp_path / "a.jsonl")
     assert not caught.value.permanent
     assert str(tmp_path) not in str(caught.value)
     with pytest.raises(ArmWatermarkUnavailableError, match="cannot be written"):
@@ -512,35 +520,35 @@ def test_a_file_that_cannot_be_reached_may_be_tried_again(ledger, tmp_path):
 
 
 @pytest.mark.parametrize("skew", [-10 * HOUR, -40 * MINUTE])
-def test_what_shows_while_a_long_run_reads_on_is_not_passed_by(store, tmp_path, monkeypatch, skew):
-    """One half was read before it showed, the other half has an item that is half an hour newer.
+def test_item_that_becomes_visible_during_a_long_run_is_exported(store, tmp_path, monkeypatch, skew):
+    """Its half of the span was read before it became visible, and the other half has an item half an hour newer.
 
-    ARM's clock goes after ours, so that this newer item looks as if it had been there when the run began.
+    ARM's clock is behind, so the created time of the newer item is before the start of the run.
     """
-    monkeypatch.setattr(page_fetcher, "QUERIES_AHEAD", 0)  # one half after the other, whichever thread is faster
-    ledger = Ledger(cap=6)
+    monkeypatch.setattr(page_fetcher, "QUERIES_AHEAD", 0)  # reads one half after the other
+    ledger = GrowingLedger(cap=6)
     for minute in range(8):
         ledger.add(NOON + skew - minute * 10 * MINUTE)
     late = ledger.add(NOON + skew - 45 * MINUTE, NOON + 10 * MINUTE)
-    plain, passed, newest = ledger._found, [], []
+    original_select, read, newest = ledger._select, [], []
 
     def covers(params: dict[str, str], created: int) -> bool:
         return params.get("fromcreatedtime", "") <= instant_text(created) <= params.get("tocreatedtime", "9")
 
-    def found_so_far(params: dict[str, str]) -> list[bytes]:
-        if passed and not newest and covers(params, ledger.now + 30 * MINUTE + skew):
+    def select_and_add(params: dict[str, str]) -> list[bytes]:
+        if read and not newest and covers(params, ledger.now + 30 * MINUTE + skew):
             ledger.now += 30 * MINUTE
             newest.append(ledger.add(ledger.now + skew))
-        rows = plain(params)
+        rows = original_select(params)
         if len(rows) < ledger.cap and covers(params, ledger.items[late].created):
-            passed.append(params)
+            read.append(params)
         return rows
 
-    ledger._found = found_so_far
-    manifest = increment(ledger, store, tmp_path / "1.jsonl", "r1")
+    ledger._select = select_and_add
+    manifest = export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     assert len(manifest["windows"]) > 1
     assert newest
-    increment(ledger, store, tmp_path / "2.jsonl", "r2")
-    taken = found(tmp_path / "1.jsonl") + found(tmp_path / "2.jsonl")
-    assert late in taken
-    assert sorted(taken) == sorted(ledger.items)
+    export_new(ledger, store, tmp_path / "2.jsonl", "r2")
+    exported = keys_in(tmp_path / "1.jsonl") + keys_in(tmp_path / "2.jsonl")
+    assert late in exported
+    assert sorted(exported) == sorted(ledger.items)

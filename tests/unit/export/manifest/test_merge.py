@@ -1,3 +1,5 @@
+"""Merged exports: the parts must be of one export, cover all days once, and have no key twice."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -31,14 +33,18 @@ WHOLE = read_window({"start": FIRST, "end": LAST})
 
 @pytest.fixture
 def export(client, tmp_path):
-    """Give a function that exports one window; it gives the manifest's path."""
+    """Return a function that exports one window and returns the manifest's path."""
 
     def run(
-        name: str, window: Any = None, operation: str = "list_ar_items", kind: RecordType = AR_ITEMS, **more: Any
+        name: str,
+        window: Any = None,
+        operation: str = "list_ar_items",
+        record_type: RecordType = AR_ITEMS,
+        **options: Any,
     ) -> Path:
-        selection = select(kind, more.pop("columns", None), more.pop("mask", ()))
+        selection = select(record_type, options.pop("columns", None), options.pop("mask", ()))
         path = tmp_path / name
-        plan = ExportPlan(kind, path, choose_shape(name), selection, window=read_window(window), **more)
+        plan = ExportPlan(record_type, path, choose_shape(name), selection, window=read_window(window), **options)
         run_export(plan, client.page_source(operation, page_size=50), lambda: dt.datetime.now(dt.UTC))
         return path.with_name(f"{path.name}.manifest.json")
 
@@ -46,187 +52,188 @@ def export(client, tmp_path):
 
 
 @pytest.fixture
-def parts(export):
-    """Give a function that exports the whole in parts; it gives their manifests' paths."""
+def export_parts(export):
+    """Return a function that exports all days in parts and returns the paths of their manifests."""
 
-    def run(ending: str = "jsonl", count: int = 4, **more: Any) -> list[Path]:
+    def run(extension: str = "jsonl", count: int = 4, **options: Any) -> list[Path]:
         windows = plan_windows(FIRST, LAST, parts=count)
-        return [export(f"{number}.{ending}", window, **more) for number, window in enumerate(windows)]
+        return [export(f"{number}.{extension}", window, **options) for number, window in enumerate(windows)]
 
     return run
 
 
-def said(path: Path) -> dict[str, Any]:
-    """Read a manifest."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the content of a manifest."""
     return money.decode(path.read_bytes())
 
 
-def change(path: Path, **facts: Any) -> None:
-    """Change what a manifest says."""
-    path.write_bytes(money.encode({**said(path), **facts}))
+def change_manifest(path: Path, **entries: Any) -> None:
+    """Change entries of a manifest."""
+    path.write_bytes(money.encode({**read_json(path), **entries}))
 
 
-def rewrite(manifest: Path, content: bytes, **facts: Any) -> None:
-    """Change a file, and its manifest so that the checksum is true."""
+def replace_content(manifest: Path, content: bytes) -> None:
+    """Replace the content of a file, and change size and checksum in its manifest to match."""
     manifest.with_name(manifest.name.removesuffix(".manifest.json")).write_bytes(content)
-    change(manifest, bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), **facts)
+    change_manifest(manifest, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "csv.gz", "parquet"])
-def test_parts_add_up_to_what_one_export_says(export, parts, tmp_path, ending):
-    """Rows, totals and dates to the last digit, in any order of the parts; and the merged manifest can be checked."""
-    made = parts(ending)
-    whole = said(export(f"whole.{ending}", {"start": FIRST, "end": LAST}))
-    merged = merge_exports(made[::-1], tmp_path / "all", WHOLE)
-    for fact in ("rows", "totals", "gl_totals", "dates", "key", "columns", "records", "format", "list"):
-        assert merged[fact] == whole[fact]
+@pytest.mark.parametrize("extension", ["jsonl", "csv.gz", "parquet"])
+def test_merged_manifest_equals_that_of_one_export(export, export_parts, tmp_path, extension):
+    """Rows, exact totals and dates are equal, in any order of the parts, and the merged manifest can be verified."""
+    parts = export_parts(extension)
+    whole = read_json(export(f"whole.{extension}", {"start": FIRST, "end": LAST}))
+    merged = merge_exports(parts[::-1], tmp_path / "all", WHOLE)
+    for key in ("rows", "totals", "gl_totals", "dates", "key", "columns", "records", "format", "list"):
+        assert merged[key] == whole[key]
     assert merged["rows"] == 120
     assert merged["window"] == f"voucherdate {FIRST} to {LAST}"
-    assert [part["file"] for part in merged["parts"]] == [f"{number}.{ending}" for number in range(4)]
-    assert merged["bytes"] == sum(said(path)["bytes"] for path in made)
-    assert check_export(tmp_path / "all.manifest.json") == merged == said(tmp_path / "all.manifest.json")
+    assert [part["file"] for part in merged["parts"]] == [f"{number}.{extension}" for number in range(4)]
+    assert merged["bytes"] == sum(read_json(path)["bytes"] for path in parts)
+    assert check_export(tmp_path / "all.manifest.json") == merged == read_json(tmp_path / "all.manifest.json")
     assert not (tmp_path / "all").exists()
 
 
-def test_parts_that_were_split_themselves_are_parts(client, parts, tmp_path, monkeypatch):
-    """By days where ARM would cut, and by value where a day is too much."""
-    customers = [one.customer_no for page in client.list_customers().pages() for one in page.items]
+def test_merge_accepts_parts_that_were_split_themselves(client, export_parts, tmp_path, monkeypatch):
+    """By days above the cap, and by value where a single day is above the cap."""
+    customers = [customer.customer_no for page in client.list_customers().pages() for customer in page.items]
     monkeypatch.setattr(lists, "MAXIMUM_COUNT", 7)
     split_by = (("customerno", tuple(customers)),)
-    made = parts(split_by=split_by)
-    assert len(said(made[0])["windows"]) > 1
-    merged = merge_exports(made, tmp_path / "all", WHOLE)
+    parts = export_parts(split_by=split_by)
+    assert len(read_json(parts[0])["windows"]) > 1
+    merged = merge_exports(parts, tmp_path / "all", WHOLE)
     assert merged["rows"] == 120
-    assert merged["parts"][0]["windows"] == said(made[0])["windows"]
+    assert merged["parts"][0]["windows"] == read_json(parts[0])["windows"]
 
 
-def test_a_day_that_was_split_by_value_stands_there_once_for_each(parts, tmp_path):
-    """Its windows repeat the day, and no other may."""
-    made = parts(count=2)
-    day = {"pages": 1, "rows": 0}
-    one = {**day, "window": f"voucherdate {LAST} to {LAST}"}
-    (window,) = said(made[1])["windows"]
+def test_merge_accepts_repeated_days_only_when_split_by_value(export_parts, tmp_path):
+    """A day that was split by value has one window per value; any other repeated day is an overlap."""
+    parts = export_parts(count=2)
+    day = {"pages": 1, "rows": 0, "window": f"voucherdate {LAST} to {LAST}"}
+    (window,) = read_json(parts[1])["windows"]
     shorter = {**window, "window": window["window"].replace(LAST, "2026-12-30")}
-    change(made[1], windows=[shorter, *({**one, "split_by": {"customerno": str(n)}} for n in range(2))])
-    merge_exports(made, tmp_path / "all", WHOLE)
-    change(made[1], windows=[shorter, one, one])
-    with pytest.raises(ArmMergeError, match=r"1\.jsonl was asked for in windows that do not meet"):
-        merge_exports(made, tmp_path / "all", WHOLE)
+    change_manifest(parts[1], windows=[shorter, *({**day, "split_by": {"customerno": str(n)}} for n in range(2))])
+    merge_exports(parts, tmp_path / "all", WHOLE)
+    change_manifest(parts[1], windows=[shorter, day, day])
+    with pytest.raises(ArmMergeError, match=r"1\.jsonl was exported in windows that leave a gap or overlap"):
+        merge_exports(parts, tmp_path / "all", WHOLE)
 
 
 @pytest.mark.parametrize("missing", range(4))
-def test_a_missing_part_is_told(parts, tmp_path, missing):
-    """In the middle by its days, at an end where the whole is given."""
-    made = parts()
-    made.pop(missing)
-    with pytest.raises(ArmMergeError, match=r"no part holds voucherdate|the parts cover voucherdate .* should cover"):
-        merge_exports(made, tmp_path / "all", WHOLE)
+def test_merge_fails_when_a_part_is_missing(export_parts, tmp_path, missing):
+    """A missing part leaves a gap; at an end it is detected by comparing with *window*."""
+    parts = export_parts()
+    parts.pop(missing)
+    with pytest.raises(
+        ArmMergeError, match=r"no part contains voucherdate|the parts cover voucherdate .*, but should cover"
+    ):
+        merge_exports(parts, tmp_path / "all", WHOLE)
     assert not list(tmp_path.glob("all*"))
 
 
-def test_without_the_whole_the_ends_are_where_they_are(parts, tmp_path):
-    """Nobody has said which days there should be."""
-    assert merge_exports(parts()[1:], tmp_path / "all")["window"].endswith(LAST)
+def test_merge_without_a_window_accepts_any_first_and_last_day(export_parts, tmp_path):
+    """The expected days are unknown, so a missing first part is not detected."""
+    assert merge_exports(export_parts()[1:], tmp_path / "all")["window"].endswith(LAST)
 
 
-def test_a_doubled_part_is_told(parts, tmp_path):
-    """The same one twice, or another that has some of its days: both are named."""
-    made = parts()
-    with pytest.raises(ArmMergeError, match=r"1\.jsonl and 1\.jsonl overlap: both hold voucherdate 2024-"):
-        merge_exports([*made, made[1]], tmp_path / "all")
+def test_merge_fails_when_parts_overlap(export_parts, tmp_path):
+    """The message names both parts, here the same one twice."""
+    parts = export_parts()
+    with pytest.raises(ArmMergeError, match=r"1\.jsonl and 1\.jsonl overlap: both contain voucherdate 2024-"):
+        merge_exports([*parts, parts[1]], tmp_path / "all")
 
 
-def test_a_copy_under_the_days_of_another_part_is_told(parts, tmp_path):
-    """By the days of its records; and where those are not known, by their keys."""
-    made = parts()
-    windows = said(made[2])["windows"]
-    for source, target in ((made[1], made[2]), (made[1].with_name("1.jsonl"), made[2].with_name("2.jsonl"))):
+def test_merge_fails_when_records_are_outside_the_days_of_their_part(export_parts, tmp_path):
+    """A copy of another part, with the windows of the part that it replaces."""
+    parts = export_parts()
+    windows = read_json(parts[2])["windows"]
+    for source, target in ((parts[1], parts[2]), (parts[1].with_name("1.jsonl"), parts[2].with_name("2.jsonl"))):
         shutil.copy(source, target)
-    change(made[2], file="2.jsonl", windows=[{**windows[0], "rows": said(made[2])["rows"]}])
-    with pytest.raises(ArmMergeError, match=r"2\.jsonl holds records from outside of voucherdate"):
-        merge_exports(made, tmp_path / "all")
+    change_manifest(parts[2], file="2.jsonl", windows=[{**windows[0], "rows": read_json(parts[2])["rows"]}])
+    with pytest.raises(ArmMergeError, match=r"2\.jsonl contains records outside voucherdate"):
+        merge_exports(parts, tmp_path / "all")
 
 
-def test_a_record_that_is_in_two_parts_is_told(parts, tmp_path):
-    """The list changed between their exports: both files are named, no key is."""
-    made = parts(columns=["arItemId", "kid"])
-    first, third = (made[number].with_name(f"{number}.jsonl").read_bytes() for number in (0, 2))
-    rewrite(made[2], first.splitlines(keepends=True)[0] + b"".join(third.splitlines(keepends=True)[1:]))
-    with pytest.raises(ArmMergeError, match=r"^0\.jsonl and 2\.jsonl hold the same arItemId: the list changed"):
-        merge_exports(made, tmp_path / "all")
+def test_merge_fails_when_a_key_is_in_two_parts(export_parts, tmp_path):
+    """The list changed between their exports. The message names both files but not the key."""
+    parts = export_parts(columns=["arItemId", "kid"])
+    first, third = (parts[number].with_name(f"{number}.jsonl").read_bytes() for number in (0, 2))
+    replace_content(parts[2], first.splitlines(keepends=True)[0] + b"".join(third.splitlines(keepends=True)[1:]))
+    with pytest.raises(ArmMergeError, match=r"^0\.jsonl and 2\.jsonl contain the same arItemId: the list changed"):
+        merge_exports(parts, tmp_path / "all")
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
-def test_a_changed_file_is_told(parts, tmp_path, ending):
-    """A byte more in one of them, and no manifest is written; later, check_export tells."""
-    made = parts(ending)
-    merge_exports(made, tmp_path / "all")
-    data = made[3].with_name(f"3.{ending}")
+@pytest.mark.parametrize("extension", ["jsonl", "parquet"])
+def test_merge_and_check_export_fail_when_a_file_was_changed(export_parts, tmp_path, extension):
+    """With one more byte in a file no manifest is written, and a manifest that was written before does not match."""
+    parts = export_parts(extension)
+    merge_exports(parts, tmp_path / "all")
+    data = parts[3].with_name(f"3.{extension}")
     data.write_bytes(data.read_bytes() + b"\n")
-    with pytest.raises(ArmMergeError, match=rf"3\.{ending} and its manifest differ in bytes, sha256"):
-        merge_exports(made, tmp_path / "again")
+    with pytest.raises(ArmMergeError, match=rf"3\.{extension} and its manifest differ in bytes, sha256"):
+        merge_exports(parts, tmp_path / "again")
     assert not list(tmp_path.glob("again*"))
-    with pytest.raises(ArmExportMismatchError, match=rf"3\.{ending}: .*bytes, sha256"):
+    with pytest.raises(ArmExportMismatchError, match=rf"3\.{extension}: .*bytes, sha256"):
         check_export(tmp_path / "all.manifest.json")
 
 
 @pytest.mark.parametrize("name", ["2.jsonl", "2.jsonl.manifest.json"])
-def test_a_lost_file_is_told(parts, tmp_path, name):
+def test_merge_fails_when_a_file_is_missing(export_parts, tmp_path, name):
     """The data or its manifest."""
-    made = parts()
+    parts = export_parts()
     (tmp_path / name).unlink()
-    with pytest.raises(ArmMergeError, match=r"^2\.jsonl (is not there|has no manifest)"):
-        merge_exports(made, tmp_path / "all")
+    with pytest.raises(ArmMergeError, match=r"^2\.jsonl (is missing|has no manifest)"):
+        merge_exports(parts, tmp_path / "all")
 
 
 @pytest.mark.parametrize(
-    ("other", "says"),
+    ("options", "different"),
     [
         ({"columns": ["arItemId", "kid"]}, "columns"),
         ({"mask": ["kid"]}, "masked"),
         ({"filters": {"onlyopen": "true"}}, "filters"),
         ({"name": "b.csv"}, "format, columns"),
         ({"name": "b.jsonl.gz"}, "compression"),
-        ({"operation": "list_gl_items", "kind": GL_ITEMS}, "list, records, key"),
-        ({"by": "duedate"}, "the date that its window goes by"),
+        ({"operation": "list_gl_items", "record_type": GL_ITEMS}, "list, records, key"),
+        ({"by": "duedate"}, "the date field of the window"),
     ],
 )
-def test_parts_of_another_kind_are_told(export, tmp_path, other, says):
-    """Their sum would mean nothing; the message names both and what differs."""
+def test_merge_fails_when_parts_are_of_different_exports(export, tmp_path, options, different):
+    """Their sums would mean nothing. The message names both parts and the differing keys."""
     first, second = plan_windows("2025-01-01", "2025-12-31", parts=2)
-    second["by"] = other.pop("by", "voucherdate")
-    made = [export("a.jsonl", first), export(other.pop("name", "b.jsonl"), second, **other)]
-    with pytest.raises(ArmMergeError, match=rf"^b\S* differs from a\.jsonl in .*{says}"):
-        merge_exports(made, tmp_path / "all")
+    second["by"] = options.pop("by", "voucherdate")
+    parts = [export("a.jsonl", first), export(options.pop("name", "b.jsonl"), second, **options)]
+    with pytest.raises(ArmMergeError, match=rf"^b\S* differs from a\.jsonl in .*{different}"):
+        merge_exports(parts, tmp_path / "all")
 
 
-def test_another_clients_part_is_told(parts, tmp_path):
-    """Two ledgers are not one, whatever their days."""
-    made = parts()
-    change(made[1], list="clients/2219/aritems")
+def test_merge_fails_when_parts_are_of_different_clients(export_parts, tmp_path):
+    """The ledgers of two clients are never merged."""
+    parts = export_parts()
+    change_manifest(parts[1], list="clients/2219/aritems")
     with pytest.raises(ArmMergeError, match=r"1\.jsonl differs from 0\.jsonl in list"):
-        merge_exports(made, tmp_path / "all")
+        merge_exports(parts, tmp_path / "all")
 
 
-def test_an_export_without_a_window_is_no_part(export, parts, tmp_path):
-    """Nobody can say which days it has; nor is a merged export one, nor nothing at all."""
-    with pytest.raises(ArmMergeError, match=r"a\.jsonl was not made by a window of days"):
+def test_merge_fails_when_something_is_not_a_part(export, export_parts, tmp_path):
+    """An export without a window, a merged export, no export at all, and the path of a part as the target."""
+    with pytest.raises(ArmMergeError, match=r"a\.jsonl was exported without a window of days"):
         merge_exports([export("a.jsonl", None)], tmp_path / "all")
-    made = parts()
-    merge_exports(made, tmp_path / "all")
-    with pytest.raises(ArmMergeError, match="all is merged itself"):
+    parts = export_parts()
+    merge_exports(parts, tmp_path / "all")
+    with pytest.raises(ArmMergeError, match="all is a merged export itself"):
         merge_exports([tmp_path / "all.manifest.json"], tmp_path / "more")
-    with pytest.raises(ArmMergeError, match="there is no part"):
+    with pytest.raises(ArmMergeError, match="there are no parts"):
         merge_exports([], tmp_path / "more")
     with pytest.raises(ArmMergeError, match=r"0\.jsonl is one of the parts"):
-        merge_exports(made, tmp_path / "0.jsonl")
-    change(made[0], windows=[])
-    with pytest.raises(ArmMergeError, match=r"0\.jsonl was not made by a window of days"):
-        merge_exports(made, tmp_path / "more")
+        merge_exports(parts, tmp_path / "0.jsonl")
+    change_manifest(parts[0], windows=[])
+    with pytest.raises(ArmMergeError, match=r"0\.jsonl was exported without a window of days"):
+        merge_exports(parts, tmp_path / "more")
 
 
 @pytest.mark.parametrize(
-    "facts",
+    "entries",
     [
         {"totals": {"NOK": {"currencyAmount": "much"}}},
         {"totals": []},
@@ -236,33 +243,33 @@ def test_an_export_without_a_window_is_no_part(export, parts, tmp_path):
     ],
     ids=str,
 )
-def test_a_manifest_that_no_export_wrote_is_told(parts, tmp_path, facts):
-    """Before any file is read."""
-    made = parts()
-    change(made[0], **facts)
+def test_merge_fails_when_a_manifest_has_invalid_values(export_parts, tmp_path, entries):
+    """The error is found before any file is read."""
+    parts = export_parts()
+    change_manifest(parts[0], **entries)
     with pytest.raises(ArmMergeError, match=r"^0\.jsonl"):
-        merge_exports(made, tmp_path / "all")
+        merge_exports(parts, tmp_path / "all")
 
 
-def test_other_lists_are_merged_too(export, tmp_path):
-    """GL items; and documents, of which nothing is added up. A part may be empty."""
-    for name, kind, by in (("gl_items", GL_ITEMS, "voucherdate"), ("documents", DOCUMENTS, "documentdate")):
+def test_merge_accepts_other_lists_and_empty_parts(export, tmp_path):
+    """GL items, and documents, which have no totals."""
+    for name, record_type, by in (("gl_items", GL_ITEMS, "voucherdate"), ("documents", DOCUMENTS, "documentdate")):
         windows = plan_windows("1990-01-01", "2030-12-31", by=by, parts=3)
-        made = [export(f"{name}{n}.csv", one, f"list_{name}", kind) for n, one in enumerate(windows)]
-        merged = merge_exports(made, tmp_path / "all")
+        parts = [export(f"{name}{n}.csv", window, f"list_{name}", record_type) for n, window in enumerate(windows)]
+        merged = merge_exports(parts, tmp_path / "all")
         assert (merged["rows"] > 10, merged["parts"][0]["rows"]) == (True, 0)
 
 
-def test_a_merged_folder_can_be_moved(parts, tmp_path):
-    """Parts in the same folder or below are named from there, others by their whole address."""
-    made = parts()
+def test_merged_folder_can_be_moved(export_parts, tmp_path):
+    """Parts in or below the folder of the merged manifest have relative addresses, others absolute ones."""
+    parts = export_parts()
     (tmp_path / "month" / "parts").mkdir(parents=True)
-    places = ["month/parts", "month/parts", "month", ""]
+    folders = ["month/parts", "month/parts", "month", ""]
     moved = []
-    for path, place in zip(made, places, strict=True):
+    for path, folder in zip(parts, folders, strict=True):
         for name in (path.name, path.name.removesuffix(".manifest.json")):
-            shutil.move(tmp_path / name, tmp_path / place / name)
-        moved.append(tmp_path / place / path.name)
+            shutil.move(tmp_path / name, tmp_path / folder / name)
+        moved.append(tmp_path / folder / path.name)
     merged = merge_exports(moved, tmp_path / "month" / "all")
     files = [part["file"] for part in merged["parts"]]
     assert files == ["parts/0.jsonl", "parts/1.jsonl", "2.jsonl", str(tmp_path / "3.jsonl")]
@@ -270,74 +277,74 @@ def test_a_merged_folder_can_be_moved(parts, tmp_path):
     assert check_export(str(tmp_path / "archive" / "all.manifest.json")) == merged
 
 
-def test_what_airflow_merged_can_be_checked_by_whoever_has_the_files(parts, tmp_path):
-    """A local path reads file:// addresses, and says what to do where it cannot."""
-    made = [ObjectStoragePath(f"file://{path}") for path in parts()]
+def test_merged_manifest_of_object_storage_paths_can_be_verified_locally(export_parts, tmp_path):
+    """A local path resolves file:// addresses; for other addresses the message names the alternative."""
+    parts = [ObjectStoragePath(f"file://{path}") for path in export_parts()]
     (tmp_path / "elsewhere").mkdir()
-    merged = merge_exports(made, ObjectStoragePath(f"file://{tmp_path}/elsewhere/all"), WHOLE)
+    merged = merge_exports(parts, ObjectStoragePath(f"file://{tmp_path}/elsewhere/all"), WHOLE)
     assert merged["parts"][0]["file"] == f"file://{tmp_path}/0.jsonl"
     manifest = tmp_path / "elsewhere" / "all.manifest.json"
     assert check_export(ObjectStoragePath(f"file://{manifest}")) == check_export(manifest) == merged
     merged["parts"][0]["file"] = "s3://bucket/0.jsonl"
-    change(manifest, parts=merged["parts"])
-    with pytest.raises(ArmMergeError, match="give the manifest as an ObjectStoragePath"):
+    change_manifest(manifest, parts=merged["parts"])
+    with pytest.raises(ArmMergeError, match="pass the manifest as an ObjectStoragePath"):
         check_export(manifest)
 
 
-def test_parts_in_an_object_store_are_merged_there(parts, tmp_path):
-    """In the same folder they are named from there, in another by their whole address."""
+def test_merge_works_in_an_object_store(export_parts, tmp_path):
+    """A part in the same folder has a relative address, a part in another folder an absolute one."""
     attach("memory", fs=MemoryFileSystem())
     bucket = uuid4().hex
-    made = []
-    for number, path in enumerate(parts()):
+    parts = []
+    for number, path in enumerate(export_parts()):
         folder = f"memory://{bucket}/{'year' if number else 'old'}"
         for name in (path.name, path.name.removesuffix(".manifest.json")):
             with ObjectStoragePath(f"{folder}/{name}").open("wb") as file:
                 file.write((tmp_path / name).read_bytes())
-        made.append(ObjectStoragePath(f"{folder}/{path.name}"))
-    merged = merge_exports(made, ObjectStoragePath(f"memory://{bucket}/year/all"), WHOLE)
+        parts.append(ObjectStoragePath(f"{folder}/{path.name}"))
+    merged = merge_exports(parts, ObjectStoragePath(f"memory://{bucket}/year/all"), WHOLE)
     files = [part["file"] for part in merged["parts"]]
-    assert files == [str(made[0]).removesuffix(".manifest.json"), "1.jsonl", "2.jsonl", "3.jsonl"]
+    assert files == [str(parts[0]).removesuffix(".manifest.json"), "1.jsonl", "2.jsonl", "3.jsonl"]
     assert check_export(ObjectStoragePath(f"memory://{bucket}/year/all.manifest.json")) == merged
 
 
 @pytest.mark.parametrize(
-    ("facts", "says"),
+    ("entries", "message"),
     [
         ({"rows": 1}, "differ in rows"),
         ({"totals": {}}, "differ in totals"),
-        ({"parts": []}, "there is no part"),
+        ({"parts": []}, "there are no parts"),
         ({"parts": ["a"]}, "cannot be read as a manifest"),
         ({"parts": [{}]}, "cannot be read as a manifest"),
         ({"parts": 1}, "cannot be read as a manifest"),
     ],
 )
-def test_a_merged_manifest_that_says_something_else_is_told(parts, tmp_path, facts, says):
-    """Read again, the parts must add up to what it says."""
-    merge_exports(parts(), tmp_path / "all")
-    change(tmp_path / "all.manifest.json", **facts)
-    with pytest.raises(ArmExportMismatchError, match=says):
+def test_changed_merged_manifest_raises(export_parts, tmp_path, entries, message):
+    """The sums of the parts must equal its values."""
+    merge_exports(export_parts(), tmp_path / "all")
+    change_manifest(tmp_path / "all.manifest.json", **entries)
+    with pytest.raises(ArmExportMismatchError, match=message):
         check_export(tmp_path / "all.manifest.json")
-    with pytest.raises(ArmExportMismatchError, match=says):
+    with pytest.raises(ArmExportMismatchError, match=message):
         list_part_manifests(tmp_path / "all.manifest.json")
 
 
-def test_a_part_that_was_exported_anew_is_told(export, parts, tmp_path):
-    """It is whole by itself, and no longer what was merged."""
-    made = parts()
-    merge_exports(made, tmp_path / "all")
-    days = said(made[0])["windows"][0]["window"].split(" ")
-    export("0.jsonl", {"start": days[1], "end": days[3]}, filters={"onlyopen": "true"})
-    check_export(made[0])
+def test_part_that_was_exported_again_does_not_match_the_merged_manifest(export, export_parts, tmp_path):
+    """It is complete by itself, but is not the part that was merged."""
+    parts = export_parts()
+    merge_exports(parts, tmp_path / "all")
+    words = read_json(parts[0])["windows"][0]["window"].split(" ")
+    export("0.jsonl", {"start": words[1], "end": words[3]}, filters={"onlyopen": "true"})
+    check_export(parts[0])
     with pytest.raises(ArmExportMismatchError, match="differs from 0"):
         check_export(tmp_path / "all.manifest.json")
 
 
-def test_any_manifest_stands_for_its_parts(parts, tmp_path):
-    """A plain one for itself; their totals are those of the whole."""
-    made = parts()
-    merged = merge_exports(made, tmp_path / "all")
-    assert list_part_manifests(made[0]) == [made[0]]
-    assert list_part_manifests(tmp_path / "all.manifest.json") == made
-    balance = sum(Decimal(said(path)["totals"].get("NOK", {}).get("currencyBalance", "0")) for path in made)
+def test_list_part_manifests_expands_merged_manifests_only(export_parts, tmp_path):
+    """The totals of the parts equal the merged totals."""
+    parts = export_parts()
+    merged = merge_exports(parts, tmp_path / "all")
+    assert list_part_manifests(parts[0]) == [parts[0]]
+    assert list_part_manifests(tmp_path / "all.manifest.json") == parts
+    balance = sum(Decimal(read_json(path)["totals"].get("NOK", {}).get("currencyBalance", "0")) for path in parts)
     assert balance == Decimal(merged["totals"]["NOK"]["currencyBalance"])

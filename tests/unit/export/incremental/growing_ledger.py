@@ -1,4 +1,4 @@
-"""An ARM whose items are created, show late and change; as a list of AR items that takes moments as bounds."""
+"""Stand-in for a list of AR items that are created, become visible late and change. It filters by created time."""
 
 from __future__ import annotations
 
@@ -26,103 +26,106 @@ HOUR = 3600 * 1000
 PAGE = 3
 
 
-class Killed(BaseException):
-    """The process is gone."""
+class ProcessKilled(BaseException):
+    """The process was killed."""
 
 
 @dataclass
 class Item:
-    """An item: when it was created, from when on the list shows it, and how often it changed."""
+    """An AR item. Each change increases its version."""
 
     created: int | None
-    visible: int
+    visible_from: int
     version: int = 0
 
 
-class Ledger:
-    """Answers pages at the time ``now``, by our clock. With *cap*, as much as it gives for one query."""
+class GrowingLedger:
+    """Ledger that returns pages of the items that are visible at the time ``now``.
+
+    :param cap: records that one query returns at most.
+    """
 
     def __init__(self, cap: int = 10_000) -> None:
         self.now = NOON
         self.items: dict[str, Item] = {}
         self.cap = cap
         self.zone = dt.timezone(dt.timedelta(hours=1))
-        #: Called with the number of each page before it is given.
+        #: Called with the number of each page before it is returned.
         self.before_page: Any = lambda number: None
-        #: The filters of each query.
-        self.asked: list[dict[str, str]] = []
+        #: The created-time filters of each query.
+        self.requested: list[dict[str, str]] = []
         self._queries: dict[str, list[bytes]] = {}
         self._lock = threading.Lock()
 
-    def add(self, created: int | None = None, visible: int | None = None) -> str:
-        """Create an item; by default now, and visible at once."""
+    def add(self, created: int | None = None, visible_from: int | None = None) -> str:
+        """Create an item and return its key. Default: created now, and visible at once."""
         created = self.now if created is None else created
         key = f"2218-1-{len(self.items)}-0"
-        self.items[key] = Item(created, self.now if visible is None else visible)
+        self.items[key] = Item(created, self.now if visible_from is None else visible_from)
         return key
 
     def text(self, key: str) -> bytes:
-        """Write an item as it stands."""
+        """Return the JSON text of an item."""
         item = self.items[key]
         created = None
         if item.created is not None:
-            moment = dt.datetime.fromisoformat(instant_text(item.created)).astimezone(self.zone)
-            created = moment.isoformat(timespec="milliseconds")
+            local = dt.datetime.fromisoformat(instant_text(item.created)).astimezone(self.zone)
+            created = local.isoformat(timespec="milliseconds")
         amounts = {"currency": "NOK", "currencyAmount": item.version}
         return money.encode({"arItemId": key, "createdTime": created, **amounts})
 
     def source(self) -> PageSource:
-        """Give the list."""
-        return PageSource(OPERATIONS["list_ar_items"], BASE, PAGE, DEFAULT_ASSUMPTIONS, self._call)
+        """Return the list as a page source."""
+        return PageSource(OPERATIONS["list_ar_items"], BASE, PAGE, DEFAULT_ASSUMPTIONS, self._fetch)
 
-    def _call(self, due: Any, read: Any) -> Any:
+    def _fetch(self, request: Any, parse: Any) -> Any:
         with self._lock:
-            self.before_page(due.number)
-            query = (due.params or {}).get("query")
+            self.before_page(request.number)
+            query = (request.params or {}).get("query")
             if query is None:
                 query = f"q{len(self._queries)}"
-                self._queries[query] = self._found(dict(due.params))
+                self._queries[query] = self._select(dict(request.params))
             rows = self._queries[query]
         pages = max(-(-len(rows) // PAGE), 1)
         summary = {
-            "pageNo": due.number,
+            "pageNo": request.number,
             "totalPages": pages,
             "totalCount": len(rows),
             "maximumCount": self.cap,
             "queryId": query,
         }
-        items = b",".join(rows[(due.number - 1) * PAGE : due.number * PAGE])
-        return read(Response(200, {}, b'{"summary":%b,"arItems":[%b]}' % (money.encode(summary), items)))
+        items = b",".join(rows[(request.number - 1) * PAGE : request.number * PAGE])
+        return parse(Response(200, {}, b'{"summary":%b,"arItems":[%b]}' % (money.encode(summary), items)))
 
-    def _bound(self, text: str, at: dt.time) -> int:
-        """Read a bound: a moment, or a day of the ledger's own zone."""
+    def _parse_bound(self, text: str, at: dt.time) -> int:
+        """Parse a bound: a timestamp, or a day in the ledger's time zone."""
         if "T" in text:
             return milliseconds_of(text)
         return milliseconds_of(dt.datetime.combine(dt.date.fromisoformat(text), at, self.zone))
 
-    def _found(self, params: dict[str, str]) -> list[bytes]:
-        self.asked.append({name: value for name, value in params.items() if name.endswith("createdtime")})
+    def _select(self, params: dict[str, str]) -> list[bytes]:
+        self.requested.append({name: value for name, value in params.items() if name.endswith("createdtime")})
         first, last = (
-            self._bound(params[name], at) if name in params else None
+            self._parse_bound(params[name], at) if name in params else None
             for name, at in (("fromcreatedtime", dt.time.min), ("tocreatedtime", dt.time.max))
         )
-        found = [
+        selected = [
             self.text(key)
             for key, item in self.items.items()
-            if item.visible <= self.now
+            if item.visible_from <= self.now
             and (first is None or (item.created is not None and item.created >= first))
             and (last is None or (item.created is not None and item.created <= last))
         ]
-        return found[: self.cap]
+        return selected[: self.cap]
 
 
 @dataclass
-class Memory:
-    """A store in memory, which can fail."""
+class InMemoryStore:
+    """Watermark store in memory, which can be made to fail."""
 
     state: dict[str, Any] | None = None
     max_records: int = 10**6
-    #: Called before each save; raises where it fails.
+    #: Called before each save; raises an error to make it fail.
     before_save: Any = field(default=lambda: None)
 
     def load(self) -> dict[str, Any] | None:
@@ -133,18 +136,18 @@ class Memory:
         self.state = state
 
 
-def plan_for(path: Any, **more: Any) -> ExportPlan:
-    """Plan an export of AR items."""
-    return ExportPlan(AR_ITEMS, path, choose_shape(path.name), workers=2, **more)
+def make_plan(path: Any, **options: Any) -> ExportPlan:
+    """Return the plan of an export of AR items."""
+    return ExportPlan(AR_ITEMS, path, choose_shape(path.name), workers=2, **options)
 
 
-def increment(
-    ledger: Ledger, store: Any, path: Any, run: str = "r1", *, overlap: int = HOUR, task: str = "t", **more: Any
+def export_new(
+    ledger: GrowingLedger, store: Any, path: Any, run: str = "r1", *, overlap: int = HOUR, task: str = "t", **plan: Any
 ) -> dict[str, Any]:
-    """Export what is new; gives the manifest."""
-    since = IncrementOptions(store, TaskRunKey.of("d", run, task), overlap, 2218)
+    """Export what is new and return the manifest."""
+    options = IncrementOptions(store, TaskRunKey.of("d", run, task), overlap, 2218)
 
     def now() -> dt.datetime:
         return dt.datetime.fromisoformat(instant_text(ledger.now))
 
-    return export_increment(plan_for(path, **more), ledger.source(), now, since)
+    return export_increment(make_plan(path, **plan), ledger.source(), now, options)
