@@ -76,13 +76,13 @@ class Exporter:
     def source(self) -> Any:
         """Give the list, with an ear at each page."""
         source = self.client.page_source("list_ar_items", page_size=self.page_size)
-        get = source.get
+        fetch = source.fetch
 
         def listened(due: Any, read: Any) -> Any:
             self.before_page(due)
-            return get(due, read)
+            return fetch(due, read)
 
-        source.get = listened
+        source.fetch = listened
         return source
 
     def __call__(self, path: Any, name: str = "jsonl", window: Any = EVERYTHING, **filters: str) -> dict[str, Any]:
