@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.export.fetch.date_window import DateWindow
 from airflow_provider_arm.export.fetch.plan_windows import plan_windows
+from airflow_provider_arm.export.manifest.errors import ArmExportMismatchError
 
 if TYPE_CHECKING:
     from airflow_provider_arm.export.manifest.check import check_export
-    from airflow_provider_arm.export.manifest.verify import ArmExportMismatchError
 
 __all__ = ["ArmExportMismatchError", "DateWindow", "check_export", "plan_windows"]
 
-_LAZY = {"ArmExportMismatchError": "verify", "check_export": "check"}
-
 
 def __getattr__(name: str) -> Any:
-    """Load what needs the models when it is asked for."""
-    if name in _LAZY:
-        return getattr(import_module(f"{__name__}.manifest.{_LAZY[name]}"), name)
+    """Import ``check_export``, which needs the models, when it is first accessed."""
+    if name == "check_export":
+        return import_module(f"{__name__}.manifest.check").check_export
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)

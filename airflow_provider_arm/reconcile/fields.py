@@ -93,6 +93,20 @@ def _list_fields(record_type: RecordType, field_type: FieldType) -> str:
     return ", ".join(name for name, its_type in record_type.fields.items() if its_type is field_type) or "none"
 
 
+def check_columns(manifest: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Check that an export has all columns *names*.
+
+    :raises ArmReconcileError: a column is not in the file, or its values are masked.
+    """
+    for name in names:
+        if manifest["columns"] is not None and name not in manifest["columns"]:
+            msg = f"{manifest['file']} has no column {name}: export it too (columns; names are case-sensitive)"
+            raise ArmReconcileError(msg)
+        if name in manifest["masked"]:
+            msg = f"{manifest['file']} has no values in {name}, because it is masked: export it without that mask"
+            raise ArmReconcileError(msg)
+
+
 def normalize_value(value: Any) -> str:
     """Return a value as text that can be compared: in lower case, because ARM ignores case. ``None`` is ``""``."""
     if isinstance(value, bool):

@@ -7,23 +7,31 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.client.money import EXACT
+import msgspec
+
+from airflow_provider_arm.client import money
 from airflow_provider_arm.export.manifest.check import check_export
+from airflow_provider_arm.export.manifest.errors import ArmExportMismatchError
+from airflow_provider_arm.export.manifest.file_reader import read_batches, translate_format_errors
 from airflow_provider_arm.export.manifest.merge import list_part_manifests
 from airflow_provider_arm.export.manifest.paths import data_path
-from airflow_provider_arm.export.manifest.verify import ArmExportMismatchError
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS, GL_ITEMS
 from airflow_provider_arm.reconcile.amount import parse_amount
 from airflow_provider_arm.reconcile.errors import ArmReconcileError
-from airflow_provider_arm.reconcile.fields import QueryFields, choose_fields, normalize_value, parse_currency
+from airflow_provider_arm.reconcile.fields import (
+    QueryFields,
+    check_columns,
+    choose_fields,
+    normalize_value,
+    parse_currency,
+)
 from airflow_provider_arm.reconcile.period import Period
-from airflow_provider_arm.reconcile.read import check_columns, read_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from airflow_provider_arm.export.manifest.file_reader import Batch
     from airflow_provider_arm.reconcile.fields import SideQuery
-    from airflow_provider_arm.reconcile.read import Columns
 
 #: Fields whose values the report may show. Each has few different values, so none identifies a person.
 _SHOWN_FIELDS = {"currency", "glAccountNo", *AR_ITEMS.repeating, *GL_ITEMS.repeating}
@@ -41,7 +49,7 @@ class AmountTotal:
 
     def add(self, other: AmountTotal) -> None:
         """Add *other*. A sum that includes a figure is a figure."""
-        self.amount = EXACT.add(self.amount, other.amount)
+        self.amount = money.EXACT.add(self.amount, other.amount)
         self.records = None if self.records is None or other.records is None else self.records + other.records
 
 
@@ -96,10 +104,31 @@ def _sum_export(path: Any, query: SideQuery) -> ComparisonSide:
     fields = choose_fields(manifest, query)
     check_columns(manifest, fields.names)
     totals, accumulator = FileTotals(), _Accumulator(manifest["file"], fields, query)
-    for columns in read_columns(data_path(path), manifest, fields.names):
-        accumulator.add(columns, totals)
+    data: Any = data_path(path)
+    with translate_format_errors(manifest), data.open("rb") as file:
+        for rows, columns in read_batches(
+            file,
+            manifest,
+            fields.names,
+            decode_json=_json_decoder(fields.names),
+            decode_cells=lambda _, cells: [cell or None for cell in cells],
+        ):
+            accumulator.add(rows, columns, totals)
     check_against_manifest(manifest, fields, totals)
     return ComparisonSide(manifest["records"], totals.selected, (describe_file(manifest, query, totals),))
+
+
+def _json_decoder(names: Sequence[str]) -> Callable[[bytes], Batch]:
+    """Return a decoder of JSON records into columns, with all digits of their numbers. A missing key is ``None``."""
+    fields = [(f"f{at}", Any, msgspec.field(name=name, default=None)) for at, name in enumerate(names)]
+    record = msgspec.defstruct("Record", fields, gc=False)
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[record], float_hook=money.exact)  # type: ignore[valid-type]
+
+    def decode(text: bytes) -> Batch:
+        records = decoder.decode(text)
+        return len(records), {name: [getattr(each, f"f{at}") for each in records] for at, name in enumerate(names)}
+
+    return decode
 
 
 class _Accumulator:
@@ -108,25 +137,26 @@ class _Accumulator:
     def __init__(self, file: str, fields: QueryFields, query: SideQuery) -> None:
         self._file, self._fields, self._query = file, fields, query
 
-    def add(self, columns: Columns, totals: FileTotals) -> None:
+    def add(self, rows: int, columns: Mapping[str, Sequence[Any]], totals: FileTotals) -> None:
         """Add a batch of records to *totals*.
 
+        :param rows: the number of records.
+        :param columns: their values by field. Null, an empty cell and a missing key are all ``None``.
         :raises ArmReconcileError: a value does not fit its field; the message names the field, not the value.
         """
-        fields, rows = self._fields, len(columns[0])
-        by_name = dict(zip(fields.names, columns, strict=True))
+        fields = self._fields
         totals.rows += rows
         for name in set(fields.names) - totals.fields_with_values:
-            if any(value is not None and value != "" for value in by_name[name]):
+            if any(value is not None and value != "" for value in columns[name]):
                 totals.fields_with_values.add(name)
-        values = by_name[fields.amount]
+        values = columns[fields.amount]
         amounts = self._parse(fields.amount, lambda: [v if v is None else parse_amount(v) for v in values])
         totals.rows_without_amount += amounts.count(None)
-        period_columns = [by_name[name] for name in fields.period]
+        period_columns = [columns[name] for name in fields.period]
         periods = self._parse(" or ".join(fields.period), lambda: self._query.period.labels(rows, period_columns))
-        keys = zip(periods, self._currencies(by_name, rows), strict=True)
-        with decimal.localcontext(EXACT):
-            for key, amount, is_selected in zip(keys, amounts, self._select(by_name, rows), strict=True):
+        keys = zip(periods, self._currencies(columns, rows), strict=True)
+        with decimal.localcontext(money.EXACT):
+            for key, amount, is_selected in zip(keys, amounts, self._select(columns, rows), strict=True):
                 value = amount or Decimal(0)
                 totals.all_records[key[1]] = totals.all_records.get(key[1], Decimal(0)) + value
                 if is_selected:
@@ -134,18 +164,18 @@ class _Accumulator:
                     total.amount += value
                     total.records = (total.records or 0) + 1
 
-    def _currencies(self, by_name: Mapping[str, Sequence[Any]], rows: int) -> Sequence[str]:
+    def _currencies(self, columns: Mapping[str, Sequence[Any]], rows: int) -> Sequence[str]:
         name = self._fields.currency
         if name is None:
             return [self._fields.own_currency] * rows
-        codes = self._parse(name, lambda: {value: parse_currency(value) for value in set(by_name[name])})
-        return [codes[value] for value in by_name[name]]
+        codes = self._parse(name, lambda: {value: parse_currency(value) for value in set(columns[name])})
+        return [codes[value] for value in columns[name]]
 
-    def _select(self, by_name: Mapping[str, Sequence[Any]], rows: int) -> Sequence[bool]:
+    def _select(self, columns: Mapping[str, Sequence[Any]], rows: int) -> Sequence[bool]:
         """Return for each record whether the query selects it."""
         selected = [True] * rows
         for name, wanted in self._query.where.items():
-            matches = (normalize_value(value) in wanted for value in by_name[name])
+            matches = (normalize_value(value) in wanted for value in columns[name])
             selected = [before and match for before, match in zip(selected, matches, strict=True)]
         return selected
 
@@ -167,7 +197,9 @@ def check_against_manifest(manifest: Mapping[str, Any], fields: QueryFields, tot
     changed = totals.rows != manifest["rows"]
     if fields.currency is None:
         expected = manifest["gl_totals"].get(fields.amount)
-        changed = changed or (expected is not None and EXACT.subtract(Decimal(expected), _grand_total(totals)) != 0)
+        changed = changed or (
+            expected is not None and money.EXACT.subtract(Decimal(expected), _grand_total(totals)) != 0
+        )
     else:
         changed = changed or not _equal_totals(manifest["totals"], fields.amount, totals)
     if changed:
@@ -182,7 +214,7 @@ def check_against_manifest(manifest: Mapping[str, Any], fields: QueryFields, tot
 def _grand_total(totals: FileTotals) -> Decimal:
     total = Decimal(0)
     for amount in totals.all_records.values():
-        total = EXACT.add(total, amount)
+        total = money.EXACT.add(total, amount)
     return total
 
 
@@ -192,7 +224,7 @@ def _equal_totals(expected: Mapping[str, Mapping[str, str]], field_name: str, to
         if field_name not in amounts:
             return True  # the export did not sum this field
         code = parse_currency(currency)
-        remaining[code] = EXACT.subtract(remaining.get(code, Decimal(0)), Decimal(amounts[field_name]))
+        remaining[code] = money.EXACT.subtract(remaining.get(code, Decimal(0)), Decimal(amounts[field_name]))
     return not any(remaining.values())
 
 

@@ -17,11 +17,11 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.fetch.date_window import DateRange
 from airflow_provider_arm.export.fetch.key_set import KeyLog
+from airflow_provider_arm.export.manifest.errors import ArmExportMismatchError, ArmMergeError
 from airflow_provider_arm.export.manifest.manifest import format_amounts, format_date_ranges, format_totals
 from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX, data_path, manifest_path
 from airflow_provider_arm.export.manifest.verify import (
     PARTS_KEY,
-    ArmExportMismatchError,
     raise_on_mismatch,
     read_manifest,
     record_type_of,
@@ -48,10 +48,6 @@ SHARED_KEYS = (
 )
 _DAY = dt.timedelta(days=1)
 _LOCAL_SCHEME = "file://"
-
-
-class ArmMergeError(ArmExportMismatchError):
-    """The parts cannot be merged: a part is missing, duplicate, changed, or of another export."""
 
 
 @dataclass(frozen=True, slots=True)

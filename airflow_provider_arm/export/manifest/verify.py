@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import zlib
-from decimal import InvalidOperation
-from itertools import islice
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.errors import ArmError
-from airflow_provider_arm.export.files.compression import need_pyarrow, open_compressed
+from airflow_provider_arm.export.manifest.errors import ArmExportMismatchError
+from airflow_provider_arm.export.manifest.file_reader import read_batches, translate_format_errors
 from airflow_provider_arm.export.manifest.manifest import format_amounts, format_date_ranges, format_totals
 from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX, data_path
 from airflow_provider_arm.export.pages.page_body import wrap
@@ -19,23 +15,18 @@ from airflow_provider_arm.export.pages.page_stats import PageStats, PageStatsRea
 from airflow_provider_arm.export.pages.record_types import RecordType, find_record_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from airflow_provider_arm.export.fetch.key_set import KeyLog
 
 
 _BYTES_PER_READ = 2**20
-_RECORDS_PER_BATCH = 1000
 _LIST_KEY = "records"
 #: Key that only merged manifests have: the files of which the export consists.
 PARTS_KEY = "parts"
 #: Keys that every manifest of a file has, and keys that every merged manifest has.
 _FILE_KEYS = {"file", "format", "rows", "sha256", "windows"}
 _MERGED_KEYS = {"file", "format", "rows", PARTS_KEY, "windows"}
-
-
-class ArmExportMismatchError(ArmError):
-    """An export's file does not match its manifest: one of them was changed, truncated or replaced."""
 
 
 def read_manifest(path: Any) -> dict[str, Any]:
@@ -125,44 +116,18 @@ def record_type_of(manifest: Mapping[str, Any]) -> RecordType:
 
 
 def _read_file(data: Any, manifest: dict[str, Any], reader: PageStatsReader, keys: KeyLog) -> tuple[PageStats, bool]:
-    """Return the stats of all records, and whether their keys are unique. Stops at the first duplicate key."""
-    read = {"jsonl": _read_jsonl, "csv": _read_csv, "parquet": _read_parquet}[str(manifest["format"])]
+    """Return the stats of all records, and whether their keys are unique. Stop at the first duplicate key."""
     total = PageStats()
-    try:
-        with data.open("rb") as file:
-            for stats in read(file, manifest, reader):
-                total.add(stats)
-                if not keys.add(stats.keys):
-                    return total, False
-            return total, keys.end_query()
-    except (ValueError, InvalidOperation, EOFError, KeyError, zlib.error, OSError) as error:
-        # gzip and Arrow raise OSError for a file in another format, but without the errno that a lost disk has.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        msg = f"{data.name} cannot be read as {manifest['format']}: export again"
-        raise ArmExportMismatchError(msg) from None
-
-
-def _read_jsonl(file: IO[bytes], manifest: dict[str, Any], reader: PageStatsReader) -> Iterator[PageStats]:
-    lines = iter(open_compressed(file, manifest["compression"]))
-    while batch := list(islice(lines, _RECORDS_PER_BATCH)):
-        yield reader.read(wrap(_LIST_KEY, b"[%b]" % b",".join(batch)))
-
-
-def _read_csv(file: IO[bytes], manifest: dict[str, Any], reader: PageStatsReader) -> Iterator[PageStats]:
-    rows = csv.reader(line.decode() for line in open_compressed(file, manifest["compression"]))
-    header = next(rows, [])
-    if header != manifest["columns"]:
-        raise ValueError
-    while batch := list(islice(rows, _RECORDS_PER_BATCH)):
-        columns = dict(zip(header, zip(*batch, strict=True), strict=True))
-        values = {name: reader.of_text(name, columns[name]) for name in reader.names}
-        yield reader.of_columns(len(batch), values)
-
-
-def _read_parquet(file: IO[bytes], _: dict[str, Any], reader: PageStatsReader) -> Iterator[PageStats]:
-    need_pyarrow("Parquet")
-    import pyarrow.parquet
-
-    for batch in pyarrow.parquet.ParquetFile(file).iter_batches(_RECORDS_PER_BATCH, columns=reader.names):
-        yield reader.of_columns(batch.num_rows, {name: batch[name].to_pylist() for name in reader.names})
+    with translate_format_errors(manifest), data.open("rb") as file:
+        for rows, columns in read_batches(
+            file,
+            manifest,
+            reader.names,
+            decode_json=lambda records: reader.decode(wrap(_LIST_KEY, records)),
+            decode_cells=reader.of_text,
+        ):
+            stats = reader.of_columns(rows, columns)
+            total.add(stats)
+            if not keys.add(stats.keys):
+                return total, False
+        return total, keys.end_query()

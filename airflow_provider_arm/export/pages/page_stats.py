@@ -124,19 +124,25 @@ class PageStatsReader:
         return fields
 
     def read(self, text: bytes) -> PageStats:
-        """Read the facts.
+        """Compute the stats of a page's text.
 
-        :raises UnusableAnswerError: a record has no key, an amount is no number, a date is none, a field is of
+        :raises InvalidResponseError: a record has no key, an amount is no number, a date is none, a field is of
             another type.
+        """
+        rows, columns = self.decode(text)
+        return self.of_columns(rows, columns) if rows else PageStats()
+
+    def decode(self, text: bytes) -> tuple[int, dict[str, Sequence[Any]]]:
+        """Return the number of records in a page's text, and their values by field.
+
+        :raises InvalidResponseError: a record has no key, or a field is of another type.
         """
         try:
             records = self._decoder.decode(text).records
         except (msgspec.DecodeError, decimal.InvalidOperation, RecursionError):
             what = f"no {self._kind.key}, or a field of another type than it should have"
             raise unusable(self._kind, what) from None
-        if not records:
-            return PageStats()
-        return self.of_columns(len(records), {name: list(map(get, records)) for name, get in self._columns.items()})
+        return len(records), {name: list(map(get, records)) for name, get in self._columns.items()}
 
     def of_text(self, name: str, cells: Sequence[str]) -> Sequence[Any]:
         """Read a column of a CSV: an amount as a number, an empty cell as none.

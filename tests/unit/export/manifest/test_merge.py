@@ -18,7 +18,8 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.export import ArmExportMismatchError, check_export, plan_windows
 from airflow_provider_arm.export.fetch.plan_windows import read_window
 from airflow_provider_arm.export.files.file_format import choose_shape
-from airflow_provider_arm.export.manifest.merge import ArmMergeError, list_part_manifests, merge_exports
+from airflow_provider_arm.export.manifest.errors import ArmMergeError
+from airflow_provider_arm.export.manifest.merge import list_part_manifests, merge_exports
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS, DOCUMENTS, GL_ITEMS, RecordType, select
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export
