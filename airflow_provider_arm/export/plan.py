@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.export.limits import DEFAULT_WORKERS, MAX_WORKERS
 from airflow_provider_arm.export.pages.record_types import RecordType, Selection
 
 if TYPE_CHECKING:
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
     from airflow_provider_arm.export.fetch.time_range import TimeRange
     from airflow_provider_arm.export.files.file_format import Shape
     from airflow_provider_arm.files import WritablePath
-
-#: Threads that fetch, unless told otherwise: at 50 ms per answer eight of them keep one core busy.
-DEFAULT_WORKERS = 8
-#: More connections at once to one service are rude, and faster for nobody.
-MOST_WORKERS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +43,6 @@ class ExportPlan:
         for name in sorted(ours & set(self.filters)):
             msg = f"filters must not hold {name}: window or split_by sets it"
             raise ArmConfigurationError(msg)
-        if not 1 <= self.workers <= MOST_WORKERS:
-            msg = f"workers must be from 1 to {MOST_WORKERS}, not {self.workers}"
+        if not 1 <= self.workers <= MAX_WORKERS:
+            msg = f"workers must be between 1 and {MAX_WORKERS}, not {self.workers}"
             raise ArmConfigurationError(msg)

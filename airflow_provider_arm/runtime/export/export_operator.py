@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import translate_arm_errors
+from airflow_provider_arm.export.limits import DEFAULT_WORKERS
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, read_bool
 from airflow_provider_arm.runtime.export.asset_events import emit_asset_events
 from airflow_provider_arm.runtime.export.watermark_args import (
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 #: Records per page: ARM's maximum, which needs the fewest requests.
 DEFAULT_PAGE_SIZE = 1000
-#: Pages fetched in parallel: at 50 ms per response, eight keep one core busy.
-DEFAULT_WORKERS = 8
 #: Query parameters for paging, which the export sets itself.
 _PAGING_PARAMETERS = ("pageno", "query", "maximumcount", "pagesize")
 #: Keys of the manifest that the task's result has; ``increment`` of an incremental export only.
