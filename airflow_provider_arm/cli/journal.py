@@ -1,4 +1,4 @@
-"""The command ``arm-journal``: see what a submission's journal in files says, and release what nobody knows."""
+"""Command ``arm-journal``: show a submission's journal in files, and resolve chunks with an unknown outcome."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 FOLDER is the journal of one task instance: <journal_path>/<dag>/<run>/<task>/<map index, -1 if not mapped>.
-After a release, clear the task: its next try follows the chunk (accepted) or sends it (absent). Say accepted once ARM
-has done with the batch: without its batchUuid, what is absent then counts as refused.
+After a resolution, clear the task: its next try follows the chunk (accepted) or sends it (absent). Resolve a chunk as
+accepted only after ARM has finished the batch: without a batchUuid, records that are absent then count as refused.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; gives the exit code: 0, 1 for an error, 3 where ``show`` finds open chunks."""
-    options = _parser().parse_args(argv)
+    """Run the command.
+
+    :return: the exit code: 0, 1 for an error, 3 if ``show`` finds unresolved chunks.
+    """
+    options = _build_parser().parse_args(argv)
     try:
         return int(options.run(options))
     except ArmError as error:
@@ -39,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "arm-journal",
         description=__doc__,
@@ -47,22 +50,22 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    show = commands.add_parser("show", help="list the chunks; exits with 3 if one is open")
+    show = commands.add_parser("show", help="list the chunks; exits with 3 if a chunk is unresolved")
     show.add_argument("folder", metavar="FOLDER")
-    show.add_argument("--all", action="store_true", help="also those that are plainly with ARM")
+    show.add_argument("--all", action="store_true", help="also list chunks that are simply accepted")
     show.set_defaults(run=_show)
-    word = commands.add_parser("resolve", help="note what somebody has found out about an open chunk")
-    word.add_argument("folder", metavar="FOLDER")
-    word.add_argument("--chunk-id", required=True, help="as `show` and the failed task's log name it")
-    word.add_argument("--verdict", required=True, choices=[str(verdict) for verdict in Verdict])
-    word.add_argument("--why", required=True, help="on what ground, for whoever asks later")
-    word.add_argument("--by", default=None, help="who says so (default: the user of this terminal)")
-    word.add_argument("--batch-uuid", default=None, help="of an accepted chunk, where it is known")
-    word.set_defaults(run=_resolve)
+    resolve = commands.add_parser("resolve", help="record what somebody has found out about an unresolved chunk")
+    resolve.add_argument("folder", metavar="FOLDER")
+    resolve.add_argument("--chunk-id", required=True, help="as `show` and the log of the failed task name it")
+    resolve.add_argument("--verdict", required=True, choices=[str(verdict) for verdict in Verdict])
+    resolve.add_argument("--why", required=True, help="the reason, for later readers of the journal")
+    resolve.add_argument("--by", default=None, help="who resolves it (default: the user of this terminal)")
+    resolve.add_argument("--batch-uuid", default=None, help="of an accepted chunk, if it is known")
+    resolve.set_defaults(run=_resolve)
     return parser
 
 
-def _path(folder: str) -> Any:
+def _journal_path(folder: str) -> Any:
     if "://" not in folder:
         return Path(folder)
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -71,21 +74,21 @@ def _path(folder: str) -> Any:
 
 
 def _show(options: argparse.Namespace) -> int:
-    lines = FileEntries(_path(options.folder))
-    lines.refresh()
-    plan = lines.read_plan()
+    entries = FileEntries(_journal_path(options.folder))
+    entries.refresh()
+    plan = entries.read_plan()
     if plan is None:
         msg = f"there is no journal in {options.folder}"
         raise JournalError(msg)
-    known = list(read_entries(lines))
+    started = list(read_entries(entries))
     counts: dict[str, int] = {}
-    for entry in known:
+    for entry in started:
         counts[entry.state] = counts.get(entry.state, 0) + 1
         if options.all or entry.state is not ChunkState.ACCEPTED or entry.resolutions:
             print(_describe(entry))
-    counts["not begun"] = plan.chunks - len(known)
+    counts["not started"] = plan.chunks - len(started)
     print(f"{plan.chunks} chunks: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count))
-    return 3 if any(is_unresolved(entry) for entry in known) else 0
+    return 3 if any(is_unresolved(entry) for entry in started) else 0
 
 
 def _describe(entry: ChunkEntry) -> str:
@@ -98,30 +101,33 @@ def _describe(entry: ChunkEntry) -> str:
         parts.append(f"ARM does not have its records {', '.join(map(str, entry.missing))}")
     if entry.reason:
         parts.append(entry.reason)
-    for word in entry.resolutions:
-        when = datetime.fromtimestamp(word.at or 0, tz=UTC).isoformat(timespec="seconds")
-        parts.append(f"chunk_id {word.chunk_id} resolved as {word.verdict} by {word.by} at {when}: {word.why}")
+    for resolution in entry.resolutions:
+        when = datetime.fromtimestamp(resolution.at or 0, tz=UTC).isoformat(timespec="seconds")
+        parts.append(
+            f"chunk_id {resolution.chunk_id} resolved as {resolution.verdict} by {resolution.by} at {when}: "
+            f"{resolution.why}"
+        )
     return "; ".join(parts)
 
 
 def _resolve(options: argparse.Namespace) -> int:
-    path = _path(options.folder)
-    lines = FileEntries(path)
-    lines.refresh()
-    if lines.read_plan() is None:  # a typo in the folder's name must not make a new journal
+    path = _journal_path(options.folder)
+    entries = FileEntries(path)
+    entries.refresh()
+    if entries.read_plan() is None:  # a typo in the folder's name must not create a new journal
         msg = f"there is no journal in {options.folder}"
         raise JournalError(msg)
     by = options.by or getpass.getuser()
-    word = Resolution(
+    resolution = Resolution(
         options.chunk_id, Verdict(options.verdict), by, options.why, batch_uuid=options.batch_uuid, at=time.time()
     )
     journal = FileJournal(path, JournalWriter(f"arm-journal, by {by}", 1))
     try:
-        entry = apply_resolution(journal, word)
+        entry = apply_resolution(journal, resolution)
     finally:
         journal.release()
     if entry is None:
-        msg = f"no chunk of this journal is about chunk_id {options.chunk_id}: `arm-journal show` lists them"
+        msg = f"no chunk of this journal has the chunk_id {options.chunk_id}: `arm-journal show` lists the chunks"
         raise JournalError(msg)
     print(_describe(entry))
     return 0

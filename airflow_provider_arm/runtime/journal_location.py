@@ -50,7 +50,7 @@ def open_journal(
     :param durable: without *journal_path*: use Airflow's task state store where there is one.
     :param continue_from: the task of this DAG run whose journal is continued; default the task's own.
     :raises ArmConfigurationError: *journal_path* cannot be, or is missing where *continue_from* needs it.
-    :raises JournalError: the file journal is in use by another runner, or cannot be read or written.
+    :raises JournalError: the file journal is in use by another writer, or cannot be read or written.
     """
     if journal_path is not None:
         with open_files(journal_path, JournalKey.own(context["ti"], continue_from), context["ti"]) as journal:

@@ -1,4 +1,4 @@
-"""The named points at which a process is killed or stopped, and how each is reached in a process that runs our code."""
+"""Named points at which a process is killed or suspended, and the patches that detect them in a running process."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: In the order in which a task passes them.
-EVERYWHERE = (
+#: Points of every task, in the order in which it passes them.
+COMMON_POINTS = (
     "before the journal opens",
     "after the journal opened",
-    "before the plan's line",
-    "plan's line half written",
-    "after the plan's line",
-    "before the SENDING line",
-    "SENDING line half written",
-    "after the SENDING line",
+    "before the plan entry",
+    "plan entry half written",
+    "after the plan entry",
+    "before the SENDING entry",
+    "SENDING entry half written",
+    "after the SENDING entry",
     "headers sent, body not",
-    "request sent, answer not awaited",
-    "ARM took it, answer not read",
-    "answer read, not journalled",
-    "ACCEPTED line half written",
-    "after the ACCEPTED line",
+    "request sent, response not awaited",
+    "ARM accepted it, response not read",
+    "response read, not journalled",
+    "ACCEPTED entry half written",
+    "after the ACCEPTED entry",
     "before the XCom",
     "after the XCom",
     "before the journal is released",
@@ -37,130 +37,133 @@ EVERYWHERE = (
     "in the rejects file",
     "before the return",
 )
-DEFERRED_ONLY = ("before deferring", "in the trigger")
-#: What a try passes that finds a chunk of documents of which nobody knows: it wonders, looks, and notes what it saw.
-LOOKING = (
-    "before the UNKNOWN line",
-    "UNKNOWN line half written",
-    "after the UNKNOWN line",
-    "before the look-up",
-    "in the look-up",
-    "looked, not journalled",
-    "RECOVERED line half written",
-    "after the RECOVERED line",
+DEFERRED_POINTS = ("before deferring", "in the trigger")
+#: Points of a try that finds a chunk of documents with an unknown outcome: it writes that, looks it up, writes the
+#: result.
+LOOKUP_POINTS = (
+    "before the UNKNOWN entry",
+    "UNKNOWN entry half written",
+    "after the UNKNOWN entry",
+    "before the lookup",
+    "in the lookup",
+    "lookup done, not journalled",
+    "RECOVERED entry half written",
+    "after the RECOVERED entry",
 )
-POINTS = EVERYWHERE + DEFERRED_ONLY + LOOKING
+POINTS = COMMON_POINTS + DEFERRED_POINTS + LOOKUP_POINTS
 #: Points that are passed once per chunk.
-PER_CHUNK = frozenset(point for point in POINTS[5:14])
-#: Where a try must have died so that the next one looks.
-LOSES = "ARM took it, answer not read"
+PER_CHUNK_POINTS = frozenset(point for point in POINTS[5:14])
+#: Where a try must be killed so that the next one runs a lookup.
+LOSES_RESPONSE = "ARM accepted it, response not read"
 
-_LINES = {
-    "plan": "plan's line",
-    "sending": "SENDING line",
-    "accepted": "ACCEPTED line",
-    "unknown": "UNKNOWN line",
-    "recovered": "RECOVERED line",
+#: Names of entries in the points, by state.
+_ENTRIES = {
+    "plan": "plan entry",
+    "sending": "SENDING entry",
+    "accepted": "ACCEPTED entry",
+    "unknown": "UNKNOWN entry",
+    "recovered": "RECOVERED entry",
 }
 
 
 class Killer:
     """Kills its own process when a point is passed for the *nth* time.
 
-    :param signal_name: ``SIGKILL``, or ``SIGSTOP`` for a process that stands still and then goes on.
+    :param effect_log_url: of the sandbox.
+    :param signal_name: ``SIGKILL``, or ``SIGSTOP`` to suspend the process.
     """
 
-    def __init__(self, point: str | None, nth: int, ledger_url: str, signal_name: str = "SIGKILL") -> None:
-        self._point, self._nth, self._ledger_url = point, nth, ledger_url
+    def __init__(self, point: str | None, nth: int, effect_log_url: str, signal_name: str = "SIGKILL") -> None:
+        self._point, self._nth, self._effect_log_url = point, nth, effect_log_url
         self._signal = signal.Signals[signal_name]
         self._writing: str | None = None
 
-    def aims_at(self, point: str) -> bool:
-        """Count a pass of *point*; tell whether it is the one."""
+    def is_due(self, point: str) -> bool:
+        """Count a pass of *point*; return whether the process is to be killed now."""
         if point != self._point:
             return False
         self._nth -= 1
         return self._nth == 0
 
-    def passes(self, point: str) -> None:
-        """Die here, if this is the one."""
-        if self.aims_at(point):
-            self.strike()
+    def pass_point(self, point: str) -> None:
+        """Kill or suspend the process if it is due at *point*."""
+        if self.is_due(point):
+            self.send_signal()
 
-    def strike(self) -> None:
-        """Die, or stand still until somebody lets the process go on."""
+    def send_signal(self) -> None:
+        """Send the signal to the own process."""
         os.kill(os.getpid(), self._signal)
 
-    def arm(self) -> None:
-        """Put the points around our own functions and those of the standard library's HTTP client."""
-        self._arm_journal()
-        self._arm_rejects()
-        self._arm_client()
-        self._arm_socket()
+    def install(self) -> None:
+        """Wrap functions of the package and of the standard library's HTTP client with the points."""
+        self._install_journal()
+        self._install_rejects()
+        self._install_client()
+        self._install_socket()
 
-    def _around(self, owner: Any, name: str, before: str | None, after: str | None = None) -> None:
-        inner = getattr(owner, name)
+    def _wrap(self, owner: Any, name: str, before: str | None, after: str | None = None) -> None:
+        wrapped = getattr(owner, name)
 
-        @functools.wraps(inner)
-        def outer(*args: Any, **kwargs: Any) -> Any:
+        @functools.wraps(wrapped)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
             if before:
-                self.passes(before)
-            result = inner(*args, **kwargs)
+                self.pass_point(before)
+            result = wrapped(*args, **kwargs)
             if after:
-                self.passes(after)
+                self.pass_point(after)
             return result
 
-        setattr(owner, name, outer)
+        setattr(owner, name, wrapper)
 
-    def _arm_journal(self) -> None:
+    def _install_journal(self) -> None:
         from airflow_provider_arm.submission.journal.checksummed_folder import ChecksummedFolder
         from airflow_provider_arm.submission.journal.file_journal import FileJournal
 
-        self._around(FileJournal, "__init__", "before the journal opens", "after the journal opened")
-        self._around(FileJournal, "release", "before the journal is released")
-        put, sync = ChecksummedFolder.put, os.fsync
+        self._wrap(FileJournal, "__init__", "before the journal opens", "after the journal opened")
+        self._wrap(FileJournal, "release", "before the journal is released")
+        write, fsync = ChecksummedFolder.write, os.fsync
 
-        def put_line(folder: Any, name: str, content: dict[str, Any]) -> None:
-            line = _LINES.get("plan" if name.startswith("plan") else content.get("state", ""))
-            self.passes(f"before the {line}")
-            self._writing = line
-            put(folder, name, content)
+        def write_entry(folder: Any, name: str, content: dict[str, Any]) -> None:
+            entry = _ENTRIES.get("plan" if name.startswith("plan") else content.get("state", ""))
+            self.pass_point(f"before the {entry}")
+            self._writing = entry
+            write(folder, name, content)
             self._writing = None
-            self.passes(f"after the {line}")
+            self.pass_point(f"after the {entry}")
 
-        def torn(descriptor: int) -> None:
-            state = os.fstat(descriptor)
-            if stat.S_ISREG(state.st_mode) and self.aims_at(f"{self._writing} half written"):
+        def truncate_and_sync(descriptor: int) -> None:
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode) and self.is_due(f"{self._writing} half written"):
                 if self._signal == signal.SIGKILL:
-                    os.ftruncate(descriptor, state.st_size // 2)
-                self.strike()
-            sync(descriptor)
+                    os.ftruncate(descriptor, status.st_size // 2)
+                self.send_signal()
+            fsync(descriptor)
 
-        ChecksummedFolder.put, os.fsync = put_line, torn
+        ChecksummedFolder.write, os.fsync = write_entry, truncate_and_sync
 
-    def _arm_rejects(self) -> None:
+    def _install_rejects(self) -> None:
         from airflow_provider_arm.runtime import rejects
 
         lines = rejects.reject_lines
 
-        def watched(*args: Any) -> Iterator[bytes]:
+        def yield_lines(*args: Any) -> Iterator[bytes]:
             for line in lines(*args):
                 yield line
-                self.passes("in the rejects file")
+                self.pass_point("in the rejects file")
 
-        rejects.reject_lines = watched
+        rejects.reject_lines = yield_lines
 
-    def _arm_client(self) -> None:
+    def _install_client(self) -> None:
         from airflow_provider_arm.client import ArmClient, AsyncArmClient
         from airflow_provider_arm.runtime import submission
 
-        self._around(ArmClient, "submit_encoded", None, "answer read, not journalled")
-        self._around(ArmClient, "get_batch", "while waiting")
-        self._around(submission, "look_up", "before the look-up", "looked, not journalled")
-        self._around(ArmClient, "get_document", "in the look-up")
-        self._around(AsyncArmClient, "get_batch", "in the trigger")
+        self._wrap(ArmClient, "submit_encoded", None, "response read, not journalled")
+        self._wrap(ArmClient, "get_batch", "while waiting")
+        self._wrap(submission, "look_up", "before the lookup", "lookup done, not journalled")
+        self._wrap(ArmClient, "get_document", "in the lookup")
+        self._wrap(AsyncArmClient, "get_batch", "in the trigger")
 
-    def _arm_socket(self) -> None:
+    def _install_socket(self) -> None:
         connection = http.client.HTTPConnection
         headers, response, request = connection.endheaders, connection.getresponse, connection.putrequest
 
@@ -171,23 +174,23 @@ class Killer:
         def end_headers(self_: Any, *args: Any, **kwargs: Any) -> None:
             headers(self_, *args, **kwargs)
             if self_.is_batch:
-                self_.taken_before = self._taken()
-                self.passes("headers sent, body not")
+                self_.accepted_before = self._count_accepted()
+                self.pass_point("headers sent, body not")
 
         def get_response(self_: Any) -> Any:
             if self_.is_batch:
-                self.passes("request sent, answer not awaited")
-                if self.aims_at("ARM took it, answer not read"):
-                    while self._taken() == self_.taken_before:
+                self.pass_point("request sent, response not awaited")
+                if self.is_due("ARM accepted it, response not read"):
+                    while self._count_accepted() == self_.accepted_before:
                         pass
-                    self.strike()
+                    self.send_signal()
             return response(self_)
 
         connection.putrequest, connection.endheaders, connection.getresponse = put_request, end_headers, get_response
 
-    def _taken(self) -> int:
-        """Ask the sandbox how many batches it has taken."""
-        if self._point != "ARM took it, answer not read":
+    def _count_accepted(self) -> int:
+        """Return how many batches the sandbox has accepted."""
+        if self._point != "ARM accepted it, response not read":
             return 0
-        with urllib.request.urlopen(self._ledger_url) as answer:  # noqa: S310 - the sandbox's own
-            return sum(batch["submits"] for batch in json.load(answer)["batches"].values())
+        with urllib.request.urlopen(self._effect_log_url) as response:  # noqa: S310 - the sandbox's own
+            return sum(batch["submits"] for batch in json.load(response)["batches"].values())

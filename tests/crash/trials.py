@@ -1,4 +1,4 @@
-"""A trial: a task of many chunks whose processes are killed and started again as Airflow does, and what came of it."""
+"""Trial: a task of many chunks whose processes are killed and restarted as by Airflow, and its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from airflow_provider_arm.submission.journal.entries import ChunkState
 from airflow_provider_arm.submission.journal.file_entries import FileEntries
 from airflow_provider_arm.submission.sending.unknown_outcome import MAX_NAMED
-from tests.crash.points import PER_CHUNK
+from tests.crash.points import PER_CHUNK_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,35 +25,35 @@ if TYPE_CHECKING:
     from airflow_provider_arm.submission.journal.entries import ChunkEntry
 
 ROOT = Path(__file__).parents[2]
-#: What the name of a kill at a random moment is.
+#: Name of a kill at a random moment.
 RANDOM = "at a random moment"
-#: The reasons with which a task may end that cannot know: nothing else counts as open.
-UNSURE, NO_TRACE = "may or may not have reached ARM", "has no trace of it on this machine"
-#: Tries that look for a chunk and do not find it, after which the trial calls it open.
-LOOKS = 3
-#: Every so many chunks one holds a record that ARM refuses.
+#: Messages with which a task may stop because the outcome is unknown: only these count as unresolved.
+UNKNOWN_OUTCOME, NO_TRACE = "may or may not have reached ARM", "has no trace of it on this machine"
+#: Tries whose lookup does not decide, after which the trial counts the chunk as unresolved.
+MAX_LOOKUPS = 3
+#: One in this number of chunks contains a record that ARM refuses.
 REJECT_EVERY = 3
 MAX_TRIES = 12
 
 
-class Zygote:
-    """The process that forks the children; see :mod:`tests.crash.zygote`."""
+class ForkServer:
+    """Process that forks the children; see :mod:`tests.crash.fork_server`."""
 
     def __enter__(self) -> Self:
-        answers, theirs = os.pipe()
+        answers, write_end = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.zygote", str(theirs)],
+            [sys.executable, "-m", "tests.crash.fork_server", str(write_end)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=[theirs],
+            pass_fds=[write_end],
             text=True,
             bufsize=1,
         )
-        os.close(theirs)
+        os.close(write_end)
         self._answers = os.fdopen(answers)
-        #: The longest undisturbed life of a child so far, by part: random kills fall within it.
+        #: Longest undisturbed run of a child so far in seconds, by part: random kills happen within it.
         self._longest: dict[str, float] = {}
         return self
 
@@ -63,17 +63,17 @@ class Zygote:
         self._answers.close()
 
     def run(
-        self, job: dict[str, Any], dice: random.Random | None = None, meanwhile: Callable[[], Any] | None = None
+        self, job: dict[str, Any], rng: random.Random | None = None, meanwhile: Callable[[], Any] | None = None
     ) -> dict[str, Any] | None:
-        """Run a job in a child; ``None`` if it was killed.
+        """Run a job in a child; return its result, or ``None`` if it was killed.
 
-        :param dice: kill it at a moment that these choose.
-        :param meanwhile: done while the child stands still, if it does; then the child goes on.
+        :param rng: if set, kill the child at a random moment.
+        :param meanwhile: called while the child is suspended, if it is; then the child is resumed.
         """
-        span = self._longest.get(job["part"], 0.3)
+        longest = self._longest.get(job["part"], 0.3)
         result = Path(job["result"])
         result.unlink(missing_ok=True)
-        self._process.stdin.write(json.dumps({**job, "delay": dice.uniform(0, span) if dice else None}) + "\n")
+        self._process.stdin.write(json.dumps({**job, "delay": rng.uniform(0, longest) if rng else None}) + "\n")
         answer = json.loads(self._answers.readline())
         if "stopped" in answer:
             meanwhile()
@@ -81,7 +81,7 @@ class Zygote:
             answer = json.loads(self._answers.readline())
         if answer["signal"] == signal.SIGKILL:
             return None
-        if job["point"] is None and dice is None:
+        if job["point"] is None and rng is None:
             self._longest[job["part"]] = max(self._longest.get(job["part"], 0.0), min(answer["seconds"], 5.0))
         assert result.exists(), Path(job["log"]).read_text(encoding="utf-8")[-3000:]
         return json.loads(result.read_text(encoding="utf-8"))
@@ -89,9 +89,9 @@ class Zygote:
 
 @dataclass
 class Trial:
-    """What is submitted, how, and where its processes die.
+    """What is submitted, how, and where its processes are killed.
 
-    :param kills: points by name, or :data:`RANDOM`, in order; each try meets the first that is left.
+    :param kills: names of points, or :data:`RANDOM`, in order; each process is killed at the first one that is left.
     """
 
     resource: str
@@ -100,48 +100,48 @@ class Trial:
     seed: int
     chunks: int = 10
     size: int = 5
-    #: ``"resend"`` is the author's choice to risk a second booking: with it the ledger must show one.
+    #: With ``"resend"`` the DAG author risks a second booking, and the effect log must show it.
     on_unknown_outcome: str = "fail"
     #: Whether ARM refuses some of the records.
     refusals: bool = True
-    #: Seconds of the sandbox's clock that ARM needs for a batch. Where it is long, the task does not wait for it.
+    #: Seconds of the sandbox's clock that ARM needs for a batch. If it is 1 or more, the task does not wait for it.
     delay: float = 0.02
-    #: Seconds of the sandbox's clock from one try to the next.
+    #: Seconds of the sandbox's clock between tries.
     pause: float = 0.0
     #: Seconds of real time.
     assume_absent_after: float | None = None
     max_in_flight: int = 1
-    #: The points at which a process did die.
+    #: Points at which processes were killed.
     died_at: list[str] = field(default_factory=list)
 
-    def repeats(self) -> int:
-        """How many batches of customers may go once more: those that were on their way when a process died."""
+    def max_repeats(self) -> int:
+        """Return how many batches of customers may be sent twice: those in flight when a process was killed."""
         return len(self.died_at) * self.max_in_flight
 
     def records(self) -> list[dict[str, Any]]:
-        """Make the records; some are such that ARM refuses them."""
+        """Build the records; ARM refuses some of them."""
         return [self._record(number) for number in range(self.chunks * self.size)]
 
     @property
     def waits(self) -> bool:
-        """Whether the task waits until ARM is done."""
+        """Whether the task waits until ARM has processed the batches."""
         return self.delay < 1
 
-    def is_bad(self, number: int) -> bool:
-        """Tell whether ARM refuses the record: the second of every third chunk."""
+    def is_refused(self, number: int) -> bool:
+        """Return whether ARM refuses the record: the second one of every third chunk."""
         return self.refusals and number % (self.size * REJECT_EVERY) == 1
 
     def key(self, number: int) -> str:
-        """Give the natural key."""
+        """Return the natural key."""
         return str(500_000 + number)
 
     def _record(self, number: int) -> dict[str, Any]:
         if self.resource == "customers":
-            bad = {"organizationNo": "312345678"} if self.is_bad(number) else {}
-            return {"customerNo": self.key(number), "name": f"Kari {number}", **bad}
+            invalid = {"organizationNo": "312345678"} if self.is_refused(number) else {}
+            return {"customerNo": self.key(number), "name": f"Kari {number}", **invalid}
         return {
             "documentType": "IN",
-            "customerNo": "999999999" if self.is_bad(number) else "543210",
+            "customerNo": "999999999" if self.is_refused(number) else "543210",
             "documentNo": self.key(number),
             "documentDate": "2026-01-31",
             "dueDate": "2026-02-28",
@@ -151,49 +151,52 @@ class Trial:
 
 
 @dataclass
-class Verdict:
-    """What became of a trial, by the sandbox's ledger."""
+class TrialResult:
+    """Result of a trial, according to the sandbox's effect log."""
 
     lost: int = 0
     doubled: int = 0
-    #: Batches of customers that were sent once more after a kill, which changes nothing.
+    #: Batches of customers that were sent twice after a kill, which is harmless.
     repeated: int = 0
-    #: The reason, if the task stopped with chunks of which nobody knows.
-    unsure: str | None = None
-    #: Chunks that were found by their records.
-    found: int = 0
+    #: Message of the task if it stopped with unresolved chunks.
+    unresolved: str | None = None
+    #: Recovered chunks.
+    recovered: int = 0
+    #: Contradictions between result, journal, rejects file and effect log.
     wrong: list[str] = field(default_factory=list)
 
 
-def run_trial(trial: Trial, zygote: Zygote, box: ArmSandbox, folder: Path) -> Verdict:
-    """Start the task again after each kill until it is done or looks no more; then ask the ledger."""
+def run_trial(trial: Trial, fork_server: ForkServer, box: ArmSandbox, folder: Path) -> TrialResult:
+    """Restart the task after each kill until it ends; then check the effect log."""
     _prepare(trial, box, folder)
-    end = _until_it_ends(trial, zygote, box, folder)
+    end = _run_until_end(trial, fork_server, box, folder)
     box.advance(3600)
-    return _judge(trial, end, box, folder)
+    return _check(trial, end, box, folder)
 
 
-def run_past(trial: Trial, zygotes: tuple[Zygote, Zygote], box: ArmSandbox, folder: Path) -> tuple[Verdict, Any]:
-    """Let the first try stand still at the trial's first point while the second runs to its end; then both go on.
+def run_overtaken(
+    trial: Trial, servers: tuple[ForkServer, ForkServer], box: ArmSandbox, folder: Path
+) -> tuple[TrialResult, Any]:
+    """Suspend the first try at the trial's first point, run the second try to its end, resume the first, run a third.
 
-    A third try follows, as after the retry's delay; gives what the ledger says, and how the first ended.
+    Return the result according to the effect log, and how the first try ended.
     """
     _prepare(trial, box, folder)
     (point,) = trial.kills
     trial.kills, trial.died_at = [], [point]
     job = _job(trial, box, folder, point, random.Random(trial.seed), try_number=1)
-    first = zygotes[0].run(
+    first = servers[0].run(
         {**job, "signal": "SIGSTOP", "result": str(folder / "first.json")},
-        meanwhile=lambda: _until_it_ends(trial, zygotes[1], box, folder, try_number=2),
+        meanwhile=lambda: _run_until_end(trial, servers[1], box, folder, try_number=2),
     )
-    end = _until_it_ends(trial, zygotes[1], box, folder, try_number=3)
+    end = _run_until_end(trial, servers[1], box, folder, try_number=3)
     box.advance(3600)
-    return _judge(trial, end, box, folder), first
+    return _check(trial, end, box, folder), first
 
 
 def _prepare(trial: Trial, box: ArmSandbox, folder: Path) -> None:
     box.reset()
-    # A document that is posted twice must show.
+    # A document that is posted twice must be visible.
     box.behave(batch_delay=trial.delay, q15_duplicate_document="accept")
     folder.mkdir()
     lines = "".join(json.dumps(record) + "\n" for record in trial.records())
@@ -201,15 +204,15 @@ def _prepare(trial: Trial, box: ArmSandbox, folder: Path) -> None:
 
 
 def _job(
-    trial: Trial, box: ArmSandbox, folder: Path, kill: str | None, dice: random.Random, try_number: int
+    trial: Trial, box: ArmSandbox, folder: Path, kill: str | None, rng: random.Random, try_number: int
 ) -> dict[str, Any]:
     return {
         "part": "execute",
         "point": None if kill == RANDOM else kill,
-        "nth": dice.choice([1, (trial.chunks + 1) // 2, trial.chunks]) if kill in PER_CHUNK else 1,
+        "nth": rng.choice([1, (trial.chunks + 1) // 2, trial.chunks]) if kill in PER_CHUNK_POINTS else 1,
         "signal": "SIGKILL",
         "connection": box.connection(),
-        "ledger_url": f"{box.url}/__sandbox__/ledger",
+        "effect_log_url": f"{box.url}/__sandbox__/ledger",
         "operator": _operator(trial, folder),
         "ti": _task_instance(try_number),
         "log": str(folder / "log.txt"),
@@ -217,26 +220,28 @@ def _job(
     }
 
 
-def _until_it_ends(trial: Trial, zygote: Zygote, box: ArmSandbox, folder: Path, try_number: int = 1) -> dict[str, Any]:
-    dice = random.Random(trial.seed)
+def _run_until_end(
+    trial: Trial, fork_server: ForkServer, box: ArmSandbox, folder: Path, try_number: int = 1
+) -> dict[str, Any]:
+    rng = random.Random(trial.seed)
     kills = list(trial.kills)
-    part, more, looks = "execute", {}, 0
+    part, more, lookups = "execute", {}, 0
     while try_number <= MAX_TRIES:
         kill = kills[0] if kills else None
-        job = {**_job(trial, box, folder, kill, dice, try_number), "part": part, **more}
-        end = zygote.run(job, dice if kill == RANDOM else None)
+        job = {**_job(trial, box, folder, kill, rng, try_number), "part": part, **more}
+        end = fork_server.run(job, rng if kill == RANDOM else None)
         if end is None:
             trial.died_at.append(kills.pop(0))
-            if part != "trigger":  # a triggerer that is started again runs the trigger again
+            if part != "trigger":  # a restarted triggerer runs the trigger again
                 part, more, try_number = "execute", {}, try_number + 1
                 box.advance(trial.pause)
         elif end["end"] == "deferred":
             part, more = "trigger", {"trigger": end["trigger"], "kwargs": end["kwargs"]}
         elif end["end"] == "event":
             part, more = "complete", {"event": end["event"], "kwargs": more["kwargs"]}
-        elif end["end"] == "transient" and looks < LOOKS:
+        elif end["end"] == "transient" and lookups < MAX_LOOKUPS:
             part, more, try_number = "execute", {}, try_number + 1
-            looks += UNSURE in end["message"]
+            lookups += UNKNOWN_OUTCOME in end["message"]
             box.advance(trial.pause)
             time.sleep(trial.assume_absent_after or 0)
         else:
@@ -267,84 +272,86 @@ def _task_instance(try_number: int) -> dict[str, Any]:
     return {**names, "try_number": try_number, "max_tries": MAX_TRIES}
 
 
-# ---- what the ledger says
+# ---- checks
 
 
-def _judge(trial: Trial, end: dict[str, Any], box: ArmSandbox, folder: Path) -> Verdict:
-    verdict = Verdict()
-    ledger = box.ledger()
-    effects = {key: entry["effects"] for key, entry in ledger[trial.resource].items()}
-    submits = [batch["submits"] for batch in ledger["batches"].values()]
-    verdict.repeated = sum(submits) - len(submits)
+def _check(trial: Trial, end: dict[str, Any], box: ArmSandbox, folder: Path) -> TrialResult:
+    result = TrialResult()
+    effect_log = box.ledger()
+    effects = {key: entry["effects"] for key, entry in effect_log[trial.resource].items()}
+    submits = [batch["submits"] for batch in effect_log["batches"].values()]
+    result.repeated = sum(submits) - len(submits)
     if trial.resource == "documents":
-        verdict.doubled = max(verdict.repeated, sum(count > 1 for count in effects.values()))
-        verdict.repeated = 0
-    else:  # a repeat is right after a kill, and only then
-        verdict.doubled = max(0, verdict.repeated - trial.repeats())
+        result.doubled = max(result.repeated, sum(count > 1 for count in effects.values()))
+        result.repeated = 0
+    else:  # repeats are allowed after kills, and only then
+        result.doubled = max(0, result.repeated - trial.max_repeats())
     if end["end"] == "done":
-        _judge_done(trial, end["value"], effects, ledger, folder, verdict)
-    elif trial.resource == "documents" and any(why in end["message"] for why in (UNSURE, NO_TRACE)):
-        verdict.unsure = end["message"]
+        _check_done(trial, end["value"], effects, effect_log, folder, result)
+    elif trial.resource == "documents" and any(text in end["message"] for text in (UNKNOWN_OUTCOME, NO_TRACE)):
+        result.unresolved = end["message"]
     else:
-        verdict.wrong.append(f"ended as {end}")
-    _judge_journal(trial, effects, folder, verdict)
-    return verdict
+        result.wrong.append(f"ended as {end}")
+    _check_journal(trial, effects, folder, result)
+    return result
 
 
-def _judge_done(
-    trial: Trial, value: dict[str, Any], effects: dict[str, int], ledger: Any, folder: Path, verdict: Verdict
+def _check_done(
+    trial: Trial, value: dict[str, Any], effects: dict[str, int], effect_log: Any, folder: Path, result: TrialResult
 ) -> None:
-    """A task that ends green has every record with ARM, counted, and the refused ones in its file."""
+    """Check that ARM has every record of a successful task, and that counts and rejects file are right."""
     numbers = range(trial.chunks * trial.size)
-    bad = {trial.key(number) for number in numbers if trial.is_bad(number)}
-    verdict.lost = sum(trial.key(number) not in effects for number in numbers if not trial.is_bad(number))
-    known = {uuid for batch in ledger["batches"].values() for uuid in batch["batch_uuids"]}
-    found = {each["chunk"] for each in value["recovered"]}
-    if len(set(value["batch_uuids"])) + len(found) != trial.chunks or not known.issuperset(value["batch_uuids"]):
-        verdict.wrong.append("not every chunk has a batchUuid of its own, or was found")
+    refused = {trial.key(number) for number in numbers if trial.is_refused(number)}
+    result.lost = sum(trial.key(number) not in effects for number in numbers if not trial.is_refused(number))
+    known = {uuid for batch in effect_log["batches"].values() for uuid in batch["batch_uuids"]}
+    recovered = {each["chunk"] for each in value["recovered"]}
+    if len(set(value["batch_uuids"])) + len(recovered) != trial.chunks or not known.issuperset(value["batch_uuids"]):
+        result.wrong.append("not every chunk has a batchUuid of its own or is recovered")
     if value["submitted"] != len(numbers):
-        verdict.wrong.append(f"counted {value['submitted']}")
+        result.wrong.append(f"counted {value['submitted']}")
     if not trial.waits:
         return
-    if value["rejected"] != len(bad):
-        verdict.wrong.append(f"counted {value['rejected']} rejected")
+    if value["rejected"] != len(refused):
+        result.wrong.append(f"counted {value['rejected']} rejected")
     rejects = folder / "rejects.jsonl"
     lines = rejects.read_text(encoding="utf-8").splitlines() if rejects.exists() else []
     key = "customerNo" if trial.resource == "customers" else "documentNo"
-    if sorted(json.loads(line)[key] for line in lines) != sorted(bad):
-        verdict.wrong.append("the rejects file does not hold exactly the refused records")
+    if sorted(json.loads(line)[key] for line in lines) != sorted(refused):
+        result.wrong.append("the rejects file does not contain exactly the refused records")
 
 
-def _judge_journal(trial: Trial, effects: dict[str, int], folder: Path, verdict: Verdict) -> None:
-    """What the journal says of each chunk must be true in ARM, or be a question that the task has asked."""
-    for lines in (folder / "journal").rglob("entries"):
-        journal = FileEntries(lines.parent)
-        journal.refresh()
+def _check_journal(trial: Trial, effects: dict[str, int], folder: Path, result: TrialResult) -> None:
+    """Check each chunk's entry against the effect log. An unknown outcome must be named in the task's message."""
+    for entries_folder in (folder / "journal").rglob("entries"):
+        entries = FileEntries(entries_folder.parent)
+        entries.refresh()
         for index in range(trial.chunks):
-            line = journal.read(index)
+            entry = entries.read(index)
             numbers = range(index * trial.size, (index + 1) * trial.size)
             arrived = {trial.key(number) for number in numbers} & effects.keys()
-            if wrong := _judge_line(trial, line, arrived, list(numbers), verdict):
-                verdict.wrong.append(f"chunk {index + 1}: {wrong}")
+            if wrong := _find_contradiction(trial, entry, arrived, list(numbers), result):
+                result.wrong.append(f"chunk {index + 1}: {wrong}")
 
 
-def _judge_line(trial: Trial, line: ChunkEntry | None, arrived: set[str], numbers: list[int], verdict: Verdict) -> str:
-    """Say what is wrong with the journal's last word on a chunk."""
-    good = {trial.key(number) for number in numbers if not trial.is_bad(number)}
-    state = line.state if line is not None else ChunkState.PLANNED
+def _find_contradiction(
+    trial: Trial, entry: ChunkEntry | None, arrived: set[str], numbers: list[int], result: TrialResult
+) -> str:
+    """Return how a chunk's journal entry contradicts the effect log; an empty text if it does not."""
+    valid = {trial.key(number) for number in numbers if not trial.is_refused(number)}
+    state = entry.state if entry is not None else ChunkState.PLANNED
     if state is ChunkState.ACCEPTED:
-        verdict.lost += len(good - arrived) if verdict.unsure else 0
-        return "" if line.batch_uuid else "it has no batchUuid"
+        result.lost += len(valid - arrived) if result.unresolved else 0
+        return "" if entry.batch_uuid else "it has no batchUuid"
     if state is ChunkState.RECOVERED:
-        verdict.found += 1
-        missing = {trial.key(numbers[place - 1]) for place in line.missing or ()}
-        return "" if arrived == good == {trial.key(number) for number in numbers} - missing else "wrongly found"
-    if verdict.unsure is None:
+        result.recovered += 1
+        missing = {trial.key(numbers[position - 1]) for position in entry.missing or ()}
+        return "" if arrived == valid == {trial.key(number) for number in numbers} - missing else "wrongly recovered"
+    if result.unresolved is None:
         return f"the task is done, and its state is {state}"
     if state is ChunkState.UNKNOWN:
-        # The message names the first few.
-        is_asked = line.chunk_id in verdict.unsure or verdict.unsure.count(UNSURE) >= MAX_NAMED
-        return "" if line.reason and is_asked else "nobody is asked about it"
-    if NO_TRACE in verdict.unsure:
-        return ""  # it has sent nothing, and leaves the rest to a person
-    return f"it is {state} although nothing stood in its way" if not arrived else f"ARM has it, and it is {state}"
+        # The message names only the first chunks.
+        is_named = entry.chunk_id in result.unresolved or result.unresolved.count(UNKNOWN_OUTCOME) >= MAX_NAMED
+        return "" if entry.reason and is_named else "the message does not name it"
+    if NO_TRACE in result.unresolved:
+        return ""  # it has sent nothing, and requires a manual check of the rest
+    return f"it is {state} without a reason" if not arrived else f"ARM has it, and it is {state}"

@@ -1,1 +1,1 @@
-"""What is written down of each chunk before and after it is sent."""
+"""Journal of a submission: the state of each chunk, written before and after it is sent."""

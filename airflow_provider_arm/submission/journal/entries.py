@@ -1,4 +1,4 @@
-"""What is known of each chunk, written down before each step, and the decision that follows from it. Pure."""
+"""Entries of the journal, written before each step, and the decision that follows from an entry. No I/O."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ _UNREADABLE = "the journal of this task cannot be read, so what was sent before 
 
 
 class ChunkState(StrEnum):
-    """Where one chunk stands."""
+    """State of one chunk."""
 
-    #: Not sent, or certainly not taken.
+    #: Not sent, or certainly not accepted by ARM.
     PLANNED = "planned"
-    #: About to be put on the wire; found after a restart, it may have reached ARM.
+    #: About to be sent. An entry that is still in this state after a restart may have reached ARM.
     SENDING = "sending"
-    #: ARM gave a batchUuid.
+    #: ARM returned a batchUuid.
     ACCEPTED = "accepted"
-    #: ARM answered 4xx: nothing happened.
+    #: ARM answered 4xx: nothing took effect.
     REFUSED = "refused"
     #: It may or may not have reached ARM.
     UNKNOWN = "unknown"
-    #: Its records are with ARM; the answer that held their batchUuid is lost.
+    #: ARM has its records; the response with their batchUuid is lost.
     RECOVERED = "recovered"
 
 
 class Verdict(StrEnum):
-    """What a person has found out about a chunk of which nobody knew."""
+    """Result of a manual check of a chunk with an unknown outcome."""
 
-    #: ARM has taken it.
+    #: ARM has accepted it.
     ACCEPTED = "accepted"
-    #: ARM has not taken it and will not: it may be sent.
+    #: ARM has not accepted it and will not: it may be sent.
     ABSENT = "absent"
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A person's word on one case, kept with the chunk for good."""
+    """Manual resolution of one sending of a chunk. It stays in the chunk's entry for good."""
 
-    #: The case it is about: that of the sending whose outcome nobody knew.
+    #: Id of the sending that it resolves: the one with the unknown outcome.
     chunk_id: str
     verdict: Verdict
-    #: Who says so, and on what ground.
+    #: Who resolved it, and for which reason.
     by: str
     why: str
-    #: Where the person knows it, from the task's log or from Amili.
+    #: Where it is known, from the task's log or from Amili.
     batch_uuid: str | None = None
     #: Unix seconds.
     at: float | None = None
@@ -60,111 +60,117 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class ChunkEntry:
-    """The journal's line for one chunk."""
+    """Journal entry of one chunk."""
 
     index: int
     sha256: str
     state: ChunkState
-    #: Which wish of a person this belongs to: an Airflow retry keeps it, a clear begins a new one.
+    #: Clear count of the attempt that the state belongs to: an Airflow retry keeps it, a clear raises it.
     clear_count: int
     batch_uuid: str | None = None
-    #: Why, where that is not plain.
+    #: Why it is in this state, where that is not obvious.
     reason: str | None = None
-    #: Names one sending of the chunk, so that a person's word on an earlier one releases nothing.
+    #: Id of one sending of the chunk, so that a resolution of an earlier sending does not apply to a later one.
     chunk_id: str | None = None
-    #: Unix seconds of the first look that did not find all of its records in ARM, when nobody was sending them.
-    missed_since: float | None = None
-    #: Of a chunk that was found: the places, from 1, of the records that ARM does not have; ``None`` before a look. Of
-    #: one that is unknown: what an earlier look missed that found others.
+    #: Unix seconds of the first lookup that did not find all of its records in ARM, at a time when nothing was sending
+    #: them.
+    missing_since: float | None = None
+    #: Positions, from 1, of records that ARM does not have. Of a recovered chunk: all of them; ``None`` before the
+    #: lookup. Of an unknown chunk: those that an earlier lookup did not find while it found others.
     missing: tuple[int, ...] | None = None
-    #: ARM's answer to a single write.
-    answer: dict[str, Any] | None = None
+    #: ARM's response to a single write.
+    response: dict[str, Any] | None = None
     resolutions: tuple[Resolution, ...] = ()
 
-    def to(self, state: ChunkState, **changes: Any) -> ChunkEntry:
-        """Give the line after a step."""
+    def with_state(self, state: ChunkState, **changes: Any) -> ChunkEntry:
+        """Return a copy in another state.
+
+        :param changes: other fields that change with it.
+        """
         return replace(self, state=state, **changes)
 
     def as_json(self) -> dict[str, Any]:
-        """Give plain JSON values; what is not set is left out."""
+        """Return plain JSON values, without the fields that are not set."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         return {
-            name: _as_list(value) for name, value in values.items() if value is not None and (name, value) != _NO_WORD
+            name: _as_list(value)
+            for name, value in values.items()
+            if value is not None and (name, value) != _NO_RESOLUTIONS
         }
 
     @classmethod
     def from_json(cls, data: Any) -> ChunkEntry:
-        """Read :meth:`as_json` back.
+        """Parse the output of :meth:`as_json`.
 
-        :raises JournalError: it is no line of a journal.
+        :raises JournalError: *data* is not the entry of a chunk.
         """
-        return _read(data, cls)
+        return _parse(data, cls)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanEntry:
-    """The journal's line for the plan."""
+    """Journal entry of the plan."""
 
     sha256: str
     chunks: int
     clear_count: int
 
     def as_json(self) -> dict[str, Any]:
-        """Give plain JSON values."""
+        """Return plain JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Any) -> PlanEntry:
-        """Read :meth:`as_json` back.
+        """Parse the output of :meth:`as_json`.
 
-        :raises JournalError: it is no such line.
+        :raises JournalError: *data* is not the entry of a plan.
         """
-        return _read(data, cls)
+        return _parse(data, cls)
 
 
-#: What a line without a person's word has; an empty list of missing records says something.
-_NO_WORD = ("resolutions", ())
+#: Field and value of an entry without resolutions. An empty ``missing`` is written: it differs from no lookup.
+_NO_RESOLUTIONS = ("resolutions", ())
 
 
 def _as_list(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _read(data: Any, kind: type[T]) -> T:
-    """Read a line strictly: one that a newer package wrote with more in it is not known to mean the same."""
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+def _parse(data: Any, entry_type: type[T]) -> T:
+    """Parse an entry strictly: one with more fields, from a newer version of the package, may have another meaning."""
+    known = {field.name for field in fields(entry_type)}  # type: ignore[arg-type]
     if not isinstance(data, dict) or not known.issuperset(data):
         raise JournalError(_UNREADABLE)
     try:
-        return msgspec.convert(data, kind)
+        return msgspec.convert(data, entry_type)
     except msgspec.ValidationError:
         raise JournalError(_UNREADABLE) from None
 
 
 class Journal(Protocol):
-    """Keeps the plan and one line per chunk. A write that returns is kept, or it raises."""
+    """Store of the plan's entry and of one entry per chunk. A write is stored when it returns, or it raises."""
 
     #: Whether it outlives the process.
     durable: bool
 
     def read_plan(self) -> PlanEntry | None:
-        """Give the plan's line, or ``None``."""
+        """Return the plan's entry, or ``None`` if there is none."""
 
     def write_plan(self, entry: PlanEntry) -> None:
-        """Keep the plan's line. Raises as :meth:`write`."""
+        """Write the plan's entry. Raises as :meth:`write`."""
 
     def read(self, index: int) -> ChunkEntry | None:
-        """Give the chunk's line, or ``None``."""
+        """Return the chunk's entry, or ``None`` if there is none."""
 
     def write(self, entry: ChunkEntry) -> None:
-        """Keep the chunk's line.
+        """Write the chunk's entry over its previous one.
 
-        :raises JournalError: it could not be kept.
+        :raises JournalError: it could not be stored.
         """
 
 
 class MemoryJournal:
-    """A journal that ends with the process: enough within one attempt, no help in the next."""
+    """Journal that ends with the process: sufficient within one try, of no use to the next."""
 
     durable = False
 
@@ -173,19 +179,19 @@ class MemoryJournal:
         self._entries: dict[int, ChunkEntry] = {}
 
     def read_plan(self) -> PlanEntry | None:
-        """Give the plan's line, or ``None``."""
+        """Return the plan's entry, or ``None`` if there is none."""
         return self._plan
 
     def write_plan(self, entry: PlanEntry) -> None:
-        """Keep the plan's line."""
+        """Write the plan's entry."""
         self._plan = entry
 
     def read(self, index: int) -> ChunkEntry | None:
-        """Give the chunk's line, or ``None``."""
+        """Return the chunk's entry, or ``None`` if there is none."""
         return self._entries.get(index)
 
     def write(self, entry: ChunkEntry) -> None:
-        """Keep the chunk's line."""
+        """Write the chunk's entry over its previous one."""
         self._entries[entry.index] = entry
 
 
@@ -193,20 +199,20 @@ class NextStep(StrEnum):
     """What to do with a chunk."""
 
     SEND = "send"
-    #: It is with ARM under a batchUuid.
+    #: ARM has it: do not send it; poll its batch, if the batchUuid is known.
     FOLLOW = "follow"
-    #: Nobody knows whether ARM took it: look for its records there; what that does not decide is for a person.
-    RECONCILE = "reconcile"
-    #: A cleared task, and a repeat changes nothing: send if the old batch is finished, else follow it.
+    #: The outcome is unknown: look up its records in ARM. If that does not decide, it needs a manual resolution.
+    LOOK_UP = "look up"
+    #: The task was cleared, and a repeat changes nothing: send if the old batch is finished, else follow it.
     SEND_IF_FINISHED = "send if finished"
-    #: A cleared task, and a repeat would book twice: send if ARM took nothing of the old batch, else follow it.
-    SEND_IF_UNTAKEN = "send if untaken"
+    #: The task was cleared, and a repeat would book twice: send if ARM rejected the whole old batch, else follow it.
+    SEND_IF_REJECTED = "send if rejected"
 
 
 def next_step(entry: ChunkEntry | None, replay: Replay, clear_count: int) -> NextStep:
     """Decide what to do with a chunk.
 
-    :param entry: its line in the journal, of this attempt or an earlier one.
+    :param entry: its journal entry, from this attempt or an earlier one; ``None`` if there is none.
     :param clear_count: of this attempt.
     """
     if entry is None or entry.state in (ChunkState.PLANNED, ChunkState.REFUSED):
@@ -216,6 +222,6 @@ def next_step(entry: ChunkEntry | None, replay: Replay, clear_count: int) -> Nex
     if entry.state is ChunkState.ACCEPTED:
         if entry.clear_count == clear_count:
             return NextStep.FOLLOW
-        return NextStep.SEND_IF_FINISHED if replay is Replay.SAFE else NextStep.SEND_IF_UNTAKEN
-    # SENDING or UNKNOWN: a repeat that changes nothing is the proof that none was needed.
-    return NextStep.SEND if replay is Replay.SAFE else NextStep.RECONCILE
+        return NextStep.SEND_IF_FINISHED if replay is Replay.SAFE else NextStep.SEND_IF_REJECTED
+    # SENDING or UNKNOWN: a repeat that changes nothing needs no proof that it is necessary.
+    return NextStep.SEND if replay is Replay.SAFE else NextStep.LOOK_UP

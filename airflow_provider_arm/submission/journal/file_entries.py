@@ -1,6 +1,6 @@
-"""The lines of a journal in files, as several runners wrote them one after another; anybody may read them.
+"""Entries of a file journal, written by one writer after another. Any process may read them.
 
-See ``file_journal`` for the layout and who may write.
+See ``file_journal`` for the layout and for who may write.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkSta
 if TYPE_CHECKING:
     from airflow_provider_arm.submission.journal.checksummed_folder import FolderPath
 
-_LINE_NAME = re.compile(r"(?P<what>plan|chunk-\d{6,})\.(?P<number>\d{6,})-(?P<token>[0-9a-f]{16})\.json")
+_FILE_NAME = re.compile(r"(?P<subject>plan|chunk-\d{6,})\.(?P<number>\d{6,})-(?P<token>[0-9a-f]{16})\.json")
 _PLAN = "plan"
 
 
 class WriterId(NamedTuple):
-    """Of two runners the greater one works."""
+    """Id of a writer. The writer with the greatest id is the latest one, and the only one that may send."""
 
     number: int
     token: str
@@ -30,7 +30,7 @@ class WriterId(NamedTuple):
 
 
 class FileEntries:
-    """Reads what the runners wrote, the last word on each chunk; writes only under the rank that it is given.
+    """Reads the latest entry of each chunk, whoever wrote it. Writes only files of the given writer.
 
     :param path: the task instance's own folder.
     """
@@ -38,72 +38,77 @@ class FileEntries:
     def __init__(self, path: FolderPath) -> None:
         self._name = str(path)
         self._folder = ChecksummedFolder(path / "entries")
-        #: Who wrote each line, in the order of ranks.
+        #: By subject (the plan or a chunk): who wrote an entry, in ascending order.
         self._writers: dict[str, list[WriterId]] = {}
 
-    def make(self) -> None:
-        """Make the folder, where the store has folders."""
-        self._folder.make()
+    def create(self) -> None:
+        """Create the folder, in stores that have folders."""
+        self._folder.create()
 
     def refresh(self) -> None:
-        """Look what there is now."""
+        """List the files that exist now. Entries written by others since the last call become visible."""
         self._writers = {}
-        for name in self._folder.names():
-            if found := _LINE_NAME.fullmatch(name):
-                self._writers.setdefault(found["what"], []).append(WriterId(int(found["number"]), found["token"]))
-        for ranks in self._writers.values():
-            ranks.sort()
+        for name in self._folder.list_names():
+            if match := _FILE_NAME.fullmatch(name):
+                writer = WriterId(int(match["number"]), match["token"])
+                self._writers.setdefault(match["subject"], []).append(writer)
+        for writers in self._writers.values():
+            writers.sort()
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody has written a line."""
+        """Whether there is no entry."""
         return not self._writers
 
     def read_plan(self) -> PlanEntry | None:
-        """Give the plan's line, or ``None``."""
+        """Return the plan's entry, or ``None`` if there is none."""
         writers = self._writers.get(_PLAN)
-        return PlanEntry.from_json(self._get(_PLAN, writers[-1])) if writers else None
+        return PlanEntry.from_json(self._read(_PLAN, writers[-1])) if writers else None
 
     def read(self, index: int) -> ChunkEntry | None:
-        """Give the last word on a chunk, or ``None``."""
-        what = _chunk(index)
-        writers = self._writers.get(what)
+        """Return the latest entry of a chunk, or ``None`` if there is none."""
+        subject = _chunk_subject(index)
+        writers = self._writers.get(subject)
         if not writers:
             return None
-        entry = ChunkEntry.from_json(self._get(what, writers[-1]))
+        entry = ChunkEntry.from_json(self._read(subject, writers[-1]))
         if entry.index != index:
-            msg = f"the journal {self._name} has another chunk's line for chunk {index + 1}: nothing is sent"
+            msg = f"the journal {self._name} has another chunk's entry for chunk {index + 1}: nothing is sent"
             raise JournalError(msg)
-        return self._word_of_the_sender(entry, writers[:-1])
+        return self._prefer_accepted(entry, writers[:-1])
 
-    def write_plan(self, entry: PlanEntry, rank: WriterId) -> None:
-        """Keep the plan's line as that runner's."""
-        self._put(_PLAN, rank, entry.as_json())
+    def write_plan(self, entry: PlanEntry, writer: WriterId) -> None:
+        """Write the plan's entry into the file of *writer*."""
+        self._write(_PLAN, writer, entry.as_json())
 
-    def write(self, entry: ChunkEntry, rank: WriterId) -> None:
-        """Keep a chunk's line as that runner's."""
-        self._put(_chunk(entry.index), rank, entry.as_json())
+    def write(self, entry: ChunkEntry, writer: WriterId) -> None:
+        """Write a chunk's entry into the file of *writer*."""
+        self._write(_chunk_subject(entry.index), writer, entry.as_json())
 
-    def _word_of_the_sender(self, entry: ChunkEntry, earlier: list[WriterId]) -> ChunkEntry:
-        """Give what the runner that sent it has noted since another one, which took it for dead, began to wonder."""
+    def _prefer_accepted(self, entry: ChunkEntry, earlier: list[WriterId]) -> ChunkEntry:
+        """Return the sender's own entry where it says ACCEPTED and the latest one, of the same sending, says UNKNOWN.
+
+        A later writer marks a chunk as UNKNOWN if it considers the sender dead. The sender may still have received the
+        response and written it since.
+        """
         if entry.state is not ChunkState.UNKNOWN or entry.chunk_id is None:
             return entry
-        for rank in earlier:
-            line = ChunkEntry.from_json(self._get(_chunk(entry.index), rank))
-            if line.chunk_id == entry.chunk_id and line.state is ChunkState.ACCEPTED:
-                return line
+        for writer in earlier:
+            sent = ChunkEntry.from_json(self._read(_chunk_subject(entry.index), writer))
+            if sent.chunk_id == entry.chunk_id and sent.state is ChunkState.ACCEPTED:
+                return sent
         return entry
 
-    def _get(self, what: str, rank: WriterId) -> dict[str, Any]:
-        return self._folder.get(f"{what}.{rank}.json")
+    def _read(self, subject: str, writer: WriterId) -> dict[str, Any]:
+        return self._folder.read(f"{subject}.{writer}.json")
 
-    def _put(self, what: str, rank: WriterId, content: dict[str, Any]) -> None:
-        # First remembered: a write that fails may have arrived.
-        writers = self._writers.setdefault(what, [])
-        if rank not in writers:
-            writers.append(rank)
-        self._folder.put(f"{what}.{rank}.json", content)
+    def _write(self, subject: str, writer: WriterId, content: dict[str, Any]) -> None:
+        # Registered before the write: a write that fails may have been stored.
+        writers = self._writers.setdefault(subject, [])
+        if writer not in writers:
+            writers.append(writer)
+        self._folder.write(f"{subject}.{writer}.json", content)
 
 
-def _chunk(index: int) -> str:
+def _chunk_subject(index: int) -> str:
     return f"chunk-{index:06d}"

@@ -1,27 +1,30 @@
-"""The journal of a submission in files: on a local disk or in an object store, for any version of Airflow.
+"""Journal of a submission in files, on a local disk or in an object store. Works with every version of Airflow.
 
 **Layout.** One folder per task instance::
 
-    runners/000002-<token>.json          who works, or worked, on it: one file per runner
-    lines/plan.000002-<token>.json       the plan, as that runner wrote it
-    lines/chunk-000004.000002-<token>.json   the chunk's last line, as that runner wrote it
+    writers/000002-<token>.json                  a writer: its task, host, process and last heartbeat
+    entries/plan.000002-<token>.json             the plan's entry, as that writer wrote it
+    entries/chunk-000004.000002-<token>.json     the chunk's last entry, as that writer wrote it
 
-A file is small, holds a sha256 of itself, is written under a passing name and then renamed. Object stores cannot append
-and a local disk can tear what is appended; this layout asks neither: a reader meets a file as it was before a step or
-as it is after it, and one that is neither is an error. The price is a file per chunk instead of one in all.
+Each file is small, contains its own sha256, is written under a temporary name and then renamed. Object stores cannot
+append, and an append on a local disk can be cut off half-way. This layout needs no append: a reader sees a file as it
+was before a step or as it is after it, and anything else is an error. The price is one file per chunk instead of one
+for all.
 
-**One runner.** A runner announces itself with a file of its own and then looks who else is there; the highest number
-works, at equal numbers the greater token. It writes only files with its own number and token, so two never overwrite
-each other, and looks again after each line and before it acts on it. Whoever takes over announces itself first and
-reads the lines after that. So of two runners at least one sees the other: either the old one finds the new number and
-stops before it sends, or the new one finds the old one's line and treats the chunk as sent.
+**One writer.** A writer first registers itself with a file of its own, then lists the writers. The one with the highest
+number is the latest writer; if numbers are equal, the one with the greater token. Only the latest writer may send. A
+writer writes only files with its own number and token, so two writers never overwrite each other's files. After each
+entry, and before it acts on it, it lists the writers again. A writer that takes over registers itself first and reads
+the entries afterwards. So of two writers at least one notices the other: either the old one sees the new number and
+stops before it sends, or the new one sees the old one's entry and handles the chunk as sent.
 
-This needs no file that only one can make (few object stores have that), only that a listing shows every file written
-before it: so it is on local disks, S3, Google Cloud Storage and Azure (not on an NFS mount that caches listings). It
-says nothing of a request that the old runner has sent already: that chunk is in SENDING and decided as after a crash.
+This needs no exclusive creation of a file, which few object stores offer. It only needs a listing that shows every file
+written before it. Local disks, S3, Google Cloud Storage and Azure have that; an NFS mount that caches listings does
+not. A request that the old writer has already sent is not covered: its chunk is in SENDING, and is handled as after a
+crash.
 
-**Who may take over.** A later try of the same task instance, at once; anybody, when the runner has ended in an orderly
-way or was not heard of for :data:`TAKEOVER_TIMEOUT` seconds. Everybody else is refused.
+**Takeover.** A later try of the same task instance may take over at once. Any other task may take over once the writer
+has released the journal, or has had no heartbeat for :data:`TAKEOVER_TIMEOUT` seconds. Everything else is refused.
 """
 
 from __future__ import annotations
@@ -48,20 +51,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds of silence after which a runner is taken for dead: longer than a plan over a million rows takes, and than
-#: the client tries one request.
+#: Seconds without a heartbeat after which a writer is considered dead: longer than planning a million rows takes, and
+#: than the client attempts one request.
 TAKEOVER_TIMEOUT = 3600.0
-#: Seconds after which a line's writing also renews the runner's sign of life.
+#: Seconds after which writing an entry also renews the writer's heartbeat.
 HEARTBEAT_INTERVAL = 60.0
 
-_RUNNER_NAME = re.compile(r"(?P<number>\d{6,})-(?P<token>[0-9a-f]{16})\.json")
+_WRITER_FILE = re.compile(r"(?P<number>\d{6,})-(?P<token>[0-9a-f]{16})\.json")
 
 
 @dataclass(frozen=True, slots=True)
 class JournalWriter:
-    """Who works on a journal, for the message to somebody else who wants to.
+    """Process that opens a journal for writing, as messages to other writers describe it.
 
-    :param task_instance: in words: DAG, run, task and map index.
+    :param task_instance: DAG, run, task and map index, as text.
     :param try_number: Airflow's.
     """
 
@@ -71,149 +74,153 @@ class JournalWriter:
     pid: int = field(default_factory=os.getpid)
 
 
-class _Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a runner's file says."""
+class _WriterRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Content of a writer's file."""
 
-    runner: JournalWriter
-    #: Unix seconds of its last sign of life.
-    renewed: float
-    #: It has ended in an orderly way and writes nothing more.
+    writer: JournalWriter
+    #: Unix seconds of its last heartbeat.
+    heartbeat_at: float
+    #: Whether it has ended in an orderly way and writes nothing more.
     released: bool
 
 
-class _TakenOverError(JournalError):
-    """A runner of a higher rank works on the journal."""
+class _WriterReplacedError(JournalError):
+    """A later writer has taken over the journal."""
 
 
 class FileJournal:
-    """Keeps the plan and one line per chunk in a folder; see the module for how, and why it can be trusted.
+    """Journal in a folder. The module's docstring describes the layout, and why it is safe.
 
-    No record and no key of one is kept, only hashes, counts, batchUuids and ARM's reasons with personal data masked.
-    Files on a local disk are readable by their owner only. Nothing is ever removed: a journal may go when its task
-    instance will neither be retried nor cleared any more.
+    It contains no record and no natural key, only hashes, counts, batchUuids and ARM's reasons with personal data
+    masked. Files on a local disk are readable by their owner only. Nothing is ever deleted: a journal may be deleted
+    once its task instance will neither be retried nor cleared any more.
 
     :param path: the task instance's own folder; need not exist.
-    :param runner: who wants to work on it.
-    :param now: unix seconds.
-    :raises JournalError: another runner works on it, or it cannot be read or written.
+    :param writer: the process that opens it.
+    :param now: returns unix seconds.
+    :raises JournalError: another writer uses it, or it cannot be read or written.
     """
 
     durable = True
 
-    def __init__(self, path: FolderPath, runner: JournalWriter, *, now: Callable[[], float] = time.time) -> None:
-        self._runner = runner
+    def __init__(self, path: FolderPath, writer: JournalWriter, *, now: Callable[[], float] = time.time) -> None:
+        self._writer = writer
         self._now = now
         self._name = str(path)
-        self._runners = ChecksummedFolder(path / "writers")
-        self._lines = FileEntries(path)
-        self.is_local = self._runners.is_local
-        self._runners.make()
-        self._lines.make()
-        self._rank = WriterId(self._next_number(), secrets.token_hex(8))
-        self._renew()
-        self._check_held()
-        # After the announcement: what an earlier runner has not written by now, it will not act on.
-        self._lines.refresh()
-        first = min(self._ranks())
-        #: The try that began it. What tries before that one did is not known here.
-        self.first_try_number = self._claim(first).runner.try_number
-        if first == self._rank and not self._lines.is_empty:
-            self._check_held()  # somebody who began since then may have written them
+        self._writers = ChecksummedFolder(path / "writers")
+        self._entries = FileEntries(path)
+        self.is_local = self._writers.is_local
+        self._writers.create()
+        self._entries.create()
+        self._id = WriterId(self._next_number(), secrets.token_hex(8))
+        self._send_heartbeat()
+        self._check_is_latest()
+        # After the registration: an earlier writer will not act on an entry that it has not written by now.
+        self._entries.refresh()
+        first = min(self._list_writers())
+        #: Number of the try that created the journal. It does not know what earlier tries did.
+        self.first_try_number = self._read_writer(first).writer.try_number
+        if first == self._id and not self._entries.is_empty:
+            self._check_is_latest()  # a writer that registered since then may have written them
             msg = (
-                f"the journal {self._name} has lines but no file of who wrote them: parts of it are gone, so what was "
-                "sent before is not known: nothing is sent. Restore it, or look in ARM and remove the folder"
+                f"the journal {self._name} has entries but no file of the writer that wrote them: parts of it are "
+                "missing, so what was sent before is not known: nothing is sent. Restore it, or check in ARM what was "
+                "sent and delete the folder"
             )
             raise JournalError(msg)
 
     def read_plan(self) -> PlanEntry | None:
-        """Give the plan's line, or ``None``."""
-        return self._lines.read_plan()
+        """Return the plan's entry, or ``None`` if there is none."""
+        return self._entries.read_plan()
 
     def write_plan(self, entry: PlanEntry) -> None:
-        """Keep the plan's line. Raises as :meth:`write`."""
-        self._lines.write_plan(entry, self._rank)
-        self._check_held()
-        self._renew_if_due()
+        """Write the plan's entry. Raises as :meth:`write`."""
+        self._entries.write_plan(entry, self._id)
+        self._check_is_latest()
+        self._send_heartbeat_if_due()
 
     def read(self, index: int) -> ChunkEntry | None:
-        """Give the chunk's line, or ``None``."""
-        return self._lines.read(index)
+        """Return the chunk's entry, or ``None`` if there is none."""
+        return self._entries.read(index)
 
     def write(self, entry: ChunkEntry) -> None:
-        """Keep the chunk's line.
+        """Write the chunk's entry.
 
-        :raises JournalError: it could not be kept; or another runner has taken over, and nothing may be sent.
+        :raises JournalError: it could not be stored; or another writer has taken over, and nothing may be sent.
         """
-        self._lines.write(entry, self._rank)
+        self._entries.write(entry, self._id)
         try:
-            self._check_held()
-        except _TakenOverError as error:
+            self._check_is_latest()
+        except _WriterReplacedError as error:
             if entry.state is ChunkState.SENDING:
-                # It is certainly not sent, which nobody should have to wonder about.
-                self._lines.write(entry.to(ChunkState.PLANNED, reason=str(error)), self._rank)
+                # It is certainly not sent: without this entry its outcome would be unknown to the other writer.
+                self._entries.write(entry.with_state(ChunkState.PLANNED, reason=str(error)), self._id)
             raise
-        self._renew_if_due()
+        self._send_heartbeat_if_due()
 
     def release(self) -> None:
-        """Say that this runner writes nothing more, so that anybody may follow. A failure is only logged."""
+        """Release the journal: this writer writes nothing more, and any other may take over. Failures are logged."""
         try:
-            self._renew(released=True)
+            self._send_heartbeat(released=True)
         except JournalError as error:
-            log.warning("The next runner may have to wait for %.0f minutes: %s", TAKEOVER_TIMEOUT / 60, error)
+            log.warning("The next writer may have to wait for %.0f minutes: %s", TAKEOVER_TIMEOUT / 60, error)
 
-    # ---- runners
+    # ---- writers
 
-    def _ranks(self) -> list[WriterId]:
-        """List all runners there ever were."""
-        found = (_RUNNER_NAME.fullmatch(name) for name in self._runners.names())
-        return [WriterId(int(each["number"]), each["token"]) for each in found if each]
+    def _list_writers(self) -> list[WriterId]:
+        """List all writers that the journal has ever had."""
+        matches = (_WRITER_FILE.fullmatch(name) for name in self._writers.list_names())
+        return [WriterId(int(match["number"]), match["token"]) for match in matches if match]
 
     def _next_number(self) -> int:
-        """Give the number after the one that works on it now, if it is right to take over."""
-        holder = max(self._ranks(), default=None)
-        if holder is None:
+        """Return the number after that of the latest writer, if this one may take over.
+
+        :raises JournalError: it may not.
+        """
+        latest = max(self._list_writers(), default=None)
+        if latest is None:
             return 1
-        claim = self._claim(holder)
-        later = claim.runner.task_instance == self._runner.task_instance and (
-            claim.runner.try_number < self._runner.try_number
+        record = self._read_writer(latest)
+        is_later_try = record.writer.task_instance == self._writer.task_instance and (
+            record.writer.try_number < self._writer.try_number
         )
-        if not claim.released and not later and self._now() - claim.renewed <= TAKEOVER_TIMEOUT:
-            raise JournalError(self._in_use(claim))
-        if not claim.released:
-            log.info("The journal is taken over from %s, try %d", claim.runner.task_instance, claim.runner.try_number)
-        return holder.number + 1
+        if not record.released and not is_later_try and self._now() - record.heartbeat_at <= TAKEOVER_TIMEOUT:
+            raise JournalError(self._in_use_message(record))
+        if not record.released:
+            log.info("Taking over the journal from %s, try %d", record.writer.task_instance, record.writer.try_number)
+        return latest.number + 1
 
-    def _check_held(self) -> None:
-        """Raise if this runner is not, or no longer, the one that works."""
-        ranks = self._ranks()
-        if self._rank not in ranks:
-            msg = f"the journal {self._name} has vanished while it was in use: nothing more is sent"
+    def _check_is_latest(self) -> None:
+        """Raise if this writer is not, or no longer, the latest one."""
+        writers = self._list_writers()
+        if self._id not in writers:
+            msg = f"the journal {self._name} was deleted while it was in use: nothing more is sent"
             raise JournalError(msg)
-        if (holder := max(ranks)) != self._rank:
-            raise _TakenOverError(self._in_use(self._claim(holder)))
+        if (latest := max(writers)) != self._id:
+            raise _WriterReplacedError(self._in_use_message(self._read_writer(latest)))
 
-    def _claim(self, rank: WriterId) -> _Claim:
+    def _read_writer(self, writer: WriterId) -> _WriterRecord:
         try:
-            return msgspec.convert(self._runners.get(f"{rank}.json"), _Claim)
+            return msgspec.convert(self._writers.read(f"{writer}.json"), _WriterRecord)
         except msgspec.ValidationError:
-            msg = f"the journal {self._name} is of another version of this provider: nothing is sent"
+            msg = f"the journal {self._name} was written by another version of this provider: nothing is sent"
             raise JournalError(msg) from None
 
-    def _renew_if_due(self) -> None:
-        if self._now() - self._renewed >= HEARTBEAT_INTERVAL:
-            self._renew()
+    def _send_heartbeat_if_due(self) -> None:
+        if self._now() - self._heartbeat_at >= HEARTBEAT_INTERVAL:
+            self._send_heartbeat()
 
-    def _renew(self, *, released: bool = False) -> None:
-        self._renewed = self._now()
-        claim = {"runner": asdict(self._runner), "renewed": self._renewed, "released": released}
-        self._runners.put(f"{self._rank}.json", claim)
+    def _send_heartbeat(self, *, released: bool = False) -> None:
+        self._heartbeat_at = self._now()
+        record = {"writer": asdict(self._writer), "heartbeat_at": self._heartbeat_at, "released": released}
+        self._writers.write(f"{self._id}.json", record)
 
-    def _in_use(self, claim: _Claim) -> str:
-        runner = claim.runner
-        heard = datetime.fromtimestamp(claim.renewed, tz=UTC).isoformat(timespec="seconds")
+    def _in_use_message(self, record: _WriterRecord) -> str:
+        writer = record.writer
+        heartbeat = datetime.fromtimestamp(record.heartbeat_at, tz=UTC).isoformat(timespec="seconds")
         return (
-            f"the journal {self._name} is in use by another runner ({runner.task_instance}, try {runner.try_number}, "
-            f"host {runner.host}, process {runner.pid}, last heard of at {heard}): this one sends nothing. Let "
-            f"that one end; if it is dead, a later try of that task may follow at once, others "
-            f"{TAKEOVER_TIMEOUT / 60:.0f} minutes after it was last heard of"
+            f"the journal {self._name} is in use by another writer ({writer.task_instance}, try {writer.try_number}, "
+            f"host {writer.host}, process {writer.pid}, last heartbeat at {heartbeat}): this process sends "
+            f"nothing. Wait until the other writer ends; if it is dead, a later try of its task can take over at once, "
+            f"any other task {TAKEOVER_TIMEOUT / 60:.0f} minutes after its last heartbeat"
         )

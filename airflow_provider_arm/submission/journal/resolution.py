@@ -1,4 +1,4 @@
-"""A person's word on a chunk of which nobody knows whether ARM took it, and what it changes in the journal."""
+"""Manual resolution of a chunk with an unknown outcome, and the journal entry that follows from it."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from airflow_provider_arm.submission.journal.entries import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_OPEN = (ChunkState.SENDING, ChunkState.UNKNOWN)
-_TAKEN = (ChunkState.ACCEPTED, ChunkState.RECOVERED)
-_NOT_TAKEN = (ChunkState.PLANNED, ChunkState.REFUSED)
+_UNRESOLVED = (ChunkState.SENDING, ChunkState.UNKNOWN)
+_ACCEPTED = (ChunkState.ACCEPTED, ChunkState.RECOVERED)
+_NOT_ACCEPTED = (ChunkState.PLANNED, ChunkState.REFUSED)
 
 
 class ReadableJournal(Protocol):
-    """Whatever a journal can be read from."""
+    """Anything that a journal can be read from."""
 
     def read_plan(self) -> PlanEntry | None:
-        """Give the plan's line, or ``None``."""
+        """Return the plan's entry, or ``None`` if there is none."""
 
     def read(self, index: int) -> ChunkEntry | None:
-        """Give the chunk's line, or ``None``."""
+        """Return the chunk's entry, or ``None`` if there is none."""
 
 
 def read_entries(journal: ReadableJournal) -> Iterator[ChunkEntry]:
-    """Give every line of the journal's plan that was written."""
+    """Yield the entry of each chunk of the journal's plan, as far as they were written."""
     plan = journal.read_plan()
     for index in range(plan.chunks if plan is not None else 0):
         entry = journal.read(index)
@@ -42,50 +42,51 @@ def read_entries(journal: ReadableJournal) -> Iterator[ChunkEntry]:
 
 
 def is_unresolved(entry: ChunkEntry) -> bool:
-    """Whether nobody knows if ARM took it, as far as the journal tells: a later look may."""
-    return entry.state in _OPEN
+    """Return whether the journal does not show if ARM accepted the chunk. A later lookup may find out."""
+    return entry.state in _UNRESOLVED
 
 
 def apply_resolution(journal: Journal, resolution: Resolution) -> ChunkEntry | None:
-    """Note a person's word and what follows from it: the chunk is followed, or sent by the next try.
+    """Write a resolution, and the state that follows from it: the next try follows the chunk or sends it.
 
-    The journal must be this runner's own. A word that comes after a look has found the same is only noted.
+    The journal must be open for writing. A resolution that confirms what a lookup has found since is only added.
 
-    :return: the line after it; ``None`` where no chunk of this journal is about that case, now or before.
-    :raises ArmConfigurationError: the word contradicts itself, or what is known by now. Nothing is changed.
-    :raises JournalError: it could not be noted.
+    :return: the entry afterwards; ``None`` if no sending of this journal, past or present, has that id.
+    :raises ArmConfigurationError: the resolution contradicts itself or the journal. Nothing is changed.
+    :raises JournalError: it could not be written.
     """
     for entry in read_entries(journal):
         if any(earlier.chunk_id == resolution.chunk_id for earlier in entry.resolutions):
             return entry
         if entry.chunk_id == resolution.chunk_id:
-            after = _after(entry, resolution)
-            journal.write(after)
-            return after
+            resolved = _resolve(entry, resolution)
+            journal.write(resolved)
+            return resolved
     return None
 
 
-def _after(entry: ChunkEntry, resolution: Resolution) -> ChunkEntry:
+def _resolve(entry: ChunkEntry, resolution: Resolution) -> ChunkEntry:
+    chunk_id = resolution.chunk_id
     if not (resolution.by.strip() and resolution.why.strip()):
-        msg = f"case {resolution.chunk_id} is released by somebody and for a reason: give both by and why"
+        msg = f"the resolution of chunk_id {chunk_id} needs an author and a reason: set both by and why"
         raise ArmConfigurationError(msg)
     is_absent = resolution.verdict is Verdict.ABSENT
     if is_absent and resolution.batch_uuid:
-        msg = f"case {resolution.chunk_id}: what ARM has not taken has no batch_uuid"
+        msg = f"the resolution of chunk_id {chunk_id} is contradictory: what ARM has not accepted has no batch_uuid"
         raise ArmConfigurationError(msg)
-    words = (*entry.resolutions, resolution)
-    if entry.state in (_NOT_TAKEN if is_absent else _TAKEN):
-        return entry.to(entry.state, resolutions=words)  # a later look has found the same
+    resolutions = (*entry.resolutions, resolution)
+    if entry.state in (_NOT_ACCEPTED if is_absent else _ACCEPTED):
+        return entry.with_state(entry.state, resolutions=resolutions)  # a later lookup has come to the same result
     if not is_unresolved(entry):
         msg = (
-            f"case {resolution.chunk_id} (chunk {entry.index + 1}) cannot be {resolution.verdict}: it is known to be "
-            f"{entry.state} by now. Nothing is changed; look into the task's log"
+            f"chunk_id {chunk_id} (chunk {entry.index + 1}) cannot be resolved as {resolution.verdict}: its state is "
+            f"known to be {entry.state} by now. Nothing is changed; check the task's log"
         )
         raise ArmConfigurationError(msg)
-    # What was missing at a look while ARM was at work says nothing of what it has refused in the end.
-    noted = {"resolutions": words, "missed_since": None, "missing": None}
+    # Records that were missing while ARM was still processing say nothing about what it has refused in the end.
+    changes = {"resolutions": resolutions, "missing_since": None, "missing": None}
     if is_absent:
-        return entry.to(ChunkState.PLANNED, **noted)
+        return entry.with_state(ChunkState.PLANNED, **changes)
     if resolution.batch_uuid:
-        return entry.to(ChunkState.ACCEPTED, batch_uuid=resolution.batch_uuid, **noted)
-    return entry.to(ChunkState.RECOVERED, **noted)
+        return entry.with_state(ChunkState.ACCEPTED, batch_uuid=resolution.batch_uuid, **changes)
+    return entry.with_state(ChunkState.RECOVERED, **changes)

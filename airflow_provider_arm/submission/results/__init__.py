@@ -1,1 +1,1 @@
-"""What ARM made of the records: outcome, rejects, and when to stop waiting."""
+"""Results of a submission: counts, rejects, reject policy, and when to poll a batch."""

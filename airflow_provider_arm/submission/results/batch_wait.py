@@ -1,6 +1,6 @@
-"""Waiting for batches: what to ask next, when to give up. Pure; the asking and the sleeping are the caller's.
+"""Wait for batches: which to poll, when to poll next, when to give up. No I/O: the caller polls and sleeps.
 
-Polling is not retrying: a batch may take hours, and an outage of ARM in between is not the batch's failure.
+Polling is not retrying: a batch may take hours, and an outage of ARM in the meantime is not a failure of the batch.
 """
 
 from __future__ import annotations
@@ -22,36 +22,37 @@ from airflow_provider_arm.client.http.retry import MAX_COOLDOWN
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-#: Looks in a row at a batch that may fail, and seconds that an outage must last besides, before a wait gives up: a
-#: restart or a night's maintenance of ARM is survived, an answer that will never be readable is not waited for until
-#: the deadline.
+#: Consecutive polls of a batch that must fail, and seconds that the outage must last besides, before a wait gives up.
+#: It survives a restart or a night of maintenance at ARM, and does not wait until the deadline for a batch whose
+#: response will never be valid.
 MAX_FAILURES = 10
 MIN_OUTAGE_SECONDS = 3600.0
-#: Share of a batch's age that may pass until the next look: a batch that has taken an hour is looked at each three
-#: minutes, so its end is noticed at most a twentieth later than it came. By age and not by the number of looks, because
-#: a wait that goes on in another process knows when it began and not how often it has looked.
+#: Share of a batch's age that may pass until the next poll: a batch that is an hour old is polled every three minutes,
+#: so its end is noticed at most a twentieth of its duration late. The age counts and not the number of polls, because a
+#: wait that continues in another process knows when it started and not how often it has polled.
 AGE_SHARE = 0.05
-#: Seconds between two looks at an old batch, unless the author says otherwise.
+#: Seconds between polls of an old batch, unless the DAG author sets another value.
 DEFAULT_MAX_POLL_INTERVAL = 300.0
 #: Batches that a message names.
 NAMED_BATCHES = 3
 
 
 class WaitTimeoutError(ArmError):
-    """The deadline came before the batches were finished. They go on in ARM."""
+    """The batches were not finished before the deadline. ARM continues to process them."""
 
     permanent = False
 
 
 @dataclass(slots=True)
 class BatchWait:
-    """A wait for some batches.
+    """State of a wait for batches.
 
-    :param started: unix seconds of the submission or of the first look.
+    :param started: unix seconds of the submission or of the first poll.
     :param deadline: unix seconds, so that it survives a restart of the process that waits.
-    :param poll_interval: seconds between two looks at a young batch, at most.
-    :param not_found_grace: seconds after *started* in which a batch may not be known yet (Q4).
-    :param max_poll_interval: seconds between status checks of an old batch, at most; default 0: no back-off.
+    :param poll_interval: seconds between polls of a young batch, at most.
+    :param not_found_grace: seconds after *started* in which ARM may answer 404 for a batch (Q4).
+    :param max_poll_interval: seconds between polls of an old batch, at most; default 0: no back-off.
+    :param uniform: returns a random number from 0 to 1.
     """
 
     batch_uuids: Iterable[str]
@@ -62,56 +63,58 @@ class BatchWait:
     max_poll_interval: float = 0.0
     uniform: Callable[[], float] = random_fraction
     pending: list[str] = field(init=False)
-    #: The last word on each finished batch.
+    #: Last status of each finished batch.
     finished: dict[str, BatchStatus] = field(init=False, default_factory=dict)
-    #: How often in a row each batch could not be read, and since when: a neighbour that can be read says nothing of it.
-    _failing: dict[str, tuple[int, float]] = field(init=False, default_factory=dict)
-    #: Unix seconds before which ARM does not want to be asked.
-    _rest_until: float = field(init=False, default=0.0)
+    #: Number of consecutive failed polls of each batch, and unix seconds of the first. Per batch: that another batch
+    #: can be polled says nothing about this one.
+    _failures: dict[str, tuple[int, float]] = field(init=False, default_factory=dict)
+    #: Unix seconds until which ARM has asked not to be polled (``Retry-After``).
+    _cooldown_until: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         """Begin with all batches pending."""
         self.pending = list(dict.fromkeys(self.batch_uuids))
 
-    def record_poll(self, batch_uuid: str, seen: BatchStatus | ArmError, now: float) -> None:
-        """Take what a look at a batch brought at unix time *now*.
+    def record_poll(self, batch_uuid: str, result: BatchStatus | ArmError, now: float) -> None:
+        """Record the result of a poll.
 
-        :raises ArmError: it will not get better: a permanent error, or an outage beyond the limits.
+        :param now: unix seconds of the poll.
+        :raises ArmError: further polls cannot help: a permanent error, or an outage beyond the limits.
         """
-        if isinstance(seen, ArmError):
-            self._saw_error(batch_uuid, seen, now)
-        elif seen.state is BatchState.INVALID_RESPONSE:
-            unclear = ArmInvalidResponseError(f"batch {batch_uuid}: ARM's answer is unclear: {seen.reason}")
-            self._failed(batch_uuid, unclear, now)
+        if isinstance(result, ArmError):
+            self._record_error(batch_uuid, result, now)
+        elif result.state is BatchState.INVALID_RESPONSE:
+            invalid = ArmInvalidResponseError(f"batch {batch_uuid}: ARM's response is invalid: {result.reason}")
+            self._count_failure(batch_uuid, invalid, now)
         else:
-            self._failing.pop(batch_uuid, None)
-            if seen.state.finished:
+            self._failures.pop(batch_uuid, None)
+            if result.state.finished:
                 self.pending.remove(batch_uuid)
-                self.finished[batch_uuid] = seen
+                self.finished[batch_uuid] = result
 
     def first_delay(self, now: float) -> float:
-        """Seconds until the first look of a process that takes the wait over: anywhere within the poll interval.
+        """Return the seconds until the first poll in a process that continues the wait: random within the interval.
 
-        A triggerer that starts with thousands of waits must not ask for all of them at once. The last look is never
-        skipped: a wait whose deadline has passed meanwhile looks at once.
+        A triggerer that starts with thousands of waits must not poll for all of them at once. The last poll is never
+        skipped: a wait whose deadline has passed in the meantime polls at once.
         """
         return max(0.0, min(self.poll_interval * self.uniform(), self.deadline - now))
 
     def next_delay(self, now: float) -> float:
-        """Seconds until the next look.
+        """Return the seconds until the next poll.
 
-        :raises WaitTimeoutError: the deadline has come.
+        :raises WaitTimeoutError: the deadline has passed.
         """
         if now >= self.deadline:
             named = ", ".join(self.pending[:NAMED_BATCHES]) + (", ..." if len(self.pending) > NAMED_BATCHES else "")
             msg = (
                 f"{len(self.pending)} of {len(self.pending) + len(self.finished)} batches were not finished in time "
-                f"({named}); they go on in ARM, and a BatchSensor can wait for them again"
+                f"({named}); ARM continues to process them, and a BatchSensor can wait for them again"
             )
             raise WaitTimeoutError(msg)
-        if self._rest_until > now:
-            # Spread over a whole interval: all who were told to rest were told the same moment.
-            seconds = self._rest_until - now + self.poll_interval * self.uniform()
+        if self._cooldown_until > now:
+            # Spread over a whole interval: all clients got the same end of the cooldown.
+            seconds = self._cooldown_until - now + self.poll_interval * self.uniform()
         else:
             seconds = self._interval(now) * (1 - JITTER * self.uniform())
         return max(0.0, min(seconds, self.deadline - now))
@@ -119,20 +122,20 @@ class BatchWait:
     def _interval(self, now: float) -> float:
         return max(self.poll_interval, min(AGE_SHARE * (now - self.started), self.max_poll_interval))
 
-    def _saw_error(self, batch_uuid: str, error: ArmError, now: float) -> None:
+    def _record_error(self, batch_uuid: str, error: ArmError, now: float) -> None:
         if isinstance(error, ArmNotFoundError) and now - self.started < self.not_found_grace:
             return
         if error.permanent:
             raise error
         if error.retry_after is not None:
-            self._rest_until = max(self._rest_until, now + min(error.retry_after, MAX_COOLDOWN))
+            self._cooldown_until = max(self._cooldown_until, now + min(error.retry_after, MAX_COOLDOWN))
         if isinstance(error, ArmRateLimitError) and error.phase is Phase.NOT_SENT:
-            return  # held back because ARM asked for a rest: nobody looked
-        self._failed(batch_uuid, error, now)
+            return  # the client held the request back during a cooldown: there was no poll
+        self._count_failure(batch_uuid, error, now)
 
-    def _failed(self, batch_uuid: str, error: ArmError, now: float) -> None:
-        failures, since = self._failing.get(batch_uuid, (0, now))
-        self._failing[batch_uuid] = (failures + 1, since)
+    def _count_failure(self, batch_uuid: str, error: ArmError, now: float) -> None:
+        failures, since = self._failures.get(batch_uuid, (0, now))
+        self._failures[batch_uuid] = (failures + 1, since)
         if failures + 1 >= MAX_FAILURES and now - since >= MIN_OUTAGE_SECONDS:
             raise error
 
@@ -141,11 +144,11 @@ class BatchWait:
 class WaitTimes:
     """Start, deadline and poll intervals of a wait: the same rule on a worker, in a sensor and in the triggerer.
 
-    :param started: unix seconds of the submission or of the first status check.
+    :param started: unix seconds of the submission or of the first poll.
     :param deadline: unix seconds.
-    :param poll_interval: seconds between status checks of a young batch.
-    :param max_poll_interval: seconds between status checks of an old batch, at most; default
-        ``DEFAULT_MAX_POLL_INTERVAL``. A value up to *poll_interval*, such as 0, turns the back-off off.
+    :param poll_interval: seconds between polls of a young batch.
+    :param max_poll_interval: seconds between polls of an old batch, at most; default ``DEFAULT_MAX_POLL_INTERVAL``. A
+        value up to *poll_interval*, such as 0, turns the back-off off.
     """
 
     started: float

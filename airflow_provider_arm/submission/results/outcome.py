@@ -1,4 +1,4 @@
-"""What became of a submission: counts, and every refused record with its row and reason."""
+"""Outcome of a submission: counts, and every rejected record with its row and reasons."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCounts:
-    """Records over all batches; ``None`` where ARM did not say."""
+    """Numbers of records in all batches; ``None`` where ARM's responses do not contain them."""
 
     submitted: int | None
     rejected: int | None
 
     @property
     def accepted(self) -> int | None:
-        """Records that ARM has taken."""
+        """Number of records that ARM has accepted."""
         if self.submitted is None or self.rejected is None:
             return None
         return self.submitted - self.rejected
 
 
 def count_outcomes(statuses: Sequence[BatchStatus], submitted: int | None = None) -> OutcomeCounts:
-    """Add the batches up.
+    """Sum the counts of the batches.
 
-    :param submitted: how many records were sent, where the caller knows: a batch that was rejected as a whole and
-        does not say its size can still be counted if it is the only one that does not. Where ARM counts another
-        number of records, what became of the rest is not known.
+    :param submitted: number of records that were sent, if the caller knows it. With it, a batch that was rejected as a
+        whole and has no total can still be counted, if it is the only batch without one. If ARM counts another number
+        of records, the number of rejects is unknown.
     """
     unsized = [status for status in statuses if status.total is None]
     counted = sum(status.total or 0 for status in statuses)
@@ -66,143 +66,151 @@ def count_outcomes(statuses: Sequence[BatchStatus], submitted: int | None = None
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """One record that ARM refused. The reasons hold no personal data; the record is the author's own."""
+    """Record that ARM refused, or invalid row. The reasons contain no personal data; the record may."""
 
-    #: Row of the source; where that is not at hand, the record's place in its batch.
+    #: Row of the source; without the source, position of the record in its batch.
     row: int
     key: str
     reasons: tuple[str, ...]
-    #: ``None`` where the answer that held it is lost.
+    #: ``None`` for an invalid row, and where the response with the batchUuid is lost.
     batch_uuid: str | None
     record: Mapping[str, Any] = field(repr=False)
 
 
-#: The batches of a submission in the order of its chunks, each with its uuid; ``None`` where that is lost.
+#: Batches of a submission in the order of its chunks, each with its uuid; ``None`` where the uuid is lost.
 Batches = Sequence[tuple[str | None, BatchStatus]]
 
 
 def find_rejects(
-    source: Source, chunk_size: int, batches: Batches, key: str, checked_by: Operation | None = None
+    source: Source, chunk_size: int, batches: Batches, key: str, validated_for: Operation | None = None
 ) -> Iterator[Reject]:
-    """Give every refused record, in the order of the source, which is read once more.
+    """Yield every rejected record, in the order of the source, which is read once more.
 
-    A batch that was rejected as a whole gives all its records; one that names no records gives none.
+    A batch that was rejected as a whole, without naming records, yields all its records. Any other batch yields the
+    records that its response names as rejected.
 
     :param chunk_size: that of the plan.
     :param key: wire name of the natural key.
-    :param checked_by: the operation that the rows were checked for, where those that did not fit were left out
-        (``on_invalid="reject"``): they are given too, each before the rejects of the chunk that it stood among.
+    :param validated_for: if invalid rows were skipped (``on_invalid="reject"``), the operation that the rows were
+        validated for. Invalid rows are then yielded too, before the rejects of the chunk that they were read with.
     :raises PlanChangedError: the source no longer has the records that were sent.
     """
-    left_out: list[Reject] = []
-    rows = source.rows() if checked_by is None else _sound_rows(source, checked_by, key, left_out)
+    invalid: list[Reject] = []
+    rows = source.rows() if validated_for is None else _valid_rows(source, validated_for, key, invalid)
     chunks = chunk_rows(rows, chunk_size)
     for batch_uuid, status in batches:
         chunk = next(chunks, [])
-        yield from _taken_from(left_out)
-        yield from _rejects_of(chunk, batch_uuid, status, key)
-    if checked_by is not None:
-        # What stands behind the last sound row. More sound rows than were sent are another source's.
+        yield from _drain(invalid)
+        yield from _rejects_of_chunk(chunk, batch_uuid, status, key)
+    if validated_for is not None:
+        # Invalid rows after the last valid one. More valid rows than were sent mean another source.
         if next(chunks, None) is not None:
             msg = "the source has more records than were sent"
             raise PlanChangedError(msg)
-        yield from _taken_from(left_out)
+        yield from _drain(invalid)
 
 
 def find_invalid(source: Source, operation: Operation, key: str) -> Iterator[Reject]:
-    """Give the rows that do not fit, each with what is wrong with it."""
+    """Yield each invalid row, with the reasons why it is invalid."""
     for row, issues in validate_rows(source, operation, key):
         if issues:
-            yield _invalid(row, issues, key)
+            yield _invalid_row(row, issues, key)
 
 
-def _invalid(row: Row, issues: Sequence[FieldIssue], key: str) -> Reject:
-    return Reject(row.number, _key(row, key), tuple(map(str, issues)), None, row.record)
+def find_rejects_without_source(batches: Batches) -> Iterator[Reject]:
+    """Yield every record that ARM names as rejected: for a caller that has the batches and not the source."""
+    for batch_uuid, status in batches:
+        for number, response in _rejected_responses(status):
+            keys = {
+                name: value
+                for name, value in (("customerNo", response.customer_no), ("documentNo", response.document_no))
+                if value is not None
+            }
+            yield Reject(number, " ".join(keys.values()), _reasons(response, {}), batch_uuid, keys)
 
 
-def _sound_rows(source: Source, operation: Operation, key: str, left_out: list[Reject]) -> Iterator[Row]:
+def rejected_positions(status: BatchStatus) -> frozenset[int]:
+    """Return the positions, from 1, of the records that ARM names as rejected."""
+    return frozenset(number for number, _ in _rejected_responses(status))
+
+
+def describe_counts(noun: str, submitted: int | None, rejected: int | None, invalid: int = 0) -> str:
+    """Return the outcome as a sentence for users in finance.
+
+    :param noun: the records in the plural: customers, documents, records.
+    :param invalid: number of rows that were skipped because they are invalid.
+    """
+    skipped = f"; {invalid} invalid rows were not sent" if invalid else ""
+    return _count_text(noun, submitted, rejected) + skipped
+
+
+def _count_text(noun: str, submitted: int | None, rejected: int | None) -> str:
+    if rejected == 0:
+        return (
+            f"ARM accepted all {noun}, their number is unknown"
+            if submitted is None
+            else f"ARM accepted all {submitted} {noun}"
+        )
+    total = "an unknown number of" if submitted is None else submitted
+    return f"ARM refused {'an unknown number' if rejected is None else rejected} of {total} {noun}"
+
+
+def _invalid_row(row: Row, issues: Sequence[FieldIssue], key: str) -> Reject:
+    return Reject(row.number, _key_value(row, key), tuple(map(str, issues)), None, row.record)
+
+
+def _valid_rows(source: Source, operation: Operation, key: str, invalid: list[Reject]) -> Iterator[Row]:
+    """Yield the valid rows, and append the others to *invalid*."""
     for row, issues in validate_rows(source, operation, key):
         if issues:
-            left_out.append(_invalid(row, issues, key))
+            invalid.append(_invalid_row(row, issues, key))
         else:
             yield row
 
 
-def _taken_from(rejects: list[Reject]) -> Iterator[Reject]:
+def _drain(rejects: list[Reject]) -> Iterator[Reject]:
     yield from rejects
     rejects.clear()
 
 
-def _rejects_of(rows: list[Row], batch_uuid: str | None, status: BatchStatus, key: str) -> Iterator[Reject]:
+def _rejects_of_chunk(rows: list[Row], batch_uuid: str | None, status: BatchStatus, key: str) -> Iterator[Reject]:
     if status.state is BatchState.REJECTED and not status.records:
         if not rows or status.total not in (None, len(rows)):
             msg = f"ARM refused a batch of {status.total or 'some'} records, and the source no longer has them there"
             raise PlanChangedError(msg)
-        # It may quote any of the records.
+        # The reason may quote any of the records.
         reasons = (mask(f"batch {status.reason}", [row.record for row in rows]),)
-        yield from (Reject(row.number, _key(row, key), reasons, batch_uuid, row.record) for row in rows)
+        yield from (Reject(row.number, _key_value(row, key), reasons, batch_uuid, row.record) for row in rows)
         return
-    for number, answer in _refused(status):
+    for number, response in _rejected_responses(status):
         row = rows[number - 1] if number <= len(rows) else None
-        named = answer.to_wire().get(key)
-        if row is None or (named is not None and not _same(named, _key(row, key))):
-            msg = f"ARM refused record {number} of a batch ({key} {named}), and the source no longer has it there"
+        arm_key = response.to_wire().get(key)
+        if row is None or (arm_key is not None and not _is_same_key(arm_key, _key_value(row, key))):
+            msg = f"ARM refused record {number} of a batch ({key} {arm_key}), and the source no longer has it there"
             raise PlanChangedError(msg)
-        yield Reject(row.number, _key(row, key), _reasons(answer, row.record), batch_uuid, row.record)
+        yield Reject(row.number, _key_value(row, key), _reasons(response, row.record), batch_uuid, row.record)
 
 
-def find_rejects_without_source(batches: Batches) -> Iterator[Reject]:
-    """Give every refused record as far as ARM names it: for somebody who has the batches and not the source."""
-    for batch_uuid, status in batches:
-        for number, answer in _refused(status):
-            key = {
-                name: value
-                for name, value in (("customerNo", answer.customer_no), ("documentNo", answer.document_no))
-                if value is not None
-            }
-            yield Reject(number, " ".join(key.values()), _reasons(answer, {}), batch_uuid, key)
+def _rejected_responses(status: BatchStatus) -> Iterator[tuple[int, WriteResponse]]:
+    """Yield the position, from 1, of each rejected record in its batch, and ARM's response to it."""
+    for position, response in enumerate(status.records, 1):
+        if (response.status or "").upper() in DEFAULT_ASSUMPTIONS.failure_statuses:
+            # In submit order (assumed, Q2); recordNo is explicit.
+            yield max(1, response.record_no or position), response
 
 
-def rejected_positions(status: BatchStatus) -> frozenset[int]:
-    """Give the places, from 1, of the records that ARM names as refused."""
-    return frozenset(number for number, _ in _refused(status))
-
-
-def _refused(status: BatchStatus) -> Iterator[tuple[int, WriteResponse]]:
-    for place, answer in enumerate(status.records, 1):
-        if (answer.status or "").upper() in DEFAULT_ASSUMPTIONS.failure_statuses:
-            # Submit order (Q2); recordNo says it outright.
-            yield max(1, answer.record_no or place), answer
-
-
-def _key(row: Row, key: str) -> str:
-    # A record may name its fields as on the wire or as in Python.
+def _key_value(row: Row, key: str) -> str:
+    # A record may have the field names of the wire or those of Python.
     return str(row.record.get(key, row.record.get(to_snake(key), "")))
 
 
-def _same(one: Any, other: str) -> bool:
-    return fold(str(one)) == fold(other)
+def _is_same_key(arm_key: Any, own_key: str) -> bool:
+    return fold(str(arm_key)) == fold(own_key)
 
 
-def _reasons(answer: WriteResponse, record: Mapping[str, Any]) -> tuple[str, ...]:
+def _reasons(response: WriteResponse, record: Mapping[str, Any]) -> tuple[str, ...]:
     reasons = tuple(
         f"{error.field}: {mask(error.message or '', record)}" if error.field else mask(error.message or "", record)
-        for error in answer.errors or []
+        for error in response.errors or []
     )
-    return reasons or (mask(answer.message or "", record) or "ARM gave no reason",)
-
-
-def describe_counts(what: str, submitted: int | None, rejected: int | None, invalid: int = 0) -> str:
-    """Say the outcome in a sentence for a finance person.
-
-    :param invalid: rows that were left out because they do not fit.
-    """
-    left_out = f"; {invalid} more rows do not fit and were not sent" if invalid else ""
-    return _counted(what, submitted, rejected) + left_out
-
-
-def _counted(what: str, submitted: int | None, rejected: int | None) -> str:
-    total = "an unknown number of" if submitted is None else str(submitted)
-    if rejected == 0:
-        return f"ARM took all {total} {what}"
-    return f"ARM refused {'an unknown number' if rejected is None else rejected} of {total} {what}"
+    return reasons or (mask(response.message or "", record) or "ARM gave no reason",)

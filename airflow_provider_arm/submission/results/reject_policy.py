@@ -1,4 +1,4 @@
-"""When refused records fail a task: one rule for operator and sensor. Loads nothing heavy."""
+"""Rule that decides whether rejects fail a task, shared by operators and sensors. Cheap to import."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ _FAIL, _WARN = "fail", "warn"
 
 
 class TaskOutcome(StrEnum):
-    """What becomes of the task."""
+    """What the rejects mean for the task."""
 
     SUCCEED = "succeed"
-    #: Green, with a warning in the log.
+    #: Succeed, with a warning in the log.
     WARN = "warn"
     FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True)
 class RejectPolicy:
-    """What the author allows.
+    """How many rejects the DAG author allows.
 
-    :param on_rejected: ``fail`` (default) or ``warn``: what more refused records than *max_rejected* mean.
-    :param max_rejected: refused records that are no failure: a count, or a share of all such as ``"2%"``.
-    :raises ArmConfigurationError: a value is none of these.
+    :param on_rejected: outcome if there are more rejects than *max_rejected*: ``fail`` (default) or ``warn``.
+    :param max_rejected: rejects that do not fail the task: a count, or a share of all records such as ``"2%"``.
+    :raises ArmConfigurationError: an argument has another value.
     """
 
     on_rejected: str = _FAIL
     max_rejected: int | str = 0
 
     def __post_init__(self) -> None:
-        """Check the values."""
+        """Check the arguments."""
         if self.on_rejected not in (_FAIL, _WARN):
             msg = f'on_rejected must be "{_FAIL}" or "{_WARN}", not {self.on_rejected!r}'
             raise ArmConfigurationError(msg)
-        self._allowed(1)
+        self._max_allowed(1)
 
     def task_outcome(self, total: int | None, rejected: int | None) -> TaskOutcome:
-        """Say what *rejected* of *total* records mean; ``None`` (ARM did not say how many) counts as too many."""
+        """Return what *rejected* of *total* records mean; ``None`` (unknown) counts as too many."""
         if rejected == 0:
             return TaskOutcome.SUCCEED
-        if rejected is not None and total is not None and rejected <= self._allowed(total):
+        if rejected is not None and total is not None and rejected <= self._max_allowed(total):
             return TaskOutcome.WARN
         return TaskOutcome.FAIL if self.on_rejected == _FAIL else TaskOutcome.WARN
 
-    def _allowed(self, total: int) -> int:
+    def _max_allowed(self, total: int) -> int:
         text = str(self.max_rejected).strip()
         number = text.removesuffix("%").strip()
         if isinstance(self.max_rejected, bool) or not (number.isascii() and number.isdigit()):

@@ -1,9 +1,9 @@
-"""The refused records as a file that somebody corrects and submits again: .jsonl or .csv, remarks beside the record.
+"""Rejects file: the rejected records with ARM's reasons, as .jsonl or .csv, to be corrected and submitted again.
 
-A remark's name begins with ``_``, so a later submission passes over it. In a .csv file a record stands in the columns
-of its model; one that columns cannot hold as it is (lists of objects, unknown fields, an empty text that is not a
-missing one) stands whole in ``_record`` as JSON, with its cells empty: such a row is no record until somebody has
-filled it in.
+Names of remarks begin with ``_``, so a later submission ignores them. In a .csv file a record is written into the
+columns of its model. A record that the columns cannot represent exactly (lists of objects, unknown fields, an empty
+text that is not a missing value) is written as JSON into ``_record``, and its cells are empty: such a row is not a valid
+record until its cells have been filled in.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
     from airflow_provider_arm.submission.results.outcome import Reject
 
 _ROW, _REASONS, _BATCH, _RECORD = "_row", "_reasons", "_batch_uuid", "_record"
-#: What ARM names of a record where nobody has the record itself.
-_NAMED = ("customerNo", "documentNo")
-_ENDINGS = (".jsonl", ".csv")
+#: Fields by which ARM names a record, for files without the records themselves.
+_KEY_FIELDS = ("customerNo", "documentNo")
+_SUFFIXES = (".jsonl", ".csv")
 
 
 def check_suffix(path: str) -> None:
-    """Refuse what a rejects file cannot be, before anything is sent.
+    """Check the suffix of a rejects file, before anything is sent.
 
-    :raises ArmConfigurationError: its name has another ending.
+    :raises ArmConfigurationError: it is neither ``.jsonl`` nor ``.csv``.
     """
-    if not path.lower().endswith(_ENDINGS):
-        msg = f"rejects_path must end in {' or '.join(_ENDINGS)}"
+    if not path.lower().endswith(_SUFFIXES):
+        msg = f"rejects_path must end in {' or '.join(_SUFFIXES)}"
         raise ArmConfigurationError(msg)
 
 
 def reject_lines(rejects: Iterable[Reject], path: str, model: type[ArmModel] | None) -> Iterator[bytes]:
-    """Give the file's lines, the header of a .csv file first.
+    """Yield the file's lines; of a .csv file, the header first.
 
-    :param path: its ending tells the format.
-    :param model: of the records; ``None`` where only ARM's names of them are known.
+    :param path: its suffix determines the format.
+    :param model: of the records; ``None`` if only the fields by which ARM names them are known.
     """
     if not path.lower().endswith(".csv"):
         for reject in rejects:
@@ -54,47 +54,49 @@ def reject_lines(rejects: Iterable[Reject], path: str, model: type[ArmModel] | N
     table = _Table(model)
     yield table.header
     for reject in rejects:
-        yield table.line(reject)
+        yield table.row(reject)
 
 
 class _Table:
-    """Puts records into the columns of their model."""
+    """Table of rejects with the columns of the records' model."""
 
     def __init__(self, model: type[ArmModel] | None) -> None:
         self._model = model
-        self._columns = [column.header for column in list_columns(model)] if model is not None else list(_NAMED)
+        self._columns = [column.header for column in list_columns(model)] if model is not None else list(_KEY_FIELDS)
         self.header = _join([_ROW, _REASONS, _BATCH, *self._columns, _RECORD])
 
-    def line(self, reject: Reject) -> bytes:
-        flat = _flatten(self._wire(reject.record))
+    def row(self, reject: Reject) -> bytes:
+        flat = _flatten(self._to_wire(reject.record))
         cells = [flat.get(column, "") for column in self._columns]
-        whole = ""
-        if not self._is_held(cells, reject.record):
-            whole, cells = _encode(reject.record).decode(), [""] * len(cells)
+        record_json = ""
+        if not self._represents(cells, reject.record):
+            record_json, cells = _encode(reject.record).decode(), [""] * len(cells)
         batch_uuid = reject.batch_uuid or ""
-        return _join([str(reject.row), f" {LIST_SEPARATOR} ".join(reject.reasons), batch_uuid, *cells, whole])
+        return _join([str(reject.row), f" {LIST_SEPARATOR} ".join(reject.reasons), batch_uuid, *cells, record_json])
 
-    def _wire(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Give the record by ARM's names; one that does not fit its model as it is."""
+    def _to_wire(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the record with ARM's field names; an invalid record unchanged."""
         try:
             return to_wire(self._model, record)
         except InvalidRecordError:
             return record
 
-    def _is_held(self, cells: list[str], record: Mapping[str, Any]) -> bool:
-        """Whether the cells, read back, are the record."""
+    def _represents(self, cells: list[str], record: Mapping[str, Any]) -> bool:
+        """Return whether reading the cells back yields the record."""
         if self._model is None:
             return True
         file = io.BytesIO(_join(self._columns) + _join(cells))
-        back = next((content for _, content in read_csv(file, self._model, "")), None)
-        return isinstance(back, Mapping) and _flatten(self._wire(back)) == _flatten(self._wire(record))
+        read_back = next((content for _, content in read_csv(file, self._model, "")), None)
+        if not isinstance(read_back, Mapping):
+            return False
+        return _flatten(self._to_wire(read_back)) == _flatten(self._to_wire(record))
 
 
-def _flatten(record: Mapping[str, Any], place: str = "") -> dict[str, str]:
-    """Give every value as a cell has it, by its column."""
+def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return the text of each value's cell, by its column."""
     flat: dict[str, str] = {}
     for key, value in record.items():
-        name = f"{place}{key}"
+        name = f"{prefix}{key}"
         if isinstance(value, Mapping) and value:
             flat |= _flatten(value, f"{name}.")
         elif isinstance(value, list | tuple) and all(isinstance(member, str) for member in value):
@@ -113,7 +115,7 @@ def _join(cells: list[str]) -> bytes:
 
 
 def _encode(value: Any) -> bytes:
-    """Encode a record, also one that was refused because it cannot be encoded exactly: it must not be lost."""
+    """Encode a record. One that was refused because it has no exact encoding is encoded as text, not lost."""
     try:
         return money.encode(value)
     except money.InexactNumberError:

@@ -1,1 +1,1 @@
-"""Sending chunks so that none is processed twice, whatever fails."""
+"""Send chunks and single writes so that none takes effect twice, whatever fails."""

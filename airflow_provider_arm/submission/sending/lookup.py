@@ -1,7 +1,8 @@
-"""Of a chunk whose answer was lost: what its records' natural keys tell. Pure, but for the looks that are passed in.
+"""Lookup of a chunk whose response was lost: what the records with its natural keys in ARM prove about it.
 
-A document that stands in ARM as it was sent proves that its chunk was taken. One that does not stand there proves
-nothing while its batch may be in work: only the author can say how long that may last (``assume_absent_after``).
+A document that ARM has as it was sent proves that ARM accepted its chunk. A document that ARM does not have proves
+nothing while its batch may still be processing: only the DAG author can set how long that may take
+(``assume_absent_after``). The decision itself does no I/O; the lookups are passed in.
 """
 
 from __future__ import annotations
@@ -19,68 +20,68 @@ from airflow_provider_arm.client.keys import fold
 if TYPE_CHECKING:
     from airflow_provider_arm.client import ArmClient
 
-#: By these a document in ARM is known as the one that was sent, where both have them. ARM may complete or rewrite
-#: others (a KID, a due date by terms), and what it gives back for them is not documented.
-IDENTIFYING = ("documentType", "currency")
-DATE = "documentDate"
-#: Without these two in common, equality proves nothing: who owes, and how much.
-OWNER, AMOUNTS, AMOUNT = "customerNo", "currencyAmounts", "inclVat"
+#: Fields that must be equal, where both documents have them, for a document in ARM to be the one that was sent. ARM may
+#: complete or rewrite others (a KID, a due date by terms), and what it returns for them is not documented.
+COMPARED_FIELDS = ("documentType", "currency")
+DATE_FIELD = "documentDate"
+#: Fields that both documents must have, with equal values: who owes, and how much. Without them nothing is proved.
+CUSTOMER_FIELD, AMOUNTS_FIELD, TOTAL_FIELD = "customerNo", "currencyAmounts", "inclVat"
 
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """What ARM has of a chunk's records, by their places from 1."""
+    """What ARM has of a chunk's records, by their positions from 1."""
 
-    #: Stands in ARM as it was sent.
-    same: tuple[int, ...] = ()
+    #: ARM has it as it was sent.
+    matching: tuple[int, ...] = ()
     absent: tuple[int, ...] = ()
-    #: Another record stands under its key.
-    other: tuple[int, ...] = ()
+    #: ARM has another record under its key.
+    conflicting: tuple[int, ...] = ()
 
 
 class LookupDecision(StrEnum):
-    """What a look decides."""
+    """What a lookup proves about a chunk."""
 
-    #: ARM has the chunk; what is absent of it was refused.
-    TAKEN = "taken"
-    #: ARM does not have it and will not: it may be sent.
-    NOT_TAKEN = "not taken"
-    #: It may still be in work, in whole or in part.
+    #: ARM has accepted the chunk; records that are absent were refused.
+    ACCEPTED = "accepted"
+    #: ARM has not accepted it and will not: it may be sent.
+    ABSENT = "absent"
+    #: ARM may still be processing all or part of it.
     UNDECIDED = "undecided"
-    #: Something else stands under its keys, or what stood there is gone: a person has to compare.
+    #: ARM has other records under its keys, or its records have disappeared: it needs a manual comparison.
     CONFLICT = "conflict"
 
 
-def decide(seen: LookupResult, *, settled: bool, was_there: bool = False) -> LookupDecision:
-    """Decide.
+def decide(result: LookupResult, *, assume_absent: bool, found_before: bool = False) -> LookupDecision:
+    """Decide what a lookup proves about a chunk.
 
-    :param settled: an earlier look has missed records too, and the author's time for ARM to work has passed since.
-    :param was_there: an earlier look has found some of them. That ARM has taken the chunk stays true when they vanish.
+    :param assume_absent: an earlier lookup did not find all records either, and *assume_absent_after* has passed since.
+    :param found_before: an earlier lookup found some of them: ARM has accepted the chunk, even if they are gone now.
     """
-    if seen.other or (was_there and not seen.same):
+    if result.conflicting or (found_before and not result.matching):
         return LookupDecision.CONFLICT
-    if seen.same and (settled or not seen.absent):
-        return LookupDecision.TAKEN
-    return LookupDecision.NOT_TAKEN if settled else LookupDecision.UNDECIDED
+    if result.matching and (assume_absent or not result.absent):
+        return LookupDecision.ACCEPTED
+    return LookupDecision.ABSENT if assume_absent else LookupDecision.UNDECIDED
 
 
 def look_up(
     records: Sequence[Mapping[str, Any]], key: str, find: Callable[[str], Mapping[str, Any] | None]
 ) -> LookupResult:
-    """Look for each record.
+    """Search ARM for each record.
 
     :param key: wire name of the natural key.
-    :param find: gives ARM's record of a key, or ``None``; what it raises is passed on.
+    :param find: returns ARM's record of a key, or ``None``. Its exceptions are not caught.
     """
-    places: dict[bool | None, list[int]] = {True: [], False: [], None: []}
-    for place, record in enumerate(records, 1):
+    positions: dict[bool | None, list[int]] = {True: [], False: [], None: []}
+    for position, record in enumerate(records, 1):
         found = find(str(record[key]))
-        places[None if found is None else is_same_document(record, found)].append(place)
-    return LookupResult(tuple(places[True]), tuple(places[None]), tuple(places[False]))
+        positions[None if found is None else is_same_document(record, found)].append(position)
+    return LookupResult(tuple(positions[True]), tuple(positions[None]), tuple(positions[False]))
 
 
 def document_finder(client: ArmClient) -> Callable[[str], Mapping[str, Any] | None]:
-    """Make the *find* of :func:`look_up` for documents (``GET /clients/{clientno}/documents/{documentno}``)."""
+    """Build the *find* of :func:`look_up` for documents (``GET /clients/{clientno}/documents/{documentno}``)."""
 
     def find(document_no: str) -> Mapping[str, Any] | None:
         try:
@@ -92,30 +93,30 @@ def document_finder(client: ArmClient) -> Callable[[str], Mapping[str, Any] | No
 
 
 def is_same_document(sent: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    """Whether the document that ARM has is the one that was sent."""
-    amounts = [_amount(each.get(AMOUNTS)) for each in (sent, found)]
-    if amounts[0] != amounts[1] or amounts[0] is None:
+    """Return whether the document that ARM has is the one that was sent."""
+    totals = [_total(document.get(AMOUNTS_FIELD)) for document in (sent, found)]
+    if totals[0] != totals[1] or totals[0] is None:
         return False
-    if not sent.get(OWNER) or _plain(sent[OWNER]) != _plain(found.get(OWNER)):
+    if not sent.get(CUSTOMER_FIELD) or _folded(sent[CUSTOMER_FIELD]) != _folded(found.get(CUSTOMER_FIELD)):
         return False
-    pairs = [(_plain(sent.get(name)), _plain(found.get(name))) for name in IDENTIFYING]
-    pairs.append((_day(sent.get(DATE)), _day(found.get(DATE))))
-    return all(one == other for one, other in pairs if one is not None and other is not None)
+    pairs = [(_folded(sent.get(name)), _folded(found.get(name))) for name in COMPARED_FIELDS]
+    pairs.append((_date_part(sent.get(DATE_FIELD)), _date_part(found.get(DATE_FIELD))))
+    return all(ours == theirs for ours, theirs in pairs if ours is not None and theirs is not None)
 
 
-def _amount(amounts: Any) -> Decimal | None:
-    value = amounts.get(AMOUNT) if isinstance(amounts, Mapping) else None
+def _total(amounts: Any) -> Decimal | None:
+    value = amounts.get(TOTAL_FIELD) if isinstance(amounts, Mapping) else None
     try:
         return None if value is None else Decimal(str(value))
     except InvalidOperation:
         return None
 
 
-def _plain(value: Any) -> str | None:
+def _folded(value: Any) -> str | None:
     return None if value is None else fold(str(value))
 
 
-def _day(value: Any) -> str | None:
-    # A time after a date is midnight.
+def _date_part(value: Any) -> str | None:
+    # ARM may add the time midnight to a date.
     text = value.isoformat() if isinstance(value, date) else value
     return None if text is None else str(text).partition("T")[0]

@@ -1,7 +1,7 @@
-"""Chunks that were found in ARM by their records, after the answer that held their batchUuid was lost.
+"""Recovered chunks: ARM has their records, but the response with their batchUuid is lost.
 
-There is no batch to wait for: what became of each record is told by whether ARM has it. Where a batch has a status of
-ARM's, such a chunk has one made here, so that counting, policy and rejects file treat both alike.
+There is no batch to wait for. Whether ARM has a record shows what became of it. A recovered chunk gets a batch status
+that is computed here, in place of ARM's, so that counts, reject policy and rejects file handle both alike.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.submission.results.outcome import Batches
 
-_TAKEN, _MISSING = "PROCESSED", "FAILED"
-_WHY = "ARM does not have it; the answer that would have said why is lost"
+_PROCESSED, _FAILED = "PROCESSED", "FAILED"
+_MISSING_REASON = "ARM does not have it; the response with the reason is lost"
 
 
 @dataclass(frozen=True, slots=True)
 class RecoveredChunk:
-    """One such chunk, as a task hands it to another.
+    """Recovered chunk, as one task passes it to another.
 
-    :param chunk: from 1.
-    :param missing: the places, from 1, of the records that ARM does not have.
+    :param chunk: number of the chunk, from 1.
+    :param records: number of records in the chunk.
+    :param missing: positions, from 1, of the records that ARM does not have.
     """
 
     chunk: int
@@ -37,15 +38,17 @@ class RecoveredChunk:
     missing: tuple[int, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Give plain JSON values."""
+        """Return plain JSON values."""
         return {"chunk": self.chunk, "records": self.records, "missing": list(self.missing)}
 
     def status(self) -> BatchStatus:
-        """Give what a batch of these records would have said."""
+        """Return the status that a batch of these records would have."""
         missing = set(self.missing)
-        answers = [
-            WriteResponse(status=_MISSING, message=_WHY, record_no=place) if place in missing else _taken(place)
-            for place in range(1, self.records + 1)
+        responses = [
+            WriteResponse(status=_FAILED, message=_MISSING_REASON, record_no=position)
+            if position in missing
+            else WriteResponse(status=_PROCESSED, record_no=position)
+            for position in range(1, self.records + 1)
         ]
         state = (
             BatchState.SUCCEEDED
@@ -54,18 +57,15 @@ class RecoveredChunk:
             if len(missing) == self.records
             else BatchState.PARTIAL
         )
-        reason = f"found by its records, {self.records - len(missing)} of {self.records}; its batchUuid is lost"
-        return BatchStatus(state, reason, total=self.records, failed=len(missing), records=answers)
-
-
-def _taken(place: int) -> WriteResponse:
-    return WriteResponse(status=_TAKEN, record_no=place)
+        found = self.records - len(missing)
+        reason = f"ARM has {found} of {self.records} records; its batchUuid is lost"
+        return BatchStatus(state, reason, total=self.records, failed=len(missing), records=responses)
 
 
 def read_recovered(value: Any) -> list[RecoveredChunk]:
-    """Read what :meth:`RecoveredChunk.as_json` gave, from what ``BatchSubmitOperator`` returned; ``None`` is none.
+    """Parse ``recovered`` of a result of ``BatchSubmitOperator``; ``None`` stands for an empty list.
 
-    :raises ArmConfigurationError: it is nothing such.
+    :raises ArmConfigurationError: it is not such a list.
     """
     try:
         return msgspec.convert(value or [], list[RecoveredChunk])
@@ -75,8 +75,8 @@ def read_recovered(value: Any) -> list[RecoveredChunk]:
 
 
 def in_chunk_order(batches: Sequence[tuple[str, BatchStatus]], recovered: Iterable[RecoveredChunk]) -> Batches:
-    """Put batches and found chunks in the order of the chunks."""
+    """Merge batches and recovered chunks into the order of the chunks."""
     ordered: list[tuple[str | None, BatchStatus]] = list(batches)
-    for each in sorted(recovered, key=lambda one: one.chunk):
-        ordered.insert(each.chunk - 1, (None, each.status()))
+    for chunk in sorted(recovered, key=lambda chunk: chunk.chunk):
+        ordered.insert(chunk.chunk - 1, (None, chunk.status()))
     return ordered

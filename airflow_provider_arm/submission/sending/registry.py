@@ -1,13 +1,14 @@
-"""What was submitted before, by any run: natural keys in a folder that runs share, so that none is submitted twice.
+"""Registry of submitted documents: their keys in a folder that DAG runs share, so that no key is submitted twice.
 
-A journal knows one task instance. Another run with the same input knows nothing of it; this does. **Layout**, one pair
-of files per submission, named after the task instance and its plan::
+The journal covers one task instance. Another run with the same input does not know it, but shares the registry.
+**Layout**, one pair of files per submission, named after the task instance and its plan::
 
-    <name>.keys.json     who, which plan, and a digest of each record's key, in the order of the chunks
-    <name>.state.json    where each chunk stands
+    <name>.keys.json     owner, plan, and a digest of each record's key, in the order of the chunks
+    <name>.state.json    state of each chunk
 
-A submission claims its keys first and looks at the others' claims after that: of two that begin at once at least one
-sees the other and stops, perhaps both, and a later try of either goes on. No record and no key is kept in plain text.
+A submission writes its own claim first and reads the claims of the others afterwards. So of two that begin at the same
+moment at least one sees the other and stops, perhaps both, and a later try of either one continues. No record and no
+key is stored in plain text.
 """
 
 from __future__ import annotations
@@ -43,59 +44,71 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Bytes of a key's digest: no two of any number of documents that there will ever be are alike.
+#: Bytes of a key's digest: enough that no two of all documents that will ever exist have the same.
 _DIGEST_BYTES = 16
 _KEYS, _STATE = ".keys.json", ".state.json"
 
 
 class ClaimState(StrEnum):
-    """Where a claimed chunk stands, as its own run last wrote it."""
+    """State of a claimed chunk, as its own run last wrote it."""
 
-    #: Being sent, or nobody knows.
-    OPEN = "open"
-    #: With ARM under a batchUuid.
-    BATCH = "batch"
-    #: With ARM; the batchUuid is lost.
+    #: It is being sent, or its outcome is unknown.
+    UNRESOLVED = "unresolved"
+    #: ARM has accepted it under a batchUuid.
+    ACCEPTED = "accepted"
+    #: ARM has accepted it; the batchUuid is lost.
     RECOVERED = "recovered"
-    #: ARM has certainly not taken it.
+    #: ARM has certainly not accepted it.
     FREE = "free"
 
 
-_WITH_ARM = (ClaimState.BATCH, ClaimState.RECOVERED)
+class RecordState(StrEnum):
+    """Whether a record that another run has claimed may be submitted."""
+
+    #: ARM has it.
+    ACCEPTED = "accepted"
+    #: It is not known yet whether ARM will have it.
+    IN_PROGRESS = "in progress"
+    #: ARM does not have it: it may be submitted.
+    FREE = "free"
 
 
-class _Chunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _ClaimedChunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     records: int
-    standing: ClaimState = ClaimState.OPEN
+    state: ClaimState = ClaimState.UNRESOLVED
     batch_uuid: str | None = None
     missing: tuple[int, ...] = ()
 
 
-class _State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    #: It has looked at the others' claims and found no reason to stop.
+class _ClaimStates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Content of ``<name>.state.json``."""
+
+    #: Whether the run has compared its keys with the other claims and found no reason to stop.
     is_checked: bool
-    chunks: tuple[_Chunk, ...]
+    chunks: tuple[_ClaimedChunk, ...]
 
 
-class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _ClaimedKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Content of ``<name>.keys.json``."""
+
     owner: str
     operation: str
     plan_sha256: str
-    #: Records of each chunk.
+    #: Number of records of each chunk.
     sizes: tuple[int, ...]
-    #: Digests in hexadecimal, one after another.
+    #: Digests in hexadecimal, concatenated.
     digests: str
 
-    def places(self) -> Iterator[tuple[int, str]]:
-        """Give each digest with its place."""
+    def positions(self) -> Iterator[tuple[int, str]]:
+        """Yield the position of each digest in the plan, from 0, and the digest."""
         size = 2 * _DIGEST_BYTES
-        for place in range(len(self.digests) // size):
-            yield place, self.digests[place * size : (place + 1) * size]
+        for position in range(len(self.digests) // size):
+            yield position, self.digests[position * size : (position + 1) * size]
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierSubmission:
-    """A submission of the very same records by another run."""
+    """Submission of the very same records by another run."""
 
     owner: str
     batch_uuids: list[str]
@@ -103,13 +116,13 @@ class EarlierSubmission:
 
 
 class SubmissionRegistry:
-    """The claims of all submissions under one folder, seen by one of them.
+    """Claims of all submissions in one folder, from the view of one of them.
 
     :param path: need not exist; all runs that may submit the same documents share it.
-    :param owner: names this task instance, the same on every try.
-    :param scope: what the keys belong to: ARM's address and the client number.
+    :param owner: name of this task instance, the same in every try.
+    :param scope: what the keys belong to: ARM's base URL and the client number.
     :param key: wire name of the natural key.
-    :param poll: gives a batch's status; raises :class:`ArmError`.
+    :param poll: returns a batch's status; raises :class:`ArmError`.
     """
 
     def __init__(self, path: FolderPath, owner: str, scope: str, key: str, poll: Callable[[str], BatchStatus]) -> None:
@@ -120,178 +133,198 @@ class SubmissionRegistry:
         self._poll = poll
 
     def claim(self, plan: SubmissionPlan, chunks: Iterable[tuple[ChunkPlan, bytes]]) -> EarlierSubmission | None:
-        """Claim the records of a plan before any of them is sent; gives the run that has submitted the very same.
+        """Claim the records of a plan, before any of them is sent.
 
-        What ARM refused of another run is free.
+        Records of another run that ARM has refused may be claimed.
 
+        :return: the submission of another run if it has submitted the very same records; ``None`` if this run may send.
         :raises AlreadySubmittedError: another run has submitted some of them.
-        :raises ConcurrentSubmissionError: another run is submitting some of them, or they are still in work.
+        :raises ConcurrentSubmissionError: another run is submitting some of them, or ARM is still processing them.
         :raises JournalError: the folder cannot be read or written. Nothing may be sent.
         """
-        self._folder.make()
-        own = self._name(plan)
-        names = set(self._folder.names())
-        if own + _STATE in names and self._state(own).is_checked:
+        self._folder.create()
+        own_name = self._claim_name(plan)
+        names = set(self._folder.list_names())
+        if own_name + _STATE in names and self._read_states(own_name).is_checked:
             return None
-        keys = {self._digest(value): value for _, records in chunks for value in self._values(records)}
+        keys = {self._digest(value): value for _, records in chunks for value in self._key_values(records)}
         sizes = tuple(chunk.records for chunk in plan.chunks)
-        claim = _Keys(self._owner, plan.operation, plan.sha256, sizes, "".join(keys))
-        self._folder.put(own + _KEYS, msgspec.to_builtins(claim))
-        self._write(own, [_Chunk(chunk.records) for chunk in plan.chunks], is_checked=False)
+        claim = _ClaimedKeys(self._owner, plan.operation, plan.sha256, sizes, "".join(keys))
+        self._folder.write(own_name + _KEYS, msgspec.to_builtins(claim))
+        self._write_states(own_name, [_ClaimedChunk(chunk.records) for chunk in plan.chunks], is_checked=False)
         try:
-            earlier = self._check(plan, own, keys)
+            earlier = self._find_earlier(plan, own_name, keys)
         except BaseException:
-            self._give_up(own, plan)
+            self._withdraw(own_name, plan)
             raise
         if earlier is not None:
-            self._give_up(own, plan)
+            self._withdraw(own_name, plan)
         else:
-            self._write(own, [_Chunk(chunk.records) for chunk in plan.chunks], is_checked=True)
+            self._write_states(own_name, [_ClaimedChunk(chunk.records) for chunk in plan.chunks], is_checked=True)
         return earlier
 
-    def note(self, plan: SubmissionPlan, journal: Journal) -> None:
-        """Write down where the chunks stand, as the journal has it."""
-        self._write(self._name(plan), [_standing(journal, chunk) for chunk in plan.chunks], is_checked=True)
+    def write_states(self, plan: SubmissionPlan, journal: Journal) -> None:
+        """Write the states of the plan's chunks, as the journal has them."""
+        self._write_states(
+            self._claim_name(plan), [_claimed_chunk(journal, chunk) for chunk in plan.chunks], is_checked=True
+        )
 
-    # ---- what others have
+    # ---- claims of other runs
 
-    def _check(self, plan: SubmissionPlan, own: str, keys: dict[str, str]) -> EarlierSubmission | None:
-        files = self._folder.names()
-        for name in sorted({file.partition(".")[0] for file in files if file.endswith((_KEYS, _STATE))} - {own}):
-            state = self._state(name) if name + _STATE in files else None
-            if state is not None and all(chunk.standing is ClaimState.FREE for chunk in state.chunks):
+    def _find_earlier(self, plan: SubmissionPlan, own_name: str, keys: dict[str, str]) -> EarlierSubmission | None:
+        """Compare the keys with the claims of all other runs. Raises, and returns, as :meth:`claim`.
+
+        :param keys: natural keys by digest.
+        """
+        files = self._folder.list_names()
+        for name in sorted({file.partition(".")[0] for file in files if file.endswith((_KEYS, _STATE))} - {own_name}):
+            states = self._read_states(name) if name + _STATE in files else None
+            if states is not None and all(chunk.state is ClaimState.FREE for chunk in states.chunks):
                 continue
-            claim: _Keys = self._get(name + _KEYS, _Keys)
+            claim: _ClaimedKeys = self._read(name + _KEYS, _ClaimedKeys)
             if claim.owner == self._owner:
-                continue  # the journal of this task instance decides about its own
-            if state is None:  # it has come no further, or part of it is gone
-                state = _State(False, tuple(_Chunk(records) for records in claim.sizes))  # noqa: FBT003
-            shared = {place: keys[digest] for place, digest in claim.places() if digest in keys}
-            if shared and (earlier := self._compare(plan, claim, state, shared)) is not None:
+                continue  # the journal of this task instance decides about its own claims
+            if states is None:  # the run has come no further, or the file is missing
+                states = _ClaimStates(is_checked=False, chunks=tuple(_ClaimedChunk(records) for records in claim.sizes))
+            shared = {position: keys[digest] for position, digest in claim.positions() if digest in keys}
+            if shared and (earlier := self._compare(plan, claim, states, shared)) is not None:
                 return earlier
         return None
 
     def _compare(
-        self, plan: SubmissionPlan, claim: _Keys, state: _State, shared: dict[int, str]
+        self, plan: SubmissionPlan, claim: _ClaimedKeys, states: _ClaimStates, shared: dict[int, str]
     ) -> EarlierSubmission | None:
-        """Decide about records that another run has claimed, by their place in its plan."""
-        standings = self._standings(state, shared)
-        counts = Counter(standings.values())
-        if counts["in work"]:
-            named = format_keys(
-                self._key, [shared[place] for place, is_now in standings.items() if is_now == "in work"]
+        """Decide about records that another run has claimed too.
+
+        :param shared: their natural keys, by the position in the other run's plan.
+        """
+        record_states = self._classify(states, shared)
+        counts = Counter(record_states.values())
+
+        def keys_in(state: RecordState) -> str:
+            return format_keys(
+                self._key, [shared[position] for position, each in record_states.items() if each is state]
             )
+
+        if counts[RecordState.IN_PROGRESS]:
             msg = (
-                f"{named} are being submitted by another run ({claim.owner}), or that run ended before it knew: "
-                "nothing was sent. Let it finish, or clear it; then run this again"
+                f"{keys_in(RecordState.IN_PROGRESS)} are being submitted by another run ({claim.owner}), or that run "
+                "ended with an unknown outcome: nothing was sent. Let it finish, or clear it; then run this again"
             )
             raise ConcurrentSubmissionError(msg)
-        if not counts["taken"]:
+        if not counts[RecordState.ACCEPTED]:
             log.info("ARM refused %d of these records in %s, so they are sent again", len(shared), claim.owner)
             return None
-        if claim.plan_sha256 == plan.sha256 and all(chunk.standing in _WITH_ARM for chunk in state.chunks):
-            return _earlier(claim, state)
-        named = format_keys(self._key, [shared[place] for place, is_now in standings.items() if is_now == "taken"])
+        if claim.plan_sha256 == plan.sha256 and all(
+            chunk.state in (ClaimState.ACCEPTED, ClaimState.RECOVERED) for chunk in states.chunks
+        ):
+            return _earlier_submission(claim, states)
         msg = (
-            f"{counts['taken']} of these {plan.records} records were submitted before by {claim.owner} ({named}): "
-            "nothing was sent. Take them out of the source; where that run stopped half-way, clear it instead"
+            f"{counts[RecordState.ACCEPTED]} of these {plan.records} records were submitted before by {claim.owner} "
+            f"({keys_in(RecordState.ACCEPTED)}): nothing was sent. Remove them from the source; if that run stopped "
+            "half-way, clear it instead"
         )
         raise AlreadySubmittedError(msg)
 
-    def _standings(self, state: _State, shared: dict[int, str]) -> dict[int, str]:
-        """Say of each shared record whether ARM has it: ``taken``, ``free`` or ``in work``."""
-        found: dict[int, str] = {}
+    def _classify(self, states: _ClaimStates, shared: dict[int, str]) -> dict[int, RecordState]:
+        """Return the state of each shared record, by its position in the other run's plan."""
+        classified: dict[int, RecordState] = {}
         first = 0
-        for chunk in state.chunks:
-            places = [place for place in range(first, first + chunk.records) if place in shared]
-            if places:
-                refused = self._refused(chunk)
-                for place in places:
-                    is_free = refused is not None and place - first + 1 in refused
-                    found[place] = "in work" if refused is None else "free" if is_free else "taken"
+        for chunk in states.chunks:
+            positions = [position for position in range(first, first + chunk.records) if position in shared]
+            if positions:
+                rejected = self._rejected_positions(chunk)
+                for position in positions:
+                    if rejected is None:
+                        classified[position] = RecordState.IN_PROGRESS
+                    elif position - first + 1 in rejected:
+                        classified[position] = RecordState.FREE
+                    else:
+                        classified[position] = RecordState.ACCEPTED
             first += chunk.records
-        return found
+        return classified
 
-    def _refused(self, chunk: _Chunk) -> frozenset[int] | None:
-        """Give the places of the chunk's records that ARM does not have; ``None`` where that is not settled."""
-        everything = frozenset(range(1, chunk.records + 1))
-        if chunk.standing is ClaimState.FREE:
-            return everything
-        if chunk.standing is ClaimState.RECOVERED:
+    def _rejected_positions(self, chunk: _ClaimedChunk) -> frozenset[int] | None:
+        """Return the positions, from 1, of records of the chunk that ARM does not have; ``None`` while undecided."""
+        all_positions = frozenset(range(1, chunk.records + 1))
+        if chunk.state is ClaimState.FREE:
+            return all_positions
+        if chunk.state is ClaimState.RECOVERED:
             return frozenset(chunk.missing)
-        if chunk.standing is ClaimState.OPEN or chunk.batch_uuid is None:
+        if chunk.state is ClaimState.UNRESOLVED or chunk.batch_uuid is None:
             return None
         try:
             status = self._poll(chunk.batch_uuid)
         except ArmNotFoundError:
-            return frozenset()  # ARM has forgotten the batch, not its records
+            return frozenset()  # ARM no longer has the batch, but still has its records
         if not status.state.finished:
             return None
         if status.state is BatchState.REJECTED:
-            return everything
+            return all_positions
         return rejected_positions(status)
 
     # ---- files
 
-    def _name(self, plan: SubmissionPlan) -> str:
+    def _claim_name(self, plan: SubmissionPlan) -> str:
         return hashlib.sha256(f"{self._owner}\0{self._scope}\0{plan.sha256}".encode()).hexdigest()[: 2 * _DIGEST_BYTES]
 
     def _digest(self, value: str) -> str:
         text = f"{self._scope}\0{fold(value)}"
         return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
-    def _values(self, records: bytes) -> list[str]:
+    def _key_values(self, records: bytes) -> list[str]:
         return [str(record[self._key]) for record in money.decode(records)]
 
-    def _give_up(self, name: str, plan: SubmissionPlan) -> None:
-        free = [_Chunk(chunk.records, ClaimState.FREE) for chunk in plan.chunks]
-        self._write(name, free, is_checked=False)
+    def _withdraw(self, name: str, plan: SubmissionPlan) -> None:
+        """Mark all chunks of an own claim as free."""
+        free = [_ClaimedChunk(chunk.records, ClaimState.FREE) for chunk in plan.chunks]
+        self._write_states(name, free, is_checked=False)
 
-    def _write(self, name: str, chunks: list[_Chunk], *, is_checked: bool) -> None:
-        self._folder.put(name + _STATE, msgspec.to_builtins(_State(is_checked, tuple(chunks)), str_keys=True))
+    def _write_states(self, name: str, chunks: list[_ClaimedChunk], *, is_checked: bool) -> None:
+        self._folder.write(name + _STATE, msgspec.to_builtins(_ClaimStates(is_checked, tuple(chunks)), str_keys=True))
 
-    def _state(self, name: str) -> _State:
-        state: _State = self._get(name + _STATE, _State)
-        return state
+    def _read_states(self, name: str) -> _ClaimStates:
+        states: _ClaimStates = self._read(name + _STATE, _ClaimStates)
+        return states
 
-    def _get(self, name: str, kind: type[Any]) -> Any:
+    def _read(self, name: str, content_type: type[Any]) -> Any:
         try:
-            return msgspec.convert(self._folder.get(name), kind)
+            return msgspec.convert(self._folder.read(name), content_type)
         except msgspec.ValidationError:
-            msg = f"the ledger's file {name} is of another version of this provider: nothing is sent"
+            msg = f"the registry file {name} was written by another version of this provider: nothing is sent"
             raise JournalError(msg) from None
 
 
 @contextmanager
-def record_outcome(ledger: SubmissionRegistry | None, plan: SubmissionPlan, journal: Journal) -> Iterator[None]:
-    """Write down where the chunks stand once the sending has ended, however it ended."""
+def record_outcome(registry: SubmissionRegistry | None, plan: SubmissionPlan, journal: Journal) -> Iterator[None]:
+    """Write the chunks' states to the registry when the block ends, whether it succeeds or fails."""
     try:
         yield
     except BaseException:
-        if ledger is not None:
-            with suppress(ArmError):  # what ended the sending says more
-                ledger.note(plan, journal)
+        if registry is not None:
+            with suppress(ArmError):  # the error that ended the block is more important
+                registry.write_states(plan, journal)
         raise
-    if ledger is not None:
-        ledger.note(plan, journal)
+    if registry is not None:
+        registry.write_states(plan, journal)
 
 
-def _standing(journal: Journal, chunk: ChunkPlan) -> _Chunk:
+def _claimed_chunk(journal: Journal, chunk: ChunkPlan) -> _ClaimedChunk:
     entry = journal.read(chunk.index)
     if entry is None or entry.state in (ChunkState.PLANNED, ChunkState.REFUSED):
-        return _Chunk(chunk.records, ClaimState.FREE)
+        return _ClaimedChunk(chunk.records, ClaimState.FREE)
     if entry.state is ChunkState.RECOVERED:
-        return _Chunk(chunk.records, ClaimState.RECOVERED, missing=entry.missing or ())
+        return _ClaimedChunk(chunk.records, ClaimState.RECOVERED, missing=entry.missing or ())
     if entry.state is ChunkState.ACCEPTED and entry.batch_uuid:
-        return _Chunk(chunk.records, ClaimState.BATCH, entry.batch_uuid)
-    return _Chunk(chunk.records)
+        return _ClaimedChunk(chunk.records, ClaimState.ACCEPTED, entry.batch_uuid)
+    return _ClaimedChunk(chunk.records)
 
 
-def _earlier(claim: _Keys, state: _State) -> EarlierSubmission:
-    uuids = [chunk.batch_uuid for chunk in state.chunks if chunk.batch_uuid]
+def _earlier_submission(claim: _ClaimedKeys, states: _ClaimStates) -> EarlierSubmission:
+    uuids = [chunk.batch_uuid for chunk in states.chunks if chunk.batch_uuid]
     recovered = [
         RecoveredChunk(number, chunk.records, chunk.missing)
-        for number, chunk in enumerate(state.chunks, 1)
-        if chunk.standing is ClaimState.RECOVERED
+        for number, chunk in enumerate(states.chunks, 1)
+        if chunk.state is ClaimState.RECOVERED
     ]
     return EarlierSubmission(claim.owner, uuids, recovered)

@@ -1,7 +1,7 @@
-"""One write that ARM answers at once, journalled like a chunk: the same states, the same decisions, one line.
+"""Single write: one write that ARM answers at once, journalled like a chunk with the same states and decisions.
 
-What differs from a batch: there is nothing to wait for, so the line keeps ARM's answer where a chunk's keeps its
-batchUuid, and what ARM has taken is finished.
+The differences to a batch: there is nothing to wait for, so the entry stores ARM's response where a chunk's entry has a
+batchUuid, and what ARM has accepted is finished.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The write is the one chunk of its plan.
+#: The write is the only chunk of its plan.
 _INDEX = 0
 
 
 def fingerprint(operation: Operation, path: Mapping[str, Any], record: Any) -> str:
-    """Name the content of a write: the same call with the same record gives the same.
+    """Return the sha256 of a write's content: equal for the same call with the same record.
 
-    :param record: as it goes on the wire.
-    :raises InvalidRecordError: it holds a float or another value that cannot go out exactly.
+    :param record: as it is sent.
+    :raises InvalidRecordError: it holds a float or another value that cannot be sent exactly.
     """
     try:
         content = money.encode([operation.name, dict(path), record])
@@ -46,13 +46,14 @@ def fingerprint(operation: Operation, path: Mapping[str, Any], record: Any) -> s
 
 @dataclass(frozen=True, slots=True)
 class SingleWrite:
-    """One write, and by which rules it reaches ARM.
+    """Sends one write to ARM.
 
-    :param name: names it in log and errors (``document 88776655``); no personal data.
+    :param name: of the write, for log and errors (``document 88776655``); no personal data.
     :param sha256: of its content (:func:`fingerprint`).
-    :param send: sends it and gives ARM's answer, small, of plain JSON values and without personal data, because the
-        journal keeps it; raises :class:`ArmError`.
-    :param look_up: looks for it in ARM by its natural key; ``None`` where ARM has no way to. Raises :class:`ArmError`.
+    :param send: sends it and returns ARM's response; raises :class:`ArmError`. The response is stored in the journal,
+        so it must be small, of plain JSON values and without personal data.
+    :param look_up: looks it up in ARM by its natural key; ``None`` where ARM has no operation for that. Raises
+        :class:`ArmError`.
     :param resend_unknown: see ``ChunkTransitions``, as *assume_absent_after* and *now*.
     """
 
@@ -68,36 +69,38 @@ class SingleWrite:
     now: Callable[[], float] = time.time
 
     def run(self) -> dict[str, Any] | None:
-        """Bring it to ARM, or find that it is there; gives ARM's answer, ``None`` where that is lost.
+        """Send the write, unless ARM has it already. Return ARM's response, or ``None`` if that is lost.
 
-        :raises ResolutionRequiredError: it may or may not have reached ARM, and only a person can tell.
-        :raises OutcomePendingError: it may or may not have reached ARM, and a later look may tell.
+        :raises ResolutionRequiredError: it may or may not have reached ARM; it needs a manual resolution.
+        :raises OutcomePendingError: it may or may not have reached ARM; a later lookup may decide.
         :raises PlanChangedError: other content of this task has reached ARM, or may have.
-        :raises ArmError: ARM refused it, or cannot be reached.
+        :raises ArmError: ARM refused it, or is not available.
         """
         entry = self.journal.read(_INDEX)
-        step = self._steps.next(entry)
+        step = self._transitions.next_step(entry)
         if entry is None or step is NextStep.SEND:
             return self._send(entry)
         if step is NextStep.SEND_IF_FINISHED:
-            log.info("%s: the task was cleared and ARM has taken it before; sent anew", self.name)
+            log.info("%s: the task was cleared and ARM has accepted it before; sent again", self.name)
             return self._send(entry)
         if entry.sha256 != self.sha256:
-            raise PlanChangedError(self._changed(entry))
-        if step is NextStep.RECONCILE:
-            unresolved = self._steps.reconcile(entry, self.look_up, self.name)
-            if self._steps.may_send_again(unresolved):
-                log.warning("%s: not in ARM; sent again, as the author has chosen", self.name)
-                return self._send(unresolved.line)
-            if unresolved.line.state is not ChunkState.RECOVERED:
+            raise PlanChangedError(self._changed_message(entry))
+        if step is NextStep.LOOK_UP:
+            unresolved = self._transitions.look_up_chunk(entry, self.look_up, self.name)
+            if self._transitions.may_resend(unresolved):
+                log.warning(
+                    "%s: not found in ARM; sent again, because of assume_absent_after or on_unknown_outcome", self.name
+                )
+                return self._send(unresolved.entry)
+            if unresolved.entry.state is not ChunkState.RECOVERED:
                 raise unresolved.error()
-            entry = unresolved.line
-        # Also after a clear: what ARM answered at once it has taken, and a repeat would book twice.
-        log.info("%s: ARM has taken it already, not sent again", self.name)
-        return entry.answer
+            entry = unresolved.entry
+        # Also after a clear: ARM accepts a single write when it answers, and a repeat would book twice.
+        log.info("%s: ARM has already accepted it; not sent again", self.name)
+        return entry.response
 
     @property
-    def _steps(self) -> ChunkTransitions:
+    def _transitions(self) -> ChunkTransitions:
         return ChunkTransitions(
             self.operation, self.journal, self.clear_count, self.resend_unknown, self.assume_absent_after, self.now
         )
@@ -106,31 +109,31 @@ class SingleWrite:
         plan = PlanEntry(self.sha256, 1, self.clear_count)
         if self.journal.read_plan() != plan:
             self.journal.write_plan(plan)
-        line = self._steps.begin(entry, _INDEX, self.sha256)
+        sending = self._transitions.record_sending(entry, _INDEX, self.sha256)
         try:
-            answer = self.send()
+            response = self.send()
         except ArmError as error:
-            self._failed(line, error)
+            self._handle_failure(sending, error)
             return None
-        # First the log: should the journal not keep the answer, this is what the person finds who looks.
-        log.info("%s: ARM has taken it (%s)", self.name, answer)
-        self._steps.taken(line, answer=answer)
-        return answer
+        # Logged first: if the journal cannot store the response, the log has it for the manual check.
+        log.info("%s: ARM has accepted it (%s)", self.name, response)
+        self._transitions.record_accepted(sending, response=response)
+        return response
 
-    def _failed(self, line: ChunkEntry, error: ArmError) -> None:
-        """Note the failure and raise what it means, unless ARM has it all the same."""
-        after = self._steps.failed(line, error)
-        unresolved = UnresolvedChunk(after, self.name)
-        if self._steps.next(after) is NextStep.RECONCILE:
-            unresolved = self._steps.reconcile(after, self.look_up, self.name)
-            if unresolved.line.state is ChunkState.RECOVERED:
-                log.warning("%s: %s; ARM has it all the same, not sent again", self.name, error)
+    def _handle_failure(self, entry: ChunkEntry, error: ArmError) -> None:
+        """Journal the failure and raise what it means, unless a lookup shows that ARM has accepted the write."""
+        failed = self._transitions.record_failure(entry, error)
+        unresolved = UnresolvedChunk(failed, self.name)
+        if self._transitions.next_step(failed) is NextStep.LOOK_UP:
+            unresolved = self._transitions.look_up_chunk(failed, self.look_up, self.name)
+            if unresolved.entry.state is ChunkState.RECOVERED:
+                log.warning("%s: %s; ARM has it nevertheless, not sent again", self.name, error)
                 return
-        self._steps.raise_failed(unresolved.line, error, unresolved)
+        self._transitions.raise_failure(unresolved.entry, error, unresolved)
 
-    def _changed(self, entry: ChunkEntry) -> str:
-        taken = entry.state in (ChunkState.ACCEPTED, ChunkState.RECOVERED)
-        reached = "has reached ARM" if taken else "may or may not have reached ARM"
+    def _changed_message(self, entry: ChunkEntry) -> str:
+        is_accepted = entry.state in (ChunkState.ACCEPTED, ChunkState.RECOVERED)
+        reached = "has reached ARM" if is_accepted else "may or may not have reached ARM"
         return (
             f"{self.name} differs from what this task has sent before, which {reached}: nothing more is sent. "
             "Restore the content, or trigger a new run for the new content"

@@ -1,11 +1,10 @@
-"""One chunk, one step at a time, each journalled: about to send, taken, failed, looked for.
+"""State transitions of one chunk, each journalled: about to be sent, accepted, failed, looked up.
 
-A batch and a single write take the same steps; only what is sent, and what a success brings, differ.
+A batch and a single write have the same transitions. They differ only in what is sent and in what a success returns.
 """
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from dataclasses import dataclass
@@ -25,22 +24,21 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client.operations import Operation
     from airflow_provider_arm.submission.journal.entries import Journal
 
-log = logging.getLogger(__name__)
-
-#: Bytes of a chunk_id: enough that no two of a journal are alike, short enough to be typed.
+#: Bytes of a chunk_id: enough that no two of a journal are equal, short enough to be typed.
 _CHUNK_ID_BYTES = 4
 ENDED_WHILE_SENDING = "the task ended while it was being sent"
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkTransitions:
-    """The steps of one attempt, and by which rules they are taken.
+    """State transitions of chunks in one attempt, and the options that they follow.
 
     :param clear_count: of this attempt.
-    :param resend_unknown: the author has chosen to send again what may have arrived (``on_unknown_outcome="resend"``).
-    :param assume_absent_after: seconds after a look that missed records, when nobody was sending them, after which the author
-        takes what is absent for not taken; ``None``: never.
-    :param now: gives unix seconds.
+    :param resend_unknown: the DAG author chose to send again what may have reached ARM
+        (``on_unknown_outcome="resend"``).
+    :param assume_absent_after: seconds after the first lookup that did not find all records, at a time when nothing was
+        sending them. From then on, records that are absent are assumed not to have been accepted; ``None``: never.
+    :param now: returns unix seconds.
     """
 
     operation: Operation
@@ -50,100 +48,106 @@ class ChunkTransitions:
     assume_absent_after: float | None = None
     now: Callable[[], float] = time.time
 
-    def next(self, entry: ChunkEntry | None) -> NextStep:
-        """Say what to do with a chunk."""
+    def next_step(self, entry: ChunkEntry | None) -> NextStep:
+        """Return what to do with a chunk."""
         return next_step(entry, self.operation.replay, self.clear_count)
 
-    def begin(self, entry: ChunkEntry | None, index: int, sha256: str) -> ChunkEntry:
-        """Note that it is about to be sent.
+    def record_sending(self, entry: ChunkEntry | None, index: int, sha256: str) -> ChunkEntry:
+        """Write that a chunk is about to be sent, and return the new entry.
 
-        :param entry: its line so far.
+        :param entry: its entry so far.
         """
         resolutions = entry.resolutions if entry is not None else ()
         chunk_id = secrets.token_hex(_CHUNK_ID_BYTES)
-        line = ChunkEntry(
+        sending = ChunkEntry(
             index, sha256, ChunkState.SENDING, self.clear_count, chunk_id=chunk_id, resolutions=resolutions
         )
-        self.journal.write(line)
-        return line
+        return self._write(sending)
 
-    def taken(
-        self, line: ChunkEntry, *, batch_uuid: str | None = None, answer: dict[str, Any] | None = None
+    def record_accepted(
+        self, entry: ChunkEntry, *, batch_uuid: str | None = None, response: dict[str, Any] | None = None
     ) -> ChunkEntry:
-        """Note that ARM has taken it."""
-        return self._write(line.to(ChunkState.ACCEPTED, batch_uuid=batch_uuid, answer=answer))
+        """Write that ARM has accepted the chunk, and return the new entry."""
+        return self._write(entry.with_state(ChunkState.ACCEPTED, batch_uuid=batch_uuid, response=response))
 
-    def failed(self, line: ChunkEntry, error: ArmError) -> ChunkEntry:
-        """Note that its sending ended in *error*."""
-        return self._write(line.to(state_after(error), reason=error.summary))
+    def record_failure(self, entry: ChunkEntry, error: ArmError) -> ChunkEntry:
+        """Write that sending the chunk failed with *error*, and return the new entry."""
+        return self._write(entry.with_state(state_after_failure(error), reason=error.summary))
 
-    def raise_failed(self, line: ChunkEntry, error: ArmError, unresolved: UnresolvedChunk) -> None:
-        """Raise what a failed sending, noted in *line*, means for the task."""
-        if line.state is not ChunkState.UNKNOWN or self.operation.replay is Replay.SAFE:
+    def raise_failure(self, entry: ChunkEntry, error: ArmError, unresolved: UnresolvedChunk) -> None:
+        """Raise what a failed sending means for the task.
+
+        :param entry: the chunk's entry after the failure.
+        """
+        if entry.state is not ChunkState.UNKNOWN or self.operation.replay is Replay.SAFE:
             raise error
-        if self.resend_unknown and not unresolved.is_there:
-            msg = f'{error}. The next try sends it again, as on_unknown_outcome="resend" says'
+        if self.resend_unknown and not unresolved.has_records_in_arm:
+            msg = f'{error}. The next try sends it again, because of on_unknown_outcome="resend"'
             raise ResendOnRetryError(msg, phase=error.phase) from None
         raise unresolved.error() from None
 
-    def reconcile(
-        self, line: ChunkEntry, look: Callable[[], LookupResult] | None, what: str, keys: str = ""
+    def look_up_chunk(
+        self, entry: ChunkEntry, look_up: Callable[[], LookupResult] | None, name: str, keys: str = ""
     ) -> UnresolvedChunk:
-        """Look for a chunk of which nobody knows, and note what that decides.
+        """Look up a chunk with an unknown outcome, and write what that proves.
 
-        :param look: looks for its records; ``None`` where ARM cannot be asked for them.
-        :param what: names it in messages.
-        :param keys: names its records.
+        :param look_up: looks up its records; ``None`` where ARM has no operation for that. Its
+            :class:`ArmError` leaves the outcome unknown.
+        :param name: of the chunk, for messages.
+        :param keys: natural keys of its records, for messages.
         """
-        if line.state is ChunkState.SENDING:
-            line = self._write(line.to(ChunkState.UNKNOWN, reason=ENDED_WHILE_SENDING))
-        if look is None:
-            return UnresolvedChunk(line, what, keys)
+        if entry.state is ChunkState.SENDING:
+            entry = self._write(entry.with_state(ChunkState.UNKNOWN, reason=ENDED_WHILE_SENDING))
+        if look_up is None:
+            return UnresolvedChunk(entry, name, keys)
         try:
-            seen = look()
+            result = look_up()
         except ArmError as error:
-            return UnresolvedChunk(line, what, keys, trouble=error)
-        finding = decide(seen, settled=self._settled(line), was_there=line.missing is not None)
-        if finding is LookupDecision.TAKEN:
-            line = self._write(line.to(ChunkState.RECOVERED, clear_count=self.clear_count, missing=seen.absent))
-        elif finding is LookupDecision.NOT_TAKEN:
-            line = self._write(line.to(ChunkState.PLANNED, missed_since=None))
-        elif finding is LookupDecision.UNDECIDED:
-            line = self._note_look(line, seen)
-        return UnresolvedChunk(line, what, keys, seen=seen, assume_absent_after=self.assume_absent_after)
+            return UnresolvedChunk(entry, name, keys, lookup_error=error)
+        decision = decide(result, assume_absent=self._may_assume_absent(entry), found_before=entry.missing is not None)
+        if decision is LookupDecision.ACCEPTED:
+            entry = self._write(
+                entry.with_state(ChunkState.RECOVERED, clear_count=self.clear_count, missing=result.absent)
+            )
+        elif decision is LookupDecision.ABSENT:
+            entry = self._write(entry.with_state(ChunkState.PLANNED, missing_since=None))
+        elif decision is LookupDecision.UNDECIDED:
+            entry = self._record_undecided(entry, result)
+        return UnresolvedChunk(entry, name, keys, lookup=result, assume_absent_after=self.assume_absent_after)
 
-    def note_missing(self, line: ChunkEntry, look: Callable[[], LookupResult] | None) -> ChunkEntry:
-        """Look which records are absent of a chunk that ARM has by a person's word."""
-        if line.missing is not None:
-            return line
-        seen = look() if look is not None else LookupResult()
-        return self._write(line.to(ChunkState.RECOVERED, missing=tuple(sorted(seen.absent + seen.other))))
+    def record_missing(self, entry: ChunkEntry, look_up: Callable[[], LookupResult] | None) -> ChunkEntry:
+        """Look up, once, which records are absent of a chunk that a resolution says ARM has. Return its entry."""
+        if entry.missing is not None:
+            return entry
+        result = look_up() if look_up is not None else LookupResult()
+        missing = tuple(sorted(result.absent + result.conflicting))
+        return self._write(entry.with_state(ChunkState.RECOVERED, missing=missing))
 
-    def may_send_again(self, unresolved: UnresolvedChunk) -> bool:
-        """Whether a chunk that was looked for may be sent."""
-        return unresolved.line.state is ChunkState.PLANNED or (
-            self.resend_unknown and unresolved.line.state is ChunkState.UNKNOWN and not unresolved.is_there
+    def may_resend(self, unresolved: UnresolvedChunk) -> bool:
+        """Return whether a chunk may be sent again after its lookup."""
+        return unresolved.entry.state is ChunkState.PLANNED or (
+            self.resend_unknown and unresolved.entry.state is ChunkState.UNKNOWN and not unresolved.has_records_in_arm
         )
 
-    def _note_look(self, line: ChunkEntry, seen: LookupResult) -> ChunkEntry:
-        """Note the first look that missed records, and the first that found some: what was there once was taken."""
-        since = self.now() if line.missed_since is None else line.missed_since
-        missing = seen.absent if seen.same else line.missing
-        after = line.to(ChunkState.UNKNOWN, missed_since=since, missing=missing)
-        return line if after == line else self._write(after)
+    def _record_undecided(self, entry: ChunkEntry, result: LookupResult) -> ChunkEntry:
+        """Write the first lookup that missed records, and the first that found some: ARM has accepted those."""
+        since = self.now() if entry.missing_since is None else entry.missing_since
+        missing = result.absent if result.matching else entry.missing
+        undecided = entry.with_state(ChunkState.UNKNOWN, missing_since=since, missing=missing)
+        return entry if undecided == entry else self._write(undecided)
 
-    def _settled(self, line: ChunkEntry) -> bool:
-        if self.assume_absent_after is None or line.missed_since is None:
+    def _may_assume_absent(self, entry: ChunkEntry) -> bool:
+        if self.assume_absent_after is None or entry.missing_since is None:
             return False
-        return self.now() - line.missed_since >= self.assume_absent_after
+        return self.now() - entry.missing_since >= self.assume_absent_after
 
-    def _write(self, line: ChunkEntry) -> ChunkEntry:
-        self.journal.write(line)
-        return line
+    def _write(self, entry: ChunkEntry) -> ChunkEntry:
+        self.journal.write(entry)
+        return entry
 
 
-def state_after(error: ArmError) -> ChunkState:
-    """Say what is known of a chunk whose sending ended in *error*. What is not proved to be unsent is unknown."""
+def state_after_failure(error: ArmError) -> ChunkState:
+    """Return what is known of a chunk whose sending failed with *error*. What is not proved to be unsent is unknown."""
     if isinstance(error, ArmUnknownOutcomeError | ArmInvalidResponseError):
         return ChunkState.UNKNOWN
     if error.phase is Phase.NOT_SENT or error.phase is None or error.status_code == HTTPStatus.TOO_MANY_REQUESTS:

@@ -1,4 +1,4 @@
-"""A chunk of which nobody knows whether ARM took it: what the looks showed, in the words that a person needs."""
+"""Chunk with an unknown outcome: what its lookup showed, and the error that names the next step."""
 
 from __future__ import annotations
 
@@ -15,92 +15,107 @@ if TYPE_CHECKING:
     from airflow_provider_arm.submission.journal.entries import ChunkEntry
     from airflow_provider_arm.submission.sending.lookup import LookupResult
 
-#: Keys, or places of records, that a message names; it says how many more there are.
+#: Keys, positions or chunks that a message lists; it counts the others.
 MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class UnresolvedChunk:
-    """What is known of the chunk now.
+    """What is known of a chunk after its lookup.
 
-    :param line: its line in the journal after the look.
-    :param what: names the chunk.
-    :param keys: names its records.
-    :param seen: what ARM has of it; ``None`` where it was not asked.
-    :param trouble: why it could not be asked.
-    :param assume_absent_after: see ``Steps``.
+    :param entry: its journal entry after the lookup.
+    :param name: of the chunk, for messages.
+    :param keys: natural keys of its records, for messages.
+    :param lookup: what ARM has of it; ``None`` if there was no lookup, or it failed.
+    :param lookup_error: why the lookup failed.
+    :param assume_absent_after: see ``ChunkTransitions``.
     """
 
-    line: ChunkEntry
-    what: str
+    entry: ChunkEntry
+    name: str
     keys: str = ""
-    seen: LookupResult | None = None
-    trouble: ArmError | None = None
+    lookup: LookupResult | None = None
+    lookup_error: ArmError | None = None
     assume_absent_after: float | None = None
 
     @property
-    def is_there(self) -> bool:
-        """Whether ARM has, or has had, some of it, or something else under its keys: it must not be sent over that."""
-        return self.line.missing is not None or (self.seen is not None and bool(self.seen.same or self.seen.other))
+    def has_records_in_arm(self) -> bool:
+        """Whether ARM has or had some of its records, or other records under its keys: it must not be sent again."""
+        if self.entry.missing is not None:
+            return True
+        return self.lookup is not None and bool(self.lookup.matching or self.lookup.conflicting)
 
     @property
-    def _has_vanished(self) -> bool:
-        """Whether an earlier look has found some of it, and this one none."""
-        return self.line.missing is not None and self.seen is not None and not self.seen.same
+    def _has_disappeared(self) -> bool:
+        """Whether an earlier lookup found some of its records, and this one none."""
+        return self.entry.missing is not None and self.lookup is not None and not self.lookup.matching
 
     def error(self) -> ResolutionRequiredError | OutcomePendingError:
-        """Make the error that stops the task: one that a later look may mend, or one for a person."""
-        named = f"{self.what}, {self.keys}," if self.keys else self.what
-        why = self.line.reason or "the journal does not say why"
-        msg = f"{named} may or may not have reached ARM ({why}). It is not sent again. {self._shown()}{self._release()}"
-        later = self.trouble is not None and not self.trouble.permanent
-        if later or (self.seen is not None and not self.seen.other and not self._has_vanished):
+        """Build the error that stops the task: retryable if a later lookup may decide, else permanent."""
+        subject = f"{self.name}, {self.keys}," if self.keys else self.name
+        reason = self.entry.reason or "the journal has no reason"
+        msg = (
+            f"{subject} may or may not have reached ARM ({reason}). It is not sent again. "
+            f"{self._lookup_text()}{self._resolution_text()}"
+        )
+        is_temporary = self.lookup_error is not None and not self.lookup_error.permanent
+        is_undecided = self.lookup is not None and not self.lookup.conflicting and not self._has_disappeared
+        if is_temporary or is_undecided:
             return OutcomePendingError(msg, [self.as_json()])
         return ResolutionRequiredError(msg, [self.as_json()])
 
     def as_json(self) -> dict[str, Any]:
-        """Give what a person is asked about, plain JSON values."""
-        # Not named keys: case.keys in a template is a method of the mapping.
-        return {"chunk_id": self.line.chunk_id, "what": self.what, "records": self.keys, "reason": self.line.reason}
+        """Return what a manual resolution needs to know, as plain JSON values."""
+        # "records", not "keys": in a template, chunk.keys is a method of the mapping.
+        return {"chunk_id": self.entry.chunk_id, "what": self.name, "records": self.keys, "reason": self.entry.reason}
 
-    def _shown(self) -> str:
-        if self.trouble is not None:
-            return f"ARM cannot be asked for its records now ({self.trouble}). "
-        if self.seen is None:
-            return "Look in ARM whether its records are there. "
-        seen = self.seen
-        records, later = len(seen.same) + len(seen.absent) + len(seen.other), self._later()
-        if seen.other:
+    def _lookup_text(self) -> str:
+        if self.lookup_error is not None:
+            return f"The lookup of its records in ARM failed ({self.lookup_error}). "
+        if self.lookup is None:
+            return "Check in ARM whether its records are there. "
+        lookup = self.lookup
+        total = len(lookup.matching) + len(lookup.absent) + len(lookup.conflicting)
+        if lookup.conflicting:
             return (
-                f"Under the key of {_places(seen.other)} of its {records} records ARM has something that was not sent "
-                "or cannot be compared: compare them. "
+                f"What ARM has under the key of {_format_positions(lookup.conflicting)} (of {total}) differs from "
+                "what was sent, or cannot be compared: compare them. "
             )
-        if self._has_vanished:
-            return f"ARM has none of its {records} records, and an earlier look has found some: find out why. "
-        if not seen.same:
-            return f"ARM has none of its {records} records, which proves nothing while they may be in work. {later}"
+        if self._has_disappeared:
+            return f"ARM has none of its {total} records, although an earlier lookup found some: find out why. "
+        if not lookup.matching:
+            return (
+                f"ARM has none of its {total} records, which proves nothing while it may still be processing them. "
+                f"{self._next_lookup_text()}"
+            )
         return (
-            f"ARM has {len(seen.same)} of its {records} records; {_places(seen.absent)} may be refused, or still in "
-            f"work. {later}"
+            f"ARM has {len(lookup.matching)} of its {total} records; {_format_positions(lookup.absent)} may have "
+            f"been refused, or may still be processing. {self._next_lookup_text()}"
         )
 
-    def _later(self) -> str:
-        if self.assume_absent_after is None or self.line.missed_since is None:
-            return "A later try looks again. "
-        moment = datetime.fromtimestamp(self.line.missed_since + self.assume_absent_after, tz=UTC)
-        return f"A try after {moment.isoformat(timespec='seconds')} takes what is absent for not taken (assume_absent_after). "
+    def _next_lookup_text(self) -> str:
+        if self.assume_absent_after is None or self.entry.missing_since is None:
+            return "A later try repeats the lookup. "
+        moment = datetime.fromtimestamp(self.entry.missing_since + self.assume_absent_after, tz=UTC)
+        return (
+            f"A try after {moment.isoformat(timespec='seconds')} assumes that ARM has not accepted what is still "
+            "absent (assume_absent_after). "
+        )
 
-    def _release(self) -> str:
-        resend = "" if self.is_there else ', or let on_unknown_outcome="resend" send it again'
-        return f'Somebody who knows releases case {self.line.chunk_id} as "accepted" or "absent" (resolutions){resend}'
+    def _resolution_text(self) -> str:
+        resend = "" if self.has_records_in_arm else ', or set on_unknown_outcome="resend" to send it again'
+        return (
+            f'Once the outcome is known, resolve chunk_id {self.entry.chunk_id} as "accepted" or "absent" '
+            f"(resolutions){resend}"
+        )
 
 
 def format_keys(key: str, values: Sequence[str]) -> str:
-    """Name records by their natural keys."""
+    """Format natural keys for a message: the name of the key and the first :data:`MAX_NAMED` values."""
     more = f" and {len(values) - MAX_NAMED} more" if len(values) > MAX_NAMED else ""
     return f"{key} {', '.join(values[:MAX_NAMED])}{more}"
 
 
-def _places(places: Sequence[int]) -> str:
-    more = f" and {len(places) - MAX_NAMED} more" if len(places) > MAX_NAMED else ""
-    return f"number {', '.join(map(str, places[:MAX_NAMED]))}{more}"
+def _format_positions(positions: Sequence[int]) -> str:
+    more = f" and {len(positions) - MAX_NAMED} more" if len(positions) > MAX_NAMED else ""
+    return f"record {', '.join(map(str, positions[:MAX_NAMED]))}{more}"

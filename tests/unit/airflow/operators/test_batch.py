@@ -168,7 +168,7 @@ def test_what_arm_refused_of_a_lost_batch_is_in_the_rejects(arm_sandbox, arm_con
     )
     (line,) = map(json.loads, rejects.read_text(encoding="utf-8").splitlines())
     assert (line["_row"], line["_batch_uuid"], line["documentNo"]) == (4, None, records[3]["documentNo"])
-    assert "the answer that would have said why is lost" in line["_reasons"][0]
+    assert "the response with the reason is lost" in line["_reasons"][0]
     sensor = BatchSensor(task_id="wait", batch_uuid=result, max_rejected=1)
     judged = sensor.execute(make_context(store))
     assert (judged["submitted"], judged["accepted"], judged["rejected"]) == (6, 5, 1)
@@ -309,7 +309,7 @@ def test_rows_that_were_left_out_fail_the_task_unless_the_policy_allows_them(
 ):
     """They count as refused: with max_rejected=0 the task fails, after the sound rows were sent."""
     records = [*customers(3), {"name": "without a number"}]
-    with pytest.raises(ArmBatchFailedException, match=r"ARM took all 3 customers; 1 more rows do not fit"):
+    with pytest.raises(ArmBatchFailedException, match=r"ARM accepted all 3 customers; 1 invalid rows were not sent"):
         submit(
             records=records, on_invalid="reject", rejects_path=str(tmp_path / "r.csv"), wait_for_completion=True
         ).execute(first_try)

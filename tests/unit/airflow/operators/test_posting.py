@@ -259,7 +259,7 @@ def test_a_clear_never_books_again_what_arm_has_taken(arm_sandbox, arm_connectio
     caplog.set_level(logging.INFO)
     for number, clears in ((1, 0), (2, 1), (3, 2)):
         assert case.make().execute(make_context(store, try_number=number, max_tries=clears)) == case.result
-    assert "ARM has taken it already, not sent again" in caplog.text
+    assert "ARM has already accepted it; not sent again" in caplog.text
     assert (len(sent(arm_sandbox)), effects(arm_sandbox, case)) == (1, 1)
 
 
@@ -333,7 +333,7 @@ def test_the_journal_may_have_forgotten_the_answer(arm_sandbox, arm_connection, 
     """A line that a person has released has no answer: the task is green with the natural key, and sends nothing."""
     case.make().execute(make_context(store, try_number=1, max_tries=1))
     line = json.loads(store.values["arm.chunk.0"]) | {"state": "recovered"}
-    del line["answer"]
+    del line["response"]
     store.values["arm.chunk.0"] = json.dumps(line)
     result = case.make().execute(make_context(store, try_number=2, max_tries=1))
     assert result.keys() == case.result.keys()

@@ -91,7 +91,7 @@ def test_a_known_batch_uuid_is_followed(stopped, release, a_try, tmp_path):
     ("change", "says"),
     [
         ({"chunk_id": "ffffffff"}, "no chunk of that journal is about case ffffffff"),
-        ({"why": " "}, "give both by and why"),
+        ({"why": " "}, "set both by and why"),
         ({"verdict": "absent", "batch_uuid": "x"}, "has no batch_uuid"),
         ({"by": 7}, "each of resolutions"),
     ],
@@ -147,11 +147,11 @@ def test_the_command_shows_and_releases(stopped, a_try, tmp_path, capsys):
     folder = journal_of(tmp_path)
     assert main(["show", folder]) == 3
     out = capsys.readouterr().out
-    assert re.search(rf"^chunk 2: unknown; case {case}; .*the connection was lost", out, re.MULTILINE)
-    assert out.endswith("3 chunks: 1 accepted, 1 unknown, 1 not begun\n")
+    assert re.search(rf"^chunk 2: unknown; chunk_id {case}; .*the connection was lost", out, re.MULTILINE)
+    assert out.endswith("3 chunks: 1 accepted, 1 unknown, 1 not started\n")
     arguments = ["--chunk-id", case, "--verdict", "accepted", "--why", "all four are there", "--by", "Controller"]
     assert main(["resolve", folder, *arguments]) == 0
-    assert "released as accepted by Controller at 20" in capsys.readouterr().out
+    assert "resolved as accepted by Controller at 20" in capsys.readouterr().out
     assert main(["show", folder, "--all"]) == 0
     assert "chunk 1: accepted; batch " in capsys.readouterr().out
     assert len(submit(tmp_path).execute(a_try(2))["batch_uuids"]) == 2
@@ -164,7 +164,7 @@ def test_the_command_shows_and_releases(stopped, a_try, tmp_path, capsys):
         (["resolve", "{nowhere}", "--chunk-id", "x", "--verdict", "absent", "--why", "y"], "there is no journal in"),
         (
             ["resolve", "{folder}", "--chunk-id", "x", "--verdict", "absent", "--why", "y"],
-            "is about chunk_id x: `arm-journal",
+            "has the chunk_id x: `arm-journal",
         ),
     ],
 )
@@ -186,5 +186,5 @@ def test_the_command_shows_a_journal_that_is_in_use(stopped, a_try, tmp_path, ca
         assert main(["show", journal_of(tmp_path)]) == 3
         arguments = ["--chunk-id", case, "--verdict", "absent", "--why", "y"]
         assert main(["resolve", journal_of(tmp_path), *arguments]) == 1
-        assert "in use by another runner" in capsys.readouterr().err
+        assert "in use by another writer" in capsys.readouterr().err
         journal.write_plan(journal.read_plan())

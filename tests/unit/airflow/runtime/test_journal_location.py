@@ -93,7 +93,7 @@ def test_no_id_leads_out_of_the_folder_or_to_a_name_too_long(tmp_path, names):
 def test_a_second_runner_of_the_same_try_sends_nothing(arm_sandbox, arm_connection, a_try, tmp_path):
     """While one process works on the journal another is refused, and told who it is."""
     with open_journal(a_try(1), str(tmp_path), durable=True):
-        with pytest.raises(ArmFailException, match=r"in use by another runner .DAG d, run r, task submit, try 1"):
+        with pytest.raises(ArmFailException, match=r"in use by another writer .DAG d, run r, task submit, try 1"):
             submit(tmp_path).execute(a_try(1))
         assert posts(arm_sandbox) == []
         assert len(submit(tmp_path).execute(a_try(2))["batch_uuids"]) == 2
@@ -115,7 +115,7 @@ def test_an_earlier_try_that_lives_on_sends_nothing_more(arm_sandbox, arm_connec
         return receipt
 
     monkeypatch.setattr(ArmClient, "submit_encoded", submit_encoded)
-    with pytest.raises(ArmFailException, match=r"in use by another runner .* try 2"):
+    with pytest.raises(ArmFailException, match=r"in use by another writer .* try 2"):
         submit(tmp_path).execute(a_try(1))
     assert len(posts(arm_sandbox)) == 2
     # The batchUuid that the earlier try brought is in the journal, and outweighs the later one's doubt.
@@ -157,7 +157,7 @@ def test_a_try_that_failed_before_it_sent_has_left_its_trace(arm_sandbox, arm_co
 def test_a_folder_that_cannot_be_made_sends_nothing(arm_sandbox, arm_connection, a_try, tmp_path):
     """The journal comes first: without it ARM hears nothing."""
     (tmp_path / "journal").write_text("", encoding="utf-8")
-    with pytest.raises(ArmTransientException, match="cannot be made"):
+    with pytest.raises(ArmTransientException, match="cannot be created"):
         submit(tmp_path / "journal").execute(a_try(1))
     assert arm_sandbox.requests() == []
 
@@ -167,7 +167,7 @@ def test_a_torn_line_sends_nothing(arm_sandbox, arm_connection, a_try, tmp_path)
     submit(tmp_path).execute(a_try(1))
     (line,) = tmp_path.rglob("chunk-000001.*")
     line.write_bytes(line.read_bytes()[:-20])
-    with pytest.raises(ArmFailException, match="is torn or was changed"):
+    with pytest.raises(ArmFailException, match="is truncated or was changed"):
         submit(tmp_path).execute(a_try(2))
     assert len(posts(arm_sandbox)) == 2
 
@@ -195,7 +195,7 @@ def test_the_files_hold_no_record(arm_sandbox, arm_connection, a_try, tmp_path):
             a_try(1)
         )
     kept = [json.loads(path.read_bytes()) for path in tmp_path.rglob("*.json")]
-    assert {kind for each in kept for kind in each["content"]} >= {"state", "runner", "chunks"}
+    assert {kind for each in kept for kind in each["content"]} >= {"state", "writer", "chunks"}
     assert not [each for each in kept if "Canary" in str(each) or "50001" in str(each) or "543210" in str(each)]
 
 

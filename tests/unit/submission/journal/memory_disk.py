@@ -1,4 +1,4 @@
-"""A folder in memory on which the real file journal works, and processes that fail, die or are overtaken on it."""
+"""In-memory folder for the real file journal, and processes on it that fail, die or are overtaken."""
 
 from __future__ import annotations
 
@@ -9,36 +9,37 @@ from typing import IO, TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: How a write may fail: whether it is kept, and whether the process dies of it.
+#: How a write can fail: whether it is stored, and whether the process dies in it.
 FAILURES = {
     "refused": (False, False),
     "killed before": (False, True),
     "killed after": (True, True),
-    "kept and refused": (True, False),
+    "stored but reported as failed": (True, False),
 }
 
 
 class Killed(BaseException):
-    """The process is gone; whatever it still tries to do on the disk does not happen."""
+    """The process has been killed. Its further operations on the disk have no effect."""
 
 
 @dataclass(slots=True)
 class Process:
-    """One process that works on the disk.
+    """Process that uses the disk.
 
-    :param fail_at: the write that fails, from 0.
-    :param meanwhile_at: the moment, counted in operations on the disk from 0, at which *meanwhile* is done by others.
+    :param fail_at: number of the write that fails, from 0; ``None`` for no failure.
+    :param failure: a key of :data:`FAILURES`.
+    :param meanwhile_at: number of the disk operation, from 0, before which *meanwhile* runs: what other processes do.
     """
 
     fail_at: int | None = None
     failure: str = "refused"
     meanwhile_at: int | None = None
     meanwhile: Callable[[], None] | None = None
-    dead: bool = False
+    is_dead: bool = False
 
-    def moment(self) -> None:
-        """Let others do what they do at this moment."""
-        if self.dead:
+    def before_operation(self) -> None:
+        """Run *meanwhile* if it is due."""
+        if self.is_dead:
             raise Killed
         if self.meanwhile is None or self.meanwhile_at is None:
             return
@@ -47,8 +48,8 @@ class Process:
             meanwhile()
         self.meanwhile_at -= 1
 
-    def writes(self, write: Callable[[], None]) -> None:
-        """Do a write, or fail in it as told."""
+    def run_write(self, write: Callable[[], None]) -> None:
+        """Run a write, or fail in it if it is the chosen one."""
         if self.fail_at is None:
             write()
             return
@@ -57,18 +58,18 @@ class Process:
             write()
             return
         self.fail_at = None
-        kept, dies = FAILURES[self.failure]
-        if kept:
+        is_stored, is_killed = FAILURES[self.failure]
+        if is_stored:
             write()
-        if dies:
-            self.dead = True
+        if is_killed:
+            self.is_dead = True
             raise Killed
         raise OSError(28, "No space left on device")
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPath:
-    """What ``JournalPath`` asks of a path, in a dictionary of files."""
+    """``FolderPath`` in a dictionary of files."""
 
     files: dict[str, bytes]
     process: Process
@@ -85,62 +86,62 @@ class MemoryPath:
 
     @property
     def name(self) -> str:
-        """The last part."""
+        """Last part of the path."""
         return self.path.rpartition("/")[2]
 
     @property
     def parent(self) -> Self:
-        """The folder."""
+        """Path of the folder."""
         return self._at(self.path.rpartition("/")[0])
 
     def with_name(self, name: str) -> Self:
-        """Give the neighbour."""
+        """Return the path of another name in the same folder."""
         return self.parent / name
 
     def mkdir(self, *_: object, **__: object) -> None:
-        """Do nothing: as in an object store, there are no folders to make."""
+        """Do nothing: as in an object store, there are no folders to create."""
 
     def open(self, mode: str) -> IO[bytes]:
         """Open for reading or writing."""
-        self.process.moment()
+        self.process.before_operation()
         if "w" in mode:
-            return _Written(self)
+            return _NewFile(self)
         if self.path not in self.files:
             raise FileNotFoundError(2, "No such file or directory")
         return io.BytesIO(self.files[self.path])
 
     def replace(self, target: MemoryPath) -> None:
-        """Rename: the moment at which what was written counts."""
-        self.process.moment()
+        """Rename: from now on the content is visible under its final name."""
+        self.process.before_operation()
 
         def rename() -> None:
             self.files[target.path] = self.files.pop(self.path)
 
-        self.process.writes(rename)
-        self.process.moment()
+        self.process.run_write(rename)
+        self.process.before_operation()
 
     def unlink(self) -> None:
         """Remove."""
-        self.process.moment()
+        self.process.before_operation()
         self.files.pop(self.path, None)
 
     def iterdir(self) -> Iterator[Self]:
-        """List; what others write after it is not in it."""
-        self.process.moment()
+        """List the files that exist now, not those that other processes write while the list is read."""
+        self.process.before_operation()
         names = [path for path in list(self.files) if path.rpartition("/")[0] == self.path]
-        self.process.moment()
+        self.process.before_operation()
         return iter([self._at(path) for path in names])
 
 
-class _Written(io.BytesIO):
-    """A file that is there when it is closed."""
+class _NewFile(io.BytesIO):
+    """File that exists once it is closed."""
 
-    def __init__(self, where: MemoryPath) -> None:
+    def __init__(self, path: MemoryPath) -> None:
         super().__init__()
-        self._where = where
+        self._path = path
 
     def close(self) -> None:
-        """Keep it."""
+        """Store the content, once."""
         if not self.closed:
-            self._where.files[self._where.path] = self.getvalue()
+            self._path.files[self._path.path] = self.getvalue()
         super().close()

@@ -22,19 +22,19 @@ from airflow_provider_arm.submission.journal.entries import (
 )
 
 SAFE, BY_KEY, NEVER = Replay
-PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
-SEND, FOLLOW, RECONCILE, SEND_IF_FINISHED, SEND_IF_UNTAKEN = NextStep
+PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, RECOVERED = ChunkState
+SEND, FOLLOW, LOOK_UP, SEND_IF_FINISHED, SEND_IF_REJECTED = NextStep
 
-GENERATION = 3
-SAME, OTHER = GENERATION, GENERATION - 1
+CLEAR_COUNT = 3
+SAME, OTHER = CLEAR_COUNT, CLEAR_COUNT - 1
 
 
-def entry(state: ChunkState = SENDING, clear_count: int = SAME) -> ChunkEntry:
-    """Make a line."""
+def make_entry(state: ChunkState = SENDING, clear_count: int = SAME) -> ChunkEntry:
+    """Build the entry of chunk 5."""
     return ChunkEntry(4, "f" * 64, state, clear_count, "Ab-cd" if state is ACCEPTED else None)
 
 
-#: What follows by state and clear_count; where it depends on more, by replay class.
+#: Expected next step by state and clear count; ``None`` where it also depends on the replay class.
 STEPS: dict[tuple[ChunkState | None, int], NextStep | None] = {
     (None, SAME): SEND,
     (None, OTHER): SEND,
@@ -48,33 +48,33 @@ STEPS: dict[tuple[ChunkState | None, int], NextStep | None] = {
     (SENDING, OTHER): None,
     (UNKNOWN, SAME): None,
     (UNKNOWN, OTHER): None,
-    (FOUND, SAME): FOLLOW,
-    (FOUND, OTHER): FOLLOW,
+    (RECOVERED, SAME): FOLLOW,
+    (RECOVERED, OTHER): FOLLOW,
 }
-OF_UNKNOWN = {SAFE: SEND, BY_KEY: RECONCILE, NEVER: RECONCILE}
-
-#: What follows for a batch that a cleared task finds, by replay class.
-OF_CLEARED = {SAFE: SEND_IF_FINISHED, BY_KEY: SEND_IF_UNTAKEN, NEVER: SEND_IF_UNTAKEN}
+#: Expected next step if the outcome is unknown, by replay class.
+STEPS_IF_UNKNOWN = {SAFE: SEND, BY_KEY: LOOK_UP, NEVER: LOOK_UP}
+#: Expected next step for a batch that a cleared task has accepted, by replay class.
+STEPS_IF_CLEARED = {SAFE: SEND_IF_FINISHED, BY_KEY: SEND_IF_REJECTED, NEVER: SEND_IF_REJECTED}
 
 
 @pytest.mark.parametrize(
     ("state", "clear_count", "replay"), list(itertools.product([None, *ChunkState], [SAME, OTHER], Replay))
 )
-def test_the_next_step_is_decided_for_every_line(state, clear_count, replay):
-    """Each state, of this wish or an earlier one, for each class of operation."""
-    line = None if state is None else entry(state, clear_count)
+def test_next_step_for_every_entry(state, clear_count, replay):
+    """Each state, of this clear count or an earlier one, has a step for each replay class."""
+    entry = None if state is None else make_entry(state, clear_count)
     expected = STEPS[state, clear_count]
     if expected is None:
-        expected = OF_CLEARED[replay] if state is ACCEPTED else OF_UNKNOWN[replay]
-    assert next_step(line, replay, GENERATION) is expected
+        expected = STEPS_IF_CLEARED[replay] if state is ACCEPTED else STEPS_IF_UNKNOWN[replay]
+    assert next_step(entry, replay, CLEAR_COUNT) is expected
 
 
 @given(
     state=st.sampled_from([SENDING, UNKNOWN]), clear_count=st.integers(0, 9), replay=st.sampled_from([BY_KEY, NEVER])
 )
-def test_what_may_have_arrived_is_never_sent_again_unasked(state, clear_count, replay):
-    """No clear_count turns an unknown outcome into a send: a clear is a wish, not a proof."""
-    assert next_step(entry(state, clear_count), replay, GENERATION) is RECONCILE
+def test_unknown_outcome_is_looked_up_whatever_the_clear_count(state, clear_count, replay):
+    """A clear proves nothing: it never turns an unknown outcome into a send."""
+    assert next_step(make_entry(state, clear_count), replay, CLEAR_COUNT) is LOOK_UP
 
 
 # ---- as JSON
@@ -97,29 +97,29 @@ entries = st.builds(
     batch_uuid=st.none() | st.text(max_size=36),
     reason=st.none() | st.text(),
     chunk_id=st.none() | st.text(max_size=8),
-    missed_since=st.none() | st.floats(0, 2e9),
+    missing_since=st.none() | st.floats(0, 2e9),
     missing=st.none() | st.lists(st.integers(1, 1000), min_size=1).map(tuple),
-    answer=st.none() | st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.none())),
+    response=st.none() | st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.none())),
     resolutions=st.lists(resolutions, max_size=3).map(tuple),
 )
 plans = st.builds(PlanEntry, sha256=st.text(max_size=64), chunks=st.integers(0, 10**6), clear_count=st.integers(0, 100))
 
 
 @given(entries)
-def test_a_line_comes_back_from_json(line):
-    """Through JSON text, as any store keeps it, nothing changes; a batchUuid keeps its letters."""
-    assert ChunkEntry.from_json(json.loads(json.dumps(line.as_json()))) == line
+def test_entry_survives_json_round_trip(entry):
+    """JSON text, as any store holds it, changes nothing; a batchUuid keeps its case."""
+    assert ChunkEntry.from_json(json.loads(json.dumps(entry.as_json()))) == entry
 
 
 @given(plans)
-def test_the_plans_line_comes_back_from_json(line):
-    """The same for the plan's line."""
-    assert PlanEntry.from_json(json.loads(json.dumps(line.as_json()))) == line
+def test_plan_entry_survives_json_round_trip(entry):
+    """JSON text changes nothing in the plan's entry."""
+    assert PlanEntry.from_json(json.loads(json.dumps(entry.as_json()))) == entry
 
 
-def test_lines_hold_plain_values_and_no_record():
-    """A line is small JSON: no key and no value of anybody's record."""
-    assert entry(ACCEPTED).as_json() == {
+def test_entry_as_json_has_plain_values_and_no_record():
+    """An entry is small JSON without a key or value of any record."""
+    assert make_entry(ACCEPTED).as_json() == {
         "index": 4,
         "sha256": "f" * 64,
         "state": "accepted",
@@ -129,18 +129,18 @@ def test_lines_hold_plain_values_and_no_record():
     assert PlanEntry("f", 2, 0).as_json() == {"sha256": "f", "chunks": 2, "clear_count": 0}
 
 
-def test_a_line_of_an_older_package_is_read():
-    """Fields that a line has only for some states may be missing."""
+def test_entry_with_required_fields_only_is_read():
+    """Fields that only some states have may be missing, as in journals of earlier versions."""
     assert ChunkEntry.from_json({"index": 1, "sha256": "f", "state": "sending", "clear_count": 0}) == ChunkEntry(
         1, "f", SENDING, 0
     )
 
 
-GOOD, GOOD_PLAN = entry(ACCEPTED).as_json(), PlanEntry("f", 2, 0).as_json()
+GOOD, GOOD_PLAN = make_entry(ACCEPTED).as_json(), PlanEntry("f", 2, 0).as_json()
 
 
-def spoiled(good: dict[str, Any], optional: frozenset[str] = frozenset()) -> list[Any]:
-    """Make everything that a line must not be from one that is good."""
+def corrupted(good: dict[str, Any], optional: frozenset[str] = frozenset()) -> list[Any]:
+    """Build every kind of invalid value from a valid one."""
     wrong: list[Any] = ["", "text", 7, True, [], [good], {}, {**good, "more": 1}, json.dumps(good), None]
     wrong += [{key: value for key, value in good.items() if key != gone} for gone in good if gone not in optional]
     wrong += [
@@ -150,9 +150,9 @@ def spoiled(good: dict[str, Any], optional: frozenset[str] = frozenset()) -> lis
     return wrong
 
 
-@pytest.mark.parametrize("data", spoiled(GOOD, frozenset({"batch_uuid", "reason"})), ids=repr)
-def test_what_is_no_line_is_an_error_and_no_guess(data):
-    """A torn, cut or foreign value in the store stops the task: what was sent before is not known."""
+@pytest.mark.parametrize("data", corrupted(GOOD, frozenset({"batch_uuid", "reason"})), ids=repr)
+def test_from_json_raises_when_entry_is_corrupted(data):
+    """A truncated or foreign value in the store stops the task: what was sent before is not known."""
     with pytest.raises(
         JournalError, match=r"the journal of this task cannot be read, .* nothing more is sent$"
     ) as caught:
@@ -160,27 +160,27 @@ def test_what_is_no_line_is_an_error_and_no_guess(data):
     assert caught.value.permanent
 
 
-@pytest.mark.parametrize("data", spoiled(GOOD_PLAN), ids=repr)
-def test_what_is_no_plan_is_an_error_and_no_guess(data):
-    """The same for the plan's line."""
+@pytest.mark.parametrize("data", corrupted(GOOD_PLAN), ids=repr)
+def test_from_json_raises_when_plan_entry_is_corrupted(data):
+    """A truncated or foreign plan stops the task, too."""
     with pytest.raises(JournalError, match="cannot be read"):
         PlanEntry.from_json(data)
 
 
 @pytest.mark.parametrize("state", ["", "Sending", "SENDING", "completed", "unknown ", None, 3])
-def test_an_unknown_state_is_an_error(state):
-    """A state that a newer package wrote is not guessed at."""
+def test_from_json_raises_when_state_is_unknown(state):
+    """A state that a newer version of the package wrote is not interpreted."""
     with pytest.raises(JournalError):
         ChunkEntry.from_json({**GOOD, "state": state})
 
 
-def test_the_journal_in_memory_keeps_the_last_line_of_each_chunk():
-    """And says that it does not outlive the process."""
+def test_memory_journal_keeps_last_entry_of_each_chunk():
+    """It is not durable: it does not outlive the process."""
     journal = MemoryJournal()
     assert (journal.durable, journal.read_plan(), journal.read(4)) == (False, None, None)
     journal.write_plan(PlanEntry("f", 2, 0))
-    journal.write(entry(SENDING))
-    journal.write(entry(ACCEPTED))
+    journal.write(make_entry(SENDING))
+    journal.write(make_entry(ACCEPTED))
     assert journal.read_plan() == PlanEntry("f", 2, 0)
-    assert journal.read(4) == entry(ACCEPTED)
+    assert journal.read(4) == make_entry(ACCEPTED)
     assert journal.read(5) is None

@@ -1,4 +1,4 @@
-"""The lines that several runners wrote one after another: the last word on each chunk, for anybody who reads."""
+"""Entries that several writers wrote one after another: the valid entry of each chunk, for any reader."""
 
 from __future__ import annotations
 
@@ -9,59 +9,60 @@ from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkSta
 from airflow_provider_arm.submission.journal.file_entries import FileEntries, WriterId
 from tests.unit.submission.journal.memory_disk import MemoryPath, Process
 
-PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
-RANKS = [WriterId(number, f"{token:016x}") for number in (1, 2) for token in (1, 2)]
+PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, RECOVERED = ChunkState
+WRITERS = [WriterId(number, f"{token:016x}") for number in (1, 2) for token in (1, 2)]
 
-written = st.lists(
-    st.tuples(st.sampled_from(RANKS), st.sampled_from(ChunkState), st.sampled_from("ab")), min_size=1, max_size=8
+writes = st.lists(
+    st.tuples(st.sampled_from(WRITERS), st.sampled_from(ChunkState), st.sampled_from("ab")), min_size=1, max_size=8
 )
 
 
-def lines_on(files: dict[str, bytes]) -> FileEntries:
-    """Read what is there now."""
-    lines = FileEntries(MemoryPath(files, Process()))
-    lines.refresh()
-    return lines
+def open_entries(files: dict[str, bytes]) -> FileEntries:
+    """Open the entries that exist now."""
+    entries = FileEntries(MemoryPath(files, Process()))
+    entries.refresh()
+    return entries
 
 
-def line(state: ChunkState, case: str) -> ChunkEntry:
-    """Make a line of chunk 3."""
-    return ChunkEntry(3, "f", state, 0, "B" if state is ACCEPTED else None, chunk_id=case)
+def make_entry(state: ChunkState, chunk_id: str) -> ChunkEntry:
+    """Build an entry of the chunk with index 3."""
+    return ChunkEntry(3, "f", state, 0, "B" if state is ACCEPTED else None, chunk_id=chunk_id)
 
 
-@given(written=written)
-def test_the_highest_runner_has_the_last_word_unless_it_only_wonders(written):
-    """In whatever order runners write: the highest one's line, but the sender's answer outweighs a doubt about it."""
+@given(writes=writes)
+def test_latest_writers_entry_is_read_unless_unknown_but_accepted_earlier(writes):
+    """In any order of writes the latest writer's entry counts, but the sender's ACCEPTED replaces an UNKNOWN."""
     files: dict[str, bytes] = {}
-    for rank, state, case in written:
-        lines_on(files).write(line(state, case), rank)
-    last = {rank: line(state, case) for rank, state, case in written}
-    word = last[max(last)]
-    answers = [each for rank, each in sorted(last.items()) if rank != max(last)]
-    if word.state is UNKNOWN:
-        word = next((each for each in answers if (each.state, each.chunk_id) == (ACCEPTED, word.chunk_id)), word)
-    assert lines_on(files).read(3) == word
+    for writer, state, chunk_id in writes:
+        open_entries(files).write(make_entry(state, chunk_id), writer)
+    last = {writer: make_entry(state, chunk_id) for writer, state, chunk_id in writes}
+    expected = last[max(last)]
+    earlier = [entry for writer, entry in sorted(last.items()) if writer != max(last)]
+    if expected.state is UNKNOWN:
+        accepted = (entry for entry in earlier if (entry.state, entry.chunk_id) == (ACCEPTED, expected.chunk_id))
+        expected = next(accepted, expected)
+    assert open_entries(files).read(3) == expected
 
 
-def test_a_line_of_an_older_package_is_no_answer_to_another():
-    """Where neither names its case, nobody knows that they speak of the same sending."""
+def test_accepted_entry_without_chunk_id_does_not_replace_unknown():
+    """Without chunk ids it is not known that both entries belong to the same sending."""
     files: dict[str, bytes] = {}
-    lines_on(files).write(ChunkEntry(3, "f", ACCEPTED, 0, "B"), RANKS[0])
-    lines_on(files).write(ChunkEntry(3, "f", UNKNOWN, 0), RANKS[1])
-    assert lines_on(files).read(3).state is UNKNOWN
+    open_entries(files).write(ChunkEntry(3, "f", ACCEPTED, 0, "B"), WRITERS[0])
+    open_entries(files).write(ChunkEntry(3, "f", UNKNOWN, 0), WRITERS[1])
+    assert open_entries(files).read(3).state is UNKNOWN
 
 
-@given(ranks=st.lists(st.sampled_from(RANKS), min_size=1, unique=True))
-def test_the_highest_runners_plan_stands(ranks):
-    """The same for the plan's line."""
+@given(writers=st.lists(st.sampled_from(WRITERS), min_size=1, unique=True))
+def test_latest_writers_plan_is_read(writers):
+    """Of several plans, that of the latest writer counts."""
     files: dict[str, bytes] = {}
-    for rank in ranks:
-        lines_on(files).write_plan(PlanEntry(str(rank), 1, 0), rank)
-    assert lines_on(files).read_plan() == PlanEntry(str(max(ranks)), 1, 0)
+    for writer in writers:
+        open_entries(files).write_plan(PlanEntry(str(writer), 1, 0), writer)
+    assert open_entries(files).read_plan() == PlanEntry(str(max(writers)), 1, 0)
 
 
-def test_who_only_reads_leaves_no_trace():
-    """Somebody who looks is no runner: no file is written, and an empty folder is empty."""
+def test_reading_writes_no_file():
+    """A reader is no writer: it creates no file, and an empty folder has no entries."""
     files: dict[str, bytes] = {}
-    lines = lines_on(files)
-    assert (lines.is_empty, lines.read_plan(), lines.read(3), files) == (True, None, None, {})
+    entries = open_entries(files)
+    assert (entries.is_empty, entries.read_plan(), entries.read(3), files) == (True, None, None, {})

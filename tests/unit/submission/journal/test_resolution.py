@@ -1,4 +1,4 @@
-"""A person's word changes the one chunk that it is about, while that is open, and nothing else."""
+"""A resolution changes the one chunk that it names, while that is unresolved, and nothing else."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ from airflow_provider_arm.submission.journal.entries import (
 from airflow_provider_arm.submission.journal.resolution import apply_resolution, is_unresolved, read_entries
 from tests.unit.submission.fake_arm import FakeArm, FakeJournal
 
-PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
-ACCEPTED_WORD, ABSENT_WORD = Verdict
-WORD = Resolution("case-1", ABSENT_WORD, "Controller", "Amili has looked")
+PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, RECOVERED = ChunkState
+RESOLUTION = Resolution("sending-1", Verdict.ABSENT, "Controller", "Amili has checked")
 
 
-def lines_of(states: list[ChunkState | None]) -> list[ChunkEntry | None]:
-    """Make lines; each chunk has a case of its own."""
+def make_entries(states: list[ChunkState | None]) -> list[ChunkEntry | None]:
+    """Build an entry per state; each sending has a chunk id of its own."""
     return [
         ChunkEntry(
             index,
@@ -37,8 +36,8 @@ def lines_of(states: list[ChunkState | None]) -> list[ChunkEntry | None]:
             state,
             0,
             "B" if state is ACCEPTED else None,
-            chunk_id=f"case-{index}",
-            missed_since=7.0,
+            chunk_id=f"sending-{index}",
+            missing_since=7.0,
         )
         if state
         else None
@@ -46,117 +45,131 @@ def lines_of(states: list[ChunkState | None]) -> list[ChunkEntry | None]:
     ]
 
 
-def journal_of(lines: list[ChunkEntry | None]) -> FakeJournal:
-    """Make a journal, which keeps JSON text as a store does."""
+def make_journal(entries: list[ChunkEntry | None]) -> FakeJournal:
+    """Build a journal that stores JSON text."""
     journal = FakeJournal(FakeArm())
-    journal.write_plan(PlanEntry("p", len(lines), 0))
-    for line in filter(None, lines):
-        journal.write(line)
+    journal.write_plan(PlanEntry("p", len(entries), 0))
+    for entry in filter(None, entries):
+        journal.write(entry)
     return journal
 
 
 states = st.lists(st.none() | st.sampled_from(ChunkState), min_size=1, max_size=6)
-words = st.builds(
+resolutions = st.builds(
     Resolution,
-    chunk_id=st.integers(0, 7).map(lambda number: f"case-{number}"),
+    chunk_id=st.integers(0, 7).map(lambda number: f"sending-{number}"),
     verdict=st.sampled_from(Verdict),
     by=st.sampled_from(["Controller", " ", ""]),
-    why=st.sampled_from(["looked", "\t", ""]),
+    why=st.sampled_from(["checked", "\t", ""]),
     batch_uuid=st.none() | st.just("Ab-cd"),
     at=st.none() | st.just(1.5),
 )
 
 
-def try_release(journal: FakeJournal, word: Resolution) -> Any:
-    """Release; gives the error where it is refused."""
+def try_apply(journal: FakeJournal, resolution: Resolution) -> Any:
+    """Apply the resolution; return the entry, or the error if it is refused."""
     try:
-        return apply_resolution(journal, word)
+        return apply_resolution(journal, resolution)
     except ArmConfigurationError as error:
         return error
 
 
-@given(states=states, word=words)
-def test_a_word_changes_the_open_chunk_of_its_case_or_nothing(states, word):
-    """Of all lines at most one changes, of that very case, by a word that is whole and contradicts nothing.
+@given(states=states, resolution=resolutions)
+def test_resolution_changes_only_the_unresolved_chunk_that_it_names(states, resolution):
+    """At most the entry with its chunk id changes, and only by a complete resolution without contradiction.
 
-    Where a look has settled the case in the same way before, the word is kept and nothing else.
+    If a lookup has had the same result before, the resolution is added and nothing else changes.
     """
-    journal = journal_of(lines_of(states))
+    journal = make_journal(make_entries(states))
     before = dict(journal.stored)
-    result = try_release(journal, word)
+    result = try_apply(journal, resolution)
     changed = {key for key in journal.stored if journal.stored[key] != before.get(key)}
-    index = int(word.chunk_id.removeprefix("case-"))
+    index = int(resolution.chunk_id.removeprefix("sending-"))
     state = states[index] if index < len(states) else None
-    sound = word.by.strip() and word.why.strip() and not (word.verdict is ABSENT_WORD and word.batch_uuid)
+    is_valid = (
+        resolution.by.strip()
+        and resolution.why.strip()
+        and not (resolution.verdict is Verdict.ABSENT and resolution.batch_uuid)
+    )
     if state is None:
         assert result is None
-    elif state in (SENDING, UNKNOWN) and sound:
+    elif state in (SENDING, UNKNOWN) and is_valid:
         assert result == journal.read(index)
-    elif sound and state in ((PLANNED, REFUSED) if word.verdict is ABSENT_WORD else (ACCEPTED, FOUND)):
-        assert result == lines_of(states)[index].to(state, resolutions=(word,))
+    elif is_valid and state in ((PLANNED, REFUSED) if resolution.verdict is Verdict.ABSENT else (ACCEPTED, RECOVERED)):
+        assert result == make_entries(states)[index].with_state(state, resolutions=(resolution,))
     else:
         assert isinstance(result, ArmConfigurationError)
-        assert word.chunk_id in str(result)
+        assert resolution.chunk_id in str(result)
     assert changed == ({index} if isinstance(result, ChunkEntry) else set())
 
 
-@given(state=st.sampled_from([SENDING, UNKNOWN]), word=words.filter(lambda each: each.by.strip() and each.why.strip()))
-def test_what_follows_from_a_word(state, word):
-    """Absent: it may be sent. Accepted: it is followed, by its batchUuid or by its records. The word is kept whole."""
-    journal = journal_of(lines_of([None, state]))
-    word = Resolution("case-1", word.verdict, word.by, word.why, word.batch_uuid, word.at)
-    line = try_release(journal, word)
-    if isinstance(line, ArmConfigurationError):
-        assert (word.verdict, word.batch_uuid) == (ABSENT_WORD, "Ab-cd")
+@given(
+    state=st.sampled_from([SENDING, UNKNOWN]),
+    resolution=resolutions.filter(lambda each: each.by.strip() and each.why.strip()),
+)
+def test_state_after_resolution(state, resolution):
+    """Absent: it may be sent. Accepted: it is followed, with or without batchUuid. The resolution is stored."""
+    journal = make_journal(make_entries([None, state]))
+    resolution = Resolution(
+        "sending-1", resolution.verdict, resolution.by, resolution.why, resolution.batch_uuid, resolution.at
+    )
+    entry = try_apply(journal, resolution)
+    if isinstance(entry, ArmConfigurationError):
+        assert (resolution.verdict, resolution.batch_uuid) == (Verdict.ABSENT, "Ab-cd")
         return
-    expected = PLANNED if word.verdict is ABSENT_WORD else ACCEPTED if word.batch_uuid else FOUND
-    assert (line.state, line.batch_uuid, line.missed_since, line.missing) == (expected, word.batch_uuid, None, None)
-    assert line.resolutions == (word,)
-    assert journal.read(1) == line
-    step = next_step(line, Replay.NEVER, 0)
-    assert step is (NextStep.SEND if word.verdict is ABSENT_WORD else NextStep.FOLLOW)
+    expected = PLANNED if resolution.verdict is Verdict.ABSENT else ACCEPTED if resolution.batch_uuid else RECOVERED
+    assert (entry.state, entry.batch_uuid, entry.missing_since, entry.missing) == (
+        expected,
+        resolution.batch_uuid,
+        None,
+        None,
+    )
+    assert entry.resolutions == (resolution,)
+    assert journal.read(1) == entry
+    step = next_step(entry, Replay.NEVER, 0)
+    assert step is (NextStep.SEND if resolution.verdict is Verdict.ABSENT else NextStep.FOLLOW)
 
 
-def test_a_word_that_was_taken_is_taken_once():
-    """A list that stays in a DAG's arguments releases no later doubt of the same chunk."""
-    journal = journal_of(lines_of([None, UNKNOWN]))
-    line = apply_resolution(journal, WORD)
-    later = line.to(UNKNOWN, chunk_id="case-new")
+def test_resolution_is_applied_once():
+    """A list that stays in a DAG's arguments does not resolve a later unknown outcome of the same chunk."""
+    journal = make_journal(make_entries([None, UNKNOWN]))
+    entry = apply_resolution(journal, RESOLUTION)
+    later = entry.with_state(UNKNOWN, chunk_id="sending-new")
     journal.write(later)
-    assert apply_resolution(journal, WORD) == later
+    assert apply_resolution(journal, RESOLUTION) == later
     assert journal.read(1) == later
-    again = Resolution("case-new", ABSENT_WORD, "Controller", "looked again")
-    assert apply_resolution(journal, again).resolutions == (WORD, again)
+    again = Resolution("sending-new", Verdict.ABSENT, "Controller", "checked again")
+    assert apply_resolution(journal, again).resolutions == (RESOLUTION, again)
 
 
-def test_lines_of_an_older_package_have_no_case_and_are_passed_over():
-    """Nobody can name them, so nothing releases them by accident."""
-    journal = journal_of([ChunkEntry(0, "f", UNKNOWN, 0), *lines_of([None, UNKNOWN])[1:]])
-    assert apply_resolution(journal, WORD).index == 1
+def test_entry_without_chunk_id_is_never_resolved():
+    """No resolution can name it, so none changes it by accident."""
+    journal = make_journal([ChunkEntry(0, "f", UNKNOWN, 0), *make_entries([None, UNKNOWN])[1:]])
+    assert apply_resolution(journal, RESOLUTION).index == 1
     assert journal.read(0).state is UNKNOWN
 
 
-def test_a_word_that_cannot_be_kept_releases_nothing():
-    """The next try finds the case as open as before."""
-    journal = journal_of(lines_of([None, UNKNOWN]))
+def test_chunk_stays_unresolved_when_resolution_cannot_be_written():
+    """The next try finds the chunk as unresolved as before."""
+    journal = make_journal(make_entries([None, UNKNOWN]))
     journal.fail_at = 0
     with pytest.raises(JournalError):
-        apply_resolution(journal, WORD)
+        apply_resolution(journal, RESOLUTION)
     assert journal.read(1).state is UNKNOWN
 
 
 @given(states=states)
-def test_the_lines_of_a_journal_are_those_of_its_plan(states):
-    """In order, those that were written; open are those of which nobody knows."""
-    lines = lines_of(states)
-    found = list(read_entries(journal_of(lines)))
-    assert found == [line for line in lines if line is not None]
-    assert [line.state for line in found if is_unresolved(line)] == [
-        each for each in states if each in (SENDING, UNKNOWN)
+def test_read_entries_yields_the_entries_of_the_plan(states):
+    """It yields written entries in order; those in SENDING and UNKNOWN are unresolved."""
+    entries = make_entries(states)
+    found = list(read_entries(make_journal(entries)))
+    assert found == [entry for entry in entries if entry is not None]
+    assert [entry.state for entry in found if is_unresolved(entry)] == [
+        state for state in states if state in (SENDING, UNKNOWN)
     ]
 
 
-def test_a_journal_without_a_plan_has_no_lines():
-    """Nothing was sent, so nothing is asked."""
+def test_journal_without_plan_has_no_entries():
+    """Without a plan nothing was sent, so there is nothing to resolve."""
     assert list(read_entries(FakeJournal(FakeArm()))) == []
-    assert apply_resolution(FakeJournal(FakeArm()), WORD) is None
+    assert apply_resolution(FakeJournal(FakeArm()), RESOLUTION) is None

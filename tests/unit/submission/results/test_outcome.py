@@ -33,7 +33,7 @@ SUCCEEDED, PARTIAL, REJECTED = BatchState.SUCCEEDED, BatchState.PARTIAL, BatchSt
 
 
 def status(state: BatchState, total: int | None = None, bad: int | None = None) -> BatchStatus:
-    """Make a batch that names no records."""
+    """Build the status of a batch without responses to its records."""
     return BatchStatus(state, "rejected as a whole" if state is REJECTED else "", total=total, failed=bad)
 
 
@@ -47,36 +47,36 @@ def status(state: BatchState, total: int | None = None, bad: int | None = None) 
         ([(SUCCEEDED, 3, 0)], None, (3, 0)),
         ([(SUCCEEDED, 3, 0), (PARTIAL, 4, 1), (REJECTED, 2, 2)], None, (9, 3)),
         ([(SUCCEEDED, 3, 0), (PARTIAL, 4, 1), (REJECTED, 2, 2)], 9, (9, 3)),
-        # ARM does not say how many there were
+        # ARM reports no total
         ([(SUCCEEDED, None, 0)], None, (None, 0)),
         ([(SUCCEEDED, None, 0)], 3, (3, 0)),
         ([(SUCCEEDED, None, 0), (PARTIAL, 4, 1)], None, (None, 1)),
-        # ... or how many failed
+        # ... or no number of failures
         ([(PARTIAL, 4, None)], 4, (4, None)),
         ([(SUCCEEDED, 3, 0), (PARTIAL, 4, None)], None, (7, None)),
-        # rejected as a whole, and the size follows
+        # rejected as a whole: the number of rejects follows from the number of records sent
         ([(REJECTED, None, None)], 3, (3, 3)),
         ([(REJECTED, None, None)], None, (None, None)),
         ([(SUCCEEDED, 2, 0), (REJECTED, None, None), (PARTIAL, 4, 1)], 9, (9, 4)),
         ([(SUCCEEDED, 2, 0), (REJECTED, None, None), (REJECTED, None, None)], 9, (9, None)),
         ([(SUCCEEDED, None, 0), (REJECTED, None, None)], 9, (9, None)),
         ([(REJECTED, None, None), (PARTIAL, 4, None)], 9, (9, None)),
-        # ARM counts other records than were sent
+        # ARM counts another number of records than were sent
         ([(SUCCEEDED, 2, 0)], 3, (3, None)),
         ([(SUCCEEDED, 4, 0)], 3, (3, None)),
         ([(SUCCEEDED, 2, 0), (REJECTED, 2, 2)], 9, (9, None)),
     ],
 )
-def test_batches_are_added_up_and_no_count_is_guessed(batches, submitted, totals):
-    """What ARM says is added; what it does not say, or contradicts, is unknown, which no policy takes for success."""
-    found = count_outcomes([status(*batch) for batch in batches], submitted)
-    assert found == OutcomeCounts(*totals)
-    assert found.accepted == (None if None in totals else totals[0] - totals[1])
+def test_counts_are_summed_and_unknown_counts_stay_unknown(batches, submitted, totals):
+    """Reported counts are summed; missing or contradictory counts are unknown, which is never a success."""
+    counts = count_outcomes([status(*batch) for batch in batches], submitted)
+    assert counts == OutcomeCounts(*totals)
+    assert counts.accepted == (None if None in totals else totals[0] - totals[1])
 
 
 @given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), max_size=8))
-def test_nothing_is_lost_between_taken_and_refused(counts):
-    """Where all is said, taken and refused records are all that were sent."""
+def test_accepted_and_rejected_records_add_up_to_submitted(counts):
+    """If all counts are known, each record that was sent is either accepted or rejected."""
     statuses = [status(PARTIAL, good + bad, bad) for good, bad in counts]
     totals = count_outcomes(statuses, sum(map(sum, counts)))
     assert (totals.submitted, totals.rejected) == (sum(map(sum, counts)), sum(bad for _, bad in counts))
@@ -86,32 +86,32 @@ def test_nothing_is_lost_between_taken_and_refused(counts):
 @pytest.mark.parametrize(
     ("submitted", "rejected", "sentence"),
     [
-        (3, 0, "ARM took all 3 customers"),
+        (3, 0, "ARM accepted all 3 customers"),
         (3, 1, "ARM refused 1 of 3 customers"),
         (3, None, "ARM refused an unknown number of 3 customers"),
         (None, 1, "ARM refused 1 of an unknown number of customers"),
         (None, None, "ARM refused an unknown number of an unknown number of customers"),
-        (None, 0, "ARM took all an unknown number of customers"),
+        (None, 0, "ARM accepted all customers, their number is unknown"),
     ],
 )
-def test_the_outcome_is_a_sentence(submitted, rejected, sentence):
-    """A finance person reads what happened."""
+def test_describe_counts(submitted, rejected, sentence):
+    """The counts are a sentence for users in finance."""
     assert describe_counts("customers", submitted, rejected) == sentence
 
 
-# ---- refused records
+# ---- rejects
 
 FIVE = [customer(number) for number in range(1, 6)]
 
 
 def rejects_of(records: list[Any], *batches: BatchStatus, size: int = 3, key: str = "customerNo") -> list[Reject]:
-    """Find the refused records of batches U1, U2, ..."""
+    """Return the rejects of batches U1, U2, ..."""
     named = [(f"U{number}", batch) for number, batch in enumerate(batches, 1)]
     return list(find_rejects(ListSource(records), size, named, key))
 
 
-def test_refused_records_come_with_row_key_reasons_and_batch():
-    """In the order of the source, over chunks, by the place in the batch."""
+def test_rejects_have_row_key_reasons_and_batch_uuid():
+    """Rejects of all chunks are in the order of the source, by their positions in the batches."""
     first = finished_batch(write_answer(), failed_answer(("Name", "too long"), ("", "odd")), write_answer())
     second = finished_batch(failed_answer(), write_answer())
     assert rejects_of(FIVE, first, second) == [
@@ -120,28 +120,28 @@ def test_refused_records_come_with_row_key_reasons_and_batch():
     ]
 
 
-def test_the_record_number_says_the_place_outright():
-    """Answers that come out of order belong to the record they name."""
+def test_record_no_overrides_the_position_of_a_response():
+    """Responses in another order belong to the record whose number they have."""
     batch = finished_batch(
         failed_answer(recordNo=3, customerNo="3"), write_answer(recordNo=1), failed_answer(recordNo=2, customerNo="2")
     )
     assert [(r.row, r.key) for r in rejects_of(FIVE, batch)] == [(3, "3"), (2, "2")]
 
 
-def test_a_message_is_the_reason_where_there_are_no_errors():
-    """The second best reason is better than none."""
+def test_message_is_the_reason_if_there_are_no_errors():
+    """Without errors, the message of the response is the reason."""
     assert rejects_of(FIVE, finished_batch(write_answer("FAILED", message="not today")))[0].reasons == ("not today",)
 
 
-@pytest.mark.parametrize("word", ["FAILED", "failed", "Rejected"])
-def test_a_refusal_is_one_in_any_case(word):
-    """Values are not case-sensitive."""
-    batch = BatchStatus(PARTIAL, "", total=1, failed=1, records=[write_answer(word)])
+@pytest.mark.parametrize("failure_status", ["FAILED", "failed", "Rejected"])
+def test_failure_status_is_not_case_sensitive(failure_status):
+    """A status in upper, lower or mixed case is a reject."""
+    batch = BatchStatus(PARTIAL, "", total=1, failed=1, records=[write_answer(failure_status)])
     assert len(rejects_of(FIVE, batch)) == 1
 
 
-def test_a_batch_rejected_as_a_whole_gives_all_its_records():
-    """And those before and after it keep their own."""
+def test_batch_rejected_as_a_whole_yields_all_its_records():
+    """The batches before and after it yield their own rejects."""
     batches = [
         finished_batch(write_answer(), write_answer(), failed_answer()),
         BatchStatus(REJECTED, "rejected as a whole: too many", total=2),
@@ -151,13 +151,13 @@ def test_a_batch_rejected_as_a_whole_gives_all_its_records():
     assert found[1].reasons == ("batch rejected as a whole: too many",)
 
 
-def test_a_batch_that_names_no_records_gives_none():
-    """Counts alone do not say which; no record is accused."""
+def test_batch_without_responses_yields_no_rejects():
+    """Counts do not show which records failed, so none is reported."""
     assert rejects_of(FIVE, status(PARTIAL, 3, 1), finished_batch(failed_answer(), write_answer()))[0].row == 4
 
 
-def test_rows_that_the_file_numbers_otherwise_keep_their_numbers(tmp_path):
-    """The row is the one that an editor shows."""
+def test_row_numbers_are_those_of_the_file(tmp_path):
+    """Empty lines count: the row number is the one that an editor shows."""
     source = file_source(tmp_path / "a.jsonl", '\n{"customerNo":"1"}\n\n{"customerNo":"2"}\n')
     found = list(find_rejects(source, 2, [("U", finished_batch(write_answer(), failed_answer()))], "customerNo"))
     assert [(r.row, r.key) for r in found] == [(4, "2")]
@@ -175,27 +175,27 @@ def test_rows_that_the_file_numbers_otherwise_keep_their_numbers(tmp_path):
         ([], status(REJECTED, None, None)),
     ],
 )
-def test_a_source_that_changed_accuses_nobody(records, batch):
-    """Where the source no longer has the record that ARM refused, the wrong record is not written down instead."""
+def test_changed_source_raises_instead_of_misattributing_rejects(records, batch):
+    """If the source no longer has the record that ARM refused, no other record is reported instead."""
     with pytest.raises(PlanChangedError, match="the source no longer has"):
         rejects_of(records, batch)
 
 
-@pytest.mark.parametrize("said", ["inv-7a", "INV-7A"])
-def test_a_key_that_arm_writes_otherwise_is_the_same_key(said):
-    """ARM tells no capital letters apart, so neither is the source taken for changed."""
+@pytest.mark.parametrize("arm_key", ["inv-7a", "INV-7A"])
+def test_key_in_other_case_is_the_same_key(arm_key):
+    """ARM does not distinguish upper and lower case, so the source does not count as changed."""
     records = [{**document(1), "documentNo": "INV-7a"}]
-    assert rejects_of(records, finished_batch(failed_answer(documentNo=said)), key="documentNo")[0].key == "INV-7a"
+    assert rejects_of(records, finished_batch(failed_answer(documentNo=arm_key)), key="documentNo")[0].key == "INV-7a"
 
 
-def test_records_with_pythons_names_are_found_too():
-    """A list may name fields as Python does; the key is found all the same."""
+def test_records_with_python_field_names_are_found():
+    """Records in a list may have Python's field names; the key is read from those."""
     records = [{"customer_no": "1"}, {"customer_no": "2", "name": CANARY}]
-    [found] = rejects_of(
+    [reject] = rejects_of(
         records,
         finished_batch(write_answer(customerNo="1"), failed_answer(("Name", f"{CANARY} is odd"), customerNo="2")),
     )
-    assert (found.row, found.key, found.reasons) == (2, "2", ("Name: [name] is odd",))
+    assert (reject.row, reject.key, reject.reasons) == (2, "2", ("Name: [name] is odd",))
 
 
 # ---- personal data
@@ -223,8 +223,8 @@ QUOTING = (
         finished_batch(failed_answer(("Name", QUOTING), ("Ssn", QUOTING), customerNo="700001")),
     ],
 )
-def test_reasons_hold_nothing_of_the_record(batch):
-    """ARM may quote the person; the reason says which field, the number is kept, and repr shows no record."""
+def test_reasons_contain_no_personal_data(batch):
+    """ARM may quote the person; the reason has the field and the number, and repr shows no record."""
     [reject] = rejects_of([PERSON], batch)
     shown = " ".join(reject.reasons) + repr(reject)
     assert [secret for secret in SECRETS if secret.casefold() in shown.casefold()] == []
@@ -232,19 +232,19 @@ def test_reasons_hold_nothing_of_the_record(batch):
     assert reject.record == PERSON
 
 
-def test_a_whole_batchs_reason_may_quote_any_of_its_records():
-    """It is masked by all of them: the reason of one record does not tell of another."""
+def test_reason_of_a_whole_batch_is_masked_by_all_its_records():
+    """The reason may quote any record, so values of all records are masked."""
     batch = BatchStatus(REJECTED, f"rejected as a whole: {CANARY} Hansen is odd", total=2, failed=2)
     assert {r.reasons for r in rejects_of([customer(1), PERSON], batch)} == {
         ("batch rejected as a whole: [name] is odd",)
     }
 
 
-# ---- for somebody who has the batches only
+# ---- without the source
 
 
-def test_without_the_source_records_are_named_as_far_as_arm_names_them():
-    """Place in the batch, and the numbers that ARM gave back."""
+def test_rejects_without_source_have_the_keys_that_arm_names():
+    """They have the position in the batch and the keys in the response."""
     batches = [
         ("U1", finished_batch(write_answer(), failed_answer(("Name", "no"), customerNo="2"))),
         ("U2", finished_batch(failed_answer(customerNo="1", documentNo="77", recordNo=9))),
@@ -260,8 +260,8 @@ def test_without_the_source_records_are_named_as_far_as_arm_names_them():
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), count=st.integers(1, 20), size=st.integers(1, 7))
-def test_exactly_the_refused_records_are_found(data, count, size):
-    """For any refusals over any chunks: the rejects are the refused records, each once, in order."""
+def test_find_rejects_yields_exactly_the_refused_records(data, count, size):
+    """For any refusals in any chunks: the rejects are the refused records, each once, in order."""
     records = [customer(number) for number in range(count)]
     bad = data.draw(st.sets(st.integers(0, count - 1)))
     whole = data.draw(st.sets(st.integers(0, count // size)))
@@ -285,30 +285,30 @@ def test_exactly_the_refused_records_are_found(data, count, size):
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), count=st.integers(1, 20), size=st.integers(1, 7))
-def test_rows_that_were_left_out_are_given_beside_the_refused_ones(data, count, size):
-    """For any invalid rows and any refusals: exactly these, each once, by its row; chunks are of the sound rows."""
+def test_find_rejects_yields_invalid_rows_too(data, count, size):
+    """For any invalid rows and any refusals: exactly these, each once, by its row; chunks contain only valid rows."""
     records = [customer(number) for number in range(count)]
     invalid = data.draw(st.sets(st.integers(0, count - 1), max_size=count - 1))
     for number in invalid:
         del records[number]["customerNo"]
-    sound = [number for number in range(count) if number not in invalid]
-    bad = data.draw(st.sets(st.sampled_from(sound)))
+    valid = [number for number in range(count) if number not in invalid]
+    bad = data.draw(st.sets(st.sampled_from(valid)))
     batches = []
-    for index, start in enumerate(range(0, len(sound), size)):
-        chunk = sound[start : start + size]
+    for index, start in enumerate(range(0, len(valid), size)):
+        chunk = valid[start : start + size]
         answers = [failed_answer(("Name", "no")) if n in bad else write_answer(customerNo=str(n)) for n in chunk]
         batches.append((f"U{index}", finished_batch(*answers)))
-    found = list(find_rejects(ListSource(records), size, batches, "customerNo", CUSTOMERS))
-    assert sorted(reject.row for reject in found) == sorted(number + 1 for number in invalid | bad)
-    for reject in found:
+    rejects = list(find_rejects(ListSource(records), size, batches, "customerNo", CUSTOMERS))
+    assert sorted(reject.row for reject in rejects) == sorted(number + 1 for number in invalid | bad)
+    for reject in rejects:
         assert reject.record == records[reject.row - 1]
         assert (reject.batch_uuid is None) == (reject.row - 1 in invalid)
         assert reject.reasons == (("customerNo: is required",) if reject.row - 1 in invalid else ("Name: no",))
     assert [reject.row - 1 for reject in find_invalid(ListSource(records), CUSTOMERS, "customerNo")] == sorted(invalid)
 
 
-def test_a_source_with_more_sound_rows_than_were_sent_is_another():
-    """Rows that were mended since cannot be told from those that were sent."""
+def test_source_with_more_valid_rows_than_were_sent_raises():
+    """Rows that were corrected since cannot be distinguished from those that were sent."""
     with pytest.raises(PlanChangedError, match="more records than were sent"):
         list(
             find_rejects(

@@ -1,4 +1,4 @@
-"""The rejects file: nothing of a record is lost in it, and mended it is a source."""
+"""Rejects file: nothing of a record is lost in it, and corrected it is a valid source."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ plain = st.dictionaries(
 )
 
 
-def rejects(records):
-    """Make the refused records."""
+def make_rejects(records):
+    """Build a reject per record."""
     return [Reject(7, "1", ("Name: no", 'More: "no"'), "U", record) for record in records]
 
 
-def written(records, name, model):
-    """Give the whole file."""
-    return b"".join(reject_lines(rejects(records), name, model))
+def write_file(records, name, model):
+    """Return the content of the rejects file."""
+    return b"".join(reject_lines(make_rejects(records), name, model))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(plain, max_size=6))
-def test_a_jsonl_file_is_a_source_again(tmp_path, records):
-    """Mended, it can be submitted as it stands: the same records come out, digit for digit, without the remarks."""
-    lines = written(records, "rejects.jsonl", CustomerWrite)
+def test_jsonl_file_is_a_source_with_the_same_records(tmp_path, records):
+    """Reading it yields the same records, digit by digit, without the remarks."""
+    lines = write_file(records, "rejects.jsonl", CustomerWrite)
     source = file_source(tmp_path / "rejects.jsonl", lines)
     assert [row.record for row in source.rows()] == records
     assert lines.count(b"\n") == len(records)
 
 
-def test_a_line_has_its_remarks_first():
-    """Row and reasons stand where a person looks first, and amounts keep their digits."""
+def test_remarks_come_first_in_a_line():
+    """Row and reasons are at the start of the line, and amounts keep their digits."""
     reject = Reject(7, "1", ("Name: no",), None, {"customerNo": "1", "limitAmount": Decimal("1.10")})
     (line,) = reject_lines([reject], "rejects.jsonl", CustomerWrite)
     assert line == b'{"_row":7,"_reasons":["Name: no"],"_batch_uuid":null,"customerNo":"1","limitAmount":1.10}\n'
@@ -56,10 +56,10 @@ def test_a_line_has_its_remarks_first():
 @pytest.mark.parametrize(("model", "resource"), [(CustomerWrite, "customers"), (Document, "documents")])
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
-def test_a_csv_file_gives_each_record_back_or_holds_it_whole(tmp_path, model, resource, data):
-    """Any sound record: its cells are the same record on the wire, or are empty beside the record as JSON."""
+def test_csv_file_has_each_record_in_its_cells_or_as_json(tmp_path, model, resource, data):
+    """The cells of any valid record yield the same record on the wire, or are empty beside the record as JSON."""
     records = data.draw(st.lists(valid_records(model), max_size=4))
-    text = written(records, "rejects.csv", model)
+    text = write_file(records, "rejects.csv", model)
     rows = list(csv.DictReader(io.StringIO(text.decode(), newline="")))
     source = file_source(tmp_path / "rejects.csv", text, resource)
     read = {row.number: row.record for row in source.rows()}
@@ -73,8 +73,8 @@ def test_a_csv_file_gives_each_record_back_or_holds_it_whole(tmp_path, model, re
             assert money.encode(to_wire(model, read[number])) == money.encode(to_wire(model, record))
 
 
-def test_the_usual_customer_stands_in_its_columns(tmp_path):
-    """Groups with a dot, lists with a bar, exact amounts: what a person opens in a spreadsheet, and submits again."""
+def test_usual_customer_is_written_into_its_columns(tmp_path):
+    """Groups with a dot, lists with a bar, exact amounts: editable in a spreadsheet, and valid as a source."""
     record = customer(
         1,
         limitAmount=Decimal("1500.50"),
@@ -88,7 +88,7 @@ def test_the_usual_customer_stands_in_its_columns(tmp_path):
             "countryCode": "NO",
         },
     )
-    text = written([record], "rejects.CSV", CustomerWrite)
+    text = write_file([record], "rejects.CSV", CustomerWrite)
     (row,) = csv.DictReader(io.StringIO(text.decode(), newline=""))
     assert (row["_record"], row["postalAddress.postalCode"], row["limitAmount"]) == ("", "0155", "1500.50")
     with prepare(file_source(tmp_path / "rejects.csv", text), CUSTOMERS, 5, "customerNo") as prepared:
@@ -98,20 +98,20 @@ def test_the_usual_customer_stands_in_its_columns(tmp_path):
 
 @pytest.mark.parametrize("name", ["rejects.jsonl", "rejects.csv"])
 @pytest.mark.parametrize("value", [5.5, float("nan"), "half \ud800 pair", {1: [2.5]}], ids=repr)
-def test_a_record_that_cannot_be_sent_is_kept_all_the_same(name, value):
-    """What was refused because it is not exact stands in the file as text, so that somebody can see it."""
-    lines = written([{"customerNo": "1", "limitAmount": value}], name, CustomerWrite).decode()
+def test_record_without_exact_encoding_is_written_as_text(name, value):
+    """A value that was refused because it is not exact is in the file as text, so that users can see it."""
+    lines = write_file([{"customerNo": "1", "limitAmount": value}], name, CustomerWrite).decode()
     assert str(value).encode(errors="replace").decode().strip("{}") in lines or "2.5" in lines
 
 
-def test_without_a_model_the_file_has_what_arm_named():
-    """Somebody who has only batchUuids gets row, reasons and keys."""
-    text = written([{"customerNo": "1", "documentNo": "2"}], "rejects.csv", None).decode()
+def test_file_without_model_has_the_keys_that_arm_names():
+    """With bare batchUuids, the file has rows, reasons and keys."""
+    text = write_file([{"customerNo": "1", "documentNo": "2"}], "rejects.csv", None).decode()
     assert text == '_row,_reasons,_batch_uuid,customerNo,documentNo,_record\n7,"Name: no | More: ""no""",U,1,2,\n'
 
 
 @pytest.mark.parametrize("name", ["rejects", "rejects.json", "rejects.parquet", "a.csv/", "a.jsonl.gz"])
-def test_another_ending_is_refused(name):
-    """The message says which there are."""
+def test_other_suffixes_raise(name):
+    """The message lists the valid suffixes."""
     with pytest.raises(ArmConfigurationError, match=r"\.jsonl or \.csv"):
         check_suffix(name)

@@ -1,4 +1,4 @@
-"""A pool of threads without threads: what is handed to it is done at once or as late as can be, as the test says."""
+"""Thread pool without threads: submitted work runs at once or as late as possible, as the test chooses."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class _Late(Future[Any]):
-    """Work that is done when somebody asks for its result."""
+class _LazyFuture(Future[Any]):
+    """Future whose work runs when its result is requested."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
         super().__init__()
         self._work = work
 
     def run(self) -> None:
-        """Do it, once."""
+        """Run the work, once."""
         if not self.done():
             try:
                 self.set_result(self._work())
@@ -25,36 +25,37 @@ class _Late(Future[Any]):
                 self.set_exception(error)
 
     def result(self, timeout: float | None = None) -> Any:
-        """Do it if it is not done, and give what it gives."""
+        """Run the work unless it has run, and return its result."""
         self.run()
         return super().result(timeout)
 
 
 class LazyPool:
-    """Takes the place of ``ThreadPoolExecutor``, with an order that can be played again.
+    """Stand-in for ``ThreadPoolExecutor`` with a reproducible order.
 
-    :param late: work is done when its result is asked for, at the latest when the pool is shut down.
-    :param is_dead: whether the process has died: then nothing is done any more.
+    :param late: run work when its result is requested, at the latest when the pool is shut down; else when it is
+        submitted.
+    :param is_dead: returns whether the process has been killed: then no more work runs.
     """
 
     def __init__(self, *, late: bool, is_dead: Callable[[], bool]) -> None:
         self._late, self._is_dead = late, is_dead
-        self._all: list[_Late] = []
+        self._submitted: list[_LazyFuture] = []
 
     def __call__(self, size: int, **_: Any) -> LazyPool:
-        """Be made, as the class is."""
+        """Return this pool, where the code under test calls the class."""
         return self
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Take work."""
-        work = _Late(lambda: function(*arguments))
+        """Accept work."""
+        work = _LazyFuture(lambda: function(*arguments))
         if not self._late:
             work.run()
-        self._all.append(work)
+        self._submitted.append(work)
         return work
 
     def shutdown(self, **_: Any) -> None:
-        """Do what is left."""
-        for work in self._all:
+        """Run the work that has not run yet."""
+        for work in self._submitted:
             if not self._is_dead():
                 work.run()

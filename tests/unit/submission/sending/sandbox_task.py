@@ -1,4 +1,4 @@
-"""A task against the sandbox: source, plan, journal, sender and client together, on a socket, judged by the ledger."""
+"""Task against the sandbox: source, plan, journal, sender and client on a real socket, checked by the effect log."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from airflow_provider_arm.sandbox import ArmSandbox
 
 BATCHES = {"method": "POST", "path": "*/batches"}
-#: Records in a chunk.
+#: Records per chunk.
 SIZE = 2
 
-#: ARM has taken the batch, or may have, and nobody here can know.
+#: Faults after which the client cannot know whether ARM has accepted the batch.
 LOST: list[dict[str, Any]] = [
     {"do": "close", "when": "after_accept"},
     {"do": "reset", "when": "after_accept"},
@@ -41,13 +41,13 @@ LOST: list[dict[str, Any]] = [
 ]
 
 
-def name(rule: dict[str, Any]) -> str:
-    """Name a fault."""
+def fault_name(rule: dict[str, Any]) -> str:
+    """Return the name of a fault, as a test id."""
     return " ".join(str(value) for value in rule.values())
 
 
 def documents(count: int) -> list[dict[str, Any]]:
-    """Make invoices that the sandbox takes."""
+    """Build invoices that the sandbox accepts."""
     return [
         {
             "documentType": "IN",
@@ -63,14 +63,14 @@ def documents(count: int) -> list[dict[str, Any]]:
 
 
 def customers(count: int) -> list[dict[str, Any]]:
-    """Make customers that the sandbox takes."""
+    """Build customers that the sandbox accepts."""
     return [{"customerNo": f"8800{number:02}", "name": f"Kunde {number}", "currency": "NOK"} for number in range(count)]
 
 
 class Task:
-    """One task of one DAG run: its journal outlives its attempts.
+    """One task of one DAG run. Its journal outlives its tries.
 
-    :param looks: whether lost documents are looked for.
+    :param looks_up: whether chunks with an unknown outcome are looked up.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Task:
         resource: str,
         source: Any,
         *,
-        looks: bool = False,
+        looks_up: bool = False,
         max_in_flight: int = 1,
         assume_absent_after: float | None = None,
     ) -> None:
@@ -87,8 +87,8 @@ class Task:
         self.operation = OPERATIONS[f"create_{resource.removesuffix('s')}_batch"]
         self.key = {"customers": "customerNo", "documents": "documentNo"}[resource]
         self.journal = FakeJournal(FakeArm())
-        self._rules = {"max_in_flight": max_in_flight, "assume_absent_after": assume_absent_after}
-        self._looks = looks
+        self._options = {"max_in_flight": max_in_flight, "assume_absent_after": assume_absent_after}
+        self._looks_up = looks_up
         self.client = ArmClient(
             box.base_url,
             ClientCredentials(box.auth_url, box.client_id, box.client_secret),
@@ -104,41 +104,41 @@ class Task:
         self.client.close()
 
     def send(self, clear_count: int = 0, *, resend: bool = False) -> list[SentChunk]:
-        """Run once, on the sandbox's clock."""
+        """Run one try on the sandbox's clock; return the sent chunks."""
         sender = Sender(
             self.operation,
             self.journal,
             clear_count,
             self._submit,
-            self._look,
+            self._poll,
             resend,
-            look_up=self._look_up if self._looks else None,
+            look_up=self._look_up if self._looks_up else None,
             key=self.key,
             now=lambda: self.box.now().timestamp(),
-            **self._rules,
+            **self._options,
         )
         with prepare(self.source, self.operation, SIZE, self.key) as prepared:
             return sender.send_all(prepared.plan, prepared.chunks())
 
     def attempt(self, clear_count: int = 0, *, resend: bool = False) -> list[str | None]:
-        """Run once; gives the batchUuids."""
+        """Run one try; return the batchUuids."""
         return [each.batch_uuid for each in self.send(clear_count, resend=resend)]
 
-    def try_again(self) -> list[SentChunk] | ArmError:
-        """Run once, as a later try; gives its error where it ends with one."""
+    def retry(self) -> list[SentChunk] | ArmError:
+        """Run one try; return the sent chunks, or the error that ended it."""
         try:
             return self.send()
         except ArmError as error:
             return error
 
     def submits(self) -> list[int]:
-        """How often ARM took each content."""
+        """Return how often ARM accepted each batch content."""
         return [batch["submits"] for batch in self.box.ledger()["batches"].values()]
 
     def _submit(self, records: bytes) -> str:
         return str(self.client.submit_encoded(self.operation.name, records).batch_uuid)
 
-    def _look(self, uuid: str) -> BatchState:
+    def _poll(self, uuid: str) -> BatchState:
         return self.client.get_batch(uuid).state
 
     def _look_up(self, records: list[dict[str, Any]]) -> LookupResult:
@@ -147,31 +147,34 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A submission of documents of which one answer is lost.
+    """Submission of documents in which one response is lost.
 
     :param rule: the sandbox's fault.
-    :param nth: the batch that it meets, by its arrival.
-    :param delay: seconds that ARM needs for a batch.
+    :param nth: number of the batch that it affects, from 1, in the order of arrival.
+    :param looks_up: whether the task looks up chunks with an unknown outcome.
+    :param delay: seconds that ARM needs to process a batch.
     """
 
     rule: dict[str, Any]
     nth: int
-    looks: bool
+    looks_up: bool
     delay: float
     max_in_flight: int = 1
     chunks: int = 3
 
     @property
-    def taken(self) -> bool:
-        """Whether ARM has the batch whose answer is lost."""
+    def is_accepted(self) -> bool:
+        """Whether ARM has accepted the batch whose response is lost."""
         return self.rule.get("when") == "after_accept"
 
 
 @dataclass(slots=True)
-class Verdict:
-    """What became of it, by the sandbox's ledger.
+class LossResult:
+    """Result of a lost response, according to the sandbox's effect log.
 
+    :param doubled: documents that took effect more than once.
     :param states: of the chunks in the journal.
+    :param wrong: contradictions between journal, error and effect log.
     """
 
     doubled: int = 0
@@ -179,32 +182,32 @@ class Verdict:
     wrong: list[str] = field(default_factory=list)
 
 
-def suffer(box: ArmSandbox, loss: Loss) -> Verdict:
-    """Submit, lose the answer, try again at once and after ARM has worked, clear; then ask the ledger."""
+def run_with_loss(box: ArmSandbox, loss: Loss) -> LossResult:
+    """Submit, lose the response, retry at once and after ARM has processed; then check the effect log."""
     box.reset()
-    # A second posting of a document must show.
+    # A second posting of a document must be visible.
     box.behave(batch_delay=loss.delay, q15_duplicate_document="accept")
     box.fault({"match": BATCHES, "nth": loss.nth, **loss.rule})
     source = ListSource(documents(SIZE * loss.chunks))
-    with Task(box, "documents", source, looks=loss.looks, max_in_flight=loss.max_in_flight) as task:
-        ends = [task.try_again(), task.try_again()]
+    with Task(box, "documents", source, looks_up=loss.looks_up, max_in_flight=loss.max_in_flight) as task:
+        results = [task.retry(), task.retry()]
         box.advance(loss.delay + 60)
-        ends += [task.try_again(), task.try_again()]
-        return _judge(task, loss, ends)
+        results += [task.retry(), task.retry()]
+        return _check(task, loss, results)
 
 
-def _judge(task: Task, loss: Loss, ends: list[Any]) -> Verdict:
+def _check(task: Task, loss: Loss, results: list[Any]) -> LossResult:
     effects = {key: entry["effects"] for key, entry in task.box.ledger()["documents"].items()}
     states = task.journal.states()
-    verdict = Verdict(sum(count - 1 for count in effects.values()), states)
-    wanted = [ChunkState.ACCEPTED] * (loss.chunks - 1)
-    wanted.append(ChunkState.RECOVERED if loss.looks and loss.taken else ChunkState.UNKNOWN)
-    if sorted(filter(None, states)) != sorted(wanted):
-        verdict.wrong.append(f"the journal says {states}")
-    if (ChunkState.UNKNOWN in states) != isinstance(ends[-1], UnresolvedChunksError):
-        verdict.wrong.append(f"ended with {ends[-1]!r}")
+    result = LossResult(sum(count - 1 for count in effects.values()), states)
+    expected = [ChunkState.ACCEPTED] * (loss.chunks - 1)
+    expected.append(ChunkState.RECOVERED if loss.looks_up and loss.is_accepted else ChunkState.UNKNOWN)
+    if sorted(filter(None, states)) != sorted(expected):
+        result.wrong.append(f"the journal has {states}")
+    if (ChunkState.UNKNOWN in states) != isinstance(results[-1], UnresolvedChunksError):
+        result.wrong.append(f"ended with {results[-1]!r}")
     for index, state in enumerate(states):
-        there = {f"7700{number:04}" in effects for number in range(SIZE * index, SIZE * (index + 1))}
-        if there != {state is not ChunkState.UNKNOWN or loss.taken}:
-            verdict.wrong.append(f"chunk {index + 1} is {state}, and ARM does not agree")
-    return verdict
+        took_effect = {f"7700{number:04}" in effects for number in range(SIZE * index, SIZE * (index + 1))}
+        if took_effect != {state is not ChunkState.UNKNOWN or loss.is_accepted}:
+            result.wrong.append(f"chunk {index + 1} is {state}, which contradicts the effect log")
+    return result

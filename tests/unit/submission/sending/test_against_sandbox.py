@@ -1,4 +1,4 @@
-"""Source, plan, journal, sender, client and outcome together, on a socket; the sandbox's ledger is the oracle."""
+"""Source, plan, journal, sender, client and outcome on a real socket, checked by the sandbox's effect log."""
 
 from __future__ import annotations
 
@@ -25,40 +25,39 @@ from tests.unit.submission.sending.sandbox_task import (
     Task,
     customers,
     documents,
-    name,
-    suffer,
+    fault_name,
+    run_with_loss,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PLANNED, _, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
+PLANNED, _, ACCEPTED, REFUSED, UNKNOWN, RECOVERED = ChunkState
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[ArmSandbox]:
-    """One server for the tests of this module."""
+    """Run one server for the tests of this module."""
     with ArmSandbox(seed=7, ar_items=20) as box:
         yield box
 
 
 @pytest.fixture
 def box(running: ArmSandbox) -> ArmSandbox:
-    """The server, as freshly started."""
+    """Return the server, reset."""
     running.reset()
     return running
 
 
 @pytest.fixture(params=["documents", "customers"])
 def task(request: pytest.FixtureRequest, box: ArmSandbox) -> Iterator[Task]:
-    """A task with five records in three batches."""
+    """Return a task with five records in three batches."""
     records = {"documents": documents, "customers": customers}[request.param](5)
-    made = Task(box, request.param, ListSource(records))
-    with made.client:
-        yield made
+    with Task(box, request.param, ListSource(records)) as task:
+        yield task
 
 
-NOT_TAKEN = [
+NOT_ACCEPTED = [
     {"do": "status", "status": 400},
     {"do": "status", "status": 403},
     {"do": "status", "status": 422},
@@ -67,26 +66,26 @@ NOT_TAKEN = [
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
-@pytest.mark.parametrize("looks", [True, False], ids=["looked for", "not looked for"])
-@pytest.mark.parametrize("rule", LOST, ids=name)
-def test_a_lost_answer_never_doubles_an_invoice(running, rule, looks, nth):
-    """At any chunk, however it is lost: found once ARM has worked, or a question for a person; the others go."""
-    # Every other time ARM is still at work when the next try looks.
-    loss = Loss(rule, nth, looks, delay=3600 * ((LOST.index(rule) + nth) % 2), max_in_flight=1 if nth == 2 else 3)
-    verdict = suffer(running, loss)
-    assert (verdict.doubled, verdict.wrong) == (0, [])
+@pytest.mark.parametrize("looks_up", [True, False], ids=["with lookup", "without lookup"])
+@pytest.mark.parametrize("rule", LOST, ids=fault_name)
+def test_lost_response_never_doubles_an_invoice(running, rule, looks_up, nth):
+    """At any chunk and with any fault: recovered once ARM has processed it, or unresolved; the others are sent."""
+    # Every other time ARM is still processing when the next try runs its lookup.
+    loss = Loss(rule, nth, looks_up, delay=3600 * ((LOST.index(rule) + nth) % 2), max_in_flight=1 if nth == 2 else 3)
+    result = run_with_loss(running, loss)
+    assert (result.doubled, result.wrong) == (0, [])
 
 
-def test_the_ledger_shows_what_a_hasty_resend_would_do(running, monkeypatch):
-    """The judge is not blind: a look that takes absent for not taken books twice, and is counted."""
-    monkeypatch.setattr(transitions, "decide", lambda seen, **_: decide(seen, settled=True))
-    assert suffer(running, Loss(LOST[0], 2, looks=True, delay=3600)).doubled == SIZE
+def test_effect_log_shows_documents_doubled_by_premature_resend(running, monkeypatch):
+    """A sender that resends absent documents at once doubles them, and the check counts that."""
+    monkeypatch.setattr(transitions, "decide", lambda result, **_: decide(result, assume_absent=True))
+    assert run_with_loss(running, Loss(LOST[0], 2, looks_up=True, delay=3600)).doubled == SIZE
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
-@pytest.mark.parametrize("rule", LOST, ids=name)
-def test_a_lost_answer_loses_no_customer(box, rule, nth):
-    """A customer may be written again: the next attempt completes the run, and only the lost chunk goes twice."""
+@pytest.mark.parametrize("rule", LOST, ids=fault_name)
+def test_lost_response_loses_no_customer(box, rule, nth):
+    """A customer may be written again: the next try completes the run, and only the lost chunk is sent twice."""
     box.fault({"match": BATCHES, "nth": nth, **rule})
     task = Task(box, "customers", ListSource(customers(5)))
     with pytest.raises(ArmError):
@@ -98,9 +97,9 @@ def test_a_lost_answer_loses_no_customer(box, rule, nth):
     assert len(box.ledger()["customers"]) == 5
 
 
-@pytest.mark.parametrize("rule", NOT_TAKEN, ids=name)
-def test_what_certainly_did_not_arrive_is_sent_by_the_next_attempt(task, rule):
-    """A refusal and too many requests: nothing happened, so the next attempt sends it, once."""
+@pytest.mark.parametrize("rule", NOT_ACCEPTED, ids=fault_name)
+def test_refused_or_throttled_chunk_is_sent_by_next_try(task, rule):
+    """After 4xx or 429 nothing took effect, so the next try sends the chunk, once."""
     task.box.fault({"match": BATCHES, "nth": 2, **rule})
     with pytest.raises(ArmError, match=f"ARM answered {rule['status']}"):
         task.attempt()
@@ -109,8 +108,8 @@ def test_what_certainly_did_not_arrive_is_sent_by_the_next_attempt(task, rule):
     assert task.submits() == [1, 1, 1]
 
 
-def test_a_batch_without_a_uuid_is_unknown_and_the_resend_is_seen(box, caplog):
-    """ARM took it and gave no batchUuid: blocked; sent again on a person's word, the sandbox refuses the doubles."""
+def test_response_without_batch_uuid_blocks_and_resent_documents_are_rejects(box, caplog):
+    """Without a batchUuid the outcome is unknown; resent by choice, the sandbox rejects the duplicates."""
     caplog.set_level(logging.INFO)
     task = Task(box, "documents", ListSource(documents(2)))
     box.behave(q01_no_uuid=True)
@@ -120,14 +119,14 @@ def test_a_batch_without_a_uuid_is_unknown_and_the_resend_is_seen(box, caplog):
     [uuid] = task.attempt(resend=True)
     status = task.client.get_batch(uuid)
     assert count_outcomes([status], 2).rejected == 2
-    found = list(find_rejects(task.source, 2, [(uuid, status)], "documentNo"))
-    assert [reject.key for reject in found] == ["77000000", "77000001"]
+    rejects = list(find_rejects(task.source, 2, [(uuid, status)], "documentNo"))
+    assert [reject.key for reject in rejects] == ["77000000", "77000001"]
     assert {entry["effects"] for entry in box.ledger()["documents"].values()} == {1}
     assert uuid in caplog.text
 
 
-def test_a_rejects_file_mended_and_sent_again_completes_the_run(box, tmp_path):
-    """The whole round: some refused, their lines mended, submitted as they stand; every customer is there once."""
+def test_corrected_rejects_file_completes_the_submission(box, tmp_path):
+    """Rejects are corrected in the rejects file, which is submitted as it is: every customer takes effect once."""
     records = customers(5)
     records[1]["currency"] = records[3]["currency"] = "KRONER"
     first = Task(box, "customers", ListSource(records))
@@ -146,8 +145,8 @@ def test_a_rejects_file_mended_and_sent_again_completes_the_run(box, tmp_path):
     }
 
 
-def test_a_cleared_task_waits_for_the_batch_in_work(box):
-    """On the real codes of ARM: followed while it is 202, sent anew once it is 200."""
+def test_cleared_task_follows_processing_batch_and_resends_finished_customers(box):
+    """With ARM's status codes: the batch is followed while it is 202, and sent again once it is 200."""
     box.behave(batch_delay=60)
     task = Task(box, "customers", ListSource(customers(2)))
     [first] = task.attempt()
@@ -159,8 +158,8 @@ def test_a_cleared_task_waits_for_the_batch_in_work(box):
     assert task.submits() == [2]
 
 
-def test_a_cleared_task_never_posts_its_invoices_again(box):
-    """On the real codes of ARM: followed while it is 202, and once it is 200 because ARM has taken it."""
+def test_cleared_task_never_sends_accepted_invoices_again(box):
+    """With ARM's status codes: the batch is followed while it is 202, and also once it is 200."""
     box.behave(batch_delay=60)
     task = Task(box, "documents", ListSource(documents(2)))
     [first] = task.attempt()

@@ -1,4 +1,4 @@
-"""What records found in ARM prove of a chunk whose answer was lost, and what they do not."""
+"""What a lookup proves about a chunk whose response was lost, and what it does not prove."""
 
 from __future__ import annotations
 
@@ -24,77 +24,81 @@ from airflow_provider_arm.submission.sending.lookup import (
 )
 from tests.unit.submission.records import document
 
-TAKEN, NOT_TAKEN, UNDECIDED, CONFLICT = LookupDecision
+ACCEPTED, ABSENT, UNDECIDED, CONFLICT = LookupDecision
 
-#: What a look may show of a chunk: each of its records is one of the three.
-shown = st.lists(st.sampled_from(["same", "absent", "other"]), min_size=1, max_size=9)
+#: Possible results of a lookup: the kind of each record.
+kind_lists = st.lists(st.sampled_from(["matching", "absent", "conflicting"]), min_size=1, max_size=9)
 
 
-def seen(words: list[str]) -> LookupResult:
-    """Make a look from one word per record."""
-    places = {word: tuple(place for place, each in enumerate(words, 1) if each == word) for word in set(words)}
-    return LookupResult(**places)
+def result_of(kinds: list[str]) -> LookupResult:
+    """Build the result of a lookup from the kind of each record."""
+    positions = {kind: tuple(n for n, each in enumerate(kinds, 1) if each == kind) for kind in set(kinds)}
+    return LookupResult(**positions)
 
 
 # ---- the decision
 
 
-@given(words=shown, settled=st.booleans())
-def test_only_a_record_that_is_there_proves_a_chunk_taken(words, settled):
-    """TAKEN needs a match and no other record, and all of them or the author's time; never less."""
-    finding = decide(seen(words), settled=settled)
-    assert (finding is TAKEN) == ("same" in words and "other" not in words and (settled or "absent" not in words))
+@given(kinds=kind_lists, assume_absent=st.booleans())
+def test_chunk_is_accepted_only_if_a_record_matches_and_none_conflicts(kinds, assume_absent):
+    """ACCEPTED needs a match and no conflict, and that no record is absent or assume_absent_after has passed."""
+    decision = decide(result_of(kinds), assume_absent=assume_absent)
+    assert (decision is ACCEPTED) == (
+        "matching" in kinds and "conflicting" not in kinds and (assume_absent or "absent" not in kinds)
+    )
 
 
-@given(words=shown, settled=st.booleans())
-def test_what_was_there_once_was_taken(words, settled):
-    """When all of it has vanished since an earlier look, no time releases it: a person finds out why."""
-    finding = decide(seen(words), settled=settled, was_there=True)
-    assert finding is not NOT_TAKEN
-    assert (finding is CONFLICT) == ("other" in words or "same" not in words)
-    if "same" in words:
-        assert finding is decide(seen(words), settled=settled)
+@given(kinds=kind_lists, assume_absent=st.booleans())
+def test_chunk_found_before_is_never_absent(kinds, assume_absent):
+    """If all records of an earlier lookup have disappeared, it is a conflict, however much time has passed."""
+    decision = decide(result_of(kinds), assume_absent=assume_absent, found_before=True)
+    assert decision is not ABSENT
+    assert (decision is CONFLICT) == ("conflicting" in kinds or "matching" not in kinds)
+    if "matching" in kinds:
+        assert decision is decide(result_of(kinds), assume_absent=assume_absent)
 
 
-@given(words=shown, settled=st.booleans())
-def test_only_settled_absence_of_all_releases_a_chunk(words, settled):
-    """NOT_TAKEN, after which it is sent again, needs that nothing at all was found and that the time has passed."""
-    assert (decide(seen(words), settled=settled) is NOT_TAKEN) == (settled and set(words) == {"absent"})
+@given(kinds=kind_lists, assume_absent=st.booleans())
+def test_chunk_is_absent_only_if_all_records_are_absent_after_assume_absent_after(kinds, assume_absent):
+    """ABSENT, after which it is sent again, needs that no record was found and that the time has passed."""
+    assert (decide(result_of(kinds), assume_absent=assume_absent) is ABSENT) == (
+        assume_absent and set(kinds) == {"absent"}
+    )
 
 
-@given(words=shown, settled=st.booleans())
-def test_something_else_under_a_key_is_for_a_person(words, settled):
-    """Whatever else is there: one record that was not sent is a conflict, and only that is."""
-    assert (decide(seen(words), settled=settled) is CONFLICT) == ("other" in words)
+@given(kinds=kind_lists, assume_absent=st.booleans())
+def test_conflict_if_and_only_if_a_record_conflicts(kinds, assume_absent):
+    """One record that differs from what was sent is a conflict, whatever the others are."""
+    assert (decide(result_of(kinds), assume_absent=assume_absent) is CONFLICT) == ("conflicting" in kinds)
 
 
-@given(words=shown)
-def test_time_only_decides_what_was_open(words):
-    """What is decided before the author's time has passed stays so after it."""
-    early = decide(seen(words), settled=False)
-    assert early in (UNDECIDED, decide(seen(words), settled=True))
+@given(kinds=kind_lists)
+def test_passed_time_changes_only_undecided_chunks(kinds):
+    """A decision from before assume_absent_after stays the same after it."""
+    early = decide(result_of(kinds), assume_absent=False)
+    assert early in (UNDECIDED, decide(result_of(kinds), assume_absent=True))
 
 
-# ---- the look
+# ---- look_up
 
 
-@given(words=shown)
-def test_each_record_is_looked_for_once_and_keeps_its_place(words):
-    """Places count from 1 in the order of the chunk, whatever is found for each."""
-    records = [invoice(documentNo=str(number)) for number in range(len(words))]
-    asked: list[str] = []
+@given(kinds=kind_lists)
+def test_each_record_is_looked_up_once_and_keeps_its_position(kinds):
+    """Positions count from 1 in the order of the chunk, whatever is found."""
+    records = [invoice(documentNo=str(number)) for number in range(len(kinds))]
+    requested: list[str] = []
 
     def find(key: str) -> dict[str, Any] | None:
-        asked.append(key)
-        word = words[int(key)]
-        return None if word == "absent" else invoice(documentNo=key, customerNo="543210" if word == "same" else "1")
+        requested.append(key)
+        kind = kinds[int(key)]
+        return None if kind == "absent" else invoice(documentNo=key, customerNo="543210" if kind == "matching" else "1")
 
-    assert look_up(records, "documentNo", find) == seen(words)
-    assert asked == [record["documentNo"] for record in records]
+    assert look_up(records, "documentNo", find) == result_of(kinds)
+    assert requested == [record["documentNo"] for record in records]
 
 
-def test_a_look_that_fails_half_way_shows_nothing():
-    """Half a look is none: what it raises is passed on."""
+def test_look_up_raises_when_one_request_fails():
+    """An incomplete lookup has no result: the error is raised."""
 
     def find(key: str) -> None:
         if key == "2":
@@ -104,11 +108,11 @@ def test_a_look_that_fails_half_way_shows_nothing():
         look_up([invoice(documentNo=str(number)) for number in (1, 2, 3)], "documentNo", find)
 
 
-# ---- whether it is the same
+# ---- is_same_document
 
 
 def invoice(**more: Any) -> dict[str, Any]:
-    """Make a document as it is sent."""
+    """Build a document as it is sent."""
     sent = {
         "documentType": "IN",
         "documentDate": "2026-01-31",
@@ -122,25 +126,25 @@ amounts = st.decimals(min_value=-(10**12), max_value=10**12, places=2)
 
 
 @given(amount=amounts, zeros=st.integers(0, 4), as_text=st.booleans(), customer=st.text("aBcÆ190-T", min_size=1))
-def test_a_document_is_known_however_arm_writes_it(amount, zeros, as_text, customer):
-    """Digits after the point, capital letters, a time behind the date, more fields: it is the one that was sent."""
-    written: Any = Decimal(f"{amount:f}{'0' * zeros}")
-    written = str(written) if as_text else written
+def test_document_is_the_same_in_any_notation_of_arm(amount, zeros, as_text, customer):
+    """Trailing zeros, upper case, a time after the date and more fields do not matter."""
+    total: Any = Decimal(f"{amount:f}{'0' * zeros}")
+    total = str(total) if as_text else total
     sent = invoice(customerNo=customer, currencyAmounts={"inclVat": amount})
-    back = {
+    found = {
         "documentType": "in",
         "documentDate": "2026-01-31T00:00:00",
         "currency": "nok",
         "customerNo": customer.upper(),
-        "currencyAmounts": {"inclVat": written, "vat": Decimal(0)},
+        "currencyAmounts": {"inclVat": total, "vat": Decimal(0)},
         "kid": "1234",
     }
-    assert is_same_document(sent, back)
+    assert is_same_document(sent, found)
 
 
 @pytest.mark.parametrize("name", ["documentType", "documentDate", "currency"])
-def test_a_field_that_either_side_leaves_out_does_not_count(name):
-    """ARM may complete a document, and an answer may be short."""
+def test_field_that_one_document_lacks_is_not_compared(name):
+    """ARM may complete a document, and a response may lack fields."""
     without = {key: value for key, value in invoice().items() if key != name}
     assert is_same_document(invoice(), without)
     assert is_same_document(without, invoice())
@@ -159,35 +163,35 @@ def test_a_field_that_either_side_leaves_out_does_not_count(name):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_document_that_differs_is_another(change):
-    """Owner, amount, kind, day and currency each tell two apart, whichever of them was sent."""
+def test_document_with_a_different_field_is_not_the_same(change):
+    """A different customer, amount, type, date or currency means another document, whichever of the two was sent."""
     assert not is_same_document(invoice(), invoice(**change))
     assert not is_same_document(invoice(**change), invoice())
 
 
-@pytest.mark.parametrize(("one", "other"), [("2026-T1", "2026-T2"), ("1234-5T6", "1234-5"), ("2026-01T", "2026-01TX")])
-def test_a_customer_number_is_compared_whole(one, other):
-    """A number that looks like a date with a time is a number all the same."""
-    assert not is_same_document(invoice(customerNo=one), invoice(customerNo=other))
+@pytest.mark.parametrize(("sent", "found"), [("2026-T1", "2026-T2"), ("1234-5T6", "1234-5"), ("2026-01T", "2026-01TX")])
+def test_customer_numbers_are_compared_completely(sent, found):
+    """A number that resembles a date with a time is not cut like a date."""
+    assert not is_same_document(invoice(customerNo=sent), invoice(customerNo=found))
 
 
 @pytest.mark.parametrize("amounts", [None, {}, {"vat": 1}, {"inclVat": None}, {"inclVat": "much"}, [], "125.00"])
-def test_without_an_amount_nothing_is_proved(amounts):
-    """On either side, or on both: what cannot be compared is not the same."""
+def test_document_without_amount_is_not_the_same(amounts):
+    """Without a comparable amount on either side or on both, nothing is proved."""
     assert not is_same_document(invoice(), invoice(currencyAmounts=amounts))
     assert not is_same_document(invoice(currencyAmounts=amounts), invoice())
     assert not is_same_document(invoice(currencyAmounts=amounts), invoice(currencyAmounts=amounts))
 
 
-@pytest.mark.parametrize("owner", [None, ""])
-def test_without_an_owner_nothing_is_proved(owner):
-    """The same for who owes."""
-    assert not is_same_document(invoice(), invoice(customerNo=owner))
-    assert not is_same_document(invoice(customerNo=owner), invoice(customerNo=owner))
+@pytest.mark.parametrize("customer_no", [None, ""])
+def test_document_without_customer_is_not_the_same(customer_no):
+    """Without a customer number on either side or on both, nothing is proved."""
+    assert not is_same_document(invoice(), invoice(customerNo=customer_no))
+    assert not is_same_document(invoice(customerNo=customer_no), invoice(customerNo=customer_no))
 
 
-def test_a_date_is_known_as_text_and_as_a_date():
-    """A source may hold either."""
+def test_date_is_compared_as_text_and_as_date():
+    """A source may have either."""
     assert is_same_document(invoice(documentDate=date(2026, 1, 31)), invoice())
 
 
@@ -196,36 +200,38 @@ def test_a_date_is_known_as_text_and_as_a_date():
 
 @pytest.fixture(scope="module")
 def box():
-    """One server for the tests of this module."""
+    """Run one server for the tests of this module."""
     with ArmSandbox(ar_items=1) as box:
         yield box
 
 
 @pytest.fixture
 def client(box):
-    """A client that tries once."""
+    """Return a client that attempts each call once."""
     box.reset()
     credentials = ClientCredentials(box.auth_url, box.client_id, box.client_secret)
     with ArmClient(box.base_url, credentials, client_no=box.client_no, retry=RetryPolicy(max_attempts=1)) as client:
         yield client
 
 
-def test_what_arm_has_is_found_and_is_the_same(client):
-    """A document that was posted stands in ARM as it was sent; one that was not is absent."""
+def test_posted_document_is_found_and_matches(client):
+    """A document that was posted matches, one that was not is absent, one with another amount conflicts."""
     client.create_document(invoice(documentNo="7001", dueDate="2026-02-28"))
     find = document_finder(client)
     assert is_same_document(invoice(), find("7001"))
     assert find("7002") is None
     records = [invoice(documentNo=number) for number in ("7002", "7001")]
-    assert look_up(records, "documentNo", find) == LookupResult(same=(2,), absent=(1,))
+    assert look_up(records, "documentNo", find) == LookupResult(matching=(2,), absent=(1,))
     others = [invoice(documentNo="7001", currencyAmounts={"inclVat": Decimal("125.01")})]
-    assert look_up(others, "documentNo", find) == LookupResult(other=(1,))
+    assert look_up(others, "documentNo", find) == LookupResult(conflicting=(1,))
 
 
-@pytest.mark.parametrize(("status", "kind"), [(403, ArmPermissionError), (500, ArmError), (503, ArmUnavailableError)])
-def test_only_not_found_means_absent(box, client, status, kind):
-    """Any other answer is no word on the document."""
+@pytest.mark.parametrize(
+    ("status", "error_type"), [(403, ArmPermissionError), (500, ArmError), (503, ArmUnavailableError)]
+)
+def test_only_not_found_means_absent(box, client, status, error_type):
+    """Any other status says nothing about the document."""
     box.fault({"match": {"method": "GET", "path": "*/documents/*"}, "do": "status", "status": status})
-    with pytest.raises(kind) as caught:
+    with pytest.raises(error_type) as caught:
         document_finder(client)("7001")
     assert not isinstance(caught.value, ArmNotFoundError)

@@ -1,4 +1,4 @@
-"""What runs tell each other: no document is submitted by two of them unless ARM refused it the first time."""
+"""Registry that runs share: no document is submitted by two of them unless ARM refused it the first time."""
 
 from __future__ import annotations
 
@@ -20,40 +20,44 @@ from airflow_provider_arm.submission.sources.source import ListSource
 from tests.unit.submission.records import DOCUMENTS, document, failed_answer, finished_batch
 from tests.unit.submission.records import write_answer as processed
 
-BOOKS = "https://arm.example.com 2218"
+SCOPE = "https://arm.example.com 2218"
 
 
 class Batches(dict[str, BatchStatus]):
-    """What ARM says of batches by their uuid."""
+    """Fake ARM: the status of each batch by its uuid."""
 
     def poll(self, uuid: str) -> BatchStatus:
-        """Look at one."""
+        """Return the status of a batch."""
         return self[uuid]
 
 
 @pytest.fixture
 def batches() -> Batches:
-    """An ARM that has processed every batch."""
+    """Return an ARM that has processed every batch."""
     return Batches()
 
 
 class Run:
-    """One run of a task that submits documents, two to a chunk."""
+    """One run of a task that submits documents, two per chunk."""
 
-    def __init__(self, path, numbers, batches: Any, owner="run 1", books=BOOKS, **more: Any) -> None:
+    def __init__(self, path, numbers, batches: Any, owner="run 1", scope=SCOPE, **more: Any) -> None:
         records = [document(number, **more) for number in numbers]
         self.prepared = prepare(ListSource(records), DOCUMENTS, 2, "documentNo")
         self.plan = self.prepared.plan
-        self.ledger = SubmissionRegistry(path, owner, books, "documentNo", batches.poll)
+        self.registry = SubmissionRegistry(path, owner, scope, "documentNo", batches.poll)
         self.journal = MemoryJournal()
         self.batches = batches
 
     def claim(self):
-        """Claim."""
-        return self.ledger.claim(self.plan, self.prepared.chunks())
+        """Claim the records of the run's plan."""
+        return self.registry.claim(self.plan, self.prepared.chunks())
 
     def submit(self, *states: ChunkState, refused: tuple[int, ...] = ()) -> list[str]:
-        """Claim, send and note; gives the batchUuids. ARM refuses the records at the places of each batch."""
+        """Claim, send and write the states; return the batchUuids.
+
+        :param states: of the chunks; default accepted.
+        :param refused: positions of the records that ARM refuses in each batch.
+        """
         assert self.claim() is None
         self.journal.write_plan(PlanEntry(self.plan.sha256, len(self.plan.chunks), 0))
         uuids = []
@@ -64,24 +68,24 @@ class Run:
             self.journal.write(ChunkEntry(chunk.index, chunk.sha256, state, 0, uuid, missing=missing))
             if uuid:
                 uuids.append(uuid)
-                answers = [
+                responses = [
                     failed_answer(("a", "b")) if n in refused else processed() for n in range(1, chunk.records + 1)
                 ]
-                self.batches[uuid] = finished_batch(*answers)
-        self.ledger.note(self.plan, self.journal)
+                self.batches[uuid] = finished_batch(*responses)
+        self.registry.write_states(self.plan, self.journal)
         return uuids
 
 
-def test_the_very_same_records_are_given_the_earlier_runs_batches(tmp_path, batches):
-    """A second run with the same file sends nothing and follows what the first one sent."""
+def test_claim_of_the_very_same_records_reinterleaving_batches_of_the_earlier_run(tmp_path, batches):
+    """A second run with the same file sends nothing and follows the batches of the first."""
     uuids = Run(tmp_path, range(5), batches).submit(ChunkState.ACCEPTED, ChunkState.RECOVERED, refused=(2,))
     earlier = Run(tmp_path, range(5), batches, "run 2").claim()
     assert (earlier.owner, earlier.batch_uuids) == ("run 1", uuids)
     assert [each.as_json() for each in earlier.recovered] == [{"chunk": 2, "records": 2, "missing": [2]}]
 
 
-def test_its_own_later_tries_go_on(tmp_path, batches):
-    """The journal decides about what the same task instance has sent; also after a try that ended half-way."""
+def test_later_tries_of_the_same_task_instance_may_send(tmp_path, batches):
+    """The journal decides about chunks of the same task instance, also after a try that ended half-way."""
     assert Run(tmp_path, range(4), batches).claim() is None
     assert Run(tmp_path, range(4), batches).claim() is None
     Run(tmp_path, range(4), batches).submit()
@@ -89,24 +93,24 @@ def test_its_own_later_tries_go_on(tmp_path, batches):
     assert Run(tmp_path, range(2, 6), batches).claim() is None
 
 
-def test_some_records_of_another_run_are_named_and_nothing_is_sent(tmp_path, batches):
-    """A file that overlaps with an earlier one is refused whole; the refused run holds nobody up afterwards."""
+def test_claim_raises_when_another_run_has_submitted_some_records(tmp_path, batches):
+    """A file that overlaps with an earlier one is refused completely, and its claim does not block other runs."""
     Run(tmp_path, range(4), batches).submit()
     with pytest.raises(AlreadySubmittedError, match=r"2 of these 4 records .* by run 1 \(documentNo 2, 3\): nothing"):
         Run(tmp_path, range(2, 6), batches, "run 2").claim()
     assert Run(tmp_path, (4, 5), batches, "run 3").claim() is None
 
 
-def test_letters_and_books_tell_records_apart_as_arm_does(tmp_path, batches):
-    """Capital letters are no other document; another client's ledger is."""
+def test_keys_ignore_case_and_belong_to_a_scope(tmp_path, batches):
+    """Upper case does not make another document; another client number does."""
     Run(tmp_path, ["a1"], batches).submit()
     with pytest.raises(AlreadySubmittedError):
         Run(tmp_path, ["A1", "b2"], batches, "run 2").claim()
-    assert Run(tmp_path, ["A1"], batches, "run 3", books="https://arm.example.com 2219").claim() is None
+    assert Run(tmp_path, ["A1"], batches, "run 3", scope="https://arm.example.com 2219").claim() is None
 
 
-def test_what_arm_refused_may_go_again(tmp_path, batches):
-    """The corrected rejects of a run are submitted by another one; what was taken beside them is not."""
+def test_refused_records_may_be_claimed_by_another_run(tmp_path, batches):
+    """Another run may submit the corrected rejects of a run, but not the records that ARM accepted."""
     Run(tmp_path, range(4), batches).submit(refused=(2,))
     assert Run(tmp_path, (1, 3), batches, "run 2").submit() == ["B2"]
     with pytest.raises(AlreadySubmittedError, match=r"documentNo 0\)"):
@@ -119,16 +123,16 @@ def test_what_arm_refused_may_go_again(tmp_path, batches):
     ("status", "expected"),
     [
         (BatchStatus(BatchState.REJECTED, "no", total=2), None),
-        (BatchStatus(BatchState.PENDING, "in work"), ConcurrentSubmissionError),
+        (BatchStatus(BatchState.PENDING, "processing"), ConcurrentSubmissionError),
         (BatchStatus(BatchState.INVALID_RESPONSE, "html"), ConcurrentSubmissionError),
-        # It says that some failed and not which: none of them may go again.
+        # The response says that some failed and not which: none of them may be sent again.
         (BatchStatus(BatchState.PARTIAL, "some", total=2, failed=1), AlreadySubmittedError),
         (ArmNotFoundError("forgotten"), AlreadySubmittedError),
         (ArmUnavailableError("down"), ArmUnavailableError),
     ],
 )
-def test_the_batch_decides(tmp_path, batches, monkeypatch, status, expected):
-    """A record of another run is free only where ARM says that it refused it."""
+def test_status_of_the_earlier_batch_decides(tmp_path, batches, monkeypatch, status, expected):
+    """A record of another run is free only if ARM reports that it refused it."""
     Run(tmp_path, (1, 2), batches).submit()
 
     def poll(_self, _uuid):
@@ -155,8 +159,8 @@ def test_the_batch_decides(tmp_path, batches, monkeypatch, status, expected):
         (ChunkState.RECOVERED, AlreadySubmittedError),
     ],
 )
-def test_a_chunk_of_a_run_that_stopped_holds_as_much_as_is_known_of_it(tmp_path, batches, state, expected):
-    """What was certainly not taken is free, what nobody knows is not."""
+def test_journal_state_of_stopped_run_decides(tmp_path, batches, state, expected):
+    """A chunk that ARM certainly did not accept is free, one with an unknown outcome is not."""
     Run(tmp_path, (1, 2), batches).submit(state)
     later = Run(tmp_path, (1, 9), batches, "run 2")
     if expected is None:
@@ -166,48 +170,48 @@ def test_a_chunk_of_a_run_that_stopped_holds_as_much_as_is_known_of_it(tmp_path,
             later.claim()
 
 
-def test_a_run_that_stopped_half_way_is_not_taken_for_the_whole(tmp_path, batches):
-    """The same file again, where the first run sent only a part: it must be cleared, or the rest would be forgotten."""
+def test_claim_raises_when_earlier_run_sent_only_a_part(tmp_path, batches):
+    """If the first run sent only a part of the same file, it must be cleared: its batches are not the whole file."""
     Run(tmp_path, range(4), batches).submit(ChunkState.ACCEPTED, ChunkState.PLANNED)
     with pytest.raises(AlreadySubmittedError, match="stopped half-way, clear it"):
         Run(tmp_path, range(4), batches, "run 2").claim()
 
 
-def test_a_run_that_was_killed_holds_its_records(tmp_path, batches):
-    """Claimed and never noted: nobody knows, so nobody else sends."""
+def test_claim_raises_when_earlier_run_was_killed(tmp_path, batches):
+    """Without written states the outcome of the claimed records is unknown, so no other run sends them."""
     Run(tmp_path, range(4), batches).claim()
     with pytest.raises(ConcurrentSubmissionError, match=r"documentNo 2, 3 .* by another run \(run 1\)"):
         Run(tmp_path, range(2, 6), batches, "run 2").claim()
 
 
-def test_no_key_and_no_record_is_kept(tmp_path, batches):
-    """The folder has digests, counts and batchUuids only."""
+def test_folder_contains_no_key_and_no_record(tmp_path, batches):
+    """The folder contains only digests, counts and batchUuids."""
     Run(tmp_path, ["Kanarifugl1", "Kanarifugl2"], batches, ledgerNote="Kanarifugl").submit()
-    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    assert b"anarifugl" not in kept
-    assert b"B0" in kept
+    content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"anarifugl" not in content
+    assert b"B0" in content
 
 
-@pytest.mark.parametrize("what", ["keys", "state"])
-@pytest.mark.parametrize("spoil", ["cut", "gone", "foreign"])
-def test_a_spoiled_ledger_sends_nothing(tmp_path, batches, what, spoil):
-    """A file that is torn, of another version, or missing beside its other half stops every run that shares it."""
+@pytest.mark.parametrize("file", ["keys", "state"])
+@pytest.mark.parametrize("damage", ["truncated", "missing", "foreign"])
+def test_claim_raises_when_registry_file_is_damaged(tmp_path, batches, file, damage):
+    """A file that is truncated, of another version, or missing beside its pair stops every run that shares it."""
     Run(tmp_path, (1, 2), batches).submit()
-    (path,) = tmp_path.glob(f"*.{what}.json")
-    if spoil == "cut":
+    (path,) = tmp_path.glob(f"*.{file}.json")
+    if damage == "truncated":
         path.write_bytes(path.read_bytes()[:-9])
-    elif spoil == "foreign":
-        ChecksummedFolder(tmp_path).put(path.name, {"more": 1})
+    elif damage == "foreign":
+        ChecksummedFolder(tmp_path).write(path.name, {"more": 1})
     else:
         path.unlink()
-    # Without its state it may have sent everything.
-    error = ConcurrentSubmissionError if (what, spoil) == ("state", "gone") else JournalError
+    # Without its state file the earlier run may have sent everything.
+    error = ConcurrentSubmissionError if (file, damage) == ("state", "missing") else JournalError
     with pytest.raises(error):
         Run(tmp_path, (1, 9), batches, "run 2").claim()
 
 
-class Turns:
-    """Lets two threads take their steps in the order that is drawn."""
+class Interleaving:
+    """Lets two threads run their steps in a given order."""
 
     def __init__(self, order: list[int]) -> None:
         self._order = list(order)
@@ -215,7 +219,7 @@ class Turns:
         self._change = threading.Condition()
 
     def step(self, who: int) -> None:
-        """Wait for the turn."""
+        """Wait until it is this thread's step."""
         with self._change:
             while self._order and self._order[0] != who and 1 - who not in self._ended:
                 assert self._change.wait(10)
@@ -224,7 +228,7 @@ class Turns:
             self._change.notify_all()
 
     def end(self, who: int) -> None:
-        """Take no more turns."""
+        """Let the other thread run without waiting for this one."""
         with self._change:
             self._ended.add(who)
             self._change.notify_all()
@@ -232,31 +236,31 @@ class Turns:
 
 @settings(max_examples=60, deadline=None)
 @given(order=st.lists(st.integers(0, 1), max_size=14), shared=st.integers(1, 3))
-def test_of_two_that_begin_at_once_at_most_one_sends(tmp_path_factory, order, shared):
-    """Whatever the order of their reads and writes: both may stop, but never do both go on."""
-    path, turns, batches = tmp_path_factory.mktemp("ledger"), Turns(order), Batches()
+def test_at_most_one_of_two_concurrent_claims_succeeds(tmp_path_factory, order, shared):
+    """Whatever the order of their reads and writes, both may stop, but never do both continue."""
+    path, interleaving, batches = tmp_path_factory.mktemp("registry"), Interleaving(order), Batches()
     runs = [Run(path, range(3), batches, "run 0"), Run(path, range(3 - shared, 6 - shared), batches, "run 1")]
-    went_on: list[int] = []
+    continued: list[int] = []
 
     def act(who: int) -> None:
-        folder = runs[who].ledger._folder
-        for name in ("put", "get", "names"):
+        folder = runs[who].registry._folder
+        for name in ("write", "read", "list_names"):
             real = getattr(folder, name)
-            setattr(folder, name, lambda *args, real=real: (turns.step(who), real(*args))[1])
+            setattr(folder, name, lambda *args, real=real: (interleaving.step(who), real(*args))[1])
         try:
             if runs[who].claim() is None:
-                went_on.append(who)
+                continued.append(who)
         except (AlreadySubmittedError, ConcurrentSubmissionError):
             pass
         finally:
-            turns.end(who)
+            interleaving.end(who)
 
     threads = [threading.Thread(target=act, args=(who,)) for who in (0, 1)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(went_on) <= 1
-    if not went_on:  # a later try of either goes on
+    assert len(continued) <= 1
+    if not continued:  # a later try of either continues
         again = Run(path, range(3), batches, "run 0")
         assert again.claim() is None

@@ -22,7 +22,7 @@ from airflow_provider_arm.client.errors import (
 from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.submission.errors import JournalError, PlanChangedError, ResolutionRequiredError
 from airflow_provider_arm.submission.journal.entries import ChunkState, MemoryJournal
-from airflow_provider_arm.submission.sending.transitions import state_after
+from airflow_provider_arm.submission.sending.transitions import state_after_failure
 from tests.unit.submission.fake_arm import (
     JOURNAL_FAILURES,
     SUBMIT_OUTCOMES,
@@ -34,7 +34,7 @@ from tests.unit.submission.fake_arm import (
 )
 from tests.unit.submission.records import CANARY, DOCUMENTS, document
 
-PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
+PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, RECOVERED = ChunkState
 #: The same records by an operation that may be repeated, and by one that must never be.
 SAFE = replace(DOCUMENTS, replay=Replay.SAFE)
 NEVER = replace(DOCUMENTS, replay=Replay.NEVER)
@@ -43,13 +43,13 @@ THREE = [document(number) for number in (1, 2, 3)]
 
 @pytest.fixture
 def arm() -> FakeArm:
-    """An ARM that has seen nothing."""
+    """Return an ARM without batches."""
     return FakeArm()
 
 
 @pytest.fixture
 def journal(arm: FakeArm) -> FakeJournal:
-    """An empty journal."""
+    """Return an empty journal."""
     return FakeJournal(arm)
 
 
@@ -57,7 +57,7 @@ def journal(arm: FakeArm) -> FakeJournal:
 
 
 def test_every_chunk_is_sent_once_in_order(arm, journal):
-    """The batchUuids come back in the order of the chunks, and each line says so."""
+    """The batchUuids are returned in the order of the chunks, and each entry has its own."""
     assert run_attempt(arm, journal, THREE) == ["Batch-0", "Batch-1", "Batch-2"]
     assert arm.submits() == [{"1"}, {"2"}, {"3"}]
     assert journal.states() == [ACCEPTED] * 3
@@ -65,21 +65,21 @@ def test_every_chunk_is_sent_once_in_order(arm, journal):
     assert_journaled_before_each_submit(arm)
 
 
-def test_a_retry_of_a_success_sends_nothing(arm, journal):
-    """The same wish finds its batches again, without a look at ARM."""
+def test_retry_after_success_sends_nothing(arm, journal):
+    """A retry returns the batches of the journal, without a request to ARM."""
     uuids = run_attempt(arm, journal, THREE)
     events = len(arm.events)
     assert run_attempt(arm, journal, THREE) == uuids
     assert len(arm.events) == events
 
 
-def test_a_journal_in_memory_does_as_well_within_one_attempt(arm):
-    """Without a store the first attempt is the same."""
+def test_memory_journal_is_sufficient_within_one_try(arm):
+    """Without a store the first try is the same."""
     assert run_attempt(arm, MemoryJournal(), THREE) == ["Batch-0", "Batch-1", "Batch-2"]
 
 
-def test_nothing_of_a_record_is_kept_or_logged(arm, journal, caplog):
-    """Journal and log have numbers, hashes and batchUuids only."""
+def test_journal_log_and_error_contain_nothing_of_a_record(arm, journal, caplog):
+    """They contain only numbers, hashes and batchUuids."""
     caplog.set_level(logging.DEBUG)
     arm.outcomes = [None, "answer lost"]
     blocked = attempt_result(arm, journal, [document(n, customerNo=CANARY, ledgerNote=CANARY) for n in (1, 2)])
@@ -97,8 +97,8 @@ def test_nothing_of_a_record_is_kept_or_logged(arm, journal, caplog):
     endings=st.lists(st.sampled_from([None, *SUBMIT_OUTCOMES]), max_size=3),
     size=st.integers(1, 3),
 )
-def test_nothing_is_sent_that_the_journal_does_not_know(fail_at, failure, endings, size):
-    """Wherever a write fails or kills the process: a submit follows its kept line, and no chunk goes twice."""
+def test_no_chunk_is_sent_without_journal_entry(fail_at, failure, endings, size):
+    """Wherever a write fails or the process dies: each submit follows its written entry, and no chunk is sent twice."""
     arm = FakeArm(outcomes=list(endings))
     journal = FakeJournal(arm, fail_at=fail_at, failure=failure)
     for _ in range(6):
@@ -108,24 +108,24 @@ def test_nothing_is_sent_that_the_journal_does_not_know(fail_at, failure, ending
 
 
 @pytest.mark.parametrize("fail_at", range(7))
-def test_a_journal_that_cannot_be_written_stops_before_the_next_chunk(arm, journal, fail_at):
-    """Writes are plan, then sending and accepted of each chunk: those before the failure are sent and none after."""
+def test_journal_failure_stops_before_the_next_chunk(arm, journal, fail_at):
+    """The writes are the plan, then SENDING and ACCEPTED per chunk: chunks before the failure are sent, none after."""
     journal.fail_at = fail_at
     result = attempt_result(arm, journal, THREE)
     assert isinstance(result, JournalError)
     assert len(arm.submits()) == fail_at // 2
 
 
-def test_a_full_disk_sends_nothing_however_often_it_is_tried(arm):
-    """No retry gets around it."""
+def test_retries_send_nothing_while_journal_cannot_be_written(arm):
+    """Every retry stops at the journal."""
     for _ in range(3):
         journal = FakeJournal(arm, fail_at=0)
         assert isinstance(attempt_result(arm, journal, THREE), JournalError)
     assert arm.submits() == []
 
 
-def test_a_batch_whose_line_cannot_be_kept_is_still_named_in_the_log(arm, journal, caplog):
-    """ARM lists no batches: a batchUuid that nobody wrote down is lost for the person who has to look."""
+def test_batch_uuid_is_logged_when_its_entry_cannot_be_written(arm, journal, caplog):
+    """ARM lists no batches: without the log, a manual resolution could not find the batchUuid."""
     caplog.set_level(logging.INFO, "airflow_provider_arm")
     journal.fail_at = 2
     assert isinstance(attempt_result(arm, journal, THREE), JournalError)
@@ -134,26 +134,26 @@ def test_a_batch_whose_line_cannot_be_kept_is_still_named_in_the_log(arm, journa
     assert arm.submits() == [{"1"}, {"2"}, {"3"}]
 
 
-@pytest.mark.parametrize("spoiled", ["plan", 0, 1])
-def test_a_spoiled_line_stops_before_anything_is_sent_that_it_tells_of(arm, journal, spoiled):
-    """What was sent before is not known, so nothing is."""
+@pytest.mark.parametrize("damaged", ["plan", 0, 1])
+def test_damaged_entry_stops_the_try(arm, journal, damaged):
+    """What was sent before is not known, so nothing more is sent."""
     arm.outcomes = [None, None, "not sent"]
     attempt_result(arm, journal, THREE)
-    journal.stored[spoiled] = "[]"
+    journal.stored[damaged] = "[]"
     before = len(arm.submits())
     assert isinstance(attempt_result(arm, journal, THREE), JournalError)
     assert len(arm.submits()) == before
 
 
-# ---- what an error tells of a chunk
+# ---- state after an error
 
 
 @pytest.mark.parametrize(
     "ending", [name for name, (error, _, _) in SUBMIT_OUTCOMES.items() if isinstance(error, ArmError)]
 )
 @pytest.mark.parametrize("operation", [DOCUMENTS, NEVER, SAFE], ids=["by key", "never", "safe"])
-def test_after_an_error_the_line_says_what_is_known(arm, journal, ending, operation):
-    """Each kind of error at the second chunk: its state, what is raised, and that later chunks wait."""
+def test_entry_after_error_has_known_state_and_reason(arm, journal, ending, operation):
+    """Each error at the second chunk: its state, the raised error, and that later chunks are not sent."""
     error, _, state = SUBMIT_OUTCOMES[ending]
     arm.outcomes = [None, ending]
     raised = attempt_result(arm, journal, THREE, operation=operation)
@@ -169,15 +169,15 @@ def test_after_an_error_the_line_says_what_is_known(arm, journal, ending, operat
 
 @pytest.mark.parametrize("ending", SUBMIT_OUTCOMES)
 @pytest.mark.parametrize("operation", [DOCUMENTS, NEVER, SAFE], ids=["by key", "never", "safe"])
-def test_a_restart_sends_only_what_is_known_not_to_have_arrived(arm, journal, ending, operation):
-    """After any end of the second chunk the next attempts send it if that is safe, and else end blocked, for good."""
+def test_retry_sends_only_chunks_that_certainly_did_not_arrive(arm, journal, ending, operation):
+    """After any outcome of the second chunk, later tries send it if that is safe, else they always fail."""
     _, _, state = SUBMIT_OUTCOMES[ending]
     arm.outcomes = [None, ending]
     attempt_result(arm, journal, THREE, operation=operation)
     results = [attempt_result(arm, journal, THREE, operation=operation) for _ in range(3)]
     if state in (SENDING, UNKNOWN) and operation is not SAFE:
         assert [type(result) for result in results] == [ResolutionRequiredError] * 3
-        assert arm.submits() == [{"1"}, {"2"}, {"3"}]  # what is open holds up nobody else
+        assert arm.submits() == [{"1"}, {"2"}, {"3"}]  # an unresolved chunk does not stop the others
         assert "rows 2 to 2" in str(results[0])
     else:
         assert results[0] == results[1] == results[2]
@@ -186,8 +186,8 @@ def test_a_restart_sends_only_what_is_known_not_to_have_arrived(arm, journal, en
 
 
 @pytest.mark.parametrize("ending", ["answer lost", "unreadable", "killed after"])
-def test_the_author_may_have_it_sent_again(arm, journal, ending):
-    """on_unknown_outcome="resend" is asked for by a person, and sends what is unknown once more, not the rest."""
+def test_resend_sends_unknown_chunk_once_more(arm, journal, ending):
+    """on_unknown_outcome="resend" sends a chunk with an unknown outcome once more, and no other chunk."""
     arm.outcomes = [None, ending]
     attempt_result(arm, journal, THREE)
     assert len(run_attempt(arm, journal, THREE, resend=True)) == 3
@@ -197,27 +197,29 @@ def test_the_author_may_have_it_sent_again(arm, journal, ending):
 
 
 PHASES = [None, *Phase]
-#: An invalid record is found before anything is sent, and its error takes other arguments.
-KINDS = [
-    kind
-    for kind in ArmError.__subclasses__()
-    if kind.__module__.endswith("client.errors") and kind is not InvalidRecordError
+#: Without InvalidRecordError: it is raised before anything is sent, and has other arguments.
+ERROR_TYPES = [
+    error_type
+    for error_type in ArmError.__subclasses__()
+    if error_type.__module__.endswith("client.errors") and error_type is not InvalidRecordError
 ]
 
 
-@pytest.mark.parametrize(("kind", "phase", "code"), list(itertools.product(KINDS, PHASES, [None, 400, 422, 429, 503])))
-def test_only_proof_makes_a_chunk_unsent_or_refused(kind, phase, code):
-    """For every error there is: planned needs proof that nothing left, refused ARM's word; all else is unknown."""
-    error = kind("x", phase=phase, status_code=code)
-    state = state_after(error)
-    if issubclass(kind, ArmUnknownOutcomeError | ArmInvalidResponseError) or (
+@pytest.mark.parametrize(
+    ("error_type", "phase", "code"), list(itertools.product(ERROR_TYPES, PHASES, [None, 400, 422, 429, 503]))
+)
+def test_chunk_is_planned_or_refused_only_with_proof(error_type, phase, code):
+    """For every error: PLANNED needs proof that nothing was sent, REFUSED ARM's response; all else is UNKNOWN."""
+    error = error_type("x", phase=phase, status_code=code)
+    state = state_after_failure(error)
+    if issubclass(error_type, ArmUnknownOutcomeError | ArmInvalidResponseError) or (
         phase is Phase.MAYBE_SENT and code != 429
     ):
         assert state is UNKNOWN
     elif phase in (None, Phase.NOT_SENT) or code == 429:
         assert state is PLANNED
     else:
-        assert state is (REFUSED if kind.permanent else UNKNOWN)
+        assert state is (REFUSED if error_type.permanent else UNKNOWN)
 
 
 # ---- killed
@@ -225,8 +227,8 @@ def test_only_proof_makes_a_chunk_unsent_or_refused(kind, phase, code):
 
 @pytest.mark.parametrize("failure", ["killed before", "killed after"])
 @pytest.mark.parametrize("fail_at", range(7))
-def test_killed_in_any_write_no_chunk_goes_twice(arm, journal, fail_at, failure):
-    """A process that ends in any write and is started again: every document at most once, and none forgotten."""
+def test_no_chunk_is_sent_twice_when_killed_in_any_write(arm, journal, fail_at, failure):
+    """After a kill in any write and restarts, every document takes effect at most once, and none is forgotten."""
     journal.fail_at, journal.failure = fail_at, failure
     assert isinstance(attempt_result(arm, journal, THREE), KeyboardInterrupt | SystemExit)
     results = [attempt_result(arm, journal, THREE) for _ in range(3)]
@@ -241,8 +243,8 @@ def test_killed_in_any_write_no_chunk_goes_twice(arm, journal, fail_at, failure)
 # ---- a cleared task
 
 
-def test_a_clear_follows_what_is_in_work_and_sends_customers_anew(arm, journal):
-    """A person's wish for a new run: finished batches of what may be repeated go again, one in flight never."""
+def test_clear_follows_pending_batches_and_sends_finished_customers_again(arm, journal):
+    """After a clear, finished batches that may be repeated are sent again, a pending batch never."""
     first = run_attempt(arm, journal, THREE, operation=SAFE)
     arm.batches["Batch-0"].finished = arm.batches["Batch-2"].finished = True
     second = run_attempt(arm, journal, THREE, clear_count=1, operation=SAFE)
@@ -253,8 +255,8 @@ def test_a_clear_follows_what_is_in_work_and_sends_customers_anew(arm, journal):
 
 
 @pytest.mark.parametrize("operation", [DOCUMENTS, NEVER])
-def test_a_clear_never_posts_again_what_arm_has_taken(arm, journal, operation, caplog):
-    """However often a finished submission of documents is cleared, it is followed and not sent; the log says why."""
+def test_clear_never_sends_accepted_documents_again(arm, journal, operation, caplog):
+    """However often it is cleared, a finished submission of documents is only followed; the log has the reason."""
     caplog.set_level(logging.INFO)
     first = run_attempt(arm, journal, THREE, operation=operation)
     for batch in arm.batches.values():
@@ -265,8 +267,8 @@ def test_a_clear_never_posts_again_what_arm_has_taken(arm, journal, operation, c
     assert "a repeat would book twice" in caplog.text
 
 
-def test_a_clear_sends_anew_what_arm_rejected_as_a_whole(arm, journal):
-    """A batch of which ARM took nothing may go again, and only that one."""
+def test_clear_sends_a_wholly_rejected_batch_again(arm, journal):
+    """A batch that ARM rejected as a whole is sent again, and only that one."""
     run_attempt(arm, journal, THREE)
     for batch in arm.batches.values():
         batch.finished = True
@@ -275,8 +277,8 @@ def test_a_clear_sends_anew_what_arm_rejected_as_a_whole(arm, journal):
     assert arm.effects() == {"1": 1, "2": 1, "3": 1}
 
 
-def test_a_batch_that_was_taken_over_belongs_to_the_new_wish(arm, journal):
-    """Once followed by the cleared run it is that run's own, also when it has finished since."""
+def test_batch_followed_after_clear_belongs_to_the_new_clear_count(arm, journal):
+    """Once the cleared task follows a batch, its retries do too, also when the batch has finished since."""
     run_attempt(arm, journal, THREE)
     run_attempt(arm, journal, THREE, clear_count=1)
     for batch in arm.batches.values():
@@ -285,8 +287,8 @@ def test_a_batch_that_was_taken_over_belongs_to_the_new_wish(arm, journal):
     assert len(arm.submits()) == 3
 
 
-def test_a_clear_does_not_release_what_is_unknown(arm, journal):
-    """No number of clears makes an unknown chunk go again."""
+def test_clear_does_not_resolve_unknown_chunk(arm, journal):
+    """No number of clears sends a chunk with an unknown outcome again."""
     arm.outcomes = [None, "answer lost"]
     attempt_result(arm, journal, THREE)
     arm.batches["Batch-0"].finished = True
@@ -296,16 +298,16 @@ def test_a_clear_does_not_release_what_is_unknown(arm, journal):
     assert arm.effects()["2"] == 1
 
 
-def test_a_clear_while_arm_cannot_be_asked_sends_nothing(arm, journal):
-    """Whether the old batch is finished is not known, so it is not sent anew."""
+def test_clear_sends_nothing_when_poll_fails(arm, journal):
+    """Whether the old batch is finished is not known, so it is not sent again."""
     run_attempt(arm, journal, THREE)
     arm.is_down = True
     assert isinstance(attempt_result(arm, journal, THREE, clear_count=1), ArmUnavailableError)
     assert len(arm.submits()) == 3
 
 
-def test_an_accepted_line_without_a_batch_blocks(arm, journal):
-    """There is nothing to follow, so a person looks."""
+def test_accepted_entry_without_batch_uuid_requires_resolution(arm, journal):
+    """There is no batch to follow, so it needs a manual resolution."""
     run_attempt(arm, journal, THREE)
     journal.write(replace(journal.read(1), batch_uuid=None))
     assert isinstance(attempt_result(arm, journal, THREE), ResolutionRequiredError)
@@ -317,8 +319,8 @@ def test_an_accepted_line_without_a_batch_blocks(arm, journal):
 
 @pytest.mark.parametrize("records", [THREE[:2], [*THREE, document(4)], [THREE[0], document(9), THREE[2]], THREE[::-1]])
 @pytest.mark.parametrize("ending", [None, "not sent", "answer lost", "killed before"])
-def test_other_records_in_a_retry_are_an_error(arm, journal, records, ending):
-    """Within one wish the plan is fixed, whatever became of its chunks."""
+def test_retry_raises_when_records_changed(arm, journal, records, ending):
+    """Until a clear the plan is fixed, whatever became of its chunks."""
     arm.outcomes = [None, ending]
     attempt_result(arm, journal, THREE)
     before = len(arm.submits())
@@ -326,8 +328,8 @@ def test_other_records_in_a_retry_are_an_error(arm, journal, records, ending):
     assert len(arm.submits()) == before
 
 
-def test_a_clear_with_other_records_sends_them_once_all_is_finished(arm, journal):
-    """A new wish may have new content when the old batches are done with; fewer chunks too."""
+def test_clear_sends_changed_customers_when_all_batches_are_finished(arm, journal):
+    """After a clear the content may be new, and have fewer chunks, if the old batches are finished."""
     run_attempt(arm, journal, THREE, operation=SAFE)
     for batch in arm.batches.values():
         batch.finished = True
@@ -336,8 +338,8 @@ def test_a_clear_with_other_records_sends_them_once_all_is_finished(arm, journal
 
 
 @pytest.mark.parametrize("records", [[document(8), document(9)], THREE[::-1], [document(9), *THREE], THREE[:2]])
-def test_a_clear_with_other_documents_is_an_error_once_some_were_taken(arm, journal, records):
-    """Some of them may have been posted under another chunk: a new run is for new content, a clear is not."""
+def test_clear_raises_when_documents_changed_after_some_were_accepted(arm, journal, records):
+    """Some of them may have been sent in another chunk: new content needs a new run."""
     run_attempt(arm, journal, THREE)
     for batch in arm.batches.values():
         batch.finished = True
@@ -345,21 +347,21 @@ def test_a_clear_with_other_documents_is_an_error_once_some_were_taken(arm, jour
     assert arm.effects() == {"1": 1, "2": 1, "3": 1}
 
 
-@pytest.mark.parametrize("open_at", [0, 1, 2])
-@pytest.mark.parametrize("kind", ["in work", "unknown"])
+@pytest.mark.parametrize("unfinished", [0, 1, 2])
+@pytest.mark.parametrize("kind", ["pending", "unknown"])
 @pytest.mark.parametrize(
     "records",
     [THREE[:1], THREE[1:], THREE[2:], THREE[::-1], [document(9), *THREE], [THREE[2], THREE[0], THREE[1]]],
     ids=lambda records: "-".join(record["documentNo"] for record in records),
 )
-def test_a_clear_with_moved_records_doubles_none_that_is_open(arm, journal, records, kind, open_at):
-    """A record that another chunk's open batch may hold is not sent under a new chunk's number."""
-    arm.outcomes = ["answer lost" if kind == "unknown" and index == open_at else None for index in range(3)]
+def test_clear_raises_when_records_of_an_unfinished_chunk_moved(arm, journal, records, kind, unfinished):
+    """A record that an unfinished or unknown batch may contain is not sent in another chunk."""
+    arm.outcomes = ["answer lost" if kind == "unknown" and index == unfinished else None for index in range(3)]
     attempt_result(arm, journal, THREE)
-    if kind == "unknown" and open_at < 2:  # what comes after waits; let it be sent by itself
+    if kind == "unknown" and unfinished < 2:  # the chunks after it are sent by the next try
         arm.outcomes = []
     for batch in arm.batches.values():
-        batch.finished = next(iter(batch.keys)) != str(open_at + 1)
+        batch.finished = next(iter(batch.keys)) != str(unfinished + 1)
     result = attempt_result(arm, journal, records, clear_count=1)
     assert set(arm.effects().values()) == {1}
     assert isinstance(result, ResolutionRequiredError | PlanChangedError)
@@ -367,8 +369,8 @@ def test_a_clear_with_moved_records_doubles_none_that_is_open(arm, journal, reco
 
 @pytest.mark.parametrize("ending", ["answer lost", "killed after"])
 @pytest.mark.parametrize("records", [THREE[1:], [THREE[1], THREE[0], THREE[2]], [document(9), *THREE]])
-def test_leave_to_send_again_is_no_leave_for_something_else(arm, journal, records, ending):
-    """With the author's leave an unknown chunk goes again as it was; moved into another chunk it does not."""
+def test_resend_does_not_apply_to_changed_content(arm, journal, records, ending):
+    """on_unknown_outcome="resend" sends an unknown chunk again as it was, but not its records in another chunk."""
     arm.outcomes = [None, ending]
     attempt_result(arm, journal, THREE)
     for batch in arm.batches.values():
@@ -379,61 +381,61 @@ def test_leave_to_send_again_is_no_leave_for_something_else(arm, journal, record
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_a_clear_with_another_chunk_size_doubles_none_that_is_open(arm, journal, size):
-    """Cut otherwise, the same records are still in flight."""
+def test_clear_raises_when_chunk_size_changed_and_batches_are_pending(arm, journal, size):
+    """In chunks of another size the same records are still pending."""
     run_attempt(arm, journal, THREE, size=2)
     result = attempt_result(arm, journal, THREE, clear_count=1, size=size)
     assert result == ["Batch-0", "Batch-1"] if size == 2 else isinstance(result, PlanChangedError)
     assert set(arm.effects().values()) == {1}
 
 
-@pytest.mark.parametrize("kind", ["in work", "unknown"])
-def test_a_plan_that_shrinks_leaves_no_open_chunk_behind(arm, journal, kind):
-    """The chunks that there are no more must be finished, or the new plan does not begin."""
+@pytest.mark.parametrize("kind", ["pending", "unknown"])
+def test_clear_raises_when_a_dropped_chunk_is_unfinished(arm, journal, kind):
+    """Chunks that the new plan no longer has must be finished before it starts."""
     arm.outcomes = [None, None, "answer lost" if kind == "unknown" else None]
     attempt_result(arm, journal, THREE)
     arm.batches["Batch-0"].finished = arm.batches["Batch-1"].finished = True
     for _ in range(2):
         assert isinstance(attempt_result(arm, journal, THREE[:2], clear_count=1), PlanChangedError)
     assert len(arm.submits()) == 3
-    if kind == "in work":
+    if kind == "pending":
         arm.batches["Batch-2"].finished = arm.batches["Batch-2"].rejected = True
         assert run_attempt(arm, journal, THREE[:2], clear_count=1) == ["Batch-0", "Batch-1"]
 
 
-def test_chunks_that_were_never_sent_do_not_hold_a_smaller_plan(arm, journal):
-    """Refused and planned chunks are no one's debt."""
+def test_clear_may_drop_chunks_that_were_never_sent(arm, journal):
+    """Refused and planned chunks do not stop a smaller plan."""
     arm.outcomes = [None, None, "refused"]
     attempt_result(arm, journal, THREE)
     arm.batches["Batch-0"].finished = arm.batches["Batch-1"].finished = True
     assert len(run_attempt(arm, journal, THREE[:2], clear_count=1)) == 2
 
 
-def test_an_operation_that_may_be_repeated_is_not_held_by_what_is_unknown(arm, journal):
-    """A customer may be written again: an unknown chunk that is no longer planned is passed over."""
+def test_clear_may_drop_unknown_chunk_of_customers(arm, journal):
+    """Customers may be written again: an unknown chunk that is no longer planned is ignored."""
     arm.outcomes = [None, "answer lost"]
     assert isinstance(attempt_result(arm, journal, THREE, operation=SAFE), ArmUnknownOutcomeError)
     arm.batches["Batch-0"].finished = True
     assert len(run_attempt(arm, journal, THREE[:1], clear_count=1, operation=SAFE)) == 1
 
 
-def test_the_messages_say_what_to_do(arm, journal):
-    """A person reads which rows, why, and what the two ways out are."""
+def test_errors_name_rows_reason_and_next_step(arm, journal):
+    """The messages name the rows, the reason and both options."""
     arm.outcomes = ["answer lost"]
     blocked = str(attempt_result(arm, journal, THREE, size=2))
     assert blocked.startswith("chunk 1 (rows 1 to 2) may or may not have reached ARM (lost). It is not sent again.")
     assert 'on_unknown_outcome="resend"' in blocked
     changed = str(attempt_result(arm, journal, THREE[1:], size=2))
     assert "nothing more is sent. Restore the source, or trigger a new run" in changed
-    assert {ArmConfigurationError, ArmValidationError, ArmNotFoundError} <= set(KINDS)
+    assert {ArmConfigurationError, ArmValidationError, ArmNotFoundError} <= set(ERROR_TYPES)
 
 
 @pytest.mark.parametrize("clear_count", [0, 1])
 @pytest.mark.parametrize("state", [ACCEPTED, SENDING, UNKNOWN])
-def test_lines_without_their_plan_still_stop_other_content(arm, journal, clear_count, state):
-    """Where somebody has removed the plan's line, each chunk's own line is enough not to send over it."""
+def test_entries_without_plan_still_stop_other_content(arm, journal, clear_count, state):
+    """If the plan's entry was deleted, each chunk's own entry still prevents sending other content."""
     run_attempt(arm, journal, THREE)
-    journal.write(journal.read(0).to(state))
+    journal.write(journal.read(0).with_state(state))
     del journal.stored["plan"]
     result = attempt_result(arm, journal, [document(8), document(9)], clear_count=clear_count)
     assert isinstance(result, PlanChangedError)

@@ -1,4 +1,4 @@
-"""Several requests on their way at once, in real threads: how many, in what order, and what a failure leaves behind."""
+"""Several requests in flight at once, in real threads: how many, in what order, and the state after a failure."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from tests.unit.submission.records import DOCUMENTS, document
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
-#: Seconds after which a test gives up on another thread: met only by a defect.
-PATIENCE = 30
+PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, RECOVERED = ChunkState
+#: Seconds to wait for another thread; reached only if there is a bug.
+THREAD_TIMEOUT = 30
 LOST = ArmUnknownOutcomeError("lost", phase=Phase.MAYBE_SENT)
 
 
 def send(journal: FakeJournal, submit: Callable[[str], str], *, chunks: int, max_in_flight: int) -> list[str | None]:
-    """Send so many chunks of one document; *submit* gets its number."""
+    """Send chunks of one document each; return the batchUuids.
+
+    :param submit: called with the documentNo.
+    """
 
     def submit_records(records: bytes) -> str:
         return submit(json.loads(records)[0]["documentNo"])
@@ -39,17 +42,17 @@ def send(journal: FakeJournal, submit: Callable[[str], str], *, chunks: int, max
 
 @pytest.fixture
 def journal() -> FakeJournal:
-    """An empty journal."""
+    """Return an empty journal."""
     return FakeJournal(FakeArm())
 
 
 @pytest.mark.parametrize("size", [2, 3, 7])
-def test_so_many_are_on_their_way_at_once(journal, size):
-    """Each of them waits for the others, so they are; and the batchUuids come back in the order of the chunks."""
-    together = threading.Barrier(size)
+def test_max_in_flight_requests_run_at_once(journal, size):
+    """Each request waits for the others, so they run at once; the batchUuids are in the order of the chunks."""
+    barrier = threading.Barrier(size)
 
     def submit(number: str) -> str:
-        together.wait(PATIENCE)
+        barrier.wait(THREAD_TIMEOUT)
         return f"Batch-{number}"
 
     uuids = send(journal, submit, chunks=2 * size, max_in_flight=size)
@@ -58,23 +61,23 @@ def test_so_many_are_on_their_way_at_once(journal, size):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_never_more_are_on_their_way_and_each_has_its_line(journal, size):
-    """A line in SENDING stands in the journal before its request goes out, and no more lines than were allowed."""
-    seen: list[int] = []
+def test_each_request_in_flight_has_its_entry_and_limit_is_kept(journal, size):
+    """Each request is sent after its entry in SENDING is written, and never more than max_in_flight at once."""
+    in_flight: list[int] = []
 
     def submit(number: str) -> str:
         states = journal.states()
         assert states[int(number)] is SENDING
-        seen.append(states.count(SENDING))
+        in_flight.append(states.count(SENDING))
         return number
 
     send(journal, submit, chunks=10, max_in_flight=size)
-    assert max(seen) <= size
-    assert len(seen) == 10
+    assert max(in_flight) <= size
+    assert len(in_flight) == 10
 
 
-def test_one_at_a_time_needs_no_thread(journal):
-    """With max_in_flight=1 a stack trace shows the whole of it."""
+def test_one_request_at_a_time_runs_in_the_same_thread(journal):
+    """With max_in_flight=1 a stack trace shows the whole call."""
     threads: set[int] = set()
 
     def submit(number: str) -> str:
@@ -85,13 +88,13 @@ def test_one_at_a_time_needs_no_thread(journal):
     assert threads == {threading.get_ident()}
 
 
-@pytest.mark.parametrize("failure", [LOST, RuntimeError("a bug of ours"), KeyboardInterrupt()])
-def test_what_is_on_its_way_when_one_fails_is_awaited_and_noted(journal, failure):
-    """The first failure is raised, the batchUuids of the others are kept, and nothing more is sent."""
-    together = threading.Barrier(3)
+@pytest.mark.parametrize("failure", [LOST, RuntimeError("bug"), KeyboardInterrupt()])
+def test_requests_in_flight_are_awaited_and_journalled_when_one_fails(journal, failure):
+    """The first failure is raised, the batchUuids of the others are journalled, and nothing more is sent."""
+    barrier = threading.Barrier(3)
 
     def submit(number: str) -> str:
-        together.wait(PATIENCE)
+        barrier.wait(THREAD_TIMEOUT)
         if number == "0":
             raise failure
         return f"Batch-{number}"
@@ -102,12 +105,12 @@ def test_what_is_on_its_way_when_one_fails_is_awaited_and_noted(journal, failure
     assert [journal.read(index).batch_uuid for index in (1, 2)] == ["Batch-1", "Batch-2"]
 
 
-def test_several_that_fail_at_once_are_each_noted(journal, caplog):
-    """The first is raised, the others are in the log; the next try asks about all of them."""
-    together = threading.Barrier(3)
+def test_every_failure_is_journalled_when_several_fail_at_once(journal, caplog):
+    """The first failure is raised and the others are logged; the error of the next try names all of them."""
+    barrier = threading.Barrier(3)
 
     def submit(number: str) -> str:
-        together.wait(PATIENCE)
+        barrier.wait(THREAD_TIMEOUT)
         raise LOST
 
     with pytest.raises(ResolutionRequiredError, match=r"^chunk 1 "):
@@ -121,9 +124,9 @@ def test_several_that_fail_at_once_are_each_noted(journal, caplog):
     assert journal.states() == [UNKNOWN] * 3 + [ACCEPTED] * 6
 
 
-def test_a_journal_that_fails_lets_nothing_more_out(journal):
-    """Those on their way are awaited; what could not be written is not sent."""
-    journal.fail_at = 3  # the plan, two lines in SENDING, then the third
+def test_nothing_more_is_sent_when_journal_fails(journal):
+    """Requests in flight are awaited; the chunk whose entry could not be written is not sent."""
+    journal.fail_at = 3  # the plan, two entries in SENDING, then the third
     sent: list[str] = []
 
     def submit(number: str) -> str:

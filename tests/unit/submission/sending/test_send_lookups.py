@@ -1,4 +1,4 @@
-"""Chunks of documents whose answer was lost, looked for in ARM: found, sent, or a question, each by itself."""
+"""Lookup of document chunks whose response was lost: recovered, sent again or unresolved, each on its own."""
 
 from __future__ import annotations
 
@@ -15,44 +15,47 @@ from airflow_provider_arm.submission.sending.send import Sender, SentChunk
 from airflow_provider_arm.submission.sources.source import ListSource
 from tests.unit.submission.fake_arm import FakeArm, FakeJournal
 from tests.unit.submission.records import DOCUMENTS
-from tests.unit.submission.sending.world import SETTLE, World, invoice
+from tests.unit.submission.sending.delayed_arm import ASSUME_ABSENT_AFTER, DelayedArm, invoice
 
-PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
+PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, RECOVERED = ChunkState
 SIX = list(map(invoice, range(1, 7)))
 
 
 class Task:
-    """A task with its journal and its ARM."""
+    """Task with its journal and its fake ARM."""
 
     def __init__(self) -> None:
         self.journal = FakeJournal(FakeArm())
-        self.world = World(lines=self.lines)
-        self.assume_absent_after: float | None = SETTLE
+        self.arm = DelayedArm(read_entries=self.read_entries)
+        self.assume_absent_after: float | None = ASSUME_ABSENT_AFTER
 
-    def lines(self) -> list[Any]:
-        """The journal's lines."""
-        return [line for index in range(9) if (line := self.journal.read(index)) is not None]
+    def read_entries(self) -> list[Any]:
+        """Return the journal's entries."""
+        return [entry for index in range(9) if (entry := self.journal.read(index)) is not None]
 
     def states(self) -> list[ChunkState]:
-        """Their states."""
-        return [line.state for line in self.lines()]
+        """Return the states of the entries."""
+        return [entry.state for entry in self.read_entries()]
 
     def run(
         self, lost: str = "", records: Any = SIX, *, size: int = 2, clear_count: int = 0, resend: bool = False
     ) -> Any:
-        """Run once; the answers of the chunks that begin with these documents are lost. Gives its error, if any."""
-        self.world.endings = dict.fromkeys(lost, "answer lost")
+        """Run one try; return its result, or the error that ended it.
+
+        :param lost: the responses of the chunks that begin with these documents are lost.
+        """
+        self.arm.outcomes = dict.fromkeys(lost, "answer lost")
         sender = Sender(
             DOCUMENTS,
             self.journal,
             clear_count,
-            self.world.submit,
-            self.world.poll,
+            self.arm.submit,
+            self.arm.poll,
             resend,
-            look_up=self.world.look_up,
+            look_up=self.arm.look_up,
             key="documentNo",
             assume_absent_after=self.assume_absent_after,
-            now=lambda: self.world.clock,
+            now=lambda: self.arm.clock,
         )
         with prepare(ListSource(records), DOCUMENTS, size, "documentNo") as prepared:
             try:
@@ -63,41 +66,43 @@ class Task:
 
 @pytest.fixture
 def task() -> Task:
-    """A task that has sent nothing."""
+    """Return a task that has sent nothing."""
     return Task()
 
 
-def test_what_arm_has_at_once_is_found_in_the_same_try(task, caplog):
-    """The answer is lost, the documents are there: the try goes on, and says what it has found."""
-    task.world.at_once = True
+def test_chunk_is_recovered_in_the_same_try_when_arm_has_its_records(task, caplog):
+    """The response is lost, but ARM has the documents: the try continues and logs the recovered chunk."""
+    task.arm.processes_at_once = True
     sent = task.run(lost="3")
     assert sent == [SentChunk(0, 2, "Batch-1-2.0"), SentChunk(1, 2, None), SentChunk(2, 2, "Batch-5-6.0")]
-    assert task.states() == [ACCEPTED, FOUND, ACCEPTED]
-    assert "chunk 2 (rows 3 to 4): lost; ARM has its records all the same, not sent again" in caplog.text
+    assert task.states() == [ACCEPTED, RECOVERED, ACCEPTED]
+    assert "chunk 2 (rows 3 to 4): lost; ARM has its records nevertheless, not sent again" in caplog.text
 
 
-def test_what_is_lost_now_stops_what_was_not_sent_yet(task):
-    """Whatever has lost this answer would lose the next too."""
+def test_chunk_lost_now_stops_chunks_that_were_not_sent_yet(task):
+    """The cause of the lost response would affect the next chunks, too."""
     assert isinstance(task.run(lost="3"), OutcomePendingError)
     assert task.states() == [ACCEPTED, UNKNOWN]
 
 
-def test_what_was_lost_before_stops_only_itself(task):
-    """The other chunks are sent; then every open one is named, and handed over as a case."""
+def test_chunk_lost_in_earlier_try_stops_only_itself(task):
+    """The other chunks are sent; then the error names every unresolved chunk."""
     task.run(lost="1")
     task.run(lost="3")
     error = task.run()
     assert task.states() == [UNKNOWN, UNKNOWN, ACCEPTED]
-    assert [case["what"] for case in error.unresolved_chunks] == ["chunk 1 (rows 1 to 2)", "chunk 2 (rows 3 to 4)"]
-    assert [case["chunk_id"] for case in error.unresolved_chunks] == [line.chunk_id for line in task.lines()[:2]]
+    assert [chunk["what"] for chunk in error.unresolved_chunks] == ["chunk 1 (rows 1 to 2)", "chunk 2 (rows 3 to 4)"]
+    assert [chunk["chunk_id"] for chunk in error.unresolved_chunks] == [
+        entry.chunk_id for entry in task.read_entries()[:2]
+    ]
     assert str(error).count("may or may not have reached ARM") == 2
-    task.world.finish(task.world.unfinished())
+    task.arm.finish(task.arm.unfinished())
     assert [each.batch_uuid for each in task.run()] == [None, None, "Batch-5-6.0"]
-    assert set(task.world.effects().values()) == {1}
+    assert set(task.arm.effects().values()) == {1}
 
 
-def test_a_message_names_the_first_and_counts_the_rest(task):
-    """Seven open chunks are too many to read; all of them are cases."""
+def test_error_names_first_chunks_and_counts_the_rest(task):
+    """The message of seven unresolved chunks names five; the error's attribute has all."""
     records = list(map(invoice, range(1, 8)))
     for lost in "1234567":
         task.run(lost=lost, records=records, size=1)
@@ -108,86 +113,88 @@ def test_a_message_names_the_first_and_counts_the_rest(task):
     assert "documentNo 6," not in str(error)
 
 
-def test_one_chunk_that_needs_a_person_makes_the_task_wait_for_one(task):
-    """A later try cannot help all of them, so it is not left to one."""
+def test_one_chunk_that_requires_resolution_makes_the_error_permanent(task):
+    """A later try cannot decide all chunks, so the task is not retried."""
     task.run(lost="1")
     task.run(lost="3")
     assert isinstance(task.run(), OutcomePendingError)
-    task.world.foreign = {"3"}
+    task.arm.foreign = {"3"}
     error = task.run()
     assert isinstance(error, ResolutionRequiredError)
     assert len(error.unresolved_chunks) == 2
 
 
-@pytest.mark.parametrize(("down", "kind"), [("unavailable", OutcomePendingError), ("denied", ResolutionRequiredError)])
-def test_while_arm_cannot_be_asked_nothing_is_decided(task, down, kind):
-    """An outage is for a later try, a missing right for a person; either way the chunk stays open."""
+@pytest.mark.parametrize(
+    ("read_error", "error_type"), [("unavailable", OutcomePendingError), ("denied", ResolutionRequiredError)]
+)
+def test_chunk_stays_unresolved_when_lookup_fails(task, read_error, error_type):
+    """After an outage a retry may help, without permission it cannot; either way the chunk stays unresolved."""
     task.run(lost="5")
-    task.world.passes(2 * SETTLE)
-    task.world.down = down
+    task.arm.advance(2 * ASSUME_ABSENT_AFTER)
+    task.arm.read_error = read_error
     error = task.run()
-    assert type(error) is kind
-    assert "ARM cannot be asked for its records now" in str(error)
+    assert type(error) is error_type
+    assert "The lookup of its records in ARM failed" in str(error)
     assert task.states() == [ACCEPTED, ACCEPTED, UNKNOWN]
 
 
-def test_what_is_absent_for_long_enough_is_sent_as_a_new_case(task, caplog):
-    """Two looks, the author's time between them: then it goes again, and a word on the old case releases nothing."""
+def test_absent_chunk_is_sent_with_new_chunk_id_after_assume_absent_after(task, caplog):
+    """Two lookups, assume_absent_after apart, miss it: it is sent again, under another chunk id."""
     caplog.set_level(logging.WARNING, "airflow_provider_arm")
     task.run(lost="3")
-    task.world.batches.clear()  # ARM has never heard of it
-    case = task.lines()[1].chunk_id
-    task.world.clock += SETTLE - 1
+    task.arm.batches.clear()  # ARM never received it
+    chunk_id = task.read_entries()[1].chunk_id
+    task.arm.clock += ASSUME_ABSENT_AFTER - 1
     assert isinstance(task.run(), OutcomePendingError)
-    task.world.clock += 1
+    task.arm.clock += 1
     assert len(task.run()) == 3
-    assert "chunk 2 (rows 3 to 4): ARM has none of its records; sent again, as the author has chosen" in caplog.text
-    assert task.lines()[1].chunk_id != case
+    assert "chunk 2 (rows 3 to 4): not found in ARM; sent again, because of" in caplog.text
+    assert task.read_entries()[1].chunk_id != chunk_id
     assert task.states() == [ACCEPTED] * 3
 
 
-def test_what_arm_refused_of_a_found_chunk_is_named_by_its_place(task):
-    """What is there proves the chunk taken; after the author's time what is not there was refused."""
-    task.world.refused = {"4"}
+def test_recovered_chunk_lists_positions_of_missing_records(task):
+    """Records in ARM prove that it was accepted; after assume_absent_after, absent records count as refused."""
+    task.arm.refused = {"4"}
     task.run(lost="3")
-    task.world.finish(task.world.unfinished())
+    task.arm.finish(task.arm.unfinished())
     assert isinstance(task.run(), OutcomePendingError)
-    task.world.clock += SETTLE
+    task.arm.clock += ASSUME_ABSENT_AFTER
     assert task.run()[1] == SentChunk(1, 2, None, missing=(2,))
 
 
-def test_without_a_time_what_is_partly_there_stays_a_question(task):
-    """The rest may still be in work, for ever as far as anybody has said."""
+def test_partly_found_chunk_stays_unresolved_without_assume_absent_after(task):
+    """The rest may still be processing, and nothing limits for how long."""
     task.assume_absent_after = None
-    task.world.refused = {"4"}
+    task.arm.refused = {"4"}
     task.run(lost="3")
-    task.world.finish(task.world.unfinished())
+    task.arm.finish(task.arm.unfinished())
     for _ in range(3):
-        task.world.clock += 1000 * SETTLE
+        task.arm.clock += 1000 * ASSUME_ABSENT_AFTER
         error = task.run()
         assert isinstance(error, OutcomePendingError)
-        assert "ARM has 1 of its 2 records; number 2 may be refused, or still in work." in str(error)
+        assert "ARM has 1 of its 2 records; record 2 may have been refused, or may still be processing." in str(error)
 
 
-@pytest.mark.parametrize("there", ["same", "other"])
-def test_leave_to_send_again_ends_where_something_is_there(task, there):
-    """on_unknown_outcome="resend" sends nothing over a document that ARM has."""
+@pytest.mark.parametrize("found", ["matching", "conflicting"])
+def test_resend_does_not_apply_when_arm_has_a_record(task, found):
+    """With on_unknown_outcome="resend", a chunk with a document number that ARM has is not sent again."""
     task.run(lost="1")
-    if there == "same":
-        task.world.refused = {"2"}
-        task.world.finish(task.world.unfinished())
+    if found == "matching":
+        task.arm.refused = {"2"}
+        task.arm.finish(task.arm.unfinished())
     else:
-        task.world.foreign = {"1"}
+        task.arm.foreign = {"1"}
     assert isinstance(task.run(resend=True), OutcomePendingError | ResolutionRequiredError)
-    assert len(task.world.batches) == 3
+    assert len(task.arm.batches) == 3
     assert task.states() == [UNKNOWN, ACCEPTED, ACCEPTED]
 
 
 @pytest.mark.parametrize("clear_count", [0, 1])
-def test_a_found_chunk_is_followed_and_never_sent_again(task, clear_count):
-    """By a retry and by a clear; other records in its place are an error."""
-    task.world.at_once = True
+def test_recovered_chunk_is_never_sent_again(task, clear_count):
+    """Neither a retry nor a clear sends it; other records in its place are an error."""
+    task.arm.processes_at_once = True
     first = task.run(lost="3")
     assert task.run(clear_count=clear_count) == first
     assert isinstance(task.run(records=SIX[::-1], clear_count=clear_count), PlanChangedError)
-    assert set(task.world.effects().values()) == {1}
+    assert set(task.arm.effects().values()) == {1}

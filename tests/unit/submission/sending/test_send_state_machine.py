@@ -1,4 +1,4 @@
-"""In any order of runs, kills, clears, looks and people's words nothing is doubled and nothing is forgotten."""
+"""In any order of runs, kills, clears, lookups and resolutions nothing takes effect twice or is forgotten."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkSta
 from airflow_provider_arm.submission.journal.file_journal import FileJournal
 from airflow_provider_arm.submission.sending import lookup, transitions
 from airflow_provider_arm.submission.sending.transitions import ChunkTransitions
+from tests.unit.submission.sending.delayed_arm import UNRESOLVED
 from tests.unit.submission.sending.state_machine import Submissions
-from tests.unit.submission.sending.world import OPEN
 
 
 @pytest.fixture(autouse=True)
 def _quiet(caplog):
-    """Tens of thousands of tries that fail have nothing to tell in the log."""
+    """Silence the log of tens of thousands of failing tries."""
     caplog.set_level(logging.CRITICAL, "airflow_provider_arm")
 
 
@@ -29,68 +29,70 @@ TestSubmissions = Submissions.TestCase
 TestSubmissions.__doc__ = "In any order of events no document takes effect twice, and no batch is forgotten."
 
 
-#: The same search each time, until a fault is found.
+#: The same search each time, until a violation is found.
 SEARCH = settings(deadline=None, database=None, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate])
 
 
-def forgets_what_unknown_means(monkeypatch):
-    """Send whatever is not accepted."""
+def send_whatever_is_not_accepted(monkeypatch):
+    """Send chunks whose outcome is unknown, too."""
     monkeypatch.setattr(transitions, "next_step", lambda *_: NextStep.SEND)
 
 
-def takes_absent_for_not_taken(monkeypatch):
-    """Do not wait for ARM to work."""
-    monkeypatch.setattr(transitions, "decide", lambda seen, **more: lookup.decide(seen, **{**more, "settled": True}))
+def assume_absent_at_once(monkeypatch):
+    """Do not wait until ARM has processed the batch."""
+    monkeypatch.setattr(
+        transitions, "decide", lambda result, **more: lookup.decide(result, **{**more, "assume_absent": True})
+    )
 
 
-def releases_another_case(monkeypatch):
-    """Apply a person's word to the first case that is open."""
-    release = resolution.apply_resolution
+def resolve_another_chunk(monkeypatch):
+    """Apply a resolution to the first unresolved chunk."""
+    apply_resolution = resolution.apply_resolution
 
-    def to_the_first(journal, word):
-        unclear = [line for line in resolution.read_entries(journal) if line.state in OPEN]
-        return release(journal, replace(word, chunk_id=unclear[0].chunk_id) if unclear else word)
+    def apply_to_first(journal, each):
+        unresolved = [entry for entry in resolution.read_entries(journal) if entry.state in UNRESOLVED]
+        return apply_resolution(journal, replace(each, chunk_id=unresolved[0].chunk_id) if unresolved else each)
 
-    monkeypatch.setattr(resolution, "apply_resolution", to_the_first)
+    monkeypatch.setattr(resolution, "apply_resolution", apply_to_first)
 
 
-def sends_before_it_writes(monkeypatch):
-    """Leave the line for later."""
+def send_before_writing(monkeypatch):
+    """Do not write the entry in SENDING."""
 
-    def begin(self, entry, index, sha256):
+    def record_sending(self, entry, index, sha256):
         return ChunkEntry(index, sha256, ChunkState.SENDING, self.clear_count, chunk_id="0" * 8)
 
-    monkeypatch.setattr(ChunkTransitions, "begin", begin)
+    monkeypatch.setattr(ChunkTransitions, "record_sending", record_sending)
 
 
-def does_not_look_who_else_works(monkeypatch):
-    """Go on though another runner has taken over."""
-    monkeypatch.setattr(FileJournal, "_check_held", lambda self: None)
+def ignore_other_writers(monkeypatch):
+    """Continue although another writer has taken over."""
+    monkeypatch.setattr(FileJournal, "_check_is_latest", lambda self: None)
 
 
-def takes_a_part_for_the_whole(monkeypatch):
-    """Count as refused what ARM has not come to yet."""
+def accept_partial_lookup(monkeypatch):
+    """Count records that ARM has not processed yet as refused."""
 
-    def decide(seen, *, settled, was_there):
-        return lookup.decide(seen, settled=settled or bool(seen.same), was_there=was_there)
+    def decide(result, *, assume_absent, found_before):
+        return lookup.decide(result, assume_absent=assume_absent or bool(result.matching), found_before=found_before)
 
     monkeypatch.setattr(transitions, "decide", decide)
 
 
 @pytest.mark.parametrize(
-    ("mutant", "caught"),
+    ("mutant", "violation"),
     [
-        (forgets_what_unknown_means, "sent again|forgotten|booked twice"),
-        (takes_absent_for_not_taken, "sent again|forgotten|wrongly found"),
-        (releases_another_case, "sent again|forgotten|a stale word released|another batch|wrongly found"),
-        (sends_before_it_writes, "forgotten|the journal does not know"),
-        (does_not_look_who_else_works, "sent again|forgotten|the journal does not know"),
-        (takes_a_part_for_the_whole, "wrongly found|found before ARM was done"),
+        (send_whatever_is_not_accepted, "sent again|forgotten|took effect twice"),
+        (assume_absent_at_once, "sent again|forgotten|wrongly recovered"),
+        (resolve_another_chunk, "sent again|forgotten|a stale resolution changed|wrong batch|wrongly recovered"),
+        (send_before_writing, "forgotten|without a journal entry"),
+        (ignore_other_writers, "sent again|forgotten|without a journal entry"),
+        (accept_partial_lookup, "wrongly recovered|recovered before ARM was done"),
     ],
 )
-def test_the_machine_can_tell(monkeypatch, mutant, caught):
-    """A sender with such a fault is caught: the oracle is not blind."""
+def test_state_machine_detects_mutants(monkeypatch, mutant, violation):
+    """Each mutant of the sender violates an invariant, so the invariants are strong enough."""
     mutant(monkeypatch)
     few = settings(SEARCH, max_examples=3000)
-    with pytest.raises(AssertionError, match=caught):
+    with pytest.raises(AssertionError, match=violation):
         run_state_machine_as_test(Submissions, settings=few)

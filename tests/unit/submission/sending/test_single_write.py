@@ -1,4 +1,4 @@
-"""One journalled write: whatever becomes of it, ARM takes it at most as often as a person has wished."""
+"""Single write: whatever happens, it takes effect at most once unless the user chose to send it again."""
 
 from __future__ import annotations
 
@@ -32,80 +32,80 @@ from tests.unit.submission.fake_arm import (
 )
 from tests.unit.submission.records import CANARY
 
-PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, FOUND = ChunkState
+PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, RECOVERED = ChunkState
 BY_KEY = OPERATIONS["create_document"]
 NEVER = OPERATIONS["create_auto_postings"]
 SAFE = replace(NEVER, replay=Replay.SAFE)
-CLASSES = pytest.mark.parametrize("operation", [BY_KEY, NEVER, SAFE], ids=["by key", "never", "safe"])
-ANSWER = {"status": "PROCESSED", "result": "CREATED", "document_no": "1"}
+REPLAY_CLASSES = pytest.mark.parametrize("operation", [BY_KEY, NEVER, SAFE], ids=["by key", "never", "safe"])
+RESPONSE = {"status": "PROCESSED", "result": "CREATED", "document_no": "1"}
 
 
 @pytest.fixture
 def arm() -> FakeArm:
-    """An ARM that has seen nothing."""
+    """Return an ARM without batches."""
     return FakeArm()
 
 
 @pytest.fixture
 def journal(arm: FakeArm) -> FakeJournal:
-    """An empty journal."""
+    """Return an empty journal."""
     return FakeJournal(arm)
 
 
 def write(arm, journal, content="1", *, operation=BY_KEY, clear_count=0, resend=False) -> Any:
-    """Run one attempt of the task."""
+    """Run one try of the task; return the response."""
 
     def send() -> dict[str, Any]:
         arm.submit(json.dumps([{"documentNo": content}]).encode())
-        return ANSWER | {"document_no": content}
+        return RESPONSE | {"document_no": content}
 
     sha256 = fingerprint(operation, {}, {"documentNo": content, "ledgerNote": CANARY})
     return SingleWrite(operation, journal, clear_count, f"document {content}", sha256, send, resend).run()
 
 
 def attempt(*args: Any, **more: Any) -> Any:
-    """Run one attempt; gives its error, as a process that ends."""
+    """Run one try; return the response, or the error that ended it."""
     try:
         return write(*args, **more)
     except (ArmError, KeyboardInterrupt, SystemExit, RuntimeError) as error:
         return error
 
 
-# ---- one attempt, and its retries
+# ---- one try, and its retries
 
 
-def test_a_write_is_journalled_before_it_is_sent(arm, journal):
-    """Plan, line in sending, send, line in accepted with ARM's answer."""
-    assert write(arm, journal) == ANSWER
+def test_write_is_journalled_before_it_is_sent(arm, journal):
+    """The order is: plan, entry in SENDING, request, entry in ACCEPTED with ARM's response."""
+    assert write(arm, journal) == RESPONSE
     assert_journaled_before_each_submit(arm)
-    line = journal.read(0)
-    assert (line.state, line.answer) == (ACCEPTED, ANSWER)
-    assert journal.read_plan() == PlanEntry(line.sha256, 1, 0)
+    entry = journal.read(0)
+    assert (entry.state, entry.response) == (ACCEPTED, RESPONSE)
+    assert journal.read_plan() == PlanEntry(entry.sha256, 1, 0)
 
 
-@CLASSES
-def test_a_retry_gives_the_stored_answer(arm, journal, operation):
-    """The same wish finds what ARM has answered, and ARM hears nothing."""
+@REPLAY_CLASSES
+def test_retry_returns_the_stored_response(arm, journal, operation):
+    """A retry returns the response of the journal, without a request to ARM."""
     first = write(arm, journal, operation=operation)
     assert [write(arm, journal, operation=operation) for _ in range(3)] == [first] * 3
     assert arm.effects() == {"1": 1}
 
 
-def test_an_accepted_line_without_an_answer_is_still_accepted(arm, journal):
-    """Nothing is sent and nothing made up."""
+def test_accepted_entry_without_response_is_not_sent_again(arm, journal):
+    """Nothing is sent, and the response is ``None``."""
     write(arm, journal)
-    journal.write(journal.read(0).to(ACCEPTED, answer=None))
+    journal.write(journal.read(0).with_state(ACCEPTED, response=None))
     assert write(arm, journal) is None
     assert arm.effects() == {"1": 1}
 
 
-def test_a_journal_in_memory_does_as_well_within_one_attempt(arm):
-    """Without a store the first attempt is the same."""
-    assert write(arm, MemoryJournal()) == ANSWER
+def test_memory_journal_is_sufficient_within_one_try(arm):
+    """Without a store the first try is the same."""
+    assert write(arm, MemoryJournal()) == RESPONSE
 
 
-def test_nothing_of_the_record_is_kept_or_logged(arm, journal, caplog):
-    """Journal, log and errors have its name, hash and answer only."""
+def test_journal_log_and_error_contain_nothing_of_the_record(arm, journal, caplog):
+    """They contain only the name, the hash and the response."""
     caplog.set_level(logging.DEBUG)
     write(arm, journal)
     other = FakeJournal(arm)
@@ -115,15 +115,15 @@ def test_nothing_of_the_record_is_kept_or_logged(arm, journal, caplog):
     assert CANARY not in "".join([*journal.stored.values(), *other.stored.values(), caplog.text, str(blocked)])
 
 
-# ---- what an error tells
+# ---- state after an error
 
 
 @pytest.mark.parametrize(
     "ending", [name for name, (error, _, _) in SUBMIT_OUTCOMES.items() if isinstance(error, ArmError)]
 )
-@CLASSES
-def test_after_an_error_the_line_says_what_is_known(arm, journal, ending, operation):
-    """Each kind of error: its state, and what is raised."""
+@REPLAY_CLASSES
+def test_entry_after_error_has_known_state_and_reason(arm, journal, ending, operation):
+    """Each error: its state, and the raised error."""
     error, _, state = SUBMIT_OUTCOMES[ending]
     arm.outcomes = [ending]
     raised = attempt(arm, journal, operation=operation)
@@ -137,9 +137,9 @@ def test_after_an_error_the_line_says_what_is_known(arm, journal, ending, operat
 
 
 @pytest.mark.parametrize("ending", SUBMIT_OUTCOMES)
-@CLASSES
-def test_a_restart_sends_only_what_is_known_not_to_have_arrived(arm, journal, ending, operation):
-    """After any end the next attempts send it if that is safe, and else end blocked; a clear too."""
+@REPLAY_CLASSES
+def test_retry_sends_only_write_that_certainly_did_not_arrive(arm, journal, ending, operation):
+    """After any outcome, later tries and clears send it if that is safe, else they always fail."""
     _, _, state = SUBMIT_OUTCOMES[ending]
     arm.outcomes = [ending]
     attempt(arm, journal, operation=operation)
@@ -149,22 +149,22 @@ def test_a_restart_sends_only_what_is_known_not_to_have_arrived(arm, journal, en
         assert [type(result) for result in results] == [ResolutionRequiredError] * 3
         assert len(arm.submits()) == 1
     else:
-        assert results[:2] == [ANSWER] * 2
+        assert results[:2] == [RESPONSE] * 2
         assert not isinstance(results[2], BaseException)
 
 
 @pytest.mark.parametrize("ending", ["answer lost", "unreadable", "killed after", "503"])
 @pytest.mark.parametrize("operation", [BY_KEY, NEVER], ids=["by key", "never"])
-def test_the_author_may_have_it_sent_again(arm, journal, ending, operation):
-    """on_unknown_outcome="resend" sends it once more, and no more once ARM has answered."""
+def test_resend_sends_unknown_write_once_more(arm, journal, ending, operation):
+    """on_unknown_outcome="resend" sends it once more, and not again after ARM has answered."""
     arm.outcomes = [ending]
     attempt(arm, journal, operation=operation)
-    assert [write(arm, journal, operation=operation, resend=True) for _ in range(2)] == [ANSWER] * 2
+    assert [write(arm, journal, operation=operation, resend=True) for _ in range(2)] == [RESPONSE] * 2
     assert arm.effects() == {"1": 2}
 
 
-def test_a_chosen_resend_is_left_to_the_next_try(arm, journal):
-    """A lost answer is worth a retry then, and says so."""
+def test_resend_happens_in_the_next_try(arm, journal):
+    """With resend, a lost response raises a retryable error that announces the resend."""
     arm.outcomes = ["answer lost"]
     raised = attempt(arm, journal, resend=True)
     assert isinstance(raised, ResendOnRetryError)
@@ -172,21 +172,24 @@ def test_a_chosen_resend_is_left_to_the_next_try(arm, journal):
     assert not raised.permanent
 
 
-# ---- looked for
+# ---- lookup
 
 
-def looked_for(arm, journal, seen, *, now=0.0, clear_count=0, resend=False) -> Any:
-    """Run one attempt that may look for the document; gives its error where it ends with one."""
+def write_with_lookup(arm, journal, result, *, now=0.0, clear_count=0, resend=False) -> Any:
+    """Run one try with a lookup; return the response, or the error that ended it.
+
+    :param result: of the lookup: a ``LookupResult``, or the error that it raises.
+    """
 
     def send() -> dict[str, Any]:
         arm.submit(json.dumps([{"documentNo": "1"}]).encode())
-        return ANSWER
+        return RESPONSE
 
-    def look() -> LookupResult:
-        if isinstance(seen, ArmError):
-            raise seen
-        arm.events.append(("looked", seen))
-        return seen
+    def look_up() -> LookupResult:
+        if isinstance(result, ArmError):
+            raise result
+        arm.events.append(("lookup", result))
+        return result
 
     sha256 = fingerprint(BY_KEY, {}, {"documentNo": "1"})
     single = SingleWrite(
@@ -197,7 +200,7 @@ def looked_for(arm, journal, seen, *, now=0.0, clear_count=0, resend=False) -> A
         sha256,
         send,
         resend,
-        look,
+        look_up,
         assume_absent_after=10.0,
         now=lambda: now,
     )
@@ -207,54 +210,54 @@ def looked_for(arm, journal, seen, *, now=0.0, clear_count=0, resend=False) -> A
         return error
 
 
-THERE, ABSENT, OTHER = LookupResult(same=(1,)), LookupResult(absent=(1,)), LookupResult(other=(1,))
+MATCHING, ABSENT, CONFLICTING = LookupResult(matching=(1,)), LookupResult(absent=(1,)), LookupResult(conflicting=(1,))
 
 
 @pytest.mark.parametrize("clear_count", [0, 1])
-def test_a_document_that_is_there_was_taken(arm, journal, clear_count, caplog):
-    """Found in the try that lost the answer: no error, no answer, and no later try or clear looks or sends again."""
+def test_write_is_recovered_in_the_same_try_when_arm_has_it(arm, journal, clear_count, caplog):
+    """The try that lost the response recovers it: no error, no response, and no further lookup or send."""
     arm.outcomes = ["answer lost"]
-    assert looked_for(arm, journal, THERE) is None
-    assert "ARM has it all the same, not sent again" in caplog.text
-    assert journal.states() == [FOUND]
-    assert looked_for(arm, journal, OTHER, clear_count=clear_count) is None
-    assert [kind for kind, _ in arm.events if kind != "written"] == ["submit", "looked"]
+    assert write_with_lookup(arm, journal, MATCHING) is None
+    assert "ARM has it nevertheless, not sent again" in caplog.text
+    assert journal.states() == [RECOVERED]
+    assert write_with_lookup(arm, journal, CONFLICTING, clear_count=clear_count) is None
+    assert [kind for kind, _ in arm.events if kind != "written"] == ["submit", "lookup"]
 
 
-def test_a_document_that_is_found_later_was_taken(arm, journal):
-    """A killed try left the question, and the next one answers it."""
+def test_write_is_recovered_by_the_next_try_after_a_kill(arm, journal):
+    """A killed try leaves the outcome unknown, and the lookup of the next try decides it."""
     arm.outcomes = ["killed after"]
     with pytest.raises(SystemExit):
-        looked_for(arm, journal, THERE)
-    assert looked_for(arm, journal, THERE) is None
-    assert (journal.states(), len(arm.submits())) == ([FOUND], 1)
+        write_with_lookup(arm, journal, MATCHING)
+    assert write_with_lookup(arm, journal, MATCHING) is None
+    assert (journal.states(), len(arm.submits())) == ([RECOVERED], 1)
 
 
-def test_a_document_that_is_absent_waits_for_the_authors_time(arm, journal):
-    """Open until then, sent once after it; leave to send it again does not wait."""
+def test_absent_document_is_sent_again_after_assume_absent_after(arm, journal):
+    """It is unresolved until then and sent once after it; resend does not wait."""
     arm.outcomes = ["request lost"]
     for now in (0.0, 5.0, 9.9):
-        assert isinstance(looked_for(arm, journal, ABSENT, now=now), OutcomePendingError)
-    assert looked_for(arm, journal, ABSENT, now=10.0) == ANSWER
+        assert isinstance(write_with_lookup(arm, journal, ABSENT, now=now), OutcomePendingError)
+    assert write_with_lookup(arm, journal, ABSENT, now=10.0) == RESPONSE
     other = FakeJournal(arm)
     arm.outcomes = ["request lost"]
-    assert isinstance(looked_for(arm, other, ABSENT, resend=True), ResendOnRetryError)
-    assert looked_for(arm, other, ABSENT, resend=True) == ANSWER
+    assert isinstance(write_with_lookup(arm, other, ABSENT, resend=True), ResendOnRetryError)
+    assert write_with_lookup(arm, other, ABSENT, resend=True) == RESPONSE
 
 
 @pytest.mark.parametrize(
-    ("seen", "kind"),
+    ("result", "error_type"),
     [
-        (OTHER, ResolutionRequiredError),
+        (CONFLICTING, ResolutionRequiredError),
         (ArmUnavailableError("down"), OutcomePendingError),
         (ArmPermissionError("403"), ResolutionRequiredError),
     ],
 )
-def test_a_look_that_does_not_tell_releases_nothing(arm, journal, seen, kind):
-    """Another document under the number, or no answer to the question: it is not sent, whatever time passes."""
+def test_write_stays_unresolved_when_lookup_conflicts_or_fails(arm, journal, result, error_type):
+    """With another document under the number, or a failed lookup, it is not sent, however much time passes."""
     arm.outcomes = ["answer lost"]
     for now in (0.0, 1e6):
-        assert type(looked_for(arm, journal, seen, now=now)) is kind
+        assert type(write_with_lookup(arm, journal, result, now=now)) is error_type
     assert len(arm.submits()) == 1
 
 
@@ -267,13 +270,13 @@ def test_a_look_that_does_not_tell_releases_nothing(arm, journal, seen, kind):
     failure=st.sampled_from(JOURNAL_FAILURES),
     endings=st.lists(st.sampled_from([None, *SUBMIT_OUTCOMES]), max_size=3),
     operation=st.sampled_from([BY_KEY, NEVER]),
-    generations=st.lists(st.integers(0, 1), min_size=5, max_size=5).map(sorted),
+    clear_counts=st.lists(st.integers(0, 1), min_size=5, max_size=5).map(sorted),
 )
-def test_arm_takes_it_at_most_once(fail_at, failure, endings, operation, generations):
-    """Wherever a write fails or kills the process: a send follows its kept line, and it is booked once at most."""
+def test_write_takes_effect_at_most_once(fail_at, failure, endings, operation, clear_counts):
+    """Wherever a journal write fails or the process dies: the request follows its written entry, and is sent once."""
     arm = FakeArm(outcomes=list(endings))
     journal = FakeJournal(arm, fail_at=fail_at, failure=failure)
-    for clear_count in generations:
+    for clear_count in clear_counts:
         arm.clear_count = clear_count
         attempt(arm, journal, operation=operation, clear_count=clear_count)
         assert_journaled_before_each_submit(arm)
@@ -281,19 +284,19 @@ def test_arm_takes_it_at_most_once(fail_at, failure, endings, operation, generat
 
 
 @pytest.mark.parametrize("fail_at", [0, 1])
-def test_a_journal_that_cannot_be_written_sends_nothing(arm, journal, fail_at):
-    """Plan and line come first."""
+def test_nothing_is_sent_when_journal_cannot_be_written(arm, journal, fail_at):
+    """Plan and entry are written first."""
     journal.fail_at = fail_at
     assert isinstance(attempt(arm, journal), JournalError)
     assert arm.submits() == []
 
 
-def test_an_answer_that_cannot_be_kept_is_still_in_the_log(arm, journal, caplog):
-    """The next try stops, and the person who looks finds ARM's answer."""
+def test_response_is_logged_when_its_entry_cannot_be_written(arm, journal, caplog):
+    """The next try stops, and the log has ARM's response for a manual resolution."""
     caplog.set_level(logging.INFO, "airflow_provider_arm")
     journal.fail_at = 2
     assert isinstance(attempt(arm, journal), JournalError)
-    assert "document 1: ARM has taken it" in caplog.text
+    assert "document 1: ARM has accepted it" in caplog.text
     assert isinstance(attempt(arm, journal), ResolutionRequiredError)
     assert arm.effects() == {"1": 1}
 
@@ -302,30 +305,30 @@ def test_an_answer_that_cannot_be_kept_is_still_in_the_log(arm, journal, caplog)
 
 
 @pytest.mark.parametrize("operation", [BY_KEY, NEVER], ids=["by key", "never"])
-def test_a_clear_never_books_again_what_arm_has_taken(arm, journal, operation, caplog):
-    """However often it is cleared, the task gives ARM's first answer, and the log says that nothing was sent."""
+def test_clear_never_sends_accepted_write_again(arm, journal, operation, caplog):
+    """However often it is cleared, the task returns the first response, and logs that nothing was sent."""
     caplog.set_level(logging.INFO, "airflow_provider_arm")
     first = write(arm, journal, operation=operation)
     for clear_count in (1, 2, 3):
         assert write(arm, journal, operation=operation, clear_count=clear_count) == first
-    assert "document 1: ARM has taken it already, not sent again" in caplog.text
+    assert "document 1: ARM has already accepted it; not sent again" in caplog.text
     assert arm.effects() == {"1": 1}
 
 
-def test_a_clear_sends_anew_what_may_be_repeated(arm, journal, caplog):
-    """Where a repeat changes nothing, a clear is a wish for a new run."""
+def test_clear_sends_safe_write_again(arm, journal, caplog):
+    """If a repeat changes nothing, a clear sends the write again."""
     caplog.set_level(logging.INFO, "airflow_provider_arm")
     for clear_count in (0, 1, 1):
-        assert write(arm, journal, operation=SAFE, clear_count=clear_count) == ANSWER
-    assert "the task was cleared and ARM has taken it before; sent anew" in caplog.text
+        assert write(arm, journal, operation=SAFE, clear_count=clear_count) == RESPONSE
+    assert "the task was cleared and ARM has accepted it before; sent again" in caplog.text
     assert len(arm.submits()) == 2
 
 
 @pytest.mark.parametrize("ending", [None, "answer lost", "killed before"])
 @pytest.mark.parametrize("resend", [False, True])
 @pytest.mark.parametrize("clear_count", [0, 1])
-def test_other_content_is_not_sent_beside_what_may_be_booked(arm, journal, ending, resend, clear_count):
-    """Leave to send something again is no leave for something else; new content is for a new run."""
+def test_changed_content_raises_when_first_content_may_have_arrived(arm, journal, ending, resend, clear_count):
+    """Neither resend nor a clear applies to changed content; new content needs a new run."""
     arm.outcomes = [ending]
     attempt(arm, journal)
     result = attempt(arm, journal, "2", clear_count=clear_count, resend=resend)
@@ -335,42 +338,42 @@ def test_other_content_is_not_sent_beside_what_may_be_booked(arm, journal, endin
 
 
 @pytest.mark.parametrize("ending", ["refused", "not sent", "throttled"])
-def test_other_content_is_sent_where_nothing_happened(arm, journal, ending):
-    """What ARM refused may be corrected, also within one wish."""
+def test_changed_content_is_sent_when_first_content_was_not_accepted(arm, journal, ending):
+    """A write that ARM refused may be corrected, also without a clear."""
     arm.outcomes = [ending]
     attempt(arm, journal)
     assert write(arm, journal, "2")["document_no"] == "2"
     assert arm.effects() == {"2": 1}
 
 
-def test_the_fingerprint_tells_content_apart():
-    """Operation, path and record are the content; the order of a mapping's keys is too, as it is on the wire."""
-    prints = {
+def test_fingerprint_differs_by_operation_path_and_record():
+    """Operation, path and record are part of it; so is the order of a mapping's keys, as on the wire."""
+    fingerprints = {
         fingerprint(NEVER, {"autopostingmethod": "a"}, [1]),
         fingerprint(NEVER, {"autopostingmethod": "b"}, [1]),
         fingerprint(NEVER, {"autopostingmethod": "a"}, [2]),
         fingerprint(BY_KEY, {"autopostingmethod": "a"}, [1]),
     }
-    assert len(prints) == 4
-    assert fingerprint(NEVER, {"autopostingmethod": "a"}, [1]) in prints
+    assert len(fingerprints) == 4
+    assert fingerprint(NEVER, {"autopostingmethod": "a"}, [1]) in fingerprints
 
 
-def test_a_float_has_no_fingerprint():
-    """It is refused before anything is journalled."""
+def test_fingerprint_raises_when_record_has_a_float():
+    """A float is refused before anything is journalled."""
     with pytest.raises(InvalidRecordError, match="float"):
         fingerprint(BY_KEY, {}, {"amount": 0.1})
 
 
-def test_a_spoiled_line_sends_nothing(arm, journal):
-    """What was sent before is not known."""
+def test_damaged_entry_sends_nothing(arm, journal):
+    """What was sent before is not known, so nothing more is sent."""
     write(arm, journal)
     journal.stored[0] = "[]"
     assert isinstance(attempt(arm, journal), JournalError)
     assert len(arm.submits()) == 1
 
 
-def test_a_line_in_sending_blocks_without_a_reason(arm, journal):
-    """A killed task has left none, and the message says that."""
+def test_entry_left_in_sending_gets_a_reason(arm, journal):
+    """A killed task has left no reason, so the message names the kill."""
     sha256 = fingerprint(BY_KEY, {}, {"documentNo": "1", "ledgerNote": CANARY})
     journal.write(ChunkEntry(0, sha256, SENDING, 0))
     assert "the task ended while it was being sent" in str(attempt(arm, journal))

@@ -1,7 +1,7 @@
-"""A process that has imported everything and forks one child per attempt, which may be killed at any moment.
+"""Process that has imported everything and forks one child per job, which may be killed at any moment.
 
-It reads a job per line from its input. Its argument is a descriptor, to which it writes a line for each: the signal
-that ended the child, and how long it ran. A line before that tells of a child that stands still.
+It reads one job per line from its input. Its argument is a file descriptor, to which it writes one line per job: the
+signal that ended the child, and how long it ran in seconds. If a child is suspended, a line with its pid comes first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 import airflow_provider_arm.hooks.arm
 import airflow_provider_arm.hooks.shared
 import airflow_provider_arm.runtime.submission
-import airflow_provider_arm.submission.journal.file_journal  # noqa: F401 - all of it is loaded before the fork
+import airflow_provider_arm.submission.journal.file_journal  # noqa: F401 - everything is imported before the fork
 from airflow_provider_arm.client import ArmClient, AsyncArmClient  # noqa: F401 - these too
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
 from airflow_provider_arm.triggers.batch import BatchTrigger
@@ -29,18 +29,18 @@ from tests.crash.points import Killer
 
 
 class TaskInstance(SimpleNamespace):
-    """A task instance of one try."""
+    """Task instance of one try."""
 
     def xcom_push(self, key: str, value: Any) -> None:
-        self.killer.passes("before the XCom")
-        self.killer.passes("after the XCom")  # Airflow has it now, and clears it when the next try begins
+        self.killer.pass_point("before the XCom")
+        self.killer.pass_point("after the XCom")  # Airflow has it now, and clears it when the next try starts
 
 
 def attempt(job: dict[str, Any]) -> dict[str, Any]:
-    """Run one process's part of a task: ``execute``, the trigger, or ``execute_complete``."""
+    """Run the part of a task that one process runs: ``execute``, the trigger, or ``execute_complete``."""
     os.environ["AIRFLOW_CONN_ARM_DEFAULT"] = json.dumps(job["connection"])
-    killer = Killer(job["point"], job["nth"], job["ledger_url"], job["signal"])
-    killer.arm()
+    killer = Killer(job["point"], job["nth"], job["effect_log_url"], job["signal"])
+    killer.install()
     ti = TaskInstance(killer=killer, **job["ti"])
     try:
         if job["part"] == "trigger":
@@ -51,13 +51,13 @@ def attempt(job: dict[str, Any]) -> dict[str, Any]:
         else:
             value = operator.execute_complete({"ti": ti}, event=job["event"], **job["kwargs"])
     except TaskDeferred as deferred:
-        killer.passes("before deferring")
+        killer.pass_point("before deferring")
         return {"end": "deferred", "trigger": deferred.trigger.serialize()[1], "kwargs": deferred.kwargs}
     except AirflowFailException as error:
         return {"end": "failed", "message": str(error)}
     except AirflowException as error:
         return {"end": "transient", "message": str(error)}
-    killer.passes("before the return")
+    killer.pass_point("before the return")
     return {"end": "done", "value": value}
 
 
@@ -68,7 +68,7 @@ async def _first_event(trigger: BatchTrigger) -> Any:
 
 
 def child(job: dict[str, Any]) -> None:
-    """Run the job, with what it prints in a file, and leave the result in another."""
+    """Run the job: its output goes into one file, its result into another."""
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
@@ -80,13 +80,13 @@ def child(job: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Serve until the input ends."""
+    """Run jobs until the input ends."""
     answers = os.fdopen(int(sys.argv[1]), "w", buffering=1)
-    # A child's end is waited for with a limit: then it is a kill at a random moment.
+    # sigtimedwait waits for the end of a child with a time limit, for kills at a random moment.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     for line in sys.stdin:
         job = json.loads(line)
-        began = time.monotonic()
+        started = time.monotonic()
         pid = os.fork()
         if pid == 0:
             try:
@@ -97,9 +97,9 @@ def main() -> None:
             os.kill(pid, signal.SIGKILL)
         while os.WIFSTOPPED(status := os.waitpid(pid, os.WUNTRACED)[1]):
             answers.write(json.dumps({"stopped": pid}) + "\n")
-        signal.sigtimedwait({signal.SIGCHLD}, 0)  # taken, so that the next wait does not meet it
+        signal.sigtimedwait({signal.SIGCHLD}, 0)  # consumed, so that the next wait does not receive it
         ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        answers.write(json.dumps({"signal": ended_by, "seconds": time.monotonic() - began}) + "\n")
+        answers.write(json.dumps({"signal": ended_by, "seconds": time.monotonic() - started}) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The state machine of the submission, for much longer than a test may take."""
+"""Run of the submission's state machine that is much longer than a test may take."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def play(examples: int, say: Callable[[str], None]) -> int:
-    """Play so many examples, print how their tries ended, and tell whether a promise was broken."""
+def run_state_machine(examples: int, report: Callable[[str], None]) -> int:
+    """Run *examples* examples, report how their tries ended, and return the number of violations, 0 or 1."""
     ends: Counter[str] = Counter()
 
     class Counted(Submissions):
@@ -23,7 +23,7 @@ def play(examples: int, say: Callable[[str], None]) -> int:
             result = super().attempt(*arguments, **more)
             if isinstance(result, list):
                 lost = any(sent.batch_uuid is None for sent in result)
-                ends["done, with chunks that were found" if lost else "done"] += 1
+                ends["done, with recovered chunks" if lost else "done"] += 1
             else:
                 ends[type(result).__name__.lstrip("_")] += 1
             return result
@@ -38,8 +38,8 @@ def play(examples: int, say: Callable[[str], None]) -> int:
     try:
         run_state_machine_as_test(Counted, settings=many)
     except AssertionError as error:
-        say(f"the machine found a violation: {error}")
+        report(f"the state machine found a violation: {error}")
         return 1
     listed = ", ".join(f"{number} {end}" for end, number in ends.most_common())
-    say(f"{examples} examples of the machine, {sum(ends.values())} tries: {listed}; violations: 0")
+    report(f"{examples} examples of the state machine, {sum(ends.values())} tries: {listed}; violations: 0")
     return 0
