@@ -54,7 +54,7 @@ def _build_parser() -> argparse.ArgumentParser:
     show.add_argument("folder", metavar="FOLDER")
     show.add_argument("--all", action="store_true", help="also list chunks that are simply accepted")
     show.set_defaults(run=_show)
-    resolve = commands.add_parser("resolve", help="record what somebody has found out about an unresolved chunk")
+    resolve = commands.add_parser("resolve", help="write a manual resolution of an unresolved chunk")
     resolve.add_argument("folder", metavar="FOLDER")
     resolve.add_argument("--chunk-id", required=True, help="as `show` and the log of the failed task name it")
     resolve.add_argument("--verdict", required=True, choices=[str(verdict) for verdict in Verdict])

@@ -81,7 +81,7 @@ def child(job: dict[str, Any]) -> None:
 
 def main() -> None:
     """Run jobs until the input ends."""
-    answers = os.fdopen(int(sys.argv[1]), "w", buffering=1)
+    replies = os.fdopen(int(sys.argv[1]), "w", buffering=1)
     # sigtimedwait waits for the end of a child with a time limit, for kills at a random moment.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     for line in sys.stdin:
@@ -96,10 +96,10 @@ def main() -> None:
         if job["delay"] is not None and signal.sigtimedwait({signal.SIGCHLD}, job["delay"]) is None:
             os.kill(pid, signal.SIGKILL)
         while os.WIFSTOPPED(status := os.waitpid(pid, os.WUNTRACED)[1]):
-            answers.write(json.dumps({"stopped": pid}) + "\n")
+            replies.write(json.dumps({"stopped": pid}) + "\n")
         signal.sigtimedwait({signal.SIGCHLD}, 0)  # consumed, so that the next wait does not receive it
         ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        answers.write(json.dumps({"signal": ended_by, "seconds": time.monotonic() - started}) + "\n")
+        replies.write(json.dumps({"signal": ended_by, "seconds": time.monotonic() - started}) + "\n")
 
 
 if __name__ == "__main__":

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 def run_state_machine(examples: int, report: Callable[[str], None]) -> int:
     """Run *examples* examples, report how their tries ended, and return the number of violations, 0 or 1."""
-    ends: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
 
     class Counted(Submissions):
         def attempt(self, *arguments: Any, **more: Any) -> Any:
             result = super().attempt(*arguments, **more)
             if isinstance(result, list):
                 lost = any(sent.batch_uuid is None for sent in result)
-                ends["done, with recovered chunks" if lost else "done"] += 1
+                outcomes["done, with recovered chunks" if lost else "done"] += 1
             else:
-                ends[type(result).__name__.lstrip("_")] += 1
+                outcomes[type(result).__name__.lstrip("_")] += 1
             return result
 
     many = settings(
@@ -40,6 +40,6 @@ def run_state_machine(examples: int, report: Callable[[str], None]) -> int:
     except AssertionError as error:
         report(f"the state machine found a violation: {error}")
         return 1
-    listed = ", ".join(f"{number} {end}" for end, number in ends.most_common())
-    report(f"{examples} examples of the state machine, {sum(ends.values())} tries: {listed}; violations: 0")
+    listed = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
+    report(f"{examples} examples of the state machine, {sum(outcomes.values())} tries: {listed}; violations: 0")
     return 0

@@ -40,7 +40,7 @@ class ForkServer:
     """Process that forks the children; see :mod:`tests.crash.fork_server`."""
 
     def __enter__(self) -> Self:
-        answers, write_end = os.pipe()
+        replies, write_end = os.pipe()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.fork_server", str(write_end)],
             cwd=ROOT,
@@ -52,7 +52,7 @@ class ForkServer:
             bufsize=1,
         )
         os.close(write_end)
-        self._answers = os.fdopen(answers)
+        self._replies = os.fdopen(replies)
         #: Longest undisturbed run of a child so far in seconds, by part: random kills happen within it.
         self._longest: dict[str, float] = {}
         return self
@@ -60,7 +60,7 @@ class ForkServer:
     def __exit__(self, *_: object) -> None:
         self._process.stdin.close()
         self._process.wait(30)
-        self._answers.close()
+        self._replies.close()
 
     def run(
         self, job: dict[str, Any], rng: random.Random | None = None, meanwhile: Callable[[], Any] | None = None
@@ -74,15 +74,15 @@ class ForkServer:
         result = Path(job["result"])
         result.unlink(missing_ok=True)
         self._process.stdin.write(json.dumps({**job, "delay": rng.uniform(0, longest) if rng else None}) + "\n")
-        answer = json.loads(self._answers.readline())
-        if "stopped" in answer:
+        reply = json.loads(self._replies.readline())
+        if "stopped" in reply:
             meanwhile()
-            os.kill(answer["stopped"], signal.SIGCONT)
-            answer = json.loads(self._answers.readline())
-        if answer["signal"] == signal.SIGKILL:
+            os.kill(reply["stopped"], signal.SIGCONT)
+            reply = json.loads(self._replies.readline())
+        if reply["signal"] == signal.SIGKILL:
             return None
         if job["point"] is None and rng is None:
-            self._longest[job["part"]] = max(self._longest.get(job["part"], 0.0), min(answer["seconds"], 5.0))
+            self._longest[job["part"]] = max(self._longest.get(job["part"], 0.0), min(reply["seconds"], 5.0))
         assert result.exists(), Path(job["log"]).read_text(encoding="utf-8")[-3000:]
         return json.loads(result.read_text(encoding="utf-8"))
 

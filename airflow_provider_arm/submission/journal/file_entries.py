@@ -86,7 +86,7 @@ class FileEntries:
         self._write(_chunk_subject(entry.index), writer, entry.as_json())
 
     def _prefer_accepted(self, entry: ChunkEntry, earlier: list[WriterId]) -> ChunkEntry:
-        """Return the sender's own entry where it says ACCEPTED and the latest one, of the same sending, says UNKNOWN.
+        """Return the sender's entry in ACCEPTED instead of a later writer's entry in UNKNOWN for the same sending.
 
         A later writer marks a chunk as UNKNOWN if it considers the sender dead. The sender may still have received the
         response and written it since.

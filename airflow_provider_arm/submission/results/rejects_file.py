@@ -2,8 +2,8 @@
 
 Names of remarks begin with ``_``, so a later submission ignores them. In a .csv file a record is written into the
 columns of its model. A record that the columns cannot represent exactly (lists of objects, unknown fields, an empty
-text that is not a missing value) is written as JSON into ``_record``, and its cells are empty: such a row is not a valid
-record until its cells have been filled in.
+text that is not a missing value) is written as JSON into ``_record``, and its cells are empty: such a row is not a
+valid record until its cells have been filled in.
 """
 
 from __future__ import annotations

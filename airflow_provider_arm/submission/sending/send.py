@@ -228,7 +228,7 @@ class Sender:
         return SentChunk(chunk.index, chunk.records, uuid)
 
     def _look_up_chunk(self, chunk: ChunkPlan, entry: ChunkEntry, records: bytes) -> SentChunk | UnresolvedChunk | None:
-        """Look up a chunk with an unknown outcome. Return ``None`` if it is to be sent again."""
+        """Run the lookup of a chunk with an unknown outcome. Return ``None`` if it is to be sent again."""
         unresolved = self._transitions.look_up_chunk(
             entry, self._lookup_of(records), _chunk_name(chunk), self._format_keys(records)
         )

@@ -121,7 +121,7 @@ class SingleWrite:
         return response
 
     def _handle_failure(self, entry: ChunkEntry, error: ArmError) -> None:
-        """Journal the failure and raise what it means, unless a lookup shows that ARM has accepted the write."""
+        """Record the failure and raise what it means, unless a lookup shows that ARM has accepted the write."""
         failed = self._transitions.record_failure(entry, error)
         unresolved = UnresolvedChunk(failed, self.name)
         if self._transitions.next_step(failed) is NextStep.LOOK_UP:

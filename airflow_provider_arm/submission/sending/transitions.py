@@ -89,7 +89,7 @@ class ChunkTransitions:
     def look_up_chunk(
         self, entry: ChunkEntry, look_up: Callable[[], LookupResult] | None, name: str, keys: str = ""
     ) -> UnresolvedChunk:
-        """Look up a chunk with an unknown outcome, and write what that proves.
+        """Run the lookup of a chunk with an unknown outcome, and write what it proves.
 
         :param look_up: looks up its records; ``None`` where ARM has no operation for that. Its
             :class:`ArmError` leaves the outcome unknown.
@@ -116,7 +116,7 @@ class ChunkTransitions:
         return UnresolvedChunk(entry, name, keys, lookup=result, assume_absent_after=self.assume_absent_after)
 
     def record_missing(self, entry: ChunkEntry, look_up: Callable[[], LookupResult] | None) -> ChunkEntry:
-        """Look up, once, which records are absent of a chunk that a resolution says ARM has. Return its entry."""
+        """Run the lookup, once, of a chunk resolved as accepted; write the missing records, and return its entry."""
         if entry.missing is not None:
             return entry
         result = look_up() if look_up is not None else LookupResult()

@@ -31,7 +31,7 @@ PLANNED, SENDING, ACCEPTED, REFUSED, UNKNOWN, RECOVERED = ChunkState
 #: Outcomes of a submit call by name: the error it raises, whether ARM accepted the batch, and the chunk's state in the
 #: journal afterwards.
 SUBMIT_OUTCOMES: dict[str, tuple[BaseException, bool, ChunkState]] = {
-    "answer lost": (ArmUnknownOutcomeError("lost", phase=Phase.MAYBE_SENT), True, UNKNOWN),
+    "response lost": (ArmUnknownOutcomeError("lost", phase=Phase.MAYBE_SENT), True, UNKNOWN),
     "request lost": (ArmUnknownOutcomeError("lost", phase=Phase.MAYBE_SENT), False, UNKNOWN),
     "503": (ArmUnknownOutcomeError("503", phase=Phase.ANSWERED, status_code=503), True, UNKNOWN),
     "unreadable": (ArmInvalidResponseError("html", phase=Phase.ANSWERED, status_code=200), True, UNKNOWN),

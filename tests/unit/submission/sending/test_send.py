@@ -81,7 +81,7 @@ def test_memory_journal_is_sufficient_within_one_try(arm):
 def test_journal_log_and_error_contain_nothing_of_a_record(arm, journal, caplog):
     """They contain only numbers, hashes and batchUuids."""
     caplog.set_level(logging.DEBUG)
-    arm.outcomes = [None, "answer lost"]
+    arm.outcomes = [None, "response lost"]
     blocked = attempt_result(arm, journal, [document(n, customerNo=CANARY, ledgerNote=CANARY) for n in (1, 2)])
     assert isinstance(blocked, ResolutionRequiredError)
     assert CANARY not in "".join([*journal.stored.values(), caplog.text, str(blocked)])
@@ -94,12 +94,12 @@ def test_journal_log_and_error_contain_nothing_of_a_record(arm, journal, caplog)
 @given(
     fail_at=st.integers(0, 9),
     failure=st.sampled_from(JOURNAL_FAILURES),
-    endings=st.lists(st.sampled_from([None, *SUBMIT_OUTCOMES]), max_size=3),
+    outcomes=st.lists(st.sampled_from([None, *SUBMIT_OUTCOMES]), max_size=3),
     size=st.integers(1, 3),
 )
-def test_no_chunk_is_sent_without_journal_entry(fail_at, failure, endings, size):
+def test_no_chunk_is_sent_without_journal_entry(fail_at, failure, outcomes, size):
     """Wherever a write fails or the process dies: each submit follows its written entry, and no chunk is sent twice."""
-    arm = FakeArm(outcomes=list(endings))
+    arm = FakeArm(outcomes=list(outcomes))
     journal = FakeJournal(arm, fail_at=fail_at, failure=failure)
     for _ in range(6):
         attempt_result(arm, journal, THREE, size=size)
@@ -149,13 +149,13 @@ def test_damaged_entry_stops_the_try(arm, journal, damaged):
 
 
 @pytest.mark.parametrize(
-    "ending", [name for name, (error, _, _) in SUBMIT_OUTCOMES.items() if isinstance(error, ArmError)]
+    "outcome", [name for name, (error, _, _) in SUBMIT_OUTCOMES.items() if isinstance(error, ArmError)]
 )
 @pytest.mark.parametrize("operation", [DOCUMENTS, NEVER, SAFE], ids=["by key", "never", "safe"])
-def test_entry_after_error_has_known_state_and_reason(arm, journal, ending, operation):
+def test_entry_after_error_has_known_state_and_reason(arm, journal, outcome, operation):
     """Each error at the second chunk: its state, the raised error, and that later chunks are not sent."""
-    error, _, state = SUBMIT_OUTCOMES[ending]
-    arm.outcomes = [None, ending]
+    error, _, state = SUBMIT_OUTCOMES[outcome]
+    arm.outcomes = [None, outcome]
     raised = attempt_result(arm, journal, THREE, operation=operation)
     assert journal.states() == [ACCEPTED, state]
     assert journal.read(1).reason == str(error)
@@ -167,12 +167,12 @@ def test_entry_after_error_has_known_state_and_reason(arm, journal, ending, oper
         assert raised is error
 
 
-@pytest.mark.parametrize("ending", SUBMIT_OUTCOMES)
+@pytest.mark.parametrize("outcome", SUBMIT_OUTCOMES)
 @pytest.mark.parametrize("operation", [DOCUMENTS, NEVER, SAFE], ids=["by key", "never", "safe"])
-def test_retry_sends_only_chunks_that_certainly_did_not_arrive(arm, journal, ending, operation):
+def test_retry_sends_only_chunks_that_certainly_did_not_arrive(arm, journal, outcome, operation):
     """After any outcome of the second chunk, later tries send it if that is safe, else they always fail."""
-    _, _, state = SUBMIT_OUTCOMES[ending]
-    arm.outcomes = [None, ending]
+    _, _, state = SUBMIT_OUTCOMES[outcome]
+    arm.outcomes = [None, outcome]
     attempt_result(arm, journal, THREE, operation=operation)
     results = [attempt_result(arm, journal, THREE, operation=operation) for _ in range(3)]
     if state in (SENDING, UNKNOWN) and operation is not SAFE:
@@ -185,10 +185,10 @@ def test_retry_sends_only_chunks_that_certainly_did_not_arrive(arm, journal, end
         assert arm.submits() == [{"1"}, {"2"}, {"2"}, {"3"}]
 
 
-@pytest.mark.parametrize("ending", ["answer lost", "unreadable", "killed after"])
-def test_resend_sends_unknown_chunk_once_more(arm, journal, ending):
+@pytest.mark.parametrize("outcome", ["response lost", "unreadable", "killed after"])
+def test_resend_sends_unknown_chunk_once_more(arm, journal, outcome):
     """on_unknown_outcome="resend" sends a chunk with an unknown outcome once more, and no other chunk."""
-    arm.outcomes = [None, ending]
+    arm.outcomes = [None, outcome]
     attempt_result(arm, journal, THREE)
     assert len(run_attempt(arm, journal, THREE, resend=True)) == 3
     assert arm.effects() == {"1": 1, "2": 2, "3": 1}
@@ -289,7 +289,7 @@ def test_batch_followed_after_clear_belongs_to_the_new_clear_count(arm, journal)
 
 def test_clear_does_not_resolve_unknown_chunk(arm, journal):
     """No number of clears sends a chunk with an unknown outcome again."""
-    arm.outcomes = [None, "answer lost"]
+    arm.outcomes = [None, "response lost"]
     attempt_result(arm, journal, THREE)
     arm.batches["Batch-0"].finished = True
     for clear_count in (1, 2, 3):
@@ -318,10 +318,10 @@ def test_accepted_entry_without_batch_uuid_requires_resolution(arm, journal):
 
 
 @pytest.mark.parametrize("records", [THREE[:2], [*THREE, document(4)], [THREE[0], document(9), THREE[2]], THREE[::-1]])
-@pytest.mark.parametrize("ending", [None, "not sent", "answer lost", "killed before"])
-def test_retry_raises_when_records_changed(arm, journal, records, ending):
+@pytest.mark.parametrize("outcome", [None, "not sent", "response lost", "killed before"])
+def test_retry_raises_when_records_changed(arm, journal, records, outcome):
     """Until a clear the plan is fixed, whatever became of its chunks."""
-    arm.outcomes = [None, ending]
+    arm.outcomes = [None, outcome]
     attempt_result(arm, journal, THREE)
     before = len(arm.submits())
     assert isinstance(attempt_result(arm, journal, records), PlanChangedError)
@@ -356,7 +356,7 @@ def test_clear_raises_when_documents_changed_after_some_were_accepted(arm, journ
 )
 def test_clear_raises_when_records_of_an_unfinished_chunk_moved(arm, journal, records, kind, unfinished):
     """A record that an unfinished or unknown batch may contain is not sent in another chunk."""
-    arm.outcomes = ["answer lost" if kind == "unknown" and index == unfinished else None for index in range(3)]
+    arm.outcomes = ["response lost" if kind == "unknown" and index == unfinished else None for index in range(3)]
     attempt_result(arm, journal, THREE)
     if kind == "unknown" and unfinished < 2:  # the chunks after it are sent by the next try
         arm.outcomes = []
@@ -367,11 +367,11 @@ def test_clear_raises_when_records_of_an_unfinished_chunk_moved(arm, journal, re
     assert isinstance(result, ResolutionRequiredError | PlanChangedError)
 
 
-@pytest.mark.parametrize("ending", ["answer lost", "killed after"])
+@pytest.mark.parametrize("outcome", ["response lost", "killed after"])
 @pytest.mark.parametrize("records", [THREE[1:], [THREE[1], THREE[0], THREE[2]], [document(9), *THREE]])
-def test_resend_does_not_apply_to_changed_content(arm, journal, records, ending):
+def test_resend_does_not_apply_to_changed_content(arm, journal, records, outcome):
     """on_unknown_outcome="resend" sends an unknown chunk again as it was, but not its records in another chunk."""
-    arm.outcomes = [None, ending]
+    arm.outcomes = [None, outcome]
     attempt_result(arm, journal, THREE)
     for batch in arm.batches.values():
         batch.finished = batch.rejected = "2" not in batch.keys
@@ -392,7 +392,7 @@ def test_clear_raises_when_chunk_size_changed_and_batches_are_pending(arm, journ
 @pytest.mark.parametrize("kind", ["pending", "unknown"])
 def test_clear_raises_when_a_dropped_chunk_is_unfinished(arm, journal, kind):
     """Chunks that the new plan no longer has must be finished before it starts."""
-    arm.outcomes = [None, None, "answer lost" if kind == "unknown" else None]
+    arm.outcomes = [None, None, "response lost" if kind == "unknown" else None]
     attempt_result(arm, journal, THREE)
     arm.batches["Batch-0"].finished = arm.batches["Batch-1"].finished = True
     for _ in range(2):
@@ -413,7 +413,7 @@ def test_clear_may_drop_chunks_that_were_never_sent(arm, journal):
 
 def test_clear_may_drop_unknown_chunk_of_customers(arm, journal):
     """Customers may be written again: an unknown chunk that is no longer planned is ignored."""
-    arm.outcomes = [None, "answer lost"]
+    arm.outcomes = [None, "response lost"]
     assert isinstance(attempt_result(arm, journal, THREE, operation=SAFE), ArmUnknownOutcomeError)
     arm.batches["Batch-0"].finished = True
     assert len(run_attempt(arm, journal, THREE[:1], clear_count=1, operation=SAFE)) == 1
@@ -421,7 +421,7 @@ def test_clear_may_drop_unknown_chunk_of_customers(arm, journal):
 
 def test_errors_name_rows_reason_and_next_step(arm, journal):
     """The messages name the rows, the reason and both options."""
-    arm.outcomes = ["answer lost"]
+    arm.outcomes = ["response lost"]
     blocked = str(attempt_result(arm, journal, THREE, size=2))
     assert blocked.startswith("chunk 1 (rows 1 to 2) may or may not have reached ARM (lost). It is not sent again.")
     assert 'on_unknown_outcome="resend"' in blocked

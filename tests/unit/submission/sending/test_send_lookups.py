@@ -44,7 +44,7 @@ class Task:
 
         :param lost: the responses of the chunks that begin with these documents are lost.
         """
-        self.arm.outcomes = dict.fromkeys(lost, "answer lost")
+        self.arm.outcomes = dict.fromkeys(lost, "response lost")
         sender = Sender(
             DOCUMENTS,
             self.journal,

@@ -109,7 +109,7 @@ def test_journal_log_and_error_contain_nothing_of_the_record(arm, journal, caplo
     caplog.set_level(logging.DEBUG)
     write(arm, journal)
     other = FakeJournal(arm)
-    arm.outcomes = ["answer lost"]
+    arm.outcomes = ["response lost"]
     blocked = attempt(arm, other)
     assert isinstance(blocked, ResolutionRequiredError)
     assert CANARY not in "".join([*journal.stored.values(), *other.stored.values(), caplog.text, str(blocked)])
@@ -119,13 +119,13 @@ def test_journal_log_and_error_contain_nothing_of_the_record(arm, journal, caplo
 
 
 @pytest.mark.parametrize(
-    "ending", [name for name, (error, _, _) in SUBMIT_OUTCOMES.items() if isinstance(error, ArmError)]
+    "outcome", [name for name, (error, _, _) in SUBMIT_OUTCOMES.items() if isinstance(error, ArmError)]
 )
 @REPLAY_CLASSES
-def test_entry_after_error_has_known_state_and_reason(arm, journal, ending, operation):
+def test_entry_after_error_has_known_state_and_reason(arm, journal, outcome, operation):
     """Each error: its state, and the raised error."""
-    error, _, state = SUBMIT_OUTCOMES[ending]
-    arm.outcomes = [ending]
+    error, _, state = SUBMIT_OUTCOMES[outcome]
+    arm.outcomes = [outcome]
     raised = attempt(arm, journal, operation=operation)
     assert (journal.read(0).state, journal.read(0).reason) == (state, str(error))
     if state is UNKNOWN and operation is not SAFE:
@@ -136,12 +136,12 @@ def test_entry_after_error_has_known_state_and_reason(arm, journal, ending, oper
         assert raised is error
 
 
-@pytest.mark.parametrize("ending", SUBMIT_OUTCOMES)
+@pytest.mark.parametrize("outcome", SUBMIT_OUTCOMES)
 @REPLAY_CLASSES
-def test_retry_sends_only_write_that_certainly_did_not_arrive(arm, journal, ending, operation):
+def test_retry_sends_only_write_that_certainly_did_not_arrive(arm, journal, outcome, operation):
     """After any outcome, later tries and clears send it if that is safe, else they always fail."""
-    _, _, state = SUBMIT_OUTCOMES[ending]
-    arm.outcomes = [ending]
+    _, _, state = SUBMIT_OUTCOMES[outcome]
+    arm.outcomes = [outcome]
     attempt(arm, journal, operation=operation)
     results = [attempt(arm, journal, operation=operation) for _ in range(2)]
     results.append(attempt(arm, journal, operation=operation, clear_count=1 if state in (SENDING, UNKNOWN) else 0))
@@ -153,11 +153,11 @@ def test_retry_sends_only_write_that_certainly_did_not_arrive(arm, journal, endi
         assert not isinstance(results[2], BaseException)
 
 
-@pytest.mark.parametrize("ending", ["answer lost", "unreadable", "killed after", "503"])
+@pytest.mark.parametrize("outcome", ["response lost", "unreadable", "killed after", "503"])
 @pytest.mark.parametrize("operation", [BY_KEY, NEVER], ids=["by key", "never"])
-def test_resend_sends_unknown_write_once_more(arm, journal, ending, operation):
+def test_resend_sends_unknown_write_once_more(arm, journal, outcome, operation):
     """on_unknown_outcome="resend" sends it once more, and not again after ARM has answered."""
-    arm.outcomes = [ending]
+    arm.outcomes = [outcome]
     attempt(arm, journal, operation=operation)
     assert [write(arm, journal, operation=operation, resend=True) for _ in range(2)] == [RESPONSE] * 2
     assert arm.effects() == {"1": 2}
@@ -165,7 +165,7 @@ def test_resend_sends_unknown_write_once_more(arm, journal, ending, operation):
 
 def test_resend_happens_in_the_next_try(arm, journal):
     """With resend, a lost response raises a retryable error that announces the resend."""
-    arm.outcomes = ["answer lost"]
+    arm.outcomes = ["response lost"]
     raised = attempt(arm, journal, resend=True)
     assert isinstance(raised, ResendOnRetryError)
     assert "next try sends it again" in str(raised)
@@ -216,7 +216,7 @@ MATCHING, ABSENT, CONFLICTING = LookupResult(matching=(1,)), LookupResult(absent
 @pytest.mark.parametrize("clear_count", [0, 1])
 def test_write_is_recovered_in_the_same_try_when_arm_has_it(arm, journal, clear_count, caplog):
     """The try that lost the response recovers it: no error, no response, and no further lookup or send."""
-    arm.outcomes = ["answer lost"]
+    arm.outcomes = ["response lost"]
     assert write_with_lookup(arm, journal, MATCHING) is None
     assert "ARM has it nevertheless, not sent again" in caplog.text
     assert journal.states() == [RECOVERED]
@@ -255,7 +255,7 @@ def test_absent_document_is_sent_again_after_assume_absent_after(arm, journal):
 )
 def test_write_stays_unresolved_when_lookup_conflicts_or_fails(arm, journal, result, error_type):
     """With another document under the number, or a failed lookup, it is not sent, however much time passes."""
-    arm.outcomes = ["answer lost"]
+    arm.outcomes = ["response lost"]
     for now in (0.0, 1e6):
         assert type(write_with_lookup(arm, journal, result, now=now)) is error_type
     assert len(arm.submits()) == 1
@@ -268,13 +268,13 @@ def test_write_stays_unresolved_when_lookup_conflicts_or_fails(arm, journal, res
 @given(
     fail_at=st.integers(0, 5),
     failure=st.sampled_from(JOURNAL_FAILURES),
-    endings=st.lists(st.sampled_from([None, *SUBMIT_OUTCOMES]), max_size=3),
+    outcomes=st.lists(st.sampled_from([None, *SUBMIT_OUTCOMES]), max_size=3),
     operation=st.sampled_from([BY_KEY, NEVER]),
     clear_counts=st.lists(st.integers(0, 1), min_size=5, max_size=5).map(sorted),
 )
-def test_write_takes_effect_at_most_once(fail_at, failure, endings, operation, clear_counts):
+def test_write_takes_effect_at_most_once(fail_at, failure, outcomes, operation, clear_counts):
     """Wherever a journal write fails or the process dies: the request follows its written entry, and is sent once."""
-    arm = FakeArm(outcomes=list(endings))
+    arm = FakeArm(outcomes=list(outcomes))
     journal = FakeJournal(arm, fail_at=fail_at, failure=failure)
     for clear_count in clear_counts:
         arm.clear_count = clear_count
@@ -324,12 +324,12 @@ def test_clear_sends_safe_write_again(arm, journal, caplog):
     assert len(arm.submits()) == 2
 
 
-@pytest.mark.parametrize("ending", [None, "answer lost", "killed before"])
+@pytest.mark.parametrize("outcome", [None, "response lost", "killed before"])
 @pytest.mark.parametrize("resend", [False, True])
 @pytest.mark.parametrize("clear_count", [0, 1])
-def test_changed_content_raises_when_first_content_may_have_arrived(arm, journal, ending, resend, clear_count):
+def test_changed_content_raises_when_first_content_may_have_arrived(arm, journal, outcome, resend, clear_count):
     """Neither resend nor a clear applies to changed content; new content needs a new run."""
-    arm.outcomes = [ending]
+    arm.outcomes = [outcome]
     attempt(arm, journal)
     result = attempt(arm, journal, "2", clear_count=clear_count, resend=resend)
     assert isinstance(result, PlanChangedError)
@@ -337,10 +337,10 @@ def test_changed_content_raises_when_first_content_may_have_arrived(arm, journal
     assert "2" not in arm.effects()
 
 
-@pytest.mark.parametrize("ending", ["refused", "not sent", "throttled"])
-def test_changed_content_is_sent_when_first_content_was_not_accepted(arm, journal, ending):
+@pytest.mark.parametrize("outcome", ["refused", "not sent", "throttled"])
+def test_changed_content_is_sent_when_first_content_was_not_accepted(arm, journal, outcome):
     """A write that ARM refused may be corrected, also without a clear."""
-    arm.outcomes = [ending]
+    arm.outcomes = [outcome]
     attempt(arm, journal)
     assert write(arm, journal, "2")["document_no"] == "2"
     assert arm.effects() == {"2": 1}
