@@ -1,4 +1,4 @@
-"""ARM's errors as Airflow understands them: worth a retry, or not."""
+"""Airflow exceptions for the client's errors: those that Airflow retries, and those that fail the task at once."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
 
 
 class ArmTransientException(AirflowException):
-    """ARM could not answer now; Airflow's retries may bring it."""
+    """ARM is temporarily unavailable. Airflow retries the task."""
 
 
 class ArmFailException(AirflowFailException):
-    """The task fails for good: a retry would meet the same. The message says what to do."""
+    """The task fails without a retry, because a retry would fail, too. The message contains the next step."""
 
 
 class ArmBatchFailedException(ArmFailException):
-    """ARM refused more records than the task's policy allows."""
+    """ARM rejected more records than the task's reject policy allows."""
 
 
 @contextmanager
 def translate_arm_errors() -> Iterator[None]:
-    """Raise the client's errors as Airflow's: one clear sentence, and no retry where it cannot help."""
+    """Raise an error of the client as an Airflow exception with its message, without a retry if that cannot help."""
     try:
         yield
     except ArmError as error:
-        kind = ArmFailException if error.permanent else ArmTransientException
-        raise kind(str(error)) from None
+        exception = ArmFailException if error.permanent else ArmTransientException
+        raise exception(str(error)) from None
 
 
 def format_traceback(error: BaseException) -> str:
-    """Return the places in the code where *error* was raised, without its message.
+    """Return the lines of code that raised *error*, without its message.
 
-    An exception of a library may quote a record or a secret in its message; a traceback's lines are code only.
+    The message of a library's exception may quote a record or a secret; the lines of a traceback are only code.
     """
     return "".join(traceback.format_tb(error.__traceback__))

@@ -1,4 +1,4 @@
-"""Files that appear under their final name only when they are whole. Knows nothing of Airflow."""
+"""Atomic writes, and checks of paths that several processes use. Imports no Airflow."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Ending of a file that is not whole yet.
+#: Suffix of a file that is not complete yet.
 PART_SUFFIX = ".part"
 
 
 class WritablePath(Protocol):
-    """What ``ObjectStoragePath`` (and ``pathlib.Path``) can do."""
+    """Path to write to: an ``ObjectStoragePath`` or a ``pathlib.Path``."""
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
+        """Last part of the path."""
 
     @property
     def parent(self) -> Self:
-        """The folder."""
+        """Folder that contains the path."""
 
     def with_name(self, name: str) -> Self:
-        """Give the neighbour of another name."""
+        """Return the path with another last part."""
 
     def open(self, mode: str) -> IO[Any]:
         """Open the file."""
 
     def replace(self, target: Any) -> Any:
-        """Rename over whatever stands there."""
+        """Rename to *target* and replace an existing file."""
 
     def unlink(self) -> None:
         """Remove the file."""
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002
-        """Make the folder."""
+        """Create the folder."""
 
 
 @contextmanager
 def atomic_write(path: WritablePath) -> Iterator[IO[bytes]]:
-    """Open *path* for writing under a passing name beside it; it gets its own name when the block ends well.
+    """Open a temporary file beside *path* for writing, and rename it to *path* when the block ends without an error.
 
-    When the block fails, what stood under the name before stands there still and the part is removed.
+    If the block fails, an existing file is left untouched and the temporary file is removed.
     """
-    with suppress(OSError, NotImplementedError):  # an object store has no folders to make
+    with suppress(OSError, NotImplementedError):  # an object store has no folders to create
         path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART_SUFFIX}")
     try:

@@ -1,4 +1,4 @@
-"""Fixtures for tests of DAGs that use this provider: a sandbox of ARM, and a connection that leads to it.
+"""Fixtures for tests of DAGs that use this provider: a sandbox of ARM, and a connection to it.
 
 In a ``conftest.py``::
 
@@ -28,15 +28,15 @@ __all__ = ["arm_connection", "arm_sandbox"]
 
 @pytest.fixture
 def arm_sandbox() -> Iterator[ArmSandbox]:
-    """Give a fresh sandbox of ARM on a free port of this machine; it ends with the test."""
+    """Yield a new sandbox of ARM on a free port of this machine; it stops with the test."""
     from airflow_provider_arm.sandbox import ArmSandbox
 
-    with ArmSandbox() as box:
-        yield box
+    with ArmSandbox() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
 def arm_connection(arm_sandbox: ArmSandbox, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let the connection ``arm_default`` lead to the sandbox; gives its id."""
+    """Set the connection ``arm_default`` to the sandbox and return its id."""
     monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps(arm_sandbox.connection()))
     return "arm_default"

@@ -1,6 +1,6 @@
-"""The ARM API in Python: clients, models, errors. Knows nothing of Airflow.
+"""The ARM API in Python: clients, models, errors. Imports no Airflow.
 
-Importing this package loads nothing heavy: the clients are loaded when they are first asked for.
+Importing this package loads nothing heavy: the module of a client is loaded when the client is first used.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a client when it is first asked for."""
+    """Load a client, or a class that belongs to it, on first use."""
     if name in _LAZY:
         return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     msg = f"module {__name__!r} has no attribute {name!r}"

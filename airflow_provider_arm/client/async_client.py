@@ -1,4 +1,4 @@
-"""The asynchronous client: the same decisions as the synchronous one, awaited. It has what a trigger needs."""
+"""The asynchronous client. It decides like the synchronous one and has the operations that triggers need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ import yarl
 from airflow_provider_arm.client.core import ClientCore
 from airflow_provider_arm.client.endpoints import batch_reader, read_json
 from airflow_provider_arm.client.errors import ArmRateLimitError, Phase
-from airflow_provider_arm.client.http.exchange import Flow, NeedToken, Outcome, Pause, Send, authorize, call
+from airflow_provider_arm.client.http.exchange import (
+    CallSteps,
+    GetToken,
+    SendRequest,
+    Sleep,
+    StepResult,
+    authorize,
+    call,
+)
 from airflow_provider_arm.client.http.messages import Request, Response, TransportFailure
 from airflow_provider_arm.client.http.retry import Cooldown, parse_retry_after
 from airflow_provider_arm.client.http.time_limit import TimeLimit
@@ -28,43 +36,43 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Connections that one client opens at most: a thousand polls a second need about forty at 20 ms.
+#: Connections of one client at most: a thousand polls per second of 20 ms each need about forty.
 MAX_CONNECTIONS = 64
-#: Time limits without a byte after which a call is given up altogether, a wait for a free connection included: bytes
-#: that come one by one must not hold a poll for ever.
+#: Duration of a call at most, as a multiple of the timeout without a byte, including the wait for a free connection: a
+#: response that arrives byte by byte must not block a poll for ever.
 TIMEOUTS_PER_CALL = 4
-#: Answers whose ``Retry-After`` holds back every call of the client.
-_ASKS_FOR_REST = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+#: HTTP statuses whose ``Retry-After`` starts a cooldown for all calls of the client.
+_COOLDOWN_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 T = TypeVar("T")
 
 
 class AsyncArmClient(ClientCore):
-    """Talks to ARM from one event loop.
+    """Asynchronous client of the ARM API for one event loop.
 
-    Where ARM asks one call for a rest (``Retry-After``), all others are held back too: until it is over, each raises
-    :class:`~airflow_provider_arm.client.errors.ArmRateLimitError` with the seconds left, and nothing is sent.
+    If a response has a ``Retry-After``, a cooldown starts for all calls. Until it ends, each call raises
+    :class:`~airflow_provider_arm.client.errors.ArmRateLimitError` with the remaining seconds, and nothing is sent.
 
-    Its arguments are those of :class:`~airflow_provider_arm.client.core.ClientCore`.
+    Its parameters are those of :class:`~airflow_provider_arm.client.core.ClientCore`.
 
-    A call is as few objects as can be while it is under way: thousands of polls that are let go of in good order still
-    count for the garbage collector, and where it looks through the whole process every few seconds, all of them stop.
+    A running call keeps as few objects alive as possible. With thousands of polls, more objects would trigger full runs
+    of the garbage collector every few seconds, and each of these stops the whole process.
     """
 
     def _prepare(self) -> None:
         self._token_lock = asyncio.Lock()
-        self._rest = Cooldown()
+        self._cooldown = Cooldown()
         self._http_lock = asyncio.Lock()
         self._http: aiohttp.ClientSession | None = None
         self._proxies: dict[yarl.URL, str | None] = {}
         self._limit = TimeLimit(self._transport.timeout * TIMEOUTS_PER_CALL)
-        self._read_batch = batch_reader(None, self._rules.assumptions)
+        self._read_batch = batch_reader(None, self._policy.assumptions)
 
     def get_batch(self, batch_uuid: str, *, client_no: int | None = None) -> Coroutine[Any, Any, BatchStatus]:
-        """GET one batch and decide what it is.
+        """GET one batch and return its state.
 
-        :param client_no: another ARM client than the connection's.
-        :raises ArmNotFoundError: ARM does not know it.
+        :param client_no: client number, if another one than the connection's.
+        :raises ArmNotFoundError: ARM has no such batch.
         """
         endpoints = self._endpoints.for_client(client_no)
         request = endpoints.read_request(endpoints.operation("get_batch"), {"batchuuid": batch_uuid})
@@ -73,7 +81,11 @@ class AsyncArmClient(ClientCore):
     def call(
         self, name: str, *, path: Mapping[str, Any] | None = None, params: Mapping[str, Any] | None = None
     ) -> Coroutine[Any, Any, Any]:
-        """Make any reading call of the operations table; gives the decoded answer, numbers exact."""
+        """Make any read of the operations table and return the decoded response, with exact numbers.
+
+        :param path: values for the path of the operation.
+        :param params: query parameters.
+        """
         request = self._endpoints.read_request(self._endpoints.operation(name), path, params)
         return self._call(request, read_json)
 
@@ -85,7 +97,7 @@ class AsyncArmClient(ClientCore):
             self._http = None
 
     async def __aenter__(self) -> Self:
-        """Use as a context manager."""
+        """Return the client; the ``async with`` block closes it."""
         return self
 
     async def __aexit__(
@@ -95,33 +107,33 @@ class AsyncArmClient(ClientCore):
         await self.close()
 
     def _call(self, request: Request, read: Callable[[Response], T]) -> Coroutine[Any, Any, T]:
-        return self._run(call(request, read, self._rules))
+        return self._run(call(request, read, self._policy))
 
-    async def _run(self, flow: Flow[T]) -> T:
-        outcome: Outcome = None
+    async def _run(self, steps: CallSteps[T]) -> T:
+        step_result: StepResult = None
         while True:
             try:
-                step = flow.send(outcome)
-            except StopIteration as done:
-                result: T = done.value
+                step = steps.send(step_result)
+            except StopIteration as stop:
+                result: T = stop.value
                 return result
             match step:
-                case Send():
-                    outcome = await self._send(step)
-                case Pause():
-                    outcome = None
-                    await self._rules.clock.asleep(step.seconds)
-                case NeedToken():
-                    outcome = self._keeper.current(self._rules.clock.monotonic(), step.rejected)
-                    outcome = outcome or await self._new_token(step)
+                case SendRequest():
+                    step_result = await self._send(step)
+                case Sleep():
+                    step_result = None
+                    await self._policy.clock.asleep(step.seconds)
+                case GetToken():
+                    step_result = self._token_cache.get(self._policy.clock.monotonic(), step.rejected)
+                    step_result = step_result or await self._fetch_token(step)
 
-    async def _new_token(self, step: NeedToken) -> str:
+    async def _fetch_token(self, step: GetToken) -> str:
         async with self._token_lock:
-            return await self._run(authorize(self._credentials, self._keeper, step.rejected, self._rules))
+            return await self._run(authorize(self._credentials, self._token_cache, step.rejected, self._policy))
 
-    async def _send(self, step: Send) -> Response | TransportFailure:
+    async def _send(self, step: SendRequest) -> Response | TransportFailure:
         request = step.request
-        self._hold_back(request)
+        self._raise_in_cooldown(request)
         headers = dict(request.headers)
         if step.token is not None:
             headers["Authorization"] = f"Bearer {step.token}"
@@ -129,7 +141,7 @@ class AsyncArmClient(ClientCore):
         session = self._http
         if session is None or session.closed:
             session = await self._open_session()
-        task = self._limit.begin()
+        task = self._limit.start()
         try:
             response = await session.request(
                 request.operation.method,
@@ -142,39 +154,41 @@ class AsyncArmClient(ClientCore):
             try:
                 body = await response.read()
             finally:
-                response.release()  # what is not read to its end is closed
+                response.release()  # closes the connection if the body was not read completely
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return classify_error(error)
         except asyncio.CancelledError:
-            if self._limit.has_ended(task):
+            if self._limit.has_timed_out(task):
                 return classify_error(TimeoutError())
             raise
         finally:
             self._limit.finish(task)
-        lower = {name.lower(): value for name, value in response.headers.items()}
-        if request.needs_token and response.status in _ASKS_FOR_REST:
-            seconds = parse_retry_after(lower.get("retry-after"), self._rules.clock.time())
-            self._rest.asked_for(seconds or 0.0, self._rules.clock.monotonic())
-        return Response(response.status, lower, body)
+        response_headers = {name.lower(): value for name, value in response.headers.items()}
+        if request.needs_token and response.status in _COOLDOWN_STATUSES:
+            seconds = parse_retry_after(response_headers.get("retry-after"), self._policy.clock.time())
+            self._cooldown.start(seconds or 0.0, self._policy.clock.monotonic())
+        return Response(response.status, response_headers, body)
 
     def _proxy_for(self, url: yarl.URL) -> str | None:
-        # Once per host: reading the environment takes as long as the rest of a poll.
+        # Once per host: reading the environment takes as long as the poll itself.
         origin = url.origin()
         if origin not in self._proxies:
             proxies = proxies_for(str(origin))
             self._proxies[origin] = proxies.get(url.scheme) or proxies.get("all")
         return self._proxies[origin]
 
-    def _hold_back(self, request: Request) -> None:
-        left = self._rest.left(self._rules.clock.monotonic()) if request.needs_token else 0.0
+    def _raise_in_cooldown(self, request: Request) -> None:
+        left = self._cooldown.remaining(self._policy.clock.monotonic()) if request.needs_token else 0.0
         if left > 0:
-            msg = f"{request.operation.label}: not asked, because ARM wants {left:.0f} seconds of rest"
+            msg = (
+                f"{request.operation.label}: not sent, because ARM asked to wait {left:.0f} more seconds (Retry-After)"
+            )
             raise ArmRateLimitError(msg, operation=request.operation.label, phase=Phase.NOT_SENT, retry_after=left)
 
     async def _open_session(self) -> aiohttp.ClientSession:
         async with self._http_lock:
             if self._http is None or self._http.closed:
-                # Off the loop: reading the world's certificates takes as long as twenty polls.
+                # In a thread: loading certifi's certificates takes as long as twenty polls.
                 context = await asyncio.to_thread(ssl.create_default_context, cafile=self._transport.ca_file())
                 self._http = self._open(context)
         return self._http
@@ -190,26 +204,26 @@ class AsyncArmClient(ClientCore):
             ),
             trust_env=False,
         )
-        # aiohttp sends a GET, PUT or DELETE whose connection is lost a second time without a word: whether a call
-        # may be repeated is decided in one place, and not by its verb. There is no public switch.
+        # aiohttp silently repeats a GET, PUT or DELETE if its connection is lost. But whether a call may be repeated
+        # depends on its replay class, not on its HTTP method. There is no public switch.
         session._retry_connection = False  # noqa: SLF001
         return session
 
 
 def classify_error(error: Exception) -> TransportFailure:
-    """Say how far a request certainly got that ended in *error*. What is not known to be unsent, may have been sent."""
+    """Return reason and phase of a request that raised *error*. Unless it is certainly not sent, it may have been."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return TransportFailure(Phase.NOT_SENT, "its certificate is not trusted (ca_bundle of the connection?)")
+        return TransportFailure(Phase.NOT_SENT, "its certificate is not trusted (check ca_bundle of the connection)")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return TransportFailure(Phase.NOT_SENT, "its name is not known (host of the connection?)")
+        return TransportFailure(Phase.NOT_SENT, "its host name cannot be resolved (check host of the connection)")
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return TransportFailure(Phase.NOT_SENT, "no connection in time")
+        return TransportFailure(Phase.NOT_SENT, "connecting timed out")
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return TransportFailure(Phase.NOT_SENT, "the proxy did not connect")
+        return TransportFailure(Phase.NOT_SENT, "the proxy could not connect")
     if isinstance(error, aiohttp.ClientConnectorError):
         return TransportFailure(Phase.NOT_SENT, "the connection was refused")
     if isinstance(error, TimeoutError):
-        return TransportFailure(Phase.MAYBE_SENT, "no answer in time")
+        return TransportFailure(Phase.MAYBE_SENT, "no response within the timeout")
     if isinstance(error, aiohttp.ClientPayloadError):
-        return TransportFailure(Phase.MAYBE_SENT, "the answer broke off")
+        return TransportFailure(Phase.MAYBE_SENT, "the response was incomplete")
     return TransportFailure(Phase.MAYBE_SENT, "the connection was lost")

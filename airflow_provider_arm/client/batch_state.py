@@ -1,7 +1,7 @@
-"""What a batch is, decided from the status code and the body: the one function that operator, sensor and trigger ask.
+"""State of a batch, decided from HTTP status and body. Operator, sensor and trigger all use this one function.
 
-Nothing unknown is ever success. The meaning of 200, 202, 206 and 406 is documented by name only, and the body not at
-all (Q2, Q3), so code, status words, records and counts must agree before a batch counts as finished.
+An unknown status never counts as success. The reference documents 200, 202, 206 and 406 by name only, and not their
+bodies (Q2, Q3). So HTTP status, status words, records and counts must agree before a batch counts as finished.
 """
 
 from __future__ import annotations
@@ -18,152 +18,147 @@ from airflow_provider_arm.client.models import Batch, WriteResponse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+#: Errors of a rejected batch that its reason contains at most.
+_MAX_SHOWN_ERRORS = 3
+
 
 class BatchState(StrEnum):
-    """Where a batch stands."""
+    """State of a batch."""
 
     PENDING = "pending"
-    #: Finished, every record taken.
+    #: Finished, every record accepted.
     SUCCEEDED = "succeeded"
-    #: Finished, some records refused.
+    #: Finished, some records rejected.
     PARTIAL = "partial"
-    #: Finished, no record taken.
+    #: Finished, no record accepted.
     REJECTED = "rejected"
-    #: The answer cannot be understood, or contradicts itself.
+    #: The response cannot be interpreted, or contradicts itself.
     INVALID_RESPONSE = "invalid response"
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will happen to the batch."""
+        """Whether the batch will not change any more."""
         return self in (BatchState.SUCCEEDED, BatchState.PARTIAL, BatchState.REJECTED)
 
 
 @dataclass(frozen=True, slots=True)
 class BatchStatus:
-    """A batch at one look. Counts are ``None`` where ARM did not say."""
+    """Result of one poll of a batch. Counts are ``None`` if the response has none."""
 
     state: BatchState
-    #: Why it is so, in words for a log; no personal data.
+    #: Reason for the state, for logs; no personal data.
     reason: str
     total: int | None = None
     failed: int | None = None
-    #: One answer per record in submit order, where ARM gave them.
+    #: One result per record, in the order of submission, if the response has them.
     records: Sequence[WriteResponse] = field(default=(), repr=False)
 
 
 def classify_batch(code: int, body: Any, assumptions: Assumptions = DEFAULT_ASSUMPTIONS) -> BatchStatus:
-    """Say what a batch is.
+    """Return the state of a batch.
 
-    :param code: 200, 202, 206 or 406; any other is unreadable.
-    :param body: the decoded JSON, ``None`` where it could not be decoded.
+    :param code: HTTP status: 200, 202, 206 or 406; any other is an invalid response.
+    :param body: decoded JSON; ``None`` if it could not be decoded.
     """
     batch = Batch.read(body)
-    word = (batch.status or "").upper() if batch else ""
+    status = (batch.status or "").upper() if batch else ""
     if code == HTTPStatus.ACCEPTED:
-        return BatchStatus(BatchState.PENDING, f"202 {word}".strip(), total=batch.total_count if batch else None)
+        return BatchStatus(BatchState.PENDING, f"202 {status}".strip(), total=batch.total_count if batch else None)
     if code == HTTPStatus.NOT_ACCEPTABLE:
-        return _rejected(code, word, batch, body, assumptions)
+        return _classify_rejection(code, status, batch, body, assumptions)
     if code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT) or batch is None:
-        return BatchStatus(BatchState.INVALID_RESPONSE, f"{code} without a readable body")
-    if word in assumptions.pending_statuses:
-        return BatchStatus(BatchState.PENDING, f"{code} {word}", total=batch.total_count)
-    if word in assumptions.failure_statuses and batch.records() is None and not _counts_say_otherwise(batch):
-        return _rejected(code, word, batch, body, assumptions)
+        return _invalid(f"{code} without a usable body")
+    if status in assumptions.pending_statuses:
+        return BatchStatus(BatchState.PENDING, f"{code} {status}", total=batch.total_count)
+    if status in assumptions.failure_statuses and batch.records() is None and not _has_accepted_records(batch):
+        return _classify_rejection(code, status, batch, body, assumptions)
     known = assumptions.success_statuses | assumptions.partial_statuses | assumptions.failure_statuses
-    if word and word not in known:
-        return BatchStatus(BatchState.INVALID_RESPONSE, f"{code} with a status word that is not known: {mask(word)}")
+    if status and status not in known:
+        return _invalid(f"{code} with the unknown status {mask(status)}")
     records = batch.records()
-    status = (
-        _by_records(code, word, batch, records, assumptions) if records else _by_counts(code, word, batch, assumptions)
+    result = (
+        _classify_records(code, status, batch, records, assumptions)
+        if records
+        else _classify_counts(code, status, batch, assumptions)
     )
-    if status.state.finished and batch.hides_records():
-        return BatchStatus(
-            BatchState.INVALID_RESPONSE, f"{code} whose records cannot be told among its lists", status.total
-        )
-    if status.state is BatchState.SUCCEEDED and (doubt := batch.unclear()):
-        return BatchStatus(BatchState.INVALID_RESPONSE, f"{code} that says success beside {doubt}", status.total)
-    return status
+    if result.state.finished and batch.has_unidentified_records():
+        return _invalid(f"{code} with lists among which the records cannot be identified", result.total)
+    if result.state is BatchState.SUCCEEDED and (conflict := batch.success_conflict()):
+        return _invalid(f"{code} that reports success together with {conflict}", result.total)
+    return result
 
 
-def _counts_say_otherwise(batch: Batch) -> bool:
-    """Whether some records of a batch that failed were taken: sending all of them again would double those."""
+def _invalid(reason: str, total: int | None = None) -> BatchStatus:
+    return BatchStatus(BatchState.INVALID_RESPONSE, reason, total=total)
+
+
+def _has_accepted_records(batch: Batch) -> bool:
+    """Return whether some records of a failed batch were accepted: sending all of them again would duplicate those."""
     if batch.failed_count is None:
         return bool(batch.processed_count)
     return batch.failed_count != batch.total_count
 
 
-def _rejected(code: int, word: str, batch: Batch | None, body: Any, assumptions: Assumptions) -> BatchStatus:
+def _classify_rejection(
+    code: int, status: str, batch: Batch | None, body: Any, assumptions: Assumptions
+) -> BatchStatus:
     if batch is None and body is not None:
-        return BatchStatus(BatchState.INVALID_RESPONSE, f"{code} without a readable body")
+        return _invalid(f"{code} without a usable body")
     if batch is None:
         return BatchStatus(BatchState.REJECTED, "rejected as a whole")
-    # A count of none may be of what was taken: how many it refused is then not known.
-    records, total = batch.records() or [], batch.total_count
-    total = total if total is not None and total > 0 else None
+    # A totalCount of 0 may count the accepted records: then the number of rejected ones is not known.
+    total = batch.total_count if batch.total_count is not None and batch.total_count > 0 else None
+    records = batch.records() or []
     if (
-        batch.hides_records()
-        or (word and word not in assumptions.failure_statuses)
+        batch.has_unidentified_records()
+        or (status and status not in assumptions.failure_statuses)
         or any((record.status or "").upper() not in assumptions.failure_statuses for record in records)
         or (batch.failed_count is not None and total is not None and batch.failed_count != total)
     ):
-        return BatchStatus(
-            BatchState.INVALID_RESPONSE, f"{code} {word} that does not say that every record failed", total
-        )
-    said = "; ".join(
-        mask(f"{error.field or ''}: {error.message or ''}".strip(": ")) for error in (batch.errors or [])[:3]
-    )
-    said = said or mask(batch.message or "")
-    reason = "rejected as a whole" + (f": {said}" if said else "")
-    answered = records if len(records) == (total or len(records)) else ()
-    return BatchStatus(BatchState.REJECTED, reason, total=total, failed=total, records=answered)
+        return _invalid(f"{code} {status} that does not confirm that every record failed", total)
+    errors = (batch.errors or [])[:_MAX_SHOWN_ERRORS]
+    detail = "; ".join(mask(f"{error.field or ''}: {error.message or ''}".strip(": ")) for error in errors)
+    detail = detail or mask(batch.message or "")
+    reason = "rejected as a whole" + (f": {detail}" if detail else "")
+    results = records if len(records) == (total or len(records)) else ()
+    return BatchStatus(BatchState.REJECTED, reason, total=total, failed=total, records=results)
 
 
-def _by_records(
-    code: int, word: str, batch: Batch, records: list[WriteResponse], assumptions: Assumptions
+def _classify_records(
+    code: int, status: str, batch: Batch, records: list[WriteResponse], assumptions: Assumptions
 ) -> BatchStatus:
-    words = [(record.status or "").upper() for record in records]
-    failed = sum(status in assumptions.failure_statuses for status in words)
-    done = sum(status in assumptions.success_statuses for status in words) + failed
+    statuses = [(record.status or "").upper() for record in records]
+    failed = sum(each in assumptions.failure_statuses for each in statuses)
+    done = sum(each in assumptions.success_statuses for each in statuses) + failed
     total = batch.total_count if batch.total_count is not None else len(records)
-    unknown = sorted({status for status in words if status} - _known_record_words(assumptions))
+    known = assumptions.success_statuses | assumptions.failure_statuses | assumptions.pending_statuses
+    unknown = sorted({each for each in statuses if each} - known)
     if unknown:
-        return BatchStatus(
-            BatchState.INVALID_RESPONSE,
-            f"{code} with a record's status that is not known: {mask(unknown[0])}",
-            total=total,
-        )
+        return _invalid(f"{code} with a record of the unknown status {mask(unknown[0])}", total)
     if done < max(total, len(records)):
-        # 206 may mean "still at it" (Q3); a 200 that answers for fewer records than it counts is not believed yet.
-        return BatchStatus(BatchState.PENDING, f"{code}, {done} of {total} records answered", total=total)
+        # 206 may mean "in progress" (Q3), and a 200 with results for fewer records than it counts may be incomplete.
+        return BatchStatus(BatchState.PENDING, f"{code}, {done} of {total} records finished", total=total)
     if done > total or (batch.failed_count is not None and batch.failed_count != failed):
-        return BatchStatus(
-            BatchState.INVALID_RESPONSE, f"{code} whose counts and records contradict each other", total=total
-        )
-    return _finished(code, word, assumptions, total=total, failed=failed, records=records)
+        return _invalid(f"{code} whose counts and records contradict each other", total)
+    return _classify_finished(code, status, assumptions, total=total, failed=failed, records=records)
 
 
-def _known_record_words(assumptions: Assumptions) -> frozenset[str]:
-    return assumptions.success_statuses | assumptions.failure_statuses | assumptions.pending_statuses
-
-
-def _by_counts(code: int, word: str, batch: Batch, assumptions: Assumptions) -> BatchStatus:
+def _classify_counts(code: int, status: str, batch: Batch, assumptions: Assumptions) -> BatchStatus:
     total, failed, processed = batch.total_count, batch.failed_count, batch.processed_count
     if total is not None and processed is not None and processed < total and processed + (failed or 0) < total:
         return BatchStatus(BatchState.PENDING, f"{code}, {processed} of {total} records processed", total=total)
     if failed is None:
-        if code == HTTPStatus.OK and word in assumptions.success_statuses:
-            return BatchStatus(BatchState.SUCCEEDED, f"200 {word}", total=total, failed=0)
-        if word in assumptions.partial_statuses:
-            return BatchStatus(BatchState.PARTIAL, f"{code} {word}, number of failed records not given", total=total)
-        return BatchStatus(
-            BatchState.INVALID_RESPONSE, f"{code} that does not say how many records failed", total=total
-        )
-    return _finished(code, word, assumptions, total=total, failed=failed)
+        if code == HTTPStatus.OK and status in assumptions.success_statuses:
+            return BatchStatus(BatchState.SUCCEEDED, f"200 {status}", total=total, failed=0)
+        if status in assumptions.partial_statuses:
+            return BatchStatus(BatchState.PARTIAL, f"{code} {status} without the number of failed records", total=total)
+        return _invalid(f"{code} without the number of failed records", total)
+    return _classify_finished(code, status, assumptions, total=total, failed=failed)
 
 
-def _finished(
+def _classify_finished(
     code: int,
-    word: str,
+    status: str,
     assumptions: Assumptions,
     *,
     total: int | None,
@@ -171,13 +166,13 @@ def _finished(
     records: Sequence[WriteResponse] = (),
 ) -> BatchStatus:
     if failed == 0:
-        if code != HTTPStatus.OK or word in assumptions.partial_statuses | assumptions.failure_statuses:
-            return BatchStatus(BatchState.INVALID_RESPONSE, f"{code} {word} that names no failed record", total=total)
-        if total is None and word not in assumptions.success_statuses:
-            return BatchStatus(BatchState.INVALID_RESPONSE, "200 that names neither a status nor a count")
+        if code != HTTPStatus.OK or status in assumptions.partial_statuses | assumptions.failure_statuses:
+            return _invalid(f"{code} {status} without a failed record", total)
+        if total is None and status not in assumptions.success_statuses:
+            return _invalid("200 without a status and without a count")
         return BatchStatus(BatchState.SUCCEEDED, "every record processed", total, 0, records)
     if failed < 0 or (total is not None and failed > total):
-        return BatchStatus(BatchState.INVALID_RESPONSE, f"{code} with {failed} of {total} records failed", total=total)
+        return _invalid(f"{code} with {failed} of {total} records failed", total)
     if failed == total:
         return BatchStatus(BatchState.REJECTED, f"all {total} records failed", total, failed, records)
     of = total if total is not None else "an unknown number of"

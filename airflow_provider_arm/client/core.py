@@ -1,4 +1,4 @@
-"""What both clients are made of; only how they put a request on the wire differs."""
+"""Base class of both clients, which differ only in how they send a request."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 class ClientCore:
-    """Address, credentials and rules of one client.
+    """Base URL, credentials and policies of one client.
 
-    :param base_url: such as ``https://api.staging.amili.no/arm/v1``.
-    :param credentials: client id and secret with the address of the token call, or a ready token.
-    :param client_no: the ARM client whose ledger is meant; calls under ``/clients/`` need it.
-    :param user_id: the user that ARM notes for writes.
-    :param transport: time limits (default 30 seconds without a byte) and certificates to trust.
-    :param assumptions: other readings of what ARM's reference does not say.
-    :param retry: how often and how far apart a call is tried; default 5 times within 60 seconds.
-    :param clock: where time comes from; tests move it.
+    :param base_url: URL of the API, such as ``https://api.staging.amili.no/arm/v1``.
+    :param credentials: client ID and secret with the URL of the token service, or an existing token.
+    :param client_no: client number of the ledger to use; calls under ``/clients/`` need it.
+    :param user_id: user that ARM records for writes.
+    :param transport: timeouts (default 30 seconds without a byte) and certificates to trust.
+    :param assumptions: readings of what ARM's reference leaves open; default :data:`DEFAULT_ASSUMPTIONS`.
+    :param retry: number of attempts of a call and the delays between them; default 5 attempts within 60 seconds.
+    :param clock: source of time; tests replace it.
     :param on_token: called with every new token, to mask it in logs.
-    :param on_attempt: called with every attempt's request and what came of it, to count them.
-    :raises ArmConfigurationError: an address is not usable (see ``client.http.urls``).
+    :param on_attempt: called after every attempt with its request and its response or failure, for metrics.
+    :raises ArmConfigurationError: a URL is not usable (see ``client.http.urls``).
     """
 
     def __init__(
@@ -53,25 +53,24 @@ class ClientCore:
         self._endpoints = Endpoints(BaseUrl.parse(base_url), client_no, user_id)
         self._credentials = credentials
         self._transport = transport or Transport()
-        told = {"observe": on_attempt} if on_attempt else {}
-        self._rules = CallPolicy(retry or RetryPolicy(), clock or SystemClock(), assumptions, **told)
-        self._keeper = TokenCache(on_token)
+        self._policy = CallPolicy(retry or RetryPolicy(), clock or SystemClock(), assumptions, on_attempt)
+        self._token_cache = TokenCache(on_token)
         self._prepare()
 
     def _prepare(self) -> None:
-        """Make what putting requests on the wire needs; connects to nothing."""
+        """Initialize what sending needs, such as locks and sessions. Opens no connection."""
 
     @property
     def base_url(self) -> str:
-        """ARM's base URL."""
+        """Base URL of the API."""
         return self._endpoints.base.url
 
     @property
     def client_no(self) -> int | None:
-        """The ARM client whose ledger is meant."""
+        """Client number of the ledger that this client uses."""
         return self._endpoints.client_no
 
     @property
     def assumptions(self) -> Assumptions:
-        """The readings of ARM that this client goes by."""
-        return self._rules.assumptions
+        """Readings of ARM's reference that this client follows."""
+        return self._policy.assumptions

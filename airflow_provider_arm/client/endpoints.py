@@ -1,4 +1,4 @@
-"""From a method call to a request and back: what both clients share of the operations."""
+"""Requests from method arguments, and results from responses: the part of the operations that both clients share."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 _HEADERS = {"Accept": "application/json", "User-Agent": f"airflow-provider-arm/{__version__}"}
 
 M = TypeVar("M", bound=ArmModel)
-#: A record as the caller has it: a model, or a mapping by wire or Python names.
+#: A record as callers pass it: a model, or a mapping with wire names or Python names.
 Record = ArmModel | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Builds requests for one base URL, client number and user."""
+    """Builder of requests for one base URL, client number and user."""
 
     base: BaseUrl
     client_no: int | None = None
     user_id: str | None = None
 
     def for_client(self, client_no: int | None) -> Endpoints:
-        """Give the same for another ARM client; ``None`` leaves it."""
+        """Return the endpoints of another client number; ``None`` keeps the current one."""
         return self if client_no is None else replace(self, client_no=client_no)
 
     def operation(self, name: str) -> Operation:
-        """Look an operation up.
+        """Return the row *name* of the operations table.
 
-        :raises ArmConfigurationError: there is none of that name; the message lists them.
+        :raises ArmConfigurationError: there is no such row; the message lists all names.
         """
         try:
             return OPERATIONS[name]
         except KeyError:
-            msg = f"there is no operation {name!r}; there are {', '.join(sorted(OPERATIONS))}"
+            msg = f"unknown operation {name!r}; the operations are {', '.join(sorted(OPERATIONS))}"
             raise ArmConfigurationError(msg) from None
 
     def read_request(
@@ -60,7 +60,9 @@ class Endpoints:
     ) -> Request:
         """Build a GET or DELETE.
 
-        :param language: sent as ``Accept-Language`` (documented on single reads).
+        :param path: values for the path of the operation; the client number is added.
+        :param params: query parameters.
+        :param language: sent as ``Accept-Language`` (documented for reads of one resource).
         """
         headers = dict(_HEADERS)
         if language:
@@ -68,7 +70,11 @@ class Endpoints:
         return Request(operation, self.base.join(self.path(operation, path), params), headers)
 
     def page_request(self, operation: Operation, params: Mapping[str, Any] | None, url: str | None) -> Request:
-        """Build the call for one page: by query under the list's own path, or ARM's own address."""
+        """Build the request for one page of a list.
+
+        :param params: query parameters of the list's path; ignored if there is a *url*.
+        :param url: URL of the page, as ARM's ``nextPage`` names it.
+        """
         if url is not None:
             return Request(operation, url, dict(_HEADERS))
         return self.read_request(operation, params=params)
@@ -76,7 +82,7 @@ class Endpoints:
     def write_request(
         self, operation: Operation, record: Any, path: Mapping[str, Any] | None = None, *, user_id: str | None = None
     ) -> Request:
-        """Build a POST or PUT: the record or records under the operation's key, with the user beside them.
+        """Build a POST or PUT with the record or records under the operation's key, next to the user.
 
         :raises InvalidRecordError: an amount is a float or not finite.
         """
@@ -88,18 +94,21 @@ class Endpoints:
         return self.raw_request(operation, self.path(operation, path), None, body)
 
     def encoded_request(self, operation: Operation, records: bytes) -> Request:
-        """Build a POST or PUT of records that are JSON text already: the same bytes as :meth:`write_request`."""
-        text = self.write_request(operation, []).body or b""
+        """Build a POST or PUT of records that are already JSON text; the bytes are those of :meth:`write_request`."""
+        empty = self.write_request(operation, []).body or b""
         return Request(
             operation,
             self.base.join(self.path(operation, None), None),
             {**_HEADERS, "Content-Type": "application/json"},
-            text.removesuffix(b"[]}") + records + b"}",
+            empty.removesuffix(b"[]}") + records + b"}",
             record=records,
         )
 
     def raw_request(self, operation: Operation, path: str, params: Mapping[str, Any] | None, body: Any) -> Request:
-        """Build any call with a ready body."""
+        """Build any request from a complete body.
+
+        :raises InvalidRecordError: an amount is a float or not finite.
+        """
         headers = dict(_HEADERS)
         data = None
         if body is not None:
@@ -111,9 +120,9 @@ class Endpoints:
         return Request(operation, self.base.join(path, params), headers, data, record=body)
 
     def path(self, operation: Operation, values: Mapping[str, Any] | None = None) -> str:
-        """Fill an operation's path, the client's number among the values.
+        """Fill the path of an operation with *values* and the client number.
 
-        :raises ArmConfigurationError: the path needs a client number and there is none.
+        :raises ArmConfigurationError: a value is missing or empty, or there is no client number.
         """
         if "{clientno}" in operation.path and self.client_no is None:
             msg = "client_no is missing: set it in the connection's extra or as an argument"
@@ -122,9 +131,9 @@ class Endpoints:
 
 
 def ad_hoc_operation(method: str, path: str, replay: Replay | None) -> Operation:
-    """Make a row for a call that the table does not have.
+    """Return an operation for a call that is not in the operations table.
 
-    :param replay: left out, a GET is safe and anything else is never repeated.
+    :param replay: default: ``safe`` for a GET, ``never`` for any other method.
     """
     method = method.upper()
     chosen = replay if replay is not None else Replay.SAFE if method == "GET" else Replay.NEVER
@@ -132,9 +141,10 @@ def ad_hoc_operation(method: str, path: str, replay: Replay | None) -> Operation
 
 
 def to_wire(model: type[ArmModel] | None, record: Record) -> dict[str, Any]:
-    """Check one record against its model and give what goes on the wire.
+    """Validate one record with its model and return the JSON object to send.
 
-    :raises InvalidRecordError: with every field that is wrong.
+    :param model: ``None`` skips the validation.
+    :raises InvalidRecordError: with every invalid field.
     """
     if model is None:
         return record.to_wire() if isinstance(record, ArmModel) else dict(record)
@@ -144,9 +154,9 @@ def to_wire(model: type[ArmModel] | None, record: Record) -> dict[str, Any]:
 
 
 def to_wire_list(model: type[ArmModel] | None, records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Check the records of a batch.
+    """Validate the records of a batch and return the JSON objects to send.
 
-    :raises InvalidRecordError: with every field that is wrong in every record, as ``[3].name``.
+    :raises InvalidRecordError: with every invalid field of every record, named such as ``[3].name``.
     """
     issues: list[FieldIssue] = []
     wires = []
@@ -160,33 +170,36 @@ def to_wire_list(model: type[ArmModel] | None, records: Sequence[Record]) -> lis
     return wires
 
 
-def read_json(answer: Response) -> Any:
-    """Decode exactly; ``None`` for 204."""
-    return None if answer.status == HTTPStatus.NO_CONTENT else money.decode(answer.body)
+def read_json(response: Response) -> Any:
+    """Decode a JSON body exactly; return ``None`` for 204."""
+    return None if response.status == HTTPStatus.NO_CONTENT else money.decode(response.body)
 
 
 def read_model(model: type[M]) -> Callable[[Response], M]:
-    """Make a reader for one object."""
+    """Return a reader of one object."""
 
-    def read(answer: Response) -> M:
-        return model.from_wire(money.decode(answer.body))
+    def read(response: Response) -> M:
+        return model.from_wire(money.decode(response.body))
 
     return read
 
 
 def write_reader(record: Any, assumptions: Assumptions) -> Callable[[Response], WriteResponse]:
-    """Make a reader for the answer to one written record: only a known success word is success."""
+    """Return a reader of the response to one written record. Only a known success status counts as success.
 
-    def read(answer: Response) -> WriteResponse:
-        body = money.decode(answer.body)
+    :param record: what was sent: an error must not repeat a person's data from it.
+    """
+
+    def read(response: Response) -> WriteResponse:
+        body = money.decode(response.body)
         written = WriteResponse.from_wire(body)
-        word = (written.status or "").upper()
-        if word in assumptions.success_statuses:
+        status = (written.status or "").upper()
+        if status in assumptions.success_statuses:
             return written
         issues = field_issues(body, record)
-        said = "; ".join(str(issue) for issue in issues) or mask(written.message or "", record)
-        reason = f"status {mask(word, record) or 'missing'}" + (f": {said}" if said else "")
-        if word in assumptions.failure_statuses:
+        detail = "; ".join(str(issue) for issue in issues) or mask(written.message or "", record)
+        reason = f"status {mask(status, record) or 'missing'}" + (f": {detail}" if detail else "")
+        if status in assumptions.failure_statuses:
             raise RejectedResponseError(reason, issues)
         raise InvalidResponseError(reason, retryable=False)
 
@@ -194,23 +207,25 @@ def write_reader(record: Any, assumptions: Assumptions) -> Callable[[Response], 
 
 
 def postings_reader(record: Any, assumptions: Assumptions) -> Callable[[Response], AutoPostingsResponse]:
-    """Make a reader for the answer to a set of auto postings.
+    """Return a reader of the response to a set of auto postings.
 
-    ARM takes it as a whole or not at all (documented), so every status word in it must say the same; an answer that
-    contradicts itself, or says nothing, is neither success nor refusal.
+    ARM accepts all postings of a set or none (documented), so all statuses in the response must agree. A response that
+    contradicts itself, or has no status, counts neither as success nor as rejection.
+
+    :param record: what was sent: an error must not repeat a person's data from it.
     """
 
-    def read(answer: Response) -> AutoPostingsResponse:
-        body = money.decode(answer.body)
+    def read(response: Response) -> AutoPostingsResponse:
+        body = money.decode(response.body)
         written = AutoPostingsResponse.from_wire(body)
-        words = written.words()
-        if words and words <= assumptions.success_statuses:
+        statuses = written.statuses()
+        if statuses and statuses <= assumptions.success_statuses:
             return written
         issues = field_issues(body, record)
-        said = [mask(written.message or "", record), describe_batch_rejections(body), *map(str, issues)]
-        named = ", ".join(mask(word, record) for word in sorted(words)) or "missing"
-        reason = "; ".join([f"status {named}", *filter(None, said)])
-        if words and words <= assumptions.failure_statuses:
+        details = [mask(written.message or "", record), describe_batch_rejections(body), *map(str, issues)]
+        names = ", ".join(mask(status, record) for status in sorted(statuses)) or "missing"
+        reason = "; ".join([f"status {names}", *filter(None, details)])
+        if statuses and statuses <= assumptions.failure_statuses:
             raise RejectedResponseError(reason, issues)
         raise InvalidResponseError(reason, retryable=False)
 
@@ -218,16 +233,18 @@ def postings_reader(record: Any, assumptions: Assumptions) -> Callable[[Response
 
 
 def receipt_reader(record: Any, _: Assumptions) -> Callable[[Response], BatchReceipt]:
-    """Make a reader for the answer to a submitted batch; one without a batchUuid cannot be followed: no success (Q1).
+    """Return a reader of the response to a submitted batch.
 
-    :param record: what was sent, of which the answer may quote.
+    A response without a batchUuid is no success, because the batch could not be polled (Q1).
+
+    :param record: what was sent: an error must not repeat a person's data from it.
     """
 
-    def read(answer: Response) -> BatchReceipt:
-        receipt = BatchReceipt.from_wire(money.decode(answer.body))
+    def read(response: Response) -> BatchReceipt:
+        receipt = BatchReceipt.from_wire(money.decode(response.body))
         if not receipt.batch_uuid:
-            said = mask(answer.body.decode(errors="replace"), record)
-            reason = f"no batchUuid, so the batch cannot be followed: {said}"
+            detail = mask(response.body.decode(errors="replace"), record)
+            reason = f"no batchUuid, so the batch cannot be polled: {detail}"
             raise InvalidResponseError(reason, retryable=False)
         return receipt
 
@@ -235,23 +252,23 @@ def receipt_reader(record: Any, _: Assumptions) -> Callable[[Response], BatchRec
 
 
 def batch_reader(_: Any, assumptions: Assumptions) -> Callable[[Response], BatchStatus]:
-    """Make a reader for a batch's state."""
+    """Return a reader of the state of a batch."""
 
-    def read(answer: Response) -> BatchStatus:
+    def read(response: Response) -> BatchStatus:
         try:
-            body = money.decode(answer.body)
+            body = money.decode(response.body)
         except ValueError:
-            status = classify_batch(answer.status, None, assumptions)
-            # A rejection without a word may be ARM's; with a page of HTML it is a proxy's.
-            if status.state is BatchState.PENDING or (status.state.finished and not answer.body.strip()):
+            status = classify_batch(response.status, None, assumptions)
+            # A rejection with an empty body may come from ARM; with an HTML page it comes from a proxy.
+            if status.state is BatchState.PENDING or (status.state.finished and not response.body.strip()):
                 return status
             raise
-        return classify_batch(answer.status, body, assumptions)
+        return classify_batch(response.status, body, assumptions)
 
     return read
 
 
-#: How a response is read whose model is more than a plain object.
+#: Reader of a response whose model is more than a plain object, by model.
 _READERS: dict[type[ArmModel] | None, Callable[[Any, Assumptions], Callable[[Response], Any]]] = {
     AutoPostingsResponse: postings_reader,
     Batch: batch_reader,
@@ -261,7 +278,7 @@ _READERS: dict[type[ArmModel] | None, Callable[[Any, Assumptions], Callable[[Res
 
 
 def response_reader(operation: Operation, record: Any, assumptions: Assumptions) -> Callable[[Response], Any]:
-    """Return the function that reads the responses of *operation*, chosen by its row in the operations table.
+    """Return the reader of the responses of *operation*, chosen by its row in the operations table.
 
     :param record: what was sent: an error must not repeat a person's data from it.
     """

@@ -1,6 +1,6 @@
-"""What can go wrong with ARM, by what the caller can do about it.
+"""The client's errors, one class for each thing that a caller can do about it.
 
-No message holds a secret or a value of a person's record. Importing this module loads nothing heavy.
+No message contains a secret or a value of a person's record. Importing this module loads nothing heavy.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Phase(StrEnum):
-    """How far a failed call certainly got."""
+    """How far a failed call certainly got (the failure phase)."""
 
     #: Nothing left this machine, or the server was never reached: a repeat is safe for every operation.
     NOT_SENT = "not sent"
-    #: ARM may have taken the request: nobody here can know.
+    #: ARM may have accepted the request: the outcome is unknown.
     MAYBE_SENT = "maybe sent"
     #: ARM answered.
     ANSWERED = "answered"
@@ -26,20 +26,23 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldIssue:
-    """What is wrong with one field of a record: ``field`` is the wire name, dotted; ``message`` holds no value."""
+    """What is wrong with one field of a record.
+
+    ``field`` is the name in ARM's JSON, with dots for nested fields; ``message`` contains no value of the record.
+    """
 
     field: str
     message: str
 
     def __str__(self) -> str:
-        """Read as ``postalAddress.postalCode: must be text``."""
+        """Return text such as ``postalAddress.postalCode: must be text``."""
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
 class ArmError(Exception):
-    """Base of everything that this client raises on purpose."""
+    """Base class of all errors that the client raises deliberately."""
 
-    #: True where the same call will fail again until a person has changed something.
+    #: Whether the same call will fail again until someone has changed something.
     permanent: ClassVar[bool] = True
 
     def __init__(
@@ -54,79 +57,79 @@ class ArmError(Exception):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
-        #: The message without what to do next.
+        #: The message without the advice on what to do next.
         self.summary = message
         #: Method and path template, such as ``POST /clients/{clientno}/customers``.
         self.operation = operation
         self.status_code = status_code
-        #: What ARM said of single fields.
+        #: ARM's messages about single fields.
         self.errors = tuple(errors)
-        #: ARM's name for the request, where it gave one: quote it to Amili.
+        #: ARM's identifier of the request, if the response had one: quote it to Amili.
         self.request_id = request_id
         self.phase = phase
-        #: Seconds that the server asked to wait, where it did.
+        #: Seconds to wait before the next call, if the server asked for it (``Retry-After``).
         self.retry_after = retry_after
 
 
 class ArmConfigurationError(ArmError, ValueError):
-    """The connection or an argument cannot work; nothing was sent."""
+    """The connection or an argument is invalid. Nothing was sent."""
 
 
 class InvalidRecordError(ArmError, ValueError):
-    """A record does not fit its model; :attr:`ArmError.errors` has every field that is wrong. Nothing was sent."""
+    """A record does not fit its model. :attr:`ArmError.errors` lists every invalid field. Nothing was sent."""
 
     def __init__(self, issues: Sequence[FieldIssue]) -> None:
         super().__init__("; ".join(str(issue) for issue in issues), errors=issues, phase=Phase.NOT_SENT)
 
 
 class ArmAuthenticationError(ArmError):
-    """The credentials or the token were refused (401, or the token service said no)."""
+    """The credentials or the token were rejected (401, or a 4xx of the token service)."""
 
 
 class ArmPermissionError(ArmError):
-    """The credentials are good but not for this (403)."""
+    """The credentials are valid but do not permit this call (403)."""
 
 
 class ArmNotFoundError(ArmError):
-    """ARM does not know it (404)."""
+    """ARM has no such resource (404)."""
 
 
 class ArmValidationError(ArmError):
-    """ARM refused the request (400, 422 and every other 4xx): nothing happened."""
+    """ARM rejected the request (400, 422 and every other 4xx): it had no effect."""
 
 
 class ArmRateLimitError(ArmError):
-    """Too many requests (429), still after the retries."""
+    """ARM received too many requests (429), also after the retries."""
 
     permanent = False
 
 
 class ArmUnavailableError(ArmError):
-    """ARM cannot be reached or cannot answer now (network, 408, 5xx), still after the retries."""
+    """ARM cannot be reached or is temporarily unavailable (network, 408, 425, 5xx), also after the retries."""
 
     permanent = False
 
 
 class ArmInvalidResponseError(ArmError):
-    """ARM answered with something that cannot be read: HTML, nothing, half a body, a missing batchUuid."""
+    """ARM's response is invalid: HTML, an empty or incomplete body, a missing batchUuid."""
 
     permanent = False
 
 
 class ArmUnknownOutcomeError(ArmError):
-    """A write that must not be repeated blindly may or may not have taken effect. A person has to look."""
+    """A write that must not simply be repeated may or may not have taken effect. Someone has to check in ARM."""
 
 
 class ArmIncompleteListError(ArmError):
-    """A list did not come whole: a page is missing, doubled or changed, or the query expired half-way."""
+    """A list is incomplete: a page is missing, duplicated or changed, or the query expired before the last page."""
 
     permanent = False
 
 
 class ArmResultLimitError(ArmIncompleteListError):
-    """More records match than one query may return; ARM would cut the rest away silently.
+    """More records match than one query returns; ARM would silently omit the rest.
 
-    :param total_count: how many ARM says that match, as far as it counts.
+    :param total_count: number of matching records according to ARM, which may stop counting at its limit.
     """
 
     permanent = True

@@ -1,4 +1,4 @@
-"""Calls that book something: none of them may be repeated blindly, whatever its verb."""
+"""Calls that create bookings. None of them may simply be repeated, whatever its HTTP method."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class LedgerWrites:
-    """The booking calls of a client. A lost answer is :class:`ArmUnknownOutcomeError`: look before sending again."""
+    """Booking calls of a client.
+
+    If the response is lost, a call raises :class:`ArmUnknownOutcomeError`: check in ARM before sending it again.
+    """
 
     _endpoints: Endpoints
 
@@ -28,7 +31,7 @@ class LedgerWrites:
         """POST one document (the path is assumed). Its ``documentNo`` is the natural key.
 
         :raises InvalidRecordError: it does not fit the model; nothing was sent.
-        :raises ArmValidationError: ARM refused it.
+        :raises ArmValidationError: ARM rejected it.
         :raises ArmUnknownOutcomeError: ARM may or may not have booked it.
         """
         return self._write_one("create_document", document)
@@ -44,18 +47,18 @@ class LedgerWrites:
     def create_auto_postings(
         self, method: str, postings: Sequence[Record], *, validate_only: bool = False
     ) -> AutoPostingsResponse:
-        """POST a set of auto postings: ARM takes all of them or none.
+        """POST a set of auto postings, of which ARM accepts all or none.
 
-        :param method: ARM's name of what is to be posted: the last part of the path.
-        :param validate_only: let ARM check the set and post nothing. A set in which any posting has the option
-            ``validateOnly`` is a check too. A check may be repeated, and is.
+        :param method: ARM's name for the kind of posting: the last part of the path.
+        :param validate_only: have ARM validate the set and post nothing. A set in which any posting has the option
+            ``validateOnly`` is only validated, too. A validation is safe to repeat, so it is retried.
         :raises InvalidRecordError: a posting does not fit; nothing was sent.
-        :raises ArmValidationError: ARM refused the set; ``errors`` has each posting's reason by its place from 1.
+        :raises ArmValidationError: ARM rejected the set; ``errors`` has each posting's reason by its position from 1.
         :raises ArmUnknownOutcomeError: ARM may or may not have posted it.
         """
         operation = self._endpoints.operation("create_auto_postings")
         if not postings:
-            msg = f"a set of no auto postings makes no sense ({operation.label})"
+            msg = f"a set needs at least one auto posting ({operation.label})"
             raise ArmConfigurationError(msg)
         wires = to_wire_list(operation.record, postings)
         if validate_only:
@@ -73,5 +76,5 @@ class LedgerWrites:
 
 
 def is_validate_only(postings: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether one of the postings turns the set into a check: then nothing of it is posted."""
-    return any(AutoPosting.from_wire(posting).only_checks for posting in postings)
+    """Return whether one of the postings has the option ``validateOnly``, so that ARM posts nothing of the set."""
+    return any(AutoPosting.from_wire(posting).validates_only for posting in postings)

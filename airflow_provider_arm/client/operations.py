@@ -1,6 +1,6 @@
-"""The table of ARM's operations: method, path, what a repeat does, what goes in and comes out.
+"""Table of ARM's operations: method, path, replay class, models of request and response.
 
-The verb does not tell whether a call may be repeated; :attr:`Operation.replay` does.
+Whether a call may be repeated does not follow from its HTTP method but from :attr:`Operation.replay`.
 """
 
 from __future__ import annotations
@@ -26,41 +26,41 @@ from airflow_provider_arm.client.models import (
 
 
 class Replay(StrEnum):
-    """What a second, identical call does."""
+    """Replay class of an operation: the effect of a second, identical call."""
 
-    #: Nothing that the first did not do.
+    #: No further effect.
     SAFE = "safe"
-    #: Unknown, but a natural key tells afterwards whether the first call took effect.
+    #: Unknown, but a lookup by a natural key shows whether the first call took effect.
     BY_KEY = "by key"
-    #: It may book twice: never repeat without proof that the first call did nothing.
+    #: It may book twice: never repeat it without proof that the first call had no effect.
     NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One row of the table."""
+    """One row of the operations table."""
 
     name: str
     method: str
-    #: Under the base URL; ``{clientno}`` and others are filled in, quoted.
+    #: Path under the base URL. ``{clientno}`` and other names in braces are replaced by quoted values.
     path: str
     replay: Replay
     #: Model of one record in the request body.
     record: type[ArmModel] | None = None
     #: Model of the response, of one record of it for a list. It decides how the response is read.
     answer: type[ArmModel] | None = None
-    #: The key under which the record or records stand in a write body or a list.
+    #: Key of the record or records in the body of a write or in a list.
     key: str | None = None
-    #: For a list: the field that no two of its records share.
+    #: For a list: the field that identifies a record.
     item_key: str | None = None
-    #: Answers that are results, not errors, beyond 2xx.
+    #: HTTP statuses other than 2xx that are results, not errors.
     also_results: frozenset[int] = frozenset()
-    #: Whether method and path stand in the reference.
+    #: Whether method and path are documented in the reference.
     documented: bool = True
 
     @property
     def label(self) -> str:
-        """Method and path template: safe to show anywhere."""
+        """Method and path template; contains no data, so every message may show it."""
         return f"{self.method} {self.path}"
 
 
@@ -116,7 +116,7 @@ _TABLE = (
     Operation(
         "list_ar_items", "GET", f"{_CLIENT}/aritems", _SAFE, answer=ArItem, key="arItems", item_key="arItemId"
     ),  # key assumed (Q8)
-    # Can create a credit note: never repeat blindly. The key of the record is assumed.
+    # Can create a credit note, so it is never repeated. The key of the record is assumed.
     Operation(
         "update_ar_item",
         "PUT",
@@ -156,7 +156,7 @@ _TABLE = (
         item_key="documentNo",
         documented=False,
     ),
-    # All or nothing. The keys of the next three bodies are assumed.
+    # ARM accepts all postings or none. The keys of the next three bodies are assumed.
     Operation(
         "create_auto_postings",
         "POST",

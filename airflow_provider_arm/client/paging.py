@@ -1,6 +1,6 @@
-"""Lists: page 1 names a query that the server keeps; the other pages are asked for by it.
+"""Lists of ARM: page 1 names a query that ARM keeps, and the other pages are requested by this query.
 
-A list comes whole or raises. Decisions are in :class:`PageWalk`, without I/O; :class:`Cursor` is the synchronous use.
+A list is complete or raises. :class:`PageWalk` decides, without I/O; :class:`Cursor` is its synchronous use.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client.http.urls import BaseUrl
     from airflow_provider_arm.client.operations import Operation
 
-#: Largest page that ARM gives (documented); a list needs the fewest round trips with it.
+#: Records of ARM's largest page (documented), with which a list needs the fewest requests.
 MAX_PAGE_SIZE = 1000
-#: Most records that one query gives (documented), for a summary that does not say it.
+#: Records of one query at most (documented), if the summary has no ``maximumCount``.
 MAX_QUERY_RECORDS = 10_000
 _SUMMARY = "summary"
 
 M = TypeVar("M", bound=ArmModel)
 T = TypeVar("T")
-#: Makes one call for a page and reads its answer in the calling thread.
+#: Makes one call for a page and reads its response in the calling thread.
 PageCall = Callable[["PageRequest", Callable[[Response], Any]], Any]
 
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -47,63 +47,66 @@ _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 @dataclass(frozen=True)
 class Page(Generic[M]):
-    """One page: its summary, and each record both as ARM's own bytes and, when asked for, as a model."""
+    """One page: its summary, and its records as ARM's own JSON text and, on access, as models."""
 
     summary: PageSummary
-    #: Each record's JSON text exactly as ARM wrote it.
+    #: JSON text of each record, exactly as ARM wrote it.
     texts: list[bytes] = field(repr=False)
     model: type[M] = field(repr=False)
 
     @cached_property
     def items(self) -> list[M]:
-        """The records as models.
+        """Records as models.
 
         :raises InvalidRecordError: a record does not fit its model.
         """
         return [self.model.from_wire(money.decode(text)) for text in self.texts]
 
 
-def split_page(answer: Response, key: str | None) -> tuple[PageSummary, bytes]:
-    """Split a page's body into its summary and the text of its list of records, not a byte of which is changed.
+def split_page(response: Response, key: str | None) -> tuple[PageSummary, bytes]:
+    """Split the body of a page into its summary and the unchanged text of its list of records.
 
-    :param key: the plural under which the records should stand; any other name is taken if it is the only list (Q8).
-    :raises ValueError: the body is no page.
+    :param key: expected key of the records; if it is absent, the only list of the body is used (Q8).
+    :raises ValueError: the body is not a page.
     """
-    if answer.status == HTTPStatus.NO_CONTENT:
+    if response.status == HTTPStatus.NO_CONTENT:
         return PageSummary(total_count=0, total_pages=0), b"[]"
     try:
-        body = _object_decoder.decode(answer.body)
+        body = _object_decoder.decode(response.body)
     except RecursionError:
         msg = "JSON that is nested too deeply"
         raise InvalidResponseError(msg) from None
     if _SUMMARY not in body:
-        msg = "JSON that has no summary, so it is no page of a list"
+        msg = "JSON without a summary, so it is not a page of a list"
         raise InvalidResponseError(msg)
     summary = PageSummary.from_wire(money.decode(bytes(body[_SUMMARY])))
     lists = {name: raw for name, raw in body.items() if bytes(memoryview(raw)[:1]) == b"["}
     raw = lists.get(key) if key in lists else next(iter(lists.values())) if len(lists) == 1 else None
     if raw is None:
-        msg = "JSON that has not one list of records beside its summary"
+        msg = "JSON without exactly one list of records besides its summary"
         raise InvalidResponseError(msg)
     return summary, bytes(raw)
 
 
 def split_list(text: bytes) -> list[msgspec.Raw]:
-    """Split the text of a list into its records' own texts.
+    """Split the JSON text of a list into the texts of its records.
 
-    :raises ValueError: it is no list.
+    :raises ValueError: it is not a list.
     """
     return _list_decoder.decode(text)
 
 
-def read_page(answer: Response, key: str | None, model: type[M]) -> Page[M]:
-    """Read a page into its records' own texts. Arguments and errors are those of :func:`split_page`."""
-    summary, text = split_page(answer, key)
+def read_page(response: Response, key: str | None, model: type[M]) -> Page[M]:
+    """Read a page. Parameters and errors are those of :func:`split_page`."""
+    summary, text = split_page(response, key)
     return Page(summary, [bytes(record) for record in split_list(text)], model)
 
 
 def key_reader(name: str) -> Callable[[bytes], str | int | None]:
-    """Make a reader of one field of a record's text; gives ``None`` where the record has no such text or number."""
+    """Return a reader of a field of a record's JSON text.
+
+    :param name: name of the field. Its value must be text or an integer; for any other the reader returns ``None``.
+    """
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
         msgspec.defstruct("Keyed", [("key", str | int | None, msgspec.field(name=name))])
     )
@@ -120,7 +123,7 @@ def key_reader(name: str) -> Callable[[bytes], str | int | None]:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What to ask for next: query parameters under the list's own path, or ARM's own address of the next page."""
+    """Page to request next, by query parameters of the list's path, or by the URL of its ``nextPage``."""
 
     number: int
     params: Mapping[str, Any] | None = None
@@ -128,38 +131,41 @@ class PageRequest:
 
 
 class PageWalk:
-    """Decides which page comes next and whether the list came whole.
+    """State of reading one list: the pages to request, and the checks that the list is complete.
 
-    :param filters: passed through to ARM on page 1, unchanged. With ``maximumcount`` among them the caller wants at
-        most so many, and reaching that is no error.
-    :param item_key: the field that no two records share; without it nobody sees a record that came twice.
+    :param filters: passed through to ARM unchanged, with page 1. If ``maximumcount`` is among them, the list may end at
+        that number of records.
+    :param page_size: records per page.
+    :param base: base URL, whose host the next page must have.
+    :param label: label of the operation, for messages.
+    :param item_key: field that identifies a record. Without it, a record that appears twice is not detected.
     """
 
     def __init__(
         self, filters: Mapping[str, Any], page_size: int, base: BaseUrl, label: str, *, item_key: str | None = None
     ) -> None:
         self._params = {"pagesize": page_size, **filters}
-        asked = filters.get("maximumcount")
-        self._asked = None if asked is None else int(asked) if str(asked).isdecimal() else 0
+        limit = filters.get("maximumcount")
+        self._limit = None if limit is None else int(limit) if str(limit).isdecimal() else 0
         self._base = base
         self._label = label
         self._next: PageRequest | None = PageRequest(1, params=self._params)
         self._first: PageSummary | None = None
         self._last_url: str | None = None
         self._key_of = key_reader(item_key) if item_key else None
-        self._seen: set[Any] = set()
+        self._keys: set[Any] = set()
         self.rows = 0
         self.pages = 0
 
     def next_request(self) -> PageRequest | None:
-        """Say what to ask for, or ``None`` when the list is whole."""
+        """Return the request for the next page, or ``None`` if the list is complete."""
         return self._next
 
     def remaining_requests(self) -> list[PageRequest]:
-        """Name every page that follows page 1, where the server keeps the query and says how many there are.
+        """Return the requests for all pages after page 1, if ARM keeps the query and reports the number of pages.
 
-        They can be asked for in any order, also at the same time; they are taken in order. Elsewhere the list is
-        empty, and :meth:`next_request` names one page after the other.
+        They may be sent in any order, also at the same time, but their pages must be accepted in order. Otherwise the
+        result is empty, and :meth:`next_request` returns one page after the other.
         """
         first = self._first or PageSummary()
         if not first.query_id or first.total_pages is None:
@@ -167,48 +173,53 @@ class PageWalk:
         return [self._by_query(first.query_id, number) for number in range(2, first.total_pages + 1)]
 
     def all_requests(self) -> list[PageRequest]:
-        """Name every page, the first too, where the server keeps the query; elsewhere none can be read twice."""
-        later = self.remaining_requests()
+        """Return the requests for all pages, to read them a second time; empty if ARM does not keep the query."""
+        remaining = self.remaining_requests()
         first = self._first
-        return [self._by_query(first.query_id, 1), *later] if first and first.query_id else []
+        return [self._by_query(first.query_id, 1), *remaining] if first and first.query_id else []
 
     def accept(self, page: Page[Any]) -> None:
-        """Take the page that was asked for. Raises as :meth:`accept_summary`."""
+        """Accept the page that was requested. Raises as :meth:`accept_summary`."""
         self.accept_summary(page.summary, len(page.texts), page.texts)
 
     def accept_summary(self, summary: PageSummary, rows: int, texts: Sequence[bytes] = ()) -> None:
-        """Take the page that was asked for, of which this is the summary and so many records came.
+        """Accept the page that was requested.
 
-        :param texts: the records, to see whether one came before; left out by a caller who looks himself.
-        :raises ArmIncompleteListError: it is not the page that was due, or it was the last and rows are missing.
-        :raises ArmResultLimitError: more records match than ARM gives.
+        :param summary: its summary.
+        :param rows: number of its records.
+        :param texts: its records, to detect one that appears twice; empty if the caller detects these.
+        :raises ArmIncompleteListError: it is another page, or it is the last and records are missing.
+        :raises ArmResultLimitError: more records match than ARM returns.
         :raises ArmConfigurationError: the next page is on another host; the token is not sent there.
         """
-        due = self._next
-        if due is None:  # pragma: no cover - a caller's programming error
-            msg = "no page was due"
+        requested = self._next
+        if requested is None:  # pragma: no cover - a caller's programming error
+            msg = "no page was requested"
             raise RuntimeError(msg)
-        if summary.page_no is not None and summary.page_no != due.number:
-            self._fail(f"page {due.number} was asked for and page {summary.page_no} came")
+        if summary.page_no is not None and summary.page_no != requested.number:
+            self._fail(f"page {requested.number} was requested and page {summary.page_no} was returned")
         if self._first is None:
             self._first = summary
             self._check_cap(summary)
         elif summary.total_count is not None and summary.total_count != self._first.total_count is not None:
-            self._fail(f"ARM counted {self._first.total_count} records on page 1 and {summary.total_count} now")
+            self._fail(
+                f"ARM counted {self._first.total_count} records on page 1 and {summary.total_count} on "
+                f"page {requested.number}"
+            )
         self._check_keys(texts)
         self.pages += 1
         self.rows += rows
-        self._next = self._following(due, summary, rows)
+        self._next = self._next_page(requested, summary, rows)
         if self._next is None:
-            self._check_whole()
+            self._check_complete()
 
     def on_page_error(self, error: ArmError, assumptions: Assumptions) -> ArmError | None:
-        """Say what it means that the page could not be had: the error to raise, or ``None`` for an empty list."""
+        """Return the error to raise when the requested page failed with *error*, or ``None`` if the list is empty."""
         if self._next is not None and self._next.number > 1:
             if error.status_code in assumptions.expired_query_codes:
                 return ArmIncompleteListError(
-                    f"the list stopped at page {self._next.number} because ARM no longer keeps its query "
-                    f"({error.status_code}, {self._label}); ask again from the start",
+                    f"the list ended at page {self._next.number} because ARM no longer keeps its query "
+                    f"({error.status_code}, {self._label}); read it again from page 1",
                     operation=self._label,
                     status_code=error.status_code,
                 )
@@ -221,71 +232,75 @@ class PageWalk:
     def _by_query(query_id: str, number: int) -> PageRequest:
         return PageRequest(number, params={"query": query_id, "pageno": number})
 
-    def _following(self, due: PageRequest, summary: PageSummary, rows: int) -> PageRequest | None:
+    def _next_page(self, requested: PageRequest, summary: PageSummary, rows: int) -> PageRequest | None:
         total = self._first.total_pages if self._first else None
         query_id = self._first.query_id if self._first else None
         url = summary.next_page
         if total is not None:
-            if due.number >= total:
+            if requested.number >= total:
                 return None
         elif not url or url == self._last_url or not rows:
             return None
         self._last_url = url
         if query_id:
-            return self._by_query(query_id, due.number + 1)
+            return self._by_query(query_id, requested.number + 1)
         if not url:
-            self._fail(f"page {due.number} of {total} names neither a query nor a next page")
+            self._fail(f"page {requested.number} of {total} has neither a queryId nor a nextPage")
         elif not self._base.is_same_origin(url):
             msg = (
-                f"ARM's list names a next page on another host ({self._label}): "
+                f"nextPage of ARM's list is on another host ({self._label}): "
                 "the token is never sent there; check the host of the connection"
             )
             raise ArmConfigurationError(msg, operation=self._label)
-        return PageRequest(due.number + 1, url=url)
+        return PageRequest(requested.number + 1, url=url)
 
     def _check_keys(self, texts: Sequence[bytes]) -> None:
-        """Refuse a record that came before: rows have shifted between pages, so another one is missing."""
+        """Raise for a record that was on a page before: records have moved between pages, so another one is missing."""
         if self._key_of is None:
             return
         for text in texts:
             key = self._key_of(text)
-            if key is not None and key in self._seen:
-                self._fail(f"{key} came twice, because the list changed while it was read")
-            self._seen.add(key)
+            if key is not None and key in self._keys:
+                self._fail(f"{key} appears twice, because the list changed while it was read")
+            self._keys.add(key)
 
     def _check_cap(self, summary: PageSummary) -> None:
-        total, most = summary.total_count, summary.maximum_count or MAX_QUERY_RECORDS
-        # Exactly the documented cap is the cap, whatever the summary calls it: the server counts no further.
-        if self._asked is not None or total is None or (total < most and total != MAX_QUERY_RECORDS):
+        total, maximum = summary.total_count, summary.maximum_count or MAX_QUERY_RECORDS
+        # A count of exactly the documented cap means that ARM stopped counting, whatever maximumCount is.
+        if self._limit is not None or total is None or (total < maximum and total != MAX_QUERY_RECORDS):
             return
         msg = (
-            f"{total} records match and ARM gives at most {most} per query ({self._label}): "
+            f"{total} records match and ARM returns at most {maximum} per query ({self._label}): "
             "narrow the filters or split the period, because the rest would be missing"
         )
         raise ArmResultLimitError(msg, operation=self._label, total_count=total)
 
-    def _check_whole(self) -> None:
+    def _check_complete(self) -> None:
         first = self._first or PageSummary()
-        total, most = first.total_count, first.maximum_count or MAX_QUERY_RECORDS
-        if self._asked is not None:
-            # ARM may count all that match or only what was asked for.
-            if total is not None and self.rows < min(total, self._asked):
-                self._fail(f"ARM counted {total} records, {self._asked} were asked for, and it gave {self.rows}")
-        elif total is None and self.rows >= most:
-            self._fail(f"ARM gave {self.rows} records, the most that one query gives, and does not say how many match")
+        total, maximum = first.total_count, first.maximum_count or MAX_QUERY_RECORDS
+        if self._limit is not None:
+            # ARM may count all matching records or only maximumcount of them.
+            if total is not None and self.rows < min(total, self._limit):
+                self._fail(f"ARM counted {total} records, {self._limit} were requested and {self.rows} returned")
+        elif total is None and self.rows >= maximum:
+            self._fail(f"ARM returned {self.rows} records, the maximum of one query, without a totalCount")
         elif total is not None and self.rows != total:
-            self._fail(f"ARM counted {total} records and gave {self.rows}")
+            self._fail(f"ARM counted {total} records and returned {self.rows}")
 
-    def _fail(self, what: str) -> None:
-        msg = f"the list did not come whole: {what} ({self._label}); ask again from the start"
+    def _fail(self, reason: str) -> None:
+        msg = f"the list is incomplete: {reason} ({self._label}); read it again from page 1"
         raise ArmIncompleteListError(msg, operation=self._label)
 
 
 class PageSource:
-    """A list as its pages' answers, for a caller who reads them himself. Safe to share between threads.
+    """A list as the responses of its pages, for callers that parse them on their own. Threads may share it.
 
-    :param call: makes one call and reads its answer.
-    :param path: the list's path under the base URL, with the client's number in it; default the operation's own.
+    :param operation: the list.
+    :param base: base URL of the API.
+    :param page_size: records per page.
+    :param assumptions: readings of ARM's reference.
+    :param call: makes one call and reads its response.
+    :param path: path of the list under the base URL, with the client number; default: the operation's path.
     """
 
     def __init__(
@@ -307,23 +322,25 @@ class PageSource:
         self._call = call
 
     def start_walk(self, filters: Mapping[str, Any]) -> PageWalk:
-        """Begin a list with these filters; nothing is asked yet, and no key of a record is looked at."""
+        """Start to read the list with these filters. Nothing is sent yet, and keys of records are not checked."""
         return PageWalk(filters, self.page_size, self._base, self.operation.label)
 
-    def fetch(self, due: PageRequest, read: Callable[[Response], T]) -> T:
-        """Get one page, with the client's retries.
+    def fetch(self, page: PageRequest, read: Callable[[Response], T]) -> T:
+        """Fetch one page, with the client's retries.
 
-        :param read: turns the answer into the result, in the caller's thread; raises ``ValueError`` where it cannot.
-        :raises ArmError: as its subclasses say.
+        :param read: converts the response in the caller's thread; raises ``ValueError`` if it is invalid.
+        :raises ArmError: see its subclasses.
         """
-        result: T = self._call(due, read)
+        result: T = self._call(page, read)
         return result
 
 
 class Cursor(Generic[M]):
-    """A list to be walked, page by page or item by item. Each walk asks ARM anew.
+    """A list to iterate over, page by page or item by item. Each iteration requests it from ARM again.
 
-    :param fetch: gets one page.
+    :param start: starts to read the list.
+    :param fetch: fetches one page.
+    :param assumptions: readings of ARM's reference.
     """
 
     def __init__(
@@ -334,28 +351,32 @@ class Cursor(Generic[M]):
         self._assumptions = assumptions
 
     def pages(self) -> Iterator[Page[M]]:
-        """Give the pages in order.
+        """Yield the pages in order.
 
-        :raises ArmIncompleteListError: the list did not come whole (at the latest after its last page).
+        :raises ArmIncompleteListError: the list is incomplete (raised after its last page at the latest).
         """
         walk = self._start()
         while (request := walk.next_request()) is not None:
             try:
                 page = self._fetch(request)
             except ArmError as error:
-                reason = walk.on_page_error(error, self._assumptions)
-                if reason is not None:
-                    raise reason from None
+                list_error = walk.on_page_error(error, self._assumptions)
+                if list_error is not None:
+                    raise list_error from None
                 return
-            # First accept, then give: a page that must not be there is never seen.
+            # Accept the page before it is yielded: callers never get a wrong page.
             walk.accept(page)
             yield page
 
     def items(self) -> Iterator[M]:
-        """Give the records in order, as models. Raises as :meth:`pages`, and where a record does not fit."""
+        """Yield the records in order, as models.
+
+        :raises ArmIncompleteListError: see :meth:`pages`.
+        :raises InvalidRecordError: a record does not fit its model.
+        """
         for page in self.pages():
             yield from page.items
 
     def __iter__(self) -> Iterator[M]:
-        """Walk the items."""
+        """Iterate over the items."""
         return self.items()

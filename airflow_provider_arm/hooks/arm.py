@@ -1,4 +1,4 @@
-"""The Airflow connection of type ``arm``, and the client that it gives."""
+"""The hook for connections of type ``arm``."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from airflow_provider_arm.hooks.settings import ArmSettings, parse_client_no, re
 if TYPE_CHECKING:
     from airflow_provider_arm.client import ArmClient, AsyncArmClient
 
-#: Seconds and attempts that the connection form's Test button is given: somebody is waiting in front of it.
+#: Seconds and attempts of the connection form's Test button: a user waits for the result.
 _TEST_TIMEOUT = 10.0
 _TEST_ATTEMPTS = 2
 
 
 class ArmHook(BaseHook):
-    """Gives a client for ARM from an Airflow connection of type ``arm``.
+    """Hook that creates ARM clients from an Airflow connection of type ``arm``.
 
-    Constructing it reads nothing and connects to nothing.
+    Creating the hook neither reads the connection nor connects to ARM.
 
-    :param arm_conn_id: the connection; default ``arm_default``. Its fields: host = base URL, login = client ID,
+    :param arm_conn_id: id of the connection; default ``arm_default``. Its fields: host = base URL, login = client ID,
         password = client secret; extra ``client_no``, ``auth_url``, ``user_id``, ``scope``, ``access_token``,
         ``timeout``, ``ca_bundle``.
-    :param client_no: the ARM client whose ledger is meant, instead of the connection's.
-    :param user_id: the user that ARM notes for changes, instead of the connection's.
+    :param client_no: client number of the ledger to use; default: the connection's.
+    :param user_id: user that ARM records for changes; default: the connection's.
     """
 
     conn_name_attr = "arm_conn_id"
@@ -50,30 +50,30 @@ class ArmHook(BaseHook):
 
     @cached_property
     def settings(self) -> ArmSettings:
-        """The connection, read and checked.
+        """Settings from the connection, validated.
 
-        :raises ArmConfigurationError: a field is missing or wrong.
+        :raises ArmConfigurationError: a field is missing or invalid.
         """
         conn = self.get_connection(self.arm_conn_id)
         return read_settings(conn, conn.extra_dejson)
 
     @cached_property
     def client(self) -> ArmClient:
-        """The client, made when first asked for. Every token that it gets is masked in Airflow's logs."""
+        """The client, created on first use. Every token that it gets is masked in Airflow's logs."""
         from airflow_provider_arm.client import ArmClient
 
         return ArmClient(**self._client_arguments(self.settings))
 
     def get_conn(self) -> ArmClient:
-        """Give :attr:`client`; the name that Airflow's hooks share."""
+        """Return :attr:`client`, as the hooks of Airflow do."""
         return self.client
 
     async def get_async_client(self) -> AsyncArmClient:
-        """Make a client for the running event loop; the caller closes it (``async with``)."""
+        """Create a client for the running event loop. The caller closes it (``async with``)."""
         return self.make_async_client(await self.aread_settings())
 
     def make_async_client(self, settings: ArmSettings) -> AsyncArmClient:
-        """Make a client from settings that were read before. Must run inside an event loop."""
+        """Create a client from settings that were read before. An event loop must be running."""
         from airflow_provider_arm.client import AsyncArmClient
 
         return AsyncArmClient(**self._client_arguments(settings))
@@ -99,7 +99,7 @@ class ArmHook(BaseHook):
             credentials = ClientCredentials(
                 settings.auth_url, settings.client_id, settings.client_secret, settings.scope
             )
-        else:  # read_settings has seen to it
+        else:  # cannot happen: read_settings requires credentials
             msg = f"connection {self.arm_conn_id!r} has no credentials"
             raise ArmConfigurationError(msg)
         seconds = timeout or settings.timeout
@@ -115,7 +115,7 @@ class ArmHook(BaseHook):
         }
 
     def test_connection(self) -> tuple[bool, str]:
-        """Get a token and make one small read; gives whether it worked, and what to do if not. Shows no secret."""
+        """Get a token and read one customer. Return whether this worked, and if not, what to do. Shows no secret."""
         from airflow_provider_arm.client import ArmClient
         from airflow_provider_arm.client.http.retry import RetryPolicy
 
@@ -125,7 +125,7 @@ class ArmHook(BaseHook):
                 if client.client_no is None:
                     return (
                         False,
-                        "The connection has no client_no in its extra: without it only tasks that set one work.",
+                        "The connection has no client_no in its extra: only tasks that set client_no can use it.",
                     )
                 client.check()
         except ArmError as error:
@@ -134,23 +134,23 @@ class ArmHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Describe the form to Airflow 3.1 and 3.2, which ask the hook; 3.3 reads the provider's metadata."""
+        """Return the connection form for Airflow 3.1 and 3.2; Airflow 3.3 reads the provider's metadata."""
         from airflow_provider_arm.get_provider_info import FIELD_BEHAVIOUR
 
         return {name.replace("-", "_"): value for name, value in FIELD_BEHAVIOUR.items()}
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Describe the extra fields to Airflow 3.1 and 3.2; 3.3 reads the provider's metadata."""
+        """Return the form's extra fields for Airflow 3.1 and 3.2; Airflow 3.3 reads the provider's metadata."""
         from wtforms import IntegerField, PasswordField, StringField
 
         from airflow_provider_arm.get_provider_info import EXTRA_FIELDS
 
-        # Airflow 3.1 draws whole numbers only.
+        # The form of Airflow 3.1 supports integers only.
         fields = {"integer": IntegerField, "number": IntegerField, "string": StringField}
         widgets = {}
         for name, spec in EXTRA_FIELDS.items():
             schema = spec["schema"]
-            kind = PasswordField if schema.get("format") == "password" else fields[schema["type"][0]]
-            widgets[name] = kind(spec["label"], description=spec["description"])
+            field = PasswordField if schema.get("format") == "password" else fields[schema["type"][0]]
+            widgets[name] = field(spec["label"], description=spec["description"])
         return widgets

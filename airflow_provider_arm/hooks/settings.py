@@ -1,4 +1,4 @@
-"""An Airflow connection of type ``arm``, read and checked. Pure: no network, nothing heavy."""
+"""Settings from an Airflow connection of type ``arm``. No network, no heavy imports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ArmSettings:
-    """What a connection says. Hashable: equal settings may share one client."""
+    """Settings of a connection. Hashable: equal settings may share one client."""
 
     base_url: str
     auth_url: str | None
@@ -32,21 +32,23 @@ class ArmSettings:
 
 
 def read_settings(conn: Connection, extra: Mapping[str, Any]) -> ArmSettings:
-    """Read a connection.
+    """Read and validate a connection.
 
-    :param extra: its decoded extra; null and empty mean absent, as the connection form stores them.
-    :raises ArmConfigurationError: naming the connection, the field and what to put there.
+    :param extra: its decoded extra; null and ``""`` count as absent, because the connection form stores them.
+    :raises ArmConfigurationError: with the connection, the field and the expected value.
     """
-    where = f"connection {conn.conn_id!r}"
-    given = {key: value for key, value in extra.items() if value not in (None, "")}
-    base_url = _base_url(conn, where)
-    access_token = _text(given.get("access_token"))
+    conn_name = f"connection {conn.conn_id!r}"
+    fields = {key: value for key, value in extra.items() if value not in (None, "")}
+    base_url = _base_url(conn, conn_name)
+    access_token = _text(fields.get("access_token"))
     if access_token is None and not (conn.login and conn.password):
-        msg = f"{where} has no credentials: set login (client ID) and password (client secret), or extra access_token"
+        msg = (
+            f"{conn_name} has no credentials: set login (client ID) and password (client secret), or extra access_token"
+        )
         raise ArmConfigurationError(msg)
-    auth_url = _text(given.get("auth_url")) or TOKEN_URLS.get(urlsplit(base_url).hostname or "")
+    auth_url = _text(fields.get("auth_url")) or TOKEN_URLS.get(urlsplit(base_url).hostname or "")
     if access_token is None and auth_url is None:
-        msg = f"{where} has no auth_url in its extra: set the full address of the token call for this host"
+        msg = f"{conn_name} has no auth_url in its extra: set the full URL of the token service for this host"
         raise ArmConfigurationError(msg)
     return ArmSettings(
         base_url=base_url,
@@ -54,33 +56,34 @@ def read_settings(conn: Connection, extra: Mapping[str, Any]) -> ArmSettings:
         client_id=conn.login,
         client_secret=conn.password,
         access_token=access_token,
-        scope=_text(given.get("scope")),
-        client_no=parse_client_no(given.get("client_no"), f"client_no in the extra of {where}"),
-        user_id=_text(given.get("user_id")),
-        timeout=_seconds(given.get("timeout"), where),
-        ca_bundle=_text(given.get("ca_bundle")),
+        scope=_text(fields.get("scope")),
+        client_no=parse_client_no(fields.get("client_no"), f"client_no in the extra of {conn_name}"),
+        user_id=_text(fields.get("user_id")),
+        timeout=_seconds(fields.get("timeout"), conn_name),
+        ca_bundle=_text(fields.get("ca_bundle")),
     )
 
 
-def parse_client_no(value: Any, what: str = "client_no") -> int | None:
-    """Read a client number, which a template or the connection form may give as text; ``None`` and ``""`` are absent.
+def parse_client_no(value: Any, name: str = "client_no") -> int | None:
+    """Parse a client number, which may be text from a template or the connection form; ``None`` and ``""`` are absent.
 
-    :raises ArmConfigurationError: it is no positive whole number.
+    :param name: name of the setting, for the message.
+    :raises ArmConfigurationError: it is not a positive whole number.
     """
     if value is None or (isinstance(value, str) and value.strip() in {"", "None"}):
         return None
     text = str(value).strip()
     if isinstance(value, bool) or not (text.isascii() and text.isdigit() and int(text) > 0):
-        msg = f"{what} must be a positive whole number such as 2218"
+        msg = f"{name} must be a positive whole number such as 2218"
         raise ArmConfigurationError(msg)
     return int(text)
 
 
-def _base_url(conn: Connection, where: str) -> str:
-    """Take host as the full base URL; a host without a scheme, as the URI form of a connection gives it, is https."""
+def _base_url(conn: Connection, conn_name: str) -> str:
+    """Return the host as base URL. A host without a scheme, as in the URI form of a connection, gets https."""
     host = (conn.host or "").strip()
     if not host:
-        msg = f"{where} has no host: set it to ARM's base URL, such as {STAGING_BASE_URL}"
+        msg = f"{conn_name} has no host: set it to ARM's base URL, such as {STAGING_BASE_URL}"
         raise ArmConfigurationError(msg)
     if "://" in host:
         return host
@@ -93,11 +96,11 @@ def _text(value: Any) -> str | None:
     return str(value).strip() or None if value is not None else None
 
 
-def _seconds(value: Any, where: str) -> float | None:
+def _seconds(value: Any, conn_name: str) -> float | None:
     if value is None:
         return None
     try:
         return float(value)
     except (TypeError, ValueError):
-        msg = f"timeout in the extra of {where} must be a number of seconds"
+        msg = f"timeout in the extra of {conn_name} must be a number of seconds"
         raise ArmConfigurationError(msg) from None

@@ -1,4 +1,4 @@
-"""One asynchronous client per connection and event loop, however many triggers use it."""
+"""One asynchronous client per connection and event loop, shared by all triggers."""
 
 from __future__ import annotations
 
@@ -16,68 +16,68 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client import AsyncArmClient
     from airflow_provider_arm.hooks.settings import ArmSettings
 
-#: Seconds that a client is kept after its last user has left: triggers come and go one by one all day, and each would
-#: else fetch a token and open a connection of its own.
-LINGER_SECONDS = 60.0
+#: Seconds that a client stays open after its last lease was released: triggers start and end one by one all day, and
+#: otherwise each would fetch a token and open a connection.
+IDLE_SECONDS = 60.0
 
 
 @dataclass(slots=True, eq=False)
-class _Shared:
+class _SharedClient:
     client: AsyncArmClient
     settings: ArmSettings
-    users: int = 0
-    #: Closes the client when nobody comes. A task and no timer: a loop that ends cancels it, and so it still closes.
+    leases: int = 0
+    #: Closes the idle client. Not a timer but a task: an event loop that ends cancels it, and it closes the client.
     closing: asyncio.Task[None] | None = None
 
 
-#: By event loop, because sessions and locks belong to one; by the settings' whole content and not by the connection's
-#: id, because two teams may name different connections alike.
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[ArmSettings, _Shared]] = WeakKeyDictionary()
+#: Clients by event loop, because sessions and locks belong to one, and by all settings instead of the connection id,
+#: because two teams may use the same id for different connections.
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[ArmSettings, _SharedClient]] = WeakKeyDictionary()
 
 
 class ClientLease:
-    """A place among the users of a client."""
+    """A lease of a shared client, which stays open until all leases are released."""
 
-    # Thousands of these live at once, so they are as small as can be.
+    # Thousands of these exist at once, so they must be small.
     __slots__ = ("_shared",)
 
-    def __init__(self, shared: _Shared) -> None:
+    def __init__(self, shared: _SharedClient) -> None:
         self._shared = shared
-        shared.users += 1
+        shared.leases += 1
         if shared.closing is not None:
             shared.closing.cancel()
             shared.closing = None
 
     @property
     def client(self) -> AsyncArmClient:
-        """The client. Nobody but the lease closes it."""
+        """The shared client. Its user must not close it."""
         return self._shared.client
 
     def release(self) -> None:
-        """Give the place up, once; when nobody has come for :data:`LINGER_SECONDS`, the client is closed."""
-        self._shared.users -= 1
-        if self._shared.users == 0:
-            self._shared.closing = asyncio.create_task(_close_unused(self._shared))
+        """Release the lease, once. The client is closed when it has had no lease for :data:`IDLE_SECONDS`."""
+        self._shared.leases -= 1
+        if self._shared.leases == 0:
+            self._shared.closing = asyncio.create_task(_close_if_idle(self._shared))
 
 
 async def lease_client(arm_conn_id: str) -> ClientLease:
-    """Take a place among the users of the connection's client, which is made for the first of them.
+    """Lease the client of a connection, and create it for the first lease.
 
-    :raises ArmConfigurationError: the connection is not usable.
+    :raises ArmConfigurationError: the connection is invalid.
     """
     hook = ArmHook(arm_conn_id)
     settings = await hook.aread_settings()
-    of_loop = _clients.setdefault(asyncio.get_running_loop(), {})
-    shared = of_loop.get(settings)
+    clients = _clients.setdefault(asyncio.get_running_loop(), {})
+    shared = clients.get(settings)
     if shared is None:
-        # No await between look-up and entry: two triggers that start together must not make two clients.
-        shared = of_loop[settings] = _Shared(hook.make_async_client(settings), settings)
+        # No await between get and set: two triggers that start at the same time must not create two clients.
+        shared = clients[settings] = _SharedClient(hook.make_async_client(settings), settings)
     return ClientLease(shared)
 
 
 @asynccontextmanager
 async def shared_client(arm_conn_id: str) -> AsyncIterator[AsyncArmClient]:
-    """Give the client for a connection while the block lasts. Raises as :func:`lease_client`."""
+    """Lease the client of a connection for the duration of the block. Raises as :func:`lease_client`."""
     lease = await lease_client(arm_conn_id)
     try:
         yield lease.client
@@ -85,11 +85,11 @@ async def shared_client(arm_conn_id: str) -> AsyncIterator[AsyncArmClient]:
         lease.release()
 
 
-async def _close_unused(shared: _Shared) -> None:
+async def _close_if_idle(shared: _SharedClient) -> None:
     try:
-        await asyncio.sleep(LINGER_SECONDS)
+        await asyncio.sleep(IDLE_SECONDS)
     finally:
-        # Cancelled because somebody came, or because the loop ends.
-        if shared.users == 0:
+        # Cancelled either by a new lease or by the end of the event loop.
+        if shared.leases == 0:
             del _clients[asyncio.get_running_loop()][shared.settings]
             await shared.client.close()

@@ -1,1 +1,1 @@
-"""One HTTP call to ARM: addresses, token, attempts, errors. Shared by both clients."""
+"""One HTTP call to ARM: URLs, token, attempts, errors. Shared by both clients."""

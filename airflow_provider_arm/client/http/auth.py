@@ -1,4 +1,4 @@
-"""Tokens: got once, shared by all calls of a client, renewed ahead of time, never shown."""
+"""Tokens of the API: fetched once for all calls of a client, renewed before they expire, never shown."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from airflow_provider_arm.client.operations import Operation, Replay
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Seconds before the end of a token at which a new one is fetched: longer than any call, and room for two clocks
-#: that are two minutes apart. Never more than half of the token's life.
+#: Seconds before a token expires at which a new one is fetched: longer than any call, and enough for two clocks that
+#: differ by two minutes. At most half of the token's lifetime.
 RENEWAL_LEAD_SECONDS = 120.0
-#: A token without any word on its life is taken to live this long, in seconds ("3600 typical", says the reference).
+#: Lifetime in seconds of a token whose response does not state one (the reference: "3600 typical").
 DEFAULT_TOKEN_LIFETIME = 3600.0
-#: After the token service refused the credentials, seconds before they are tried again: a storm of tasks with a
-#: wrong secret must not lock the account.
+#: Seconds after the token service rejected the credentials in which they are not tried again: many tasks with a wrong
+#: secret must not lock the account.
 REJECTION_COOLDOWN = 60.0
-
-#: After the token service could not answer, with all its retries, seconds in which nobody tries again: a thousand
-#: coroutines that wait for the one call would else each make it anew, one after the other.
+#: Seconds after the token service failed, with all its retries, in which it is not called again: a thousand coroutines
+#: that wait for one call would otherwise all repeat it, one after the other.
 OUTAGE_COOLDOWN = 5.0
 
 TOKEN_CALL = Operation("get_token", "POST", "{auth_url}", Replay.SAFE)
@@ -33,16 +32,16 @@ TOKEN_CALL = Operation("get_token", "POST", "{auth_url}", Replay.SAFE)
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """What the token service wants (``grant_type=client_credentials``)."""
+    """Credentials for the token service (``grant_type=client_credentials``)."""
 
     auth_url: str
     client_id: str = field(repr=False)
     client_secret: str = field(repr=False)
-    #: Not listed by ARM's reference; sent only where given.
+    #: Not in ARM's reference; sent only if it is set.
     scope: str | None = None
 
     def request(self) -> Request:
-        """Build the token call."""
+        """Build the request for a token."""
         form = {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": self.client_secret}
         if self.scope:
             form["scope"] = self.scope
@@ -58,56 +57,66 @@ class ClientCredentials:
 
 @dataclass(frozen=True, slots=True)
 class StaticToken:
-    """A token that somebody else got; it cannot be renewed here."""
+    """A token that was obtained elsewhere. The client cannot renew it.
+
+    :raises ArmConfigurationError: it is empty or cannot be sent in a header.
+    """
 
     access_token: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        """Check that it can be sent."""
-        if not _fits_a_header(self.access_token):
-            msg = "access_token of the connection is empty or has a character of no token (a blank, a line break?)"
+        """Check that the token can be sent in a header."""
+        if not _is_header_safe(self.access_token):
+            msg = (
+                "access_token of the connection is empty or contains a character that no token has "
+                "(a space or a line break?)"
+            )
             raise ArmConfigurationError(msg)
 
 
-def _fits_a_header(token: str) -> bool:
-    # The HTTP libraries' own errors about any other token would carry it.
+def _is_header_safe(token: str) -> bool:
+    # For any other token the HTTP libraries raise errors that contain it.
     return token.isascii() and token.isprintable() and bool(token) and " " not in token
 
 
-def read_token(answer: Response) -> Token:
-    """Read the token service's answer.
+def read_token(response: Response) -> Token:
+    """Read the response of the token service.
 
-    :raises ValueError: it is not JSON or has no ``access_token`` that can be sent.
+    :raises ValueError: it is not JSON, or has no ``access_token`` that can be sent in a header.
     """
-    token = Token.from_wire(money.decode(answer.body))
-    if not _fits_a_header(token.access_token):
-        reason = "an access_token that no header can carry"
+    token = Token.from_wire(money.decode(response.body))
+    if not _is_header_safe(token.access_token):
+        reason = "an access_token that cannot be sent in a header"
         raise InvalidResponseError(reason, retryable=False)
     return token
 
 
 class TokenCache:
-    """The state of one client's token. Holds no lock and does no I/O: its owner makes sure that one at a time asks."""
+    """The token of one client, or the last failure to get one.
+
+    It has no lock and does no I/O: the client ensures that one caller at a time fetches a token.
+
+    :param on_token: called with every new token before it is used, so that it can be masked in logs.
+    """
 
     def __init__(self, on_token: Callable[[str], object] | None = None) -> None:
-        #: Called with every new token before anything else sees it, so that it can be masked in logs.
         self._on_token = on_token
         self._token: str | None = None
         self._renew_at = 0.0
         self._failure: tuple[float, ArmError] | None = None
 
-    def current(self, now: float, rejected: str | None = None) -> str | None:
-        """Give a token that is good at monotonic time *now* and is not *rejected*, else ``None``.
+    def get(self, now: float, rejected: str | None = None) -> str | None:
+        """Return a token that is valid at monotonic time *now* and is not *rejected*; ``None`` if there is none.
 
-        :raises ArmAuthenticationError: the credentials were refused moments ago.
-        :raises ArmError: the token service could not answer moments ago.
+        :raises ArmAuthenticationError: the credentials were rejected within :data:`REJECTION_COOLDOWN`.
+        :raises ArmError: the token service failed within :data:`OUTAGE_COOLDOWN`.
         """
         if self._token is not None and self._token != rejected and now < self._renew_at:
             return self._token
         if self._failure is not None:
             until, error = self._failure
             if now < until:
-                # A new object: one exception raised in many threads would pile up their tracebacks.
+                # A new object: one exception raised in many threads would accumulate their tracebacks.
                 raise type(error)(
                     str(error),
                     operation=error.operation,
@@ -118,30 +127,30 @@ class TokenCache:
         return None
 
     def store(self, token: Token, now: float, wall: float) -> str:
-        """Take a new token at monotonic time *now* and unix time *wall*."""
+        """Store a new token at monotonic time *now* and unix time *wall*, and return its text."""
         if self._on_token is not None:
             self._on_token(token.access_token)
-        life = _life(token, wall)
+        lifetime = _lifetime(token, wall)
         self._token = token.access_token
-        self._renew_at = now + life - min(RENEWAL_LEAD_SECONDS, life / 2)
+        self._renew_at = now + lifetime - min(RENEWAL_LEAD_SECONDS, lifetime / 2)
         self._failure = None
         return token.access_token
 
-    def refused(self, error: ArmAuthenticationError, now: float) -> None:
-        """Remember that the credentials were refused."""
+    def record_rejection(self, error: ArmAuthenticationError, now: float) -> None:
+        """Record that the credentials were rejected at monotonic time *now*, and drop the token."""
         self._token = None
         self._failure = (now + REJECTION_COOLDOWN, error)
 
-    def failed(self, error: ArmError, now: float) -> None:
-        """Remember that the token service could not answer."""
+    def record_outage(self, error: ArmError, now: float) -> None:
+        """Record that the token service failed at monotonic time *now*."""
         self._failure = (now + OUTAGE_COOLDOWN, error)
 
 
-def _life(token: Token, wall: float) -> float:
-    """Seconds that the token lives.
+def _lifetime(token: Token, wall: float) -> float:
+    """Return the seconds from unix time *wall* until the token expires.
 
-    ``expires_in`` needs no common clock and so comes first; ``expires_on`` shortens it where the service hands out a
-    token that it made earlier. A clock of ours that runs ahead of ``expires_on`` altogether is not believed.
+    ``expires_in`` is preferred, because it does not depend on synchronized clocks. ``expires_on`` shortens it if the
+    service returns a token that it issued earlier. An ``expires_on`` in the past is ignored: then our clock is ahead.
     """
     left = token.expires_on - wall if token.expires_on is not None else None
     if token.expires_in is None:

@@ -1,6 +1,7 @@
-"""One call from request to result: token, attempts, pauses, errors. No I/O: it says what to do and is told what came.
+"""One call from request to result: token, attempts, delays, errors. Does no I/O.
 
-The synchronous and the asynchronous client drive the same generator, so they cannot decide differently.
+:func:`call` is a generator of steps. The synchronous and the asynchronous client both drive it: they execute each step
+and send its result back. So they cannot decide differently.
 """
 
 from __future__ import annotations
@@ -37,111 +38,114 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
-    """Put the request on the wire with this token; answer with an :class:`Response` or a :class:`TransportFailure`."""
+class SendRequest:
+    """Step: send the request with this token. The result is a :class:`Response` or a :class:`TransportFailure`."""
 
     request: Request
     token: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait this many seconds; answer with ``None``."""
+class Sleep:
+    """Step: wait this many seconds. The result is ``None``."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class NeedToken:
-    """Get a token that is not ``rejected``, one caller at a time (:func:`authorize`); answer with the token."""
+class GetToken:
+    """Step: get a token other than ``rejected``, one caller at a time (:func:`authorize`). The result is the token."""
 
     rejected: str | None = field(repr=False)
 
 
-Step = Send | Pause | NeedToken
-Outcome = Response | TransportFailure | str | None
-Flow = Generator[Step, Outcome, T]
-
-
-def _unobserved(_: Request, __: Response | TransportFailure) -> None:
-    """Count nothing."""
+Step = SendRequest | Sleep | GetToken
+StepResult = Response | TransportFailure | str | None
+#: A generator of steps that returns a ``T``.
+CallSteps = Generator[Step, StepResult, T]
 
 
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
-    """What a client decides by, and who is told of each attempt."""
+    """Everything that decides how a client's calls are made.
+
+    :param on_attempt: called after every attempt with its request and result.
+    """
 
     retry: RetryPolicy
     clock: Clock
     assumptions: Assumptions
-    observe: Callable[[Request, Response | TransportFailure], object] = _unobserved
+    on_attempt: Callable[[Request, Response | TransportFailure], object] | None = None
 
 
-def call(request: Request, read: Callable[[Response], T], rules: CallPolicy) -> Flow[T]:
-    """Make one call and read its answer.
+def call(request: Request, read: Callable[[Response], T], policy: CallPolicy) -> CallSteps[T]:
+    """Make one call and return its result.
 
-    :param read: turns the answer into the result; raises ``ValueError`` where it cannot (the body is no JSON, a model
-        does not fit, :class:`InvalidResponseError` with our own words).
-    :raises ArmError: as its subclasses say.
+    :param read: turns the response into the result. It raises ``ValueError`` if it cannot: the body is not JSON, does
+        not fit a model, or is invalid for another reason (:class:`InvalidResponseError`).
+    :raises ArmError: see its subclasses.
     """
-    started = rules.clock.monotonic()
-    token = yield from _token(request, None)
+    started = policy.clock.monotonic()
+    token = yield from _get_token(request, None)
     attempt, renewed = 0, False
     while True:
         attempt += 1
-        outcome = _checked(request, (yield Send(request, token)))
-        rules.observe(request, outcome)
-        if _may_renew(request, outcome, rules) and not renewed:
+        outcome = _check_outcome(request, (yield SendRequest(request, token)))
+        if policy.on_attempt is not None:
+            policy.on_attempt(request, outcome)
+        if not renewed and _is_token_renewable(request, outcome, policy):
             renewed, attempt = True, attempt - 1
-            token = yield from _token(request, token)
+            token = yield from _get_token(request, token)
             continue
-        result = _read(request, outcome, read, rules)
+        result = _read(request, outcome, read, policy)
         if not isinstance(result, RetryDecision):
-            rules.retry.budget.gain()
+            policy.retry.budget.earn()
             return result
-        yield from _pause_or_raise(result, attempt, rules.clock.monotonic() - started, rules)
+        yield from _sleep_or_raise(result, attempt, policy.clock.monotonic() - started, policy)
 
 
-def _token(request: Request, rejected: str | None) -> Flow[str | None]:
+def _get_token(request: Request, rejected: str | None) -> CallSteps[str | None]:
     if not request.needs_token:
         return None
-    token = yield NeedToken(rejected)
+    token = yield GetToken(rejected)
     if not isinstance(token, str):  # pragma: no cover - a driver's programming error
-        msg = "the driver gave no token"
+        msg = "the driver sent no token"
         raise TypeError(msg)
     return token
 
 
-def _checked(request: Request, outcome: Outcome) -> Response | TransportFailure:
+def _check_outcome(request: Request, outcome: StepResult) -> Response | TransportFailure:
     if not isinstance(outcome, Response | TransportFailure):  # pragma: no cover - a driver's programming error
-        msg = "the driver gave no outcome"
+        msg = "the driver sent no response and no failure"
         raise TypeError(msg)
     if isinstance(outcome, Response):
-        # First of all: not even a fresh token goes there.
+        # Before anything else: a remote sandbox must not even get a new token.
         raise_for_remote_sandbox(request.url, outcome.headers)
     return outcome
 
 
-def _may_renew(request: Request, outcome: Response | TransportFailure, rules: CallPolicy) -> bool:
-    """Whether a 401 is worth one renewal: a write is sent again only if a 401 proves that ARM did not take it."""
+def _is_token_renewable(request: Request, outcome: Response | TransportFailure, policy: CallPolicy) -> bool:
+    """Return whether to renew the token once after a 401.
+
+    A write is sent again only if a 401 proves that ARM did not accept it (``checks_token_first``).
+    """
     if not (isinstance(outcome, Response) and outcome.status == HTTPStatus.UNAUTHORIZED and request.needs_token):
         return False
-    return request.operation.replay is Replay.SAFE or rules.assumptions.checks_token_first
+    return request.operation.replay is Replay.SAFE or policy.assumptions.checks_token_first
 
 
 def _read(
-    request: Request, outcome: Response | TransportFailure, read: Callable[[Response], T], rules: CallPolicy
+    request: Request, outcome: Response | TransportFailure, read: Callable[[Response], T], policy: CallPolicy
 ) -> T | RetryDecision:
     if isinstance(outcome, TransportFailure):
         return classify_failure(request, outcome)
-    verdict = classify_response(request, outcome, rules.clock.time())
-    if verdict is not None:
-        return verdict
+    decision = classify_response(request, outcome, policy.clock.time())
+    if decision is not None:
+        return decision
     try:
         return read(outcome)
     except RejectedResponseError as error:
@@ -149,60 +153,62 @@ def _read(
     except InvalidResponseError as error:
         return classify_invalid_body(request, outcome, str(error), retryable=error.retryable)
     except InvalidRecordError as error:
-        # ARM means it so: asking again brings the same.
-        return classify_invalid_body(request, outcome, f"a record that does not fit ({error})", retryable=False)
+        # ARM sent it on purpose: another attempt would return the same.
+        return classify_invalid_body(
+            request, outcome, f"a record that does not fit its model ({error})", retryable=False
+        )
     except ValueError:
         return classify_invalid_body(request, outcome, describe_body(outcome))
 
 
-def _pause_or_raise(verdict: RetryDecision, attempt: int, elapsed: float, rules: CallPolicy) -> Flow[None]:
-    if verdict.retry is None:
-        raise verdict.error
-    seconds = rules.retry.pause(attempt, elapsed, verdict.error.retry_after)
+def _sleep_or_raise(decision: RetryDecision, attempt: int, elapsed: float, policy: CallPolicy) -> CallSteps[None]:
+    if decision.retry_reason is None:
+        raise decision.error
+    seconds = policy.retry.delay(attempt, elapsed, decision.error.retry_after)
     if seconds is None:
-        raise verdict.error
+        raise decision.error
     log.warning(
         "%s: %s; attempt %d of %d in %.1f s",
-        verdict.error.operation,
-        verdict.retry,
+        decision.error.operation,
+        decision.retry_reason,
         attempt + 1,
-        rules.retry.max_attempts,
+        policy.retry.max_attempts,
         seconds,
     )
-    yield Pause(seconds)
+    yield Sleep(seconds)
 
 
 def authorize(
-    credentials: ClientCredentials | StaticToken, keeper: TokenCache, rejected: str | None, rules: CallPolicy
-) -> Flow[str]:
-    """Get a token that is not *rejected*: the one at hand, or a new one. The driver lets one caller in at a time.
+    credentials: ClientCredentials | StaticToken, cache: TokenCache, rejected: str | None, policy: CallPolicy
+) -> CallSteps[str]:
+    """Return a token other than *rejected*, from the cache or the token service. The driver runs one caller at a time.
 
-    :raises ArmAuthenticationError: the credentials are refused, or a static token was rejected.
+    :raises ArmAuthenticationError: the credentials are rejected, or a static token was rejected.
     """
     if isinstance(credentials, StaticToken):
         if rejected is not None:
-            msg = "ARM refused the access_token of the connection (401): put a fresh one in, or use id and secret"
+            msg = "ARM rejected the access_token of the connection (401): replace it, or use client ID and secret"
             raise ArmAuthenticationError(msg, status_code=HTTPStatus.UNAUTHORIZED.value, phase=Phase.ANSWERED)
         return credentials.access_token
-    token = keeper.current(rules.clock.monotonic(), rejected)
+    token = cache.get(policy.clock.monotonic(), rejected)
     if token is not None:
         return token
     try:
-        fresh = yield from call(credentials.request(), read_token, rules)
+        new_token = yield from call(credentials.request(), read_token, policy)
     except ArmError as error:
-        refusal = _as_refusal(error)
+        rejection = _as_rejection(error)
         # However far the token call got: the call that needs the token was not sent.
         error.phase = Phase.NOT_SENT
-        if refusal is None:
-            keeper.failed(error, rules.clock.monotonic())
+        if rejection is None:
+            cache.record_outage(error, policy.clock.monotonic())
             raise
-        keeper.refused(refusal, rules.clock.monotonic())
-        raise refusal from None
-    return keeper.store(fresh, rules.clock.monotonic(), rules.clock.time())
+        cache.record_rejection(rejection, policy.clock.monotonic())
+        raise rejection from None
+    return cache.store(new_token, policy.clock.monotonic(), policy.clock.time())
 
 
-def _as_refusal(error: ArmError) -> ArmAuthenticationError | None:
-    """Whatever 4xx the token service gives but 408, 425 and 429, it is the credentials or their address."""
+def _as_rejection(error: ArmError) -> ArmAuthenticationError | None:
+    """Convert any 4xx of the token service but 408, 425 and 429: the credentials or the URL are wrong."""
     if not error.permanent or error.phase is not Phase.ANSWERED:
         return None
     return ArmAuthenticationError(

@@ -1,4 +1,4 @@
-"""What an answer or a loss means: the error to raise, and whether the same call may be tried again."""
+"""What a response or a failure means: the error to raise, and whether the call may be retried."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from airflow_provider_arm.client.operations import Replay
 if TYPE_CHECKING:
     from airflow_provider_arm.client.http.messages import RejectedResponseError, Request, Response, TransportFailure
 
-#: Answers that say "not now", of which nobody knows whether the request took effect.
-_NOT_NOW = frozenset(
+#: Statuses of a temporary condition. They do not tell whether the request took effect.
+_TEMPORARY = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
         HTTPStatus.TOO_EARLY,
@@ -45,170 +45,177 @@ _NOT_NOW = frozenset(
 _CLIENT_ERRORS = range(400, 500)
 _SUCCESSES = range(200, 300)
 _REDIRECTS = range(300, 400)
-#: The documented status word of a record that took no effect.
+#: The documented status of a record that took no effect.
 _FAILED = "FAILED"
-#: More field errors than this make a message that nobody reads; the error object has them all.
-_SHOWN_ISSUES = 5
+#: Field errors in a message at most, so that it stays readable; the error object has them all.
+_MAX_SHOWN_ISSUES = 5
 
-_NEXT_STEP = {
-    ArmAuthenticationError: "check client id, client secret and auth_url of the connection",
-    ArmPermissionError: "ask Amili whether these credentials may do this for this client number",
-    ArmNotFoundError: "check the number and the connection's client_no",
-    ArmRateLimitError: "let it run later, or with fewer tasks at once (an Airflow pool)",
-    ArmUnavailableError: "nothing to change here: let it be retried later",
-    ArmUnknownOutcomeError: "look in ARM whether it took effect before you send it again",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class RetryDecision:
-    """An outcome that is no success."""
-
-    error: ArmError
-    #: Why the same call may be tried again; ``None`` where it may not.
-    retry: str | None
-
-
-def classify_failure(request: Request, lost: TransportFailure) -> RetryDecision:
-    """Say what it means that no whole answer came."""
-    replay = request.operation.replay
-    if lost.phase is Phase.NOT_SENT or replay is Replay.SAFE:
-        what = f"{'could not be reached' if lost.phase is Phase.NOT_SENT else 'did not answer'}: {lost.reason}"
-        return RetryDecision(_error(ArmUnavailableError, request, what, phase=lost.phase), lost.reason)
-    what = f"did not answer ({lost.reason}) and may or may not have taken the request"
-    return RetryDecision(_error(ArmUnknownOutcomeError, request, what, phase=lost.phase), None)
-
-
-def classify_response(request: Request, answer: Response, now: float) -> RetryDecision | None:
-    """Say what an answer means; ``None`` where its status is a result.
-
-    :param now: unix seconds, to read a ``Retry-After`` date.
-    """
-    if answer.status in _SUCCESSES or answer.status in request.operation.also_results:
-        return None
-    return _judge_status(request, answer, now)
-
-
-def _judge_status(request: Request, answer: Response, now: float) -> RetryDecision:
-    status, replay = answer.status, request.operation.replay
-    retry_after = parse_retry_after(answer.headers.get("retry-after"), now)
-    said, issues = _what_arm_said(request, answer)
-    facts: dict[str, Any] = {
-        "status_code": status,
-        "errors": issues,
-        "request_id": request_id(answer),
-        "phase": Phase.ANSWERED,
-        "retry_after": retry_after,
-    }
-    what = f"answered {status}{said}"
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return RetryDecision(_error(ArmRateLimitError, request, what, **facts), "429")
-    if status in _REDIRECTS:
-        what = f"answered {status}, a redirect, which is not followed because it would carry the token elsewhere"
-        return RetryDecision(_error(ArmInvalidResponseError, request, what, **facts), None)
-    if status in _CLIENT_ERRORS and status not in _NOT_NOW:
-        return RetryDecision(_error(_REFUSALS.get(status, ArmValidationError), request, what, **facts), None)
-    if replay is Replay.SAFE:
-        return RetryDecision(
-            _error(ArmUnavailableError, request, what, **facts), str(status) if status in _NOT_NOW else None
-        )
-    return RetryDecision(_error(ArmUnknownOutcomeError, request, what, **facts), None)
-
-
-_REFUSALS: dict[int, type[ArmError]] = {
+_CLIENT_ERROR_CLASSES: dict[int, type[ArmError]] = {
     HTTPStatus.UNAUTHORIZED: ArmAuthenticationError,
     HTTPStatus.FORBIDDEN: ArmPermissionError,
     HTTPStatus.NOT_FOUND: ArmNotFoundError,
 }
 
+_ADVICE = {
+    ArmAuthenticationError: "check client id, client secret and auth_url of the connection",
+    ArmPermissionError: "ask Amili whether these credentials permit this operation for this client number",
+    ArmNotFoundError: "check the number and the connection's client_no",
+    ArmRateLimitError: "retry later, or run fewer tasks at once (an Airflow pool)",
+    ArmUnavailableError: "usually temporary; Airflow will retry",
+    ArmUnknownOutcomeError: "check in ARM whether it took effect before you send it again",
+}
 
-def classify_invalid_body(request: Request, answer: Response, why: str, *, retryable: bool = True) -> RetryDecision:
-    """Judge a success whose body cannot be read: a safe call may be tried again, any other has an unknown outcome.
 
-    :param retryable: whether another attempt could bring a better body.
+@dataclass(frozen=True, slots=True)
+class RetryDecision:
+    """A failed attempt: the error, and whether the same call may be retried."""
+
+    error: ArmError
+    #: Why the call may be retried, for the log; ``None`` if it may not.
+    retry_reason: str | None
+
+
+def classify_failure(request: Request, failure: TransportFailure) -> RetryDecision:
+    """Return the error for a request without a complete response. Only what is safe to repeat may be retried."""
+    replay = request.operation.replay
+    if failure.phase is Phase.NOT_SENT or replay is Replay.SAFE:
+        verb = "could not be reached" if failure.phase is Phase.NOT_SENT else "did not answer"
+        message = f"{verb}: {failure.reason}"
+        return RetryDecision(_error(ArmUnavailableError, request, message, phase=failure.phase), failure.reason)
+    message = f"did not answer ({failure.reason}) and may or may not have accepted the request"
+    return RetryDecision(_error(ArmUnknownOutcomeError, request, message, phase=failure.phase), None)
+
+
+def classify_response(request: Request, response: Response, now: float) -> RetryDecision | None:
+    """Return the error for a response, or ``None`` if its status is a result of the operation.
+
+    :param now: unix seconds, to parse a ``Retry-After`` date.
     """
-    what = f"answered {answer.status} with {why}"
-    facts: dict[str, Any] = {
-        "status_code": answer.status,
-        "request_id": request_id(answer),
+    if response.status in _SUCCESSES or response.status in request.operation.also_results:
+        return None
+    return _classify_error_status(request, response, now)
+
+
+def _classify_error_status(request: Request, response: Response, now: float) -> RetryDecision:
+    status, replay = response.status, request.operation.replay
+    detail, issues = _describe_error_body(request, response)
+    attributes: dict[str, Any] = {
+        "status_code": status,
+        "errors": issues,
+        "request_id": request_id(response),
+        "phase": Phase.ANSWERED,
+        "retry_after": parse_retry_after(response.headers.get("retry-after"), now),
+    }
+    message = f"answered {status}{detail}"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return RetryDecision(_error(ArmRateLimitError, request, message, **attributes), "429")
+    if status in _REDIRECTS:
+        message = f"answered {status}, a redirect, which is not followed because it would send the token to another URL"
+        return RetryDecision(_error(ArmInvalidResponseError, request, message, **attributes), None)
+    if status in _CLIENT_ERRORS and status not in _TEMPORARY:
+        error_class = _CLIENT_ERROR_CLASSES.get(status, ArmValidationError)
+        return RetryDecision(_error(error_class, request, message, **attributes), None)
+    if replay is Replay.SAFE:
+        return RetryDecision(
+            _error(ArmUnavailableError, request, message, **attributes), str(status) if status in _TEMPORARY else None
+        )
+    return RetryDecision(_error(ArmUnknownOutcomeError, request, message, **attributes), None)
+
+
+def classify_invalid_body(
+    request: Request, response: Response, reason: str, *, retryable: bool = True
+) -> RetryDecision:
+    """Return the error for a success with an invalid body. A safe call may be retried; else the outcome is unknown.
+
+    :param retryable: whether another attempt could return a better body.
+    """
+    message = f"answered {response.status} with {reason}"
+    attributes: dict[str, Any] = {
+        "status_code": response.status,
+        "request_id": request_id(response),
         "phase": Phase.ANSWERED,
     }
     if request.operation.replay is Replay.SAFE:
-        return RetryDecision(_error(ArmInvalidResponseError, request, what, **facts), why if retryable else None)
-    return RetryDecision(_error(ArmUnknownOutcomeError, request, what, **facts), None)
+        error = _error(ArmInvalidResponseError, request, message, **attributes)
+        return RetryDecision(error, reason if retryable else None)
+    return RetryDecision(_error(ArmUnknownOutcomeError, request, message, **attributes), None)
 
 
-def classify_rejected_record(request: Request, answer: Response, refusal: RejectedResponseError) -> RetryDecision:
-    """Judge a success code whose body says that the record failed: nothing happened."""
+def classify_rejected_record(request: Request, response: Response, rejection: RejectedResponseError) -> RetryDecision:
+    """Return the error for a success code whose body says that the record failed: the call had no effect."""
     error = _error(
         ArmValidationError,
         request,
-        f"answered {answer.status} with {refusal}",
-        status_code=answer.status,
-        errors=refusal.issues,
-        request_id=request_id(answer),
+        f"answered {response.status} with {rejection}",
+        status_code=response.status,
+        errors=rejection.issues,
+        request_id=request_id(response),
         phase=Phase.ANSWERED,
     )
     return RetryDecision(error, None)
 
 
-def _error(kind: type[ArmError], request: Request, what: str, **facts: Any) -> ArmError:
-    name = "ARM" if request.needs_token else "the token service"
-    message = f"{name} {what} ({request.operation.label})"
-    if facts.get("request_id"):
-        message += f", request id {facts['request_id']}"
-    advice = f"; {_NEXT_STEP[kind]}" if kind in _NEXT_STEP else ""
-    error = kind(message + advice, operation=request.operation.label, **facts)
-    error.summary = message
+def _error(error_class: type[ArmError], request: Request, message: str, **attributes: Any) -> ArmError:
+    service = "ARM" if request.needs_token else "the token service"
+    summary = f"{service} {message} ({request.operation.label})"
+    if attributes.get("request_id"):
+        summary += f", request id {attributes['request_id']}"
+    advice = f"; {_ADVICE[error_class]}" if error_class in _ADVICE else ""
+    error = error_class(summary + advice, operation=request.operation.label, **attributes)
+    error.summary = summary
     return error
 
 
-def request_id(answer: Response) -> str | None:
-    """Find ARM's own name for the request, where it gave one."""
+def request_id(response: Response) -> str | None:
+    """Return ARM's identifier of the request, masked, or ``None`` if no header has one."""
     for name in REQUEST_ID_HEADERS:
-        if answer.headers.get(name):
-            return mask(answer.headers[name])
+        if response.headers.get(name):
+            return mask(response.headers[name])
     return None
 
 
-def _what_arm_said(request: Request, answer: Response) -> tuple[str, list[FieldIssue]]:
-    """Read an error body in ARM's format (Q6), else say what kind of body it is."""
+def _describe_error_body(request: Request, response: Response) -> tuple[str, list[FieldIssue]]:
+    """Return an error body's text and field errors if it has ARM's format (Q6), else a description of the body."""
     try:
-        body = money.decode(answer.body)
+        body = money.decode(response.body)
     except ValueError:
         body = None
     if not isinstance(body, Mapping):
-        return f" with {describe_body(answer)}", []
+        return f" with {describe_body(response)}", []
     issues = field_issues(body, request.record)
-    # The token service speaks OAuth: error and error_description instead of message.
-    words = [body.get(key) for key in ("message", "error", "error_description")]
-    parts = [mask(word, request.record) for word in words if isinstance(word, str) and word]
+    # The token service has the format of OAuth: error and error_description instead of message.
+    texts = [body.get(key) for key in ("message", "error", "error_description")]
+    parts = [mask(text, request.record) for text in texts if isinstance(text, str) and text]
     parts += filter(None, [describe_batch_rejections(body)])
-    parts += [str(issue) for issue in issues[:_SHOWN_ISSUES]]
-    if len(issues) > _SHOWN_ISSUES:
-        parts.append(f"and {len(issues) - _SHOWN_ISSUES} more")
+    parts += [str(issue) for issue in issues[:_MAX_SHOWN_ISSUES]]
+    if len(issues) > _MAX_SHOWN_ISSUES:
+        parts.append(f"and {len(issues) - _MAX_SHOWN_ISSUES} more")
     return (": " + "; ".join(parts) if parts else ""), issues
 
 
 def field_issues(body: Mapping[str, Any], record: Any = None) -> list[FieldIssue]:
-    """Read ``errors`` of a decoded body and of the records in it, masked; members of another shape are passed over.
+    """Read ``errors`` of a decoded body and of the records in it, masked. Members of another shape are ignored.
 
-    Those of a record carry its place: ``record 2, ArItemId``.
+    Those of a record carry its position from 1: ``record 2, ArItemId``.
+
+    :param record: what was sent, see :func:`~airflow_provider_arm.client.http.redaction.mask`.
     """
     masked = Mask(record)
     issues = [FieldIssue(field, masked(message)) for field, message in _errors(body)]
-    for place, member in _members(body):
-        own = _errors(member)
-        if not own and str(member.get("status")).upper() == _FAILED and not _only_with_the_set(member):
-            own = [("", str(member.get("message") or "ARM gave no reason"))]
-        issues += [FieldIssue(f"record {place}, {field}".removesuffix(", "), masked(message)) for field, message in own]
+    for position, member in _members(body):
+        errors = _errors(member)
+        if not errors and str(member.get("status")).upper() == _FAILED and not _is_rejected_with_set(member):
+            errors = [("", str(member.get("message") or "ARM gave no reason"))]
+        issues += [
+            FieldIssue(f"record {position}, {field}".removesuffix(", "), masked(message)) for field, message in errors
+        ]
     return issues
 
 
 def describe_batch_rejections(body: Mapping[str, Any]) -> str:
-    """Say how many records of a set that is taken as a whole were refused only because of others; else nothing."""
-    count = sum(_only_with_the_set(member) for _, member in _members(body))
-    return f"{count} valid by themselves and refused with the set ({BATCH_REJECTED})" if count else ""
+    """Count the records that are valid but were rejected because ARM takes their set as a whole; ``""`` for none."""
+    count = sum(_is_rejected_with_set(member) for _, member in _members(body))
+    return f"{count} valid but rejected with the rest of the set ({BATCH_REJECTED})" if count else ""
 
 
 def _errors(body: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -221,24 +228,24 @@ def _errors(body: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _members(body: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
-    """Give the answers to single records in a body about several, each with its place from 1."""
+    """Return the results of single records in a body about several, each with its position from 1."""
     found = find_only_list(body, frozenset({"errors", "warnings"}))
     return [
-        # recordNo is assumed (Q2), as is that records are answered in the order in which they were sent.
-        (member["recordNo"] if isinstance(member.get("recordNo"), int) else place, member)
-        for place, member in enumerate(found[1] if found else [], 1)
+        # recordNo is assumed (Q2), and so is that results come in the order in which the records were sent.
+        (member["recordNo"] if isinstance(member.get("recordNo"), int) else position, member)
+        for position, member in enumerate(found[1] if found else [], 1)
         if isinstance(member, Mapping)
     ]
 
 
-def _only_with_the_set(member: Mapping[str, Any]) -> bool:
+def _is_rejected_with_set(member: Mapping[str, Any]) -> bool:
     return str(member.get("resultType")).upper() == BATCH_REJECTED
 
 
-def describe_body(answer: Response) -> str:
-    """Say what a body is that is not the JSON that was due, without showing it."""
-    if not answer.body.strip():
+def describe_body(response: Response) -> str:
+    """Describe a body that is not the expected JSON, without quoting it."""
+    if not response.body.strip():
         return "an empty body"
-    if answer.body.lstrip()[:1] == b"<" or "html" in answer.headers.get("content-type", ""):
-        return "an HTML page instead of JSON (a proxy's or a maintenance page?)"
-    return f"a body of {len(answer.body)} bytes that is not whole JSON"
+    if response.body.lstrip()[:1] == b"<" or "html" in response.headers.get("content-type", ""):
+        return "an HTML page instead of JSON (from a proxy, or a maintenance page?)"
+    return f"a body of {len(response.body)} bytes that is not complete JSON"

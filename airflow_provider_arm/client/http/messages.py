@@ -1,4 +1,4 @@
-"""One request, and the two things that can come of it: an answer, or a loss whose phase is known."""
+"""A request and its possible results: a response, or a transport failure with its phase."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is put on the wire, and what is known of it."""
+    """One HTTP request, with the operation that it belongs to."""
 
     operation: Operation
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = field(default=None, repr=False)
-    #: What the body was made of: only to mask in messages what an answer quotes of it.
+    #: The data that the body was encoded from. Used only to mask in messages what a response quotes of it.
     record: Any = field(default=None, repr=False)
-    #: False for the token call itself.
+    #: False for the call to the token service.
     needs_token: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole answer. Header names are lower case."""
+    """A complete HTTP response. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -37,16 +37,16 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class TransportFailure:
-    """No whole answer came. ``reason`` holds no address and no data."""
+    """No complete response arrived. ``reason`` contains no URL and no data."""
 
     phase: Phase
     reason: str
 
 
 class InvalidResponseError(ValueError):
-    """A success whose body cannot be used; the text is our own and quotes nothing that is not masked.
+    """A success response whose body cannot be used. The message is ours and quotes only masked text.
 
-    :param retryable: whether asking again could bring a better body.
+    :param retryable: whether another attempt could return a better body.
     """
 
     def __init__(self, reason: str, *, retryable: bool = True) -> None:
@@ -55,7 +55,7 @@ class InvalidResponseError(ValueError):
 
 
 class RejectedResponseError(ValueError):
-    """A refusal that came with a success code: the record's status says that it failed."""
+    """A success code whose body says that the record was rejected: its status means failure."""
 
     def __init__(self, reason: str, issues: list[FieldIssue]) -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""Keep people out of messages: what ARM says is shown, what it quotes of somebody's record is not."""
+"""Masking of personal data: a message shows ARM's own text, but nothing that it quotes of a person's record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_arm.client import money
 
-#: Keys whose values may stand in a message: numbers by which finance people find a record, and plain codes.
+#: Fields whose values a message may show: numbers by which finance staff find a record, and plain codes.
 UNMASKED_FIELDS = frozenset(
     {
         "activeStatusWeb",
@@ -30,47 +30,51 @@ UNMASKED_FIELDS = frozenset(
     }
 )
 
-#: Shorter values (codes such as ``M``) would blot out whole words of the message and tell nothing of a person.
+#: Characters of the shortest value that is masked: a shorter one (a code such as ``M``) would replace parts of ordinary
+#: words and identifies no person.
 MIN_MASKED_LENGTH = 3
 
-#: What is left of a message: enough to act on, too short to hide a page of somebody's data in.
+#: Characters of a message at most: enough to act on, too few for a page of someone's data.
 MAX_MESSAGE_LENGTH = 300
 
-# ARM's own documented warning quotes an address with a blank behind the @.
+# The warning that ARM documents quotes an address with a space after the @.
 _EMAIL = re.compile(r"[^\s@,;:<>\"']+@\s?[^\s@,;:<>\"']+")
 # Telephone, organisation, account and identity numbers and KIDs have eight digits or more. Not inside a UUID or date.
-# Blanks and dots may stand between the digits (8150.13.66584), an IBAN begins with its country.
+# Spaces and dots may separate the digits (8150.13.66584), and an IBAN begins with its country.
 _LONG_NUMBER = re.compile(r"(?<![\w-])(?:\d(?:[ .]?\d){7,}|[A-Z]{2}\d(?:[ .]?\d){12,})(?![\w-])")
 
 
 class QueryRedactionFilter(logging.Filter):
-    """Takes the query out of urllib3's debug lines for ARM: a filter such as ``name`` holds somebody's name."""
+    """Log filter that removes the query from urllib3's debug lines for ARM: a filter such as ``name`` has a name."""
 
-    #: Place of the address in the arguments of urllib3's line about a request.
+    #: Position of the URL in the arguments of urllib3's log line of a request.
     _URL_ARGUMENT = 4
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change the line, never drop it."""
+        """Replace the query by ``...``; keep every line."""
         arguments = record.args
         if isinstance(arguments, tuple) and len(arguments) > self._URL_ARGUMENT:
             url = arguments[self._URL_ARGUMENT]
             if isinstance(url, str) and "/clients/" in url and "?" in url:
-                hidden = (url.partition("?")[0] + "?...",)
-                record.args = arguments[: self._URL_ARGUMENT] + hidden + arguments[self._URL_ARGUMENT + 1 :]
+                redacted = (url.partition("?")[0] + "?...",)
+                record.args = arguments[: self._URL_ARGUMENT] + redacted + arguments[self._URL_ARGUMENT + 1 :]
         return True
 
 
 def mask(text: str, record: Any = None) -> str:
-    """Mask what may be personal in a message of ARM and cut it to :data:`MAX_MESSAGE_LENGTH`.
+    """Mask what may be personal data in a message of ARM and cut it to :data:`MAX_MESSAGE_LENGTH` characters.
 
-    :param record: what was sent, or its JSON text; every value of it that the message quotes is replaced by its field's
-        name.
+    :param record: what was sent, or its JSON text. Each of its values that the message quotes is replaced by the name
+        of its field.
     """
     return Mask(record)(text)
 
 
 class Mask:
-    """:func:`mask` for many messages about one record: a set of thousands is looked through once, not once for each."""
+    """:func:`mask` for many messages about one record: a set of thousands of records is walked once, not per message.
+
+    :param record: see :func:`mask`.
+    """
 
     def __init__(self, record: Any = None) -> None:
         self._values = {(field, value, value.casefold()) for field, value in _values(record) if value}
@@ -79,19 +83,19 @@ class Mask:
         """Mask one message."""
         text = " ".join(text.split())
         folded = text.casefold()
-        quoted = [(field, value) for field, value, plain in self._values if plain in folded]
+        quoted = [(field, value) for field, value, folded_value in self._values if folded_value in folded]
         for field, value in sorted(quoted, key=lambda pair: (-len(pair[1]), pair)):
             if field not in UNMASKED_FIELDS and len(value) >= MIN_MASKED_LENGTH:
                 placeholder = f"[{field}]".replace("\\", "\\\\")
                 text = re.sub(re.escape(value), placeholder, text, flags=re.IGNORECASE)
         text = _EMAIL.sub("[email]", text)
-        shown = {value for field, value in quoted if field in UNMASKED_FIELDS}
-        text = _LONG_NUMBER.sub(lambda found: found[0] if found[0] in shown else "[number]", text)
+        unmasked = {value for field, value in quoted if field in UNMASKED_FIELDS}
+        text = _LONG_NUMBER.sub(lambda number: number[0] if number[0] in unmasked else "[number]", text)
         return text if len(text) <= MAX_MESSAGE_LENGTH else text[: MAX_MESSAGE_LENGTH - 1] + "…"
 
 
 def _values(record: Any, field: str = "") -> Iterator[tuple[str, str]]:
-    """Give every text of a record with its field's name."""
+    """Yield every text of a record with the name of its field."""
     if isinstance(record, Mapping):
         for key, value in record.items():
             yield from _values(value, str(key))

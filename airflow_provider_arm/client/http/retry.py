@@ -1,6 +1,6 @@
-"""When to try again, and how long to wait. Pure decisions; the waiting itself is the caller's.
+"""Retries of one call: whether there is another attempt, and after how many seconds. The callers do the waiting.
 
-A retry repairs one call. Polling a batch is something else (``submission.waiting``) and has its own limits.
+Polling a batch is not retrying (``submission.results.batch_wait``) and has its own limits.
 """
 
 from __future__ import annotations
@@ -19,63 +19,63 @@ from airflow_provider_arm.client.http.jitter import random_fraction
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: A call is tried this often in all; more only multiplies an outage (botocore: 3, Databricks and others: 5).
+#: Attempts of a call at most; more would only multiply an outage (botocore: 3, Databricks and others: 5).
 MAX_ATTEMPTS = 5
-#: Seconds from the first attempt after which no new one starts: Airflow's own retries are for longer outages.
+#: Seconds from the first attempt after which no new one starts: longer outages are left to Airflow's own retries.
 MAX_TOTAL_SECONDS = 60.0
-#: Ceiling of the first pause in seconds; it doubles with each attempt.
+#: Upper limit of the first delay in seconds; it doubles with each attempt.
 BASE_DELAY = 0.5
-#: Ceiling of any pause of our own choice, in seconds.
+#: Upper limit of any delay in seconds, not counting what the server asks for.
 MAX_DELAY = 20.0
-#: Seconds for which polls obey a ``Retry-After`` at most: a server that asks for a day is asked again all the same.
+#: Seconds that polls wait for a ``Retry-After`` at most: a server that asks for a day is polled before that.
 MAX_COOLDOWN = 900.0
-#: Digits of a ``Retry-After`` that are read; a longer number is for ever (a billion seconds are 31 years).
+#: Digits of a ``Retry-After`` that are read; a longer number counts as infinite (a billion seconds are 31 years).
 MAX_RETRY_AFTER_DIGITS = 9
-#: Credit that all calls of a client share for retries: enough for a bad minute, not for an outage.
+#: Credit for retries that all calls of a client share: enough for a bad minute, not for an outage.
 BUDGET_CAPACITY = 500
-#: What one retry costs, and what one success gives back: at least five good calls pay for one bad.
+#: Credit that one retry costs, and that one success earns: five successful calls pay for one retry.
 BUDGET_COST = 5
 BUDGET_GAIN = 1
 
 
 class Clock(Protocol):
-    """Where time comes from; tests move it."""
+    """Source of time; tests replace it."""
 
     def time(self) -> float:
-        """Unix seconds."""
+        """Return unix seconds."""
 
     def monotonic(self) -> float:
-        """Seconds that never run backwards."""
+        """Return seconds of a clock that never runs backwards."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait, holding the thread."""
+        """Wait and block the thread."""
 
     async def asleep(self, seconds: float) -> None:
-        """Wait, holding only the coroutine."""
+        """Wait and block only the coroutine."""
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's clock."""
 
     def time(self) -> float:
-        """Unix seconds."""
+        """Return unix seconds."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds that never run backwards."""
+        """Return seconds of a clock that never runs backwards."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait, holding the thread."""
+        """Wait and block the thread."""
         time.sleep(seconds)
 
     async def asleep(self, seconds: float) -> None:
-        """Wait, holding only the coroutine."""
+        """Wait and block only the coroutine."""
         await asyncio.sleep(seconds)
 
 
 class RetryBudget:
-    """Credit for retries, shared by all calls of a client, so that an outage is not multiplied. Thread-safe."""
+    """Credit for retries, shared by all calls of a client so that retries do not multiply an outage. Thread-safe."""
 
     def __init__(self, capacity: int = BUDGET_CAPACITY) -> None:
         self._capacity = capacity
@@ -83,65 +83,74 @@ class RetryBudget:
         self._lock = threading.Lock()
 
     def spend(self) -> bool:
-        """Take what one retry costs; ``False`` (and nothing taken) when the credit does not cover it."""
+        """Subtract the cost of one retry and return ``True``; return ``False`` if the credit does not cover it."""
         with self._lock:
             if self._credit < BUDGET_COST:
                 return False
             self._credit -= BUDGET_COST
             return True
 
-    def gain(self) -> None:
-        """Give back what one success earns."""
+    def earn(self) -> None:
+        """Add the credit for one successful call, up to the capacity."""
         with self._lock:
             self._credit = min(self._capacity, self._credit + BUDGET_GAIN)
 
 
 class Cooldown:
-    """Until when ARM does not want to be asked; shared by all calls of a client, whoever was told. Monotonic time."""
+    """Time in which no call of a client is sent, because ARM asked for it in one response. Monotonic seconds."""
 
     def __init__(self) -> None:
         self._until = -math.inf
 
-    def asked_for(self, seconds: float, now: float) -> None:
-        """Rest for *seconds* from *now* on, at most :data:`MAX_COOLDOWN`; a longer rest under way stays."""
+    def start(self, seconds: float, now: float) -> None:
+        """Start a cooldown of *seconds* at *now*, at most :data:`MAX_COOLDOWN`. One that lasts longer is kept."""
         self._until = max(self._until, now + min(seconds, MAX_COOLDOWN))
 
-    def left(self, now: float) -> float:
-        """Seconds that the rest still lasts; 0 if there is none."""
+    def remaining(self, now: float) -> float:
+        """Return the seconds until the cooldown ends; 0 if there is none."""
         return max(0.0, self._until - now)
 
 
 @dataclass(slots=True)
 class RetryPolicy:
-    """How often and how far apart. One policy, and so one budget, serves a whole client."""
+    """Number of attempts and the delays between them. A client has one policy, and so one budget.
+
+    :param max_attempts: attempts of a call at most; default 5.
+    :param max_total_seconds: seconds from the first attempt after which no new one starts; default 60.
+    :param base_delay: upper limit of the first delay in seconds; default 0.5.
+    :param max_delay: upper limit of any delay in seconds; default 20.
+    :param uniform: returns a random number in [0, 1), for the jitter.
+    """
 
     max_attempts: int = MAX_ATTEMPTS
     max_total_seconds: float = MAX_TOTAL_SECONDS
     base_delay: float = BASE_DELAY
     max_delay: float = MAX_DELAY
     budget: RetryBudget = field(default_factory=RetryBudget)
-    #: Gives a number in [0, 1): the jitter.
     uniform: Callable[[], float] = random_fraction
 
-    def pause(self, attempt: int, elapsed: float, retry_after: float | None) -> float | None:
-        """Seconds to wait before the attempt after number *attempt*, or ``None`` to give up.
+    def delay(self, attempt: int, elapsed: float, retry_after: float | None) -> float | None:
+        """Return the seconds to wait after attempt number *attempt*, or ``None`` to give up.
 
-        Full jitter: anywhere between nothing and a ceiling that doubles, so that clients do not march in step.
-        What the server asked for comes on top. A wait that would pass the total is not begun.
+        Full jitter: a random time between 0 and an upper limit that doubles, so that clients do not retry in step. What
+        the server asked for is added. A delay that would exceed the total time is not started.
+
+        :param elapsed: seconds since the first attempt.
+        :param retry_after: seconds that the server asked for.
         """
         if attempt >= self.max_attempts:
             return None
         ceiling: float = min(self.max_delay, self.base_delay * 2 ** (attempt - 1))
-        delay = self.uniform() * ceiling
+        seconds = self.uniform() * ceiling
         if retry_after is not None:
-            delay += retry_after
-        if elapsed + delay > self.max_total_seconds or not self.budget.spend():
+            seconds += retry_after
+        if elapsed + seconds > self.max_total_seconds or not self.budget.spend():
             return None
-        return delay
+        return seconds
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:
-    """Read a ``Retry-After`` header, in seconds or as an HTTP date; ``None`` where absent or unreadable.
+    """Parse a ``Retry-After`` header, in seconds or as an HTTP date; return ``None`` if it is absent or invalid.
 
     :param now: unix seconds, for the date form.
     """
@@ -149,7 +158,7 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
-        # More digits would be an error of their own in int(), and are simply too long a wait.
+        # int() would raise for thousands of digits, and the wait would be too long anyway.
         return int(value) if len(value) <= MAX_RETRY_AFTER_DIGITS else math.inf
     try:
         moment = email.utils.parsedate_to_datetime(value)

@@ -1,4 +1,4 @@
-"""How both clients put requests on the wire: time limits, certificates, proxies. Nothing here turns a check off."""
+"""Transport settings of both clients: timeouts, certificates, proxies. No setting turns certificate checks off."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from pathlib import Path
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 
-#: Seconds without a byte from ARM after which a call counts as lost.
+#: Seconds without a byte from ARM after which an attempt has failed.
 DEFAULT_TIMEOUT = 30.0
-#: Seconds in which a connection must stand: a host that is there answers in milliseconds.
+#: Seconds within which a connection must be established: a reachable host does it in milliseconds.
 CONNECT_TIMEOUT = 10.0
-#: Variables that name a certificate file for the whole machine, as requests and curl read them.
+#: Environment variables that name a certificate file for the whole machine, as for requests and curl.
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """Settings of the wire."""
+    """Timeout and certificates of a client's connections.
+
+    :param timeout: seconds without a byte from ARM after which an attempt fails; default 30.
+    :param ca_bundle: path of a PEM file with the certificates to trust; default see :meth:`ca_file`.
+    :raises ArmConfigurationError: *timeout* is not positive, or *ca_bundle* is not a file.
+    """
 
     timeout: float = DEFAULT_TIMEOUT
     ca_bundle: str | None = None
@@ -26,19 +31,19 @@ class Transport:
     def __post_init__(self) -> None:
         """Check the values."""
         if not self.timeout > 0:
-            msg = f"timeout must be more than 0 seconds, not {self.timeout}"
+            msg = f"timeout must be greater than 0 seconds, not {self.timeout}"
             raise ArmConfigurationError(msg)
         if self.ca_bundle and not Path(self.ca_bundle).is_file():
-            msg = "ca_bundle names a file that is not there: give the path of a PEM file on every worker"
+            msg = "ca_bundle is not the path of a file: set it to a PEM file that exists on every worker"
             raise ArmConfigurationError(msg)
 
     @property
     def connect_timeout(self) -> float:
-        """Seconds in which a connection must stand."""
+        """Seconds within which a connection must be established."""
         return min(self.timeout, CONNECT_TIMEOUT)
 
     def ca_file(self) -> str:
-        """The certificates to trust: the connection's, else the machine's variable, else certifi's."""
+        """Return the certificates to trust: the connection's, else the environment variable's, else certifi's."""
         if self.ca_bundle:
             return self.ca_bundle
         for name in _CA_VARIABLES:
@@ -50,9 +55,10 @@ class Transport:
 
 
 def proxies_for(url: str) -> dict[str, str]:
-    """Find the machine's proxies for *url* (``HTTPS_PROXY``, ``NO_PROXY``).
+    """Return the proxies for *url* from the environment (``HTTPS_PROXY``, ``NO_PROXY``).
 
-    Given explicitly because the sessions read nothing else of the environment: a ``.netrc`` would replace the token.
+    They are passed explicitly because the sessions read nothing else from the environment: a ``.netrc`` would replace
+    the token.
     """
     from requests.utils import get_environ_proxies
 

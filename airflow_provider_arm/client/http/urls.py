@@ -1,4 +1,4 @@
-"""Where requests may go: https, or plain http on this machine; never to another host with our token."""
+"""URLs that requests may go to: https, or plain http on this machine. The token is never sent to another host."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
-#: Header that the sandbox puts on every answer.
+#: Header that the sandbox adds to every response.
 SANDBOX_HEADER = "x-arm-sandbox"
-#: Path segments that a URL parser resolves away, quoted or not: they would reach another resource.
+#: Path segments that a URL parser resolves, quoted or not: they would address another resource.
 _DOT_SEGMENTS = frozenset({".", ".."})
-#: An address that every parser reads alike: only RFC 3986's characters (a backslash ends the host for urllib3 and not
+#: A URL that every parser reads alike: only the characters of RFC 3986 (a backslash ends the host for urllib3 but not
 #: for Python's urlsplit), and no userinfo.
-_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_~-]+(?:[/?#][A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?", re.IGNORECASE)
+_UNAMBIGUOUS_URL = re.compile(
+    r"https?://[A-Za-z0-9.:\[\]_~-]+(?:[/?#][A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?", re.IGNORECASE
+)
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether *host* is this machine and nothing else."""
+    """Return whether *host* always means this machine: ``localhost`` or a loopback IP address."""
     if host is None:
         return False
     if host == "localhost":
@@ -37,25 +39,26 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-def check_url(url: str, what: str) -> SplitResult:
-    """Check an address of the connection: ``what`` names it in the error.
+def check_url(url: str, name: str) -> SplitResult:
+    """Check a URL of the connection and return its parts.
 
-    :raises ArmConfigurationError: it is no http(s) address, is plain http to another machine, or holds credentials.
+    :param name: name of the setting, for the message.
+    :raises ArmConfigurationError: it is not an http(s) URL, is plain http to another machine, or contains credentials.
     """
     try:
         parts = urlsplit(url.strip())
         _ = parts.port
     except ValueError:
-        msg = f"{what} is not an address"
+        msg = f"{name} is not a valid URL"
         raise ArmConfigurationError(msg) from None
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        msg = f"{what} must be a full address such as {STAGING_BASE_URL}"
+        msg = f"{name} must be a full URL such as {STAGING_BASE_URL}"
         raise ArmConfigurationError(msg)
     if parts.username is not None or parts.password is not None:
-        msg = f"{what} must not hold credentials: put them into login and password of the connection"
+        msg = f"{name} must not contain credentials: put them into login and password of the connection"
         raise ArmConfigurationError(msg)
     if parts.scheme == "http" and not is_loopback(parts.hostname):
-        msg = f"{what} must be https: plain http would send the token in the clear (only a loopback host may use it)"
+        msg = f"{name} must be https: plain http would send the token unencrypted (only a loopback host may use it)"
         raise ArmConfigurationError(msg)
     return parts
 
@@ -66,15 +69,15 @@ def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
 
 @dataclass(frozen=True, slots=True)
 class BaseUrl:
-    """ARM's base URL, checked."""
+    """ARM's base URL, checked by :meth:`parse`."""
 
     url: str
 
     @classmethod
     def parse(cls, url: str) -> BaseUrl:
-        """Check *url* and take it.
+        """Check *url* and return it without slashes at its end.
 
-        :raises ArmConfigurationError: see :func:`check_url`; also a query or fragment.
+        :raises ArmConfigurationError: see :func:`check_url`; also for a query or fragment.
         """
         parts = check_url(url, "the base URL (host of the connection)")
         if parts.query or parts.fragment:
@@ -84,17 +87,17 @@ class BaseUrl:
 
     @property
     def hostname(self) -> str:
-        """The host alone, lower case."""
+        """Host name without the port, in lower case."""
         return urlsplit(self.url).hostname or ""
 
     def join(self, path: str, params: Mapping[str, Any] | None = None) -> str:
-        """Put a path, already quoted, and query parameters under the base."""
+        """Append a path, which is quoted already, and query parameters to the base URL."""
         text = encode_query(params or {})
         return f"{self.url}{path}?{text}" if text else f"{self.url}{path}"
 
     def is_same_origin(self, url: str) -> bool:
-        """Whether *url* has the base's own scheme, host and port, beyond any doubt."""
-        if not _PLAIN_URL.fullmatch(url):
+        """Return whether *url* certainly has the base URL's scheme, host and port."""
+        if not _UNAMBIGUOUS_URL.fullmatch(url):
             return False
         try:
             return _origin(urlsplit(url)) == _origin(urlsplit(self.url))
@@ -103,7 +106,7 @@ class BaseUrl:
 
 
 def fill_path(path: str, values: Mapping[str, Any]) -> str:
-    """Fill ``{name}`` places of a path, each value as one quoted segment.
+    """Replace each ``{name}`` of a path by its value, quoted as one segment.
 
     :raises ArmConfigurationError: a value is missing, empty, or ``.`` or ``..``.
     """
@@ -111,7 +114,7 @@ def fill_path(path: str, values: Mapping[str, Any]) -> str:
     for name, value in values.items():
         text = "" if value is None else str(value)
         if not text.strip() or text in _DOT_SEGMENTS:
-            msg = f"{name} must be given and must not be empty, '.' or '..' ({path})"
+            msg = f"{name} is required and must not be empty, '.' or '..' ({path})"
             raise ArmConfigurationError(msg)
         quoted[name] = quote(text, safe="")
     try:
@@ -122,15 +125,15 @@ def fill_path(path: str, values: Mapping[str, Any]) -> str:
 
 
 def encode_query(params: Mapping[str, Any]) -> str:
-    """Write query parameters; ``None`` is left out, a list is repeated, true and false are lower case."""
+    """Encode query parameters: ``None`` is omitted, a list is repeated, booleans are in lower case, dates ISO."""
     pairs = []
     for name, value in params.items():
         items = value if isinstance(value, list | tuple) else [value]
-        pairs += [(name, _query_value(item)) for item in items if item is not None]
+        pairs += [(name, _format_value(item)) for item in items if item is not None]
     return urlencode(pairs, quote_via=quote)
 
 
-def _query_value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dt.date):
@@ -139,10 +142,14 @@ def _query_value(value: Any) -> str:
 
 
 def raise_for_remote_sandbox(url: str, headers: Mapping[str, str]) -> None:
-    """Refuse an answer of a sandbox that does not run on this machine: somebody believes it to be ARM.
+    """Reject a response of a sandbox on another machine, because the connection's owner believes that it is ARM.
 
-    :raises ArmConfigurationError: always with the way out.
+    :param headers: of the response, names in lower case.
+    :raises ArmConfigurationError: the response has the sandbox's header and the host of *url* is not this machine.
     """
     if SANDBOX_HEADER in headers and not is_loopback(urlsplit(url).hostname):
-        msg = "the host of the connection is an ARM sandbox on another machine, not ARM: nothing it says counts"
+        msg = (
+            "the host of the connection is an ARM sandbox on another machine, not ARM: its response is ignored; "
+            "set the host to ARM's base URL"
+        )
         raise ArmConfigurationError(msg)

@@ -1,4 +1,4 @@
-"""ARM's objects as pydantic models: the one place in the package where a field of ARM is named."""
+"""ARM's objects as pydantic models: the only place in the package that defines the fields of ARM."""
 
 from __future__ import annotations
 

@@ -8,13 +8,13 @@ from airflow_provider_arm.client.models.base import Amount, ArmModel, Day, Times
 
 
 class ArItem(ArmModel):
-    """One item of the ledger: an invoice, a credit note, a payment."""
+    """One item of the accounts-receivable ledger: an invoice, a credit note, a payment."""
 
     client_no: int | None = None
     account_no: int | None = None
     reference_no: int | None = None
     reference_sequence_no: int | None = None
-    #: The item's key, such as ``2218-500002-35078-0``.
+    #: Key of the item, such as ``2218-500002-35078-0``.
     ar_item_id: str
     customer_no: str | None = None
     document_no: str | None = None
@@ -24,12 +24,12 @@ class ArItem(ArmModel):
     #: ISO 4217 code of ``currency_amount`` and ``currency_balance``.
     currency: str | None = None
     currency_amount: Amount | None = None
-    #: What is still open, in ``currency``.
+    #: Open amount in ``currency``.
     currency_balance: Amount | None = None
-    #: The same in the client's own currency.
+    #: Amount and open amount in the client's own currency.
     gl_amount: Amount | None = None
     gl_balance: Amount | None = None
-    #: Norwegian payment reference.
+    #: Norwegian payment reference number.
     kid: str | None = None
     voucher_type: int | None = None
     voucher_type_description: str | None = None
@@ -46,7 +46,7 @@ class ArItem(ArmModel):
 
 
 class ArItemUpdate(ArmModel):
-    """Changes of one AR item. Which fields ARM takes is not published: they are kept as they come."""
+    """Changes of one AR item. The fields that ARM accepts are not published, so all of them are sent unchanged."""
 
-    #: The item's key. The path names no item, so the body must; that it does so by this key is assumed.
+    #: Key of the item. The path does not name the item, so the body must; that it does so by this key is assumed.
     ar_item_id: str = Field(min_length=1)

@@ -1,4 +1,4 @@
-"""What all ARM models share: camelCase on the wire, snake_case in Python, unknown fields kept, no value in errors."""
+"""Base class of ARM models: camelCase on the wire, snake_case in Python, unknown fields kept, no value in errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _exact_number(value: Any) -> Any:
             msg = 'must be a number such as "124.37"'
             raise ValueError(msg) from None
         if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT:
-            msg = "must be a finite number of a sane size"
+            msg = f"must be a finite number of a plausible size (up to 10^{MAX_EXPONENT})"
             raise ValueError(msg)
         return number
     return value
@@ -39,12 +39,12 @@ def _iso_date(value: Any) -> Any:
     if type(value) is dt.date:
         return value
     if not (isinstance(value, str) and _DATE.fullmatch(value)):
-        msg = "must be a date written YYYY-MM-DD"
+        msg = "must be a date in the form YYYY-MM-DD"
         raise ValueError(msg)
     try:
         return dt.date.fromisoformat(value)
     except ValueError:
-        msg = "must be a day that exists, written YYYY-MM-DD"
+        msg = "must be an existing date in the form YYYY-MM-DD"
         raise ValueError(msg) from None
 
 
@@ -61,24 +61,24 @@ def _iso_timestamp(value: Any) -> Any:
 
 
 def _write_timestamp(value: dt.datetime) -> str:
-    """Milliseconds and offset, as ARM writes them; microseconds only where there are any, so that nothing is cut."""
+    """Format with milliseconds and offset, as ARM does. Microseconds are added only if there are any."""
     return value.isoformat(timespec="microseconds" if value.microsecond % _MILLISECOND else "milliseconds")
 
 
 #: An amount, rate or quantity: exact, never a float. Accepts ``Decimal``, ``int`` and text; written as a JSON number.
 Amount = Annotated[Decimal, BeforeValidator(_exact_number)]
-#: A day, ``YYYY-MM-DD`` on the wire.
+#: A date, ``YYYY-MM-DD`` on the wire.
 Day = Annotated[dt.date, BeforeValidator(_iso_date), PlainSerializer(dt.date.isoformat)]
-#: A moment with its offset, ``2025-02-27T17:03:36.176+01:00`` on the wire.
+#: A timestamp with its offset, ``2025-02-27T17:03:36.176+01:00`` on the wire.
 Timestamp = Annotated[dt.datetime, BeforeValidator(_iso_timestamp), PlainSerializer(_write_timestamp)]
 
 
 class ArmModel(BaseModel):
     """One JSON object of ARM.
 
-    Field names are snake_case in Python and camelCase on the wire; both are accepted as input. Keys that the model
-    does not know are kept and written back, because ARM adds fields. Only what was given is written
-    (``model_fields_set``): in an update a missing key keeps the value that ARM has.
+    Field names are snake_case in Python and camelCase on the wire; both are accepted as input. Unknown keys are kept
+    and written back, because ARM adds fields. Only fields that were set are written (``model_fields_set``): in an
+    update a missing key keeps the value at ARM.
     """
 
     model_config = ConfigDict(
@@ -93,7 +93,7 @@ class ArmModel(BaseModel):
     def from_wire(cls, data: Any) -> Self:
         """Read a decoded JSON object.
 
-        :raises InvalidRecordError: naming the fields and what is wrong with them, without any value.
+        :raises InvalidRecordError: with the invalid fields and what is wrong with them, without any value.
         """
         try:
             return cls.model_validate(data)
@@ -101,13 +101,13 @@ class ArmModel(BaseModel):
             raise InvalidRecordError(field_errors(error)) from None
 
     def to_wire(self) -> dict[str, Any]:
-        """Give the JSON object back: wire names, only the keys that were given, numbers as ``int`` or ``Decimal``."""
-        # pydantic's warning about a value that was assigned later would show the value.
+        """Return the JSON object: wire names, only the keys that were set, numbers as ``int`` or ``Decimal``."""
+        # pydantic's warning about a value that was assigned later would contain the value.
         return self.model_dump(by_alias=True, exclude_unset=True, warnings=False)
 
 
-#: pydantic's own words speak of "input" and "string"; these are for a person with a spreadsheet.
-_PLAIN_WORDS = {
+#: Messages by pydantic's error type, for people who work with spreadsheets: pydantic's own say "input" and "string".
+_MESSAGES = {
     "missing": "is required",
     "string_type": "must be text",
     "int_type": "must be a whole number",
@@ -125,11 +125,11 @@ _PLAIN_WORDS = {
 
 
 def field_errors(error: ValidationError) -> list[FieldIssue]:
-    """List what is wrong, by wire name; built from place and kind only, because the values are people's data."""
+    """Convert a validation error to issues by wire name. They contain no values, because these may be personal data."""
     issues = []
     for item in error.errors(include_url=False, include_input=False, include_context=True):
         field = ".".join(str(part) for part in item["loc"])
-        message = _PLAIN_WORDS.get(item["type"])
+        message = _MESSAGES.get(item["type"])
         if message is None:
             message = item["msg"].removeprefix("Value error, ")
         issues.append(FieldIssue(field, message))
@@ -137,14 +137,16 @@ def field_errors(error: ValidationError) -> list[FieldIssue]:
 
 
 def wire_names(model: type[ArmModel]) -> tuple[str, ...]:
-    """Name the model's fields as they stand on the wire, in the model's order."""
+    """Return the wire names of the model's fields, in the order of the model."""
     return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
-def find_only_list(body: Mapping[str, Any], besides: frozenset[str]) -> tuple[str, list[Any]] | None:
-    """Find the one list in *body* whose key is not in *besides*; ``None`` where there is none or more than one.
+def find_only_list(body: Mapping[str, Any], ignored: frozenset[str]) -> tuple[str, list[Any]] | None:
+    """Return key and value of the only list in *body*, or ``None`` if there are none or several.
 
     ARM names a list by its content (``customers``, ``arItems``), and not every name is published.
+
+    :param ignored: keys of lists that do not count.
     """
-    lists = [(key, value) for key, value in body.items() if isinstance(value, list) and key not in besides]
+    lists = [(key, value) for key, value in body.items() if isinstance(value, list) and key not in ignored]
     return lists[0] if len(lists) == 1 else None

@@ -1,4 +1,4 @@
-"""A batch as ``GET /clients/{clientno}/batches/{batchuuid}`` gives it. The body is not published (Q2)."""
+"""A batch as ``GET /clients/{clientno}/batches/{batchuuid}`` returns it. The body is not published (Q2)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pydantic import PrivateAttr, ValidationError
 from airflow_provider_arm.client.models.base import ArmModel, find_only_list
 from airflow_provider_arm.client.models.write import FieldMessage, WriteResponse
 
-#: Lists in the body that are not the batch's records.
+#: Keys of lists in the body that are not the records of the batch.
 _NOT_RECORDS = frozenset({"errors", "warnings"})
-#: Keys of which a value that cannot be read leaves open whether the batch succeeded.
+#: Keys that decide whether the batch succeeded: with an invalid value of one of them that is not known.
 _DECIDING = frozenset({"status", "totalCount", "processedCount", "failedCount", "errors"})
 
 _Model = TypeVar("_Model", bound=ArmModel)
 
 
 class Batch(ArmModel):
-    """A batch and, once it is finished, one write answer per record.
+    """A batch and, when it is finished, one result per record.
 
-    Every field is an assumption (Q2), so all are optional, and a field of an unexpected type reads as absent
-    rather than failing the wait.
+    Every field is an assumption (Q2), so all are optional. A field of an unexpected type is read as absent, so that it
+    does not fail the wait.
     """
 
     batch_uuid: str | None = None
@@ -35,45 +35,46 @@ class Batch(ArmModel):
     failed_count: int | None = None
     message: str | None = None
     errors: list[FieldMessage] | None = None
-    _misfits: frozenset[str] = PrivateAttr(frozenset())
+    _invalid_keys: frozenset[str] = PrivateAttr(frozenset())
 
     @classmethod
     def read(cls, body: Any) -> Self | None:
-        """Read a decoded body leniently; ``None`` where it is not an object at all."""
+        """Read a decoded body without its invalid fields; return ``None`` if it is not an object."""
         if not isinstance(body, Mapping):
             return None
-        batch, misfits = _read_what_fits(cls, body)
-        batch._misfits = misfits  # noqa: SLF001 - its own
+        batch, invalid_keys = _read_valid_fields(cls, body)
+        batch._invalid_keys = invalid_keys  # noqa: SLF001 - its own
         return batch
 
     def records(self) -> list[WriteResponse] | None:
-        """Give the write answers in submit order, or ``None`` where the body has no list of objects.
+        """Return the results of the records in the order of submission, or ``None`` if the body has no list of objects.
 
-        They stand under the plural of what was submitted; whatever its name, it is the one list beside ``errors``.
+        Their key is the plural of what was submitted. It is not published, so the only list besides ``errors`` and
+        ``warnings`` is used.
         """
         found = find_only_list(self.model_extra or {}, _NOT_RECORDS)
         if found is None or not all(isinstance(record, dict) for record in found[1]):
             return None
-        return [_read_what_fits(WriteResponse, record)[0] for record in found[1]]
+        return [_read_valid_fields(WriteResponse, record)[0] for record in found[1]]
 
-    def unclear(self) -> str | None:
-        """Say what speaks against taking the batch for a success although nothing names a failure, if anything does."""
-        if self._misfits & _DECIDING:
-            return f"{', '.join(sorted(self._misfits & _DECIDING))} of an unexpected type"
+    def success_conflict(self) -> str | None:
+        """Return what contradicts a success of the batch although no failure is reported; ``None`` if nothing does."""
+        if self._invalid_keys & _DECIDING:
+            return f"{', '.join(sorted(self._invalid_keys & _DECIDING))} of an unexpected type"
         return "errors" if self.errors else None
 
-    def hides_records(self) -> bool:
-        """Whether there are lists that may be the records and cannot be read as such."""
+    def has_unidentified_records(self) -> bool:
+        """Return whether there are lists that may be the records but cannot be read as such."""
         extra = (self.model_extra or {}).items()
         lists = [value for key, value in extra if isinstance(value, list) and key not in _NOT_RECORDS]
         return any(lists) and self.records() is None
 
 
-def _read_what_fits(model: type[_Model], body: Mapping[str, Any]) -> tuple[_Model, frozenset[str]]:
-    """Read *body* without the keys whose values do not fit, and name those: they must not stop a wait."""
+def _read_valid_fields(model: type[_Model], body: Mapping[str, Any]) -> tuple[_Model, frozenset[str]]:
+    """Read *body* without the keys whose values are invalid, and return these keys, too: they must not fail a wait."""
     try:
         return model.model_validate(body), frozenset()
     except ValidationError as error:
         issues = error.errors(include_url=False, include_input=False, include_context=False)
-        misfits = frozenset(str(issue["loc"][0]) for issue in issues if issue["loc"])
-    return model.model_validate({key: value for key, value in body.items() if key not in misfits}), misfits
+        invalid_keys = frozenset(str(issue["loc"][0]) for issue in issues if issue["loc"])
+    return model.model_validate({key: value for key, value in body.items() if key not in invalid_keys}), invalid_keys

@@ -1,4 +1,4 @@
-"""Pieces that several ARM objects share."""
+"""Models that are part of several ARM objects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from airflow_provider_arm.client.models.base import Amount, ArmModel
 
 
 class Distribution(ArmModel):
-    """How documents reach the customer."""
+    """How documents are sent to the customer."""
 
     type: str | None = None
     einvoice_code: int | None = None

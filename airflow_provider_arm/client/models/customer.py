@@ -1,4 +1,4 @@
-"""Customers of the ledger."""
+"""Customers of a ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_arm.client.models.common import Distribution
 
 
 class PostalAddress(ArmModel):
-    """A postal address. ARM treats it as one group: giving any field of it rewrites all of it."""
+    """A postal address. ARM treats it as one group: a write with any of its fields replaces all of them."""
 
     address_line1: str | None = None
     address_line2: str | None = None
@@ -23,9 +23,9 @@ class PostalAddress(ArmModel):
 
 
 class _CustomerFields(ArmModel):
-    """The fields that can be both read and written."""
+    """Fields that can be both read and written."""
 
-    #: The customer's number, chosen by the caller: the natural key of an upsert.
+    #: Number of the customer, chosen by the caller: the natural key of an upsert.
     customer_no: str = Field(min_length=1)
     name: str | None = None
     customer_category: str | None = None
@@ -50,7 +50,7 @@ class _CustomerFields(ArmModel):
     stop_interest_calc_until: Day | None = None
     due_days: int | None = None
     vat_liable: bool | None = None
-    #: Per cent.
+    #: Percent.
     discount_rate: Amount | None = None
     active_status_web: str | None = None
     customer_message: str | None = None
@@ -65,7 +65,7 @@ class _CustomerFields(ArmModel):
 
 
 class Customer(_CustomerFields):
-    """A customer as ARM gives it."""
+    """A customer as ARM returns it."""
 
     client_no: int | None = None
     account_no: int | None = None
@@ -78,36 +78,36 @@ class Customer(_CustomerFields):
     postal_address_changed: Day | None = None
 
 
-#: Fields that ARM only gives (documented): in a write body they are somebody's mistake.
+#: Fields that ARM only returns (documented): a write that contains one is a mistake.
 READ_ONLY_FIELDS = tuple(name for name in Customer.model_fields if name not in _CustomerFields.model_fields)
 
 
 class CustomerWrite(_CustomerFields):
     """A customer to create or update (upsert by ``customer_no``).
 
-    A key that is missing or null keeps the value that ARM has. The postal address is the exception: a partial one
-    would blank the rest of it, so it is refused here unless all seven fields are given (``""`` blanks on purpose).
+    A key that is missing or null keeps the value at ARM. The postal address is the exception: a partial one would clear
+    its other fields, so it is invalid unless all seven fields are set (``""`` clears a field on purpose).
     """
 
     stop_reminder_memo: str | None = None
     stop_debt_collection_memo: str | None = None
     stop_interest_calc_memo: str | None = None
-    #: ``NoUpdatePostalReturn`` is the one value that the reference shows.
+    #: ``NoUpdatePostalReturn`` is the only value in the reference.
     options: list[str] | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_read_only(cls, data: Any) -> Any:
+    def _reject_read_only_fields(cls, data: Any) -> Any:
         if isinstance(data, dict):
             names = {name: Customer.model_fields[name].alias or name for name in READ_ONLY_FIELDS}
             given = sorted(alias for name, alias in names.items() if name in data or alias in data)
             if given:
-                msg = f"{', '.join(given)} can only be read from ARM, not written: leave it out"
+                msg = f"{', '.join(given)} is read-only in ARM: leave it out of a write"
                 raise ValueError(msg)
         return data
 
     @model_validator(mode="after")
-    def _refuse_partial_address(self) -> Self:
+    def _reject_partial_address(self) -> Self:
         address = self.postal_address
         if address is not None:
             missing = [
@@ -117,8 +117,8 @@ class CustomerWrite(_CustomerFields):
             ]
             if missing:
                 msg = (
-                    f"postalAddress is incomplete: ARM would blank {', '.join(missing)}; "
-                    'give all fields of the address ("" blanks one on purpose) or leave the address out'
+                    f"postalAddress is incomplete: ARM would clear {', '.join(missing)}; "
+                    'set all fields of the address ("" clears one on purpose) or leave the address out'
                 )
                 raise ValueError(msg)
         return self

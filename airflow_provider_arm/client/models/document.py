@@ -9,7 +9,7 @@ from airflow_provider_arm.client.models.common import CurrencyAmounts, Distribut
 
 
 class EinvoiceAddress(ArmModel):
-    """Where an electronic invoice goes."""
+    """Address to which an electronic invoice is sent."""
 
     address: str | None = None
     address_scheme: str | None = None
@@ -36,11 +36,11 @@ class DocumentLine(ArmModel):
 
 
 class Document(ArmModel):
-    """A document to post, or one that ARM gives back."""
+    """A document to create, or one that ARM returns."""
 
     document_type: str | None = None
     customer_no: str = Field(min_length=1)
-    #: Chosen by the caller: the natural key by which a lost answer can be looked up.
+    #: Chosen by the caller: the natural key for a lookup after a lost response.
     document_no: str = Field(min_length=1)
     document_date: Day | None = None
     due_date: Day | None = None
@@ -60,7 +60,7 @@ class Document(ArmModel):
     distribution: Distribution | None = None
     einvoice_address: EinvoiceAddress | None = None
     email_address: list[str] | None = None
-    #: The shape of the members of these three lists is not published: kept as they come.
+    #: The structure of the members of these three lists is not published: they are kept unchanged.
     attachment_files: list[object] | None = None
     attachment_codes: list[object] | None = None
     custom_codes: list[object] | None = None

@@ -1,4 +1,4 @@
-"""Items of the general ledger. The reference names their paths and not their fields: all of them are assumed."""
+"""Items of the general ledger. The reference documents their paths but not their fields: all fields are assumed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from airflow_provider_arm.client.models.base import Amount, ArmModel, Day, Times
 
 
 class GlItem(ArmModel):
-    """One item of the general ledger; names as in the AR item that it comes from (assumed)."""
+    """One item of the general ledger. Its fields are named as in the AR item that it originates from (assumed)."""
 
     client_no: int | None = None
-    #: The item's key.
+    #: Key of the item.
     gl_item_id: str
     gl_account_no: str | None = None
     ar_item_id: str | None = None
@@ -18,7 +18,7 @@ class GlItem(ArmModel):
     voucher_date: Day | None = None
     currency: str | None = None
     currency_amount: Amount | None = None
-    #: The same in the client's own currency.
+    #: Amount in the client's own currency.
     gl_amount: Amount | None = None
     voucher_type: int | None = None
     voucher_type_description: str | None = None

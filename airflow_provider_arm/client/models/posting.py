@@ -1,4 +1,4 @@
-"""Auto postings and payment reservations. Few of their fields are published: the others are kept as they come."""
+"""Auto postings and payment reservations. Few of their fields are published: the others are kept unchanged."""
 
 from __future__ import annotations
 
@@ -8,60 +8,60 @@ from airflow_provider_arm.client.keys import fold
 from airflow_provider_arm.client.models.base import ArmModel, find_only_list
 from airflow_provider_arm.client.models.write import WriteResponse
 
-#: The option that turns a whole set into a check (documented); that it stands in ``options`` is assumed.
+#: Option by which ARM only validates a whole set (documented); that ``options`` contains it is assumed.
 VALIDATE_ONLY = "validateOnly"
-#: The documented word for a posting that is valid by itself in a set that failed.
+#: Documented ``resultType`` of a posting that is valid but belongs to a set that failed.
 BATCH_REJECTED = "BATCH-REJECTED"
 
 _NOT_POSTINGS = frozenset({"errors", "warnings"})
 
 
 class AutoPosting(ArmModel):
-    """One posting of a set that ARM takes as a whole or not at all."""
+    """One posting of a set, of which ARM accepts all postings or none."""
 
-    #: :data:`VALIDATE_ONLY` on any posting turns the whole set into a check.
+    #: With :data:`VALIDATE_ONLY` on any posting, ARM only validates the whole set.
     options: list[str] | None = None
 
     @property
-    def only_checks(self) -> bool:
-        """Whether this posting turns its set into a check."""
+    def validates_only(self) -> bool:
+        """Whether ARM only validates the set of this posting."""
         return any(fold(option) == fold(VALIDATE_ONLY) for option in self.options or ())
 
 
 class AutoPostingResponse(WriteResponse):
-    """What ARM says of one posting."""
+    """Result of one posting."""
 
-    #: :data:`BATCH_REJECTED` is documented; the other words are not.
+    #: :data:`BATCH_REJECTED` is documented; the other values are not.
     result_type: str | None = None
 
     @property
-    def only_with_the_set(self) -> bool:
-        """Whether it is valid by itself and was refused because of others."""
+    def rejected_with_set(self) -> bool:
+        """Whether the posting is valid and was rejected because of other postings of its set."""
         return (self.result_type or "").upper() == BATCH_REJECTED
 
 
 class AutoPostingsResponse(ArmModel):
-    """The answer to a set of auto postings. Its body is not published, so all is optional."""
+    """Response to a set of auto postings. Its body is not published, so every field is optional."""
 
     status: str | None = None
     message: str | None = None
 
     def postings(self) -> list[AutoPostingResponse]:
-        """Give the answers to the postings: whatever its name, they are the one list beside ``errors``.
+        """Return the results of the postings: the only list besides ``errors`` and ``warnings``, whatever its name.
 
-        :raises InvalidRecordError: a member is none.
+        :raises InvalidRecordError: a member of the list is not the result of a posting.
         """
         found = find_only_list(self.model_extra or {}, _NOT_POSTINGS)
         return [AutoPostingResponse.from_wire(posting) for posting in found[1]] if found else []
 
-    def words(self) -> set[str]:
-        """Give every status word of the set and its postings, in capitals."""
-        said = [self.status, *("REJECTED" if one.only_with_the_set else one.status for one in self.postings())]
-        return {word.upper() for word in said if word}
+    def statuses(self) -> set[str]:
+        """Return all statuses of the set and its postings, in upper case."""
+        of_postings = ("REJECTED" if posting.rejected_with_set else posting.status for posting in self.postings())
+        return {status.upper() for status in (self.status, *of_postings) if status}
 
 
 class PaymentReservation(ArmModel):
-    """An amount that is held for a payment. Names a document or a customer by one of their keys (documented)."""
+    """An amount that is reserved for a payment of a document or customer, named by one of its keys (documented)."""
 
     #: Chosen by the caller, unique (documented): the natural key.
     payment_id: str = Field(min_length=1)

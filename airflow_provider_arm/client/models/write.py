@@ -1,4 +1,4 @@
-"""What ARM answers to a write."""
+"""Responses to writes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from airflow_provider_arm.client.models.base import ArmModel
 
 
 class FieldMessage(ArmModel):
-    """A remark on one field. ``field`` is PascalCase here, unlike everywhere else."""
+    """A message about one field. ``field`` is in PascalCase, unlike all other field names of ARM."""
 
     field: str | None = None
     message: str | None = None
 
 
 class WriteResponse(ArmModel):
-    """The answer to one written record, alone or inside a finished batch."""
+    """Result of one written record, alone or in a finished batch."""
 
     #: ``PROCESSED`` or ``FAILED`` (the values that the reference shows).
     status: str | None = None
@@ -24,18 +24,18 @@ class WriteResponse(ArmModel):
     account_no: int | None = None
     customer_no: str | None = None
     document_no: str | None = None
-    #: Place in the batch, from 1 (assumed, Q2).
+    #: Position in the batch, from 1 (assumed, Q2).
     record_no: int | None = None
     warnings: list[FieldMessage] | None = None
-    #: Shaped like ``warnings`` (assumed, Q5).
+    #: Same structure as ``warnings`` (assumed, Q5).
     errors: list[FieldMessage] | None = None
 
 
 class BatchReceipt(ArmModel):
-    """The answer to a submitted batch (Q1). Without ``batch_uuid`` the batch cannot be followed."""
+    """Response to a submitted batch (Q1). Without ``batch_uuid`` the batch cannot be polled."""
 
     status: str | None = None
-    #: Case-sensitive: never normalise it.
+    #: Case-sensitive: never change its case.
     batch_uuid: str | None = None
     message: str | None = None
     client_no: int | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-from tests.unit.client.driving import PATIENT, STATIC, Awaiting, Blocking, ManualClock, quick
+from tests.unit.client.drivers import LONG_TIMEOUT, STATIC_TOKEN, AsyncDriver, ManualClock, SyncDriver, no_delay
 from tests.unit.client.scripted_server import Script, ScriptedServer
 
 if TYPE_CHECKING:
@@ -19,21 +19,21 @@ _EXAMPLES = Path(__file__).parents[2] / "data" / "arm_examples"
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """A certificate authority that nobody trusts unless told to."""
+    """A certificate authority that is trusted only if a test configures it."""
     return trustme.CA()
 
 
 @pytest.fixture(scope="session")
 def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The authority's own certificate as a PEM file."""
+    """Path of a PEM file with the authority's certificate."""
     path = tmp_path_factory.mktemp("ca") / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
     return str(path)
 
 
 @pytest.fixture(autouse=True)
-def _plain_surroundings(monkeypatch: pytest.MonkeyPatch, ca_file: str) -> None:
-    """No proxy of the machine takes part, and one certificate is trusted: reading the world's takes its time."""
+def _isolated_environment(monkeypatch: pytest.MonkeyPatch, ca_file: str) -> None:
+    """No proxy is used, and only one certificate is trusted, because loading certifi's takes long."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -42,49 +42,49 @@ def _plain_surroundings(monkeypatch: pytest.MonkeyPatch, ca_file: str) -> None:
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """Time that moves only when somebody waits."""
+    """A clock that advances only when a test or a wait advances it."""
     return ManualClock()
 
 
 @pytest.fixture
-def stack() -> Iterator[contextlib.ExitStack]:
-    """What is opened on it is closed after the test."""
-    with contextlib.ExitStack() as opened:
-        yield opened
+def exit_stack() -> Iterator[contextlib.ExitStack]:
+    """A stack of contexts that are closed after the test."""
+    with contextlib.ExitStack() as contexts:
+        yield contexts
 
 
 @pytest.fixture
-def serve(stack: contextlib.ExitStack) -> Callable[..., ScriptedServer]:
-    """Start scripted servers that live as long as the test."""
+def start_server(exit_stack: contextlib.ExitStack) -> Callable[..., ScriptedServer]:
+    """Start scripted servers that stop with the test."""
 
     def start(script: Script, **settings: Any) -> ScriptedServer:
-        return stack.enter_context(ScriptedServer(script, **settings))
+        return exit_stack.enter_context(ScriptedServer(script, **settings))
 
     return start
 
 
-@pytest.fixture(params=[Blocking, Awaiting], ids=["sync", "async"])
-def connect(
-    request: pytest.FixtureRequest, stack: contextlib.ExitStack, clock: ManualClock
-) -> Callable[..., Blocking | Awaiting]:
-    """Make a client, the synchronous and the asynchronous one in turn, with a static token and no pauses of its own."""
+@pytest.fixture(params=[SyncDriver, AsyncDriver], ids=["sync", "async"])
+def make_driver(
+    request: pytest.FixtureRequest, exit_stack: contextlib.ExitStack, clock: ManualClock
+) -> Callable[..., SyncDriver | AsyncDriver]:
+    """Create a driver, of the synchronous and then of the asynchronous client, with a static token and without delays."""
 
-    def make(base_url: str, credentials: Any = STATIC, **settings: Any) -> Blocking | Awaiting:
-        usual = {"client_no": 2218, "transport": PATIENT, "clock": clock, "retry": quick()}
-        driver = request.param(base_url, credentials, **(usual | settings))
-        stack.callback(driver.close)
+    def make(base_url: str, credentials: Any = STATIC_TOKEN, **settings: Any) -> SyncDriver | AsyncDriver:
+        defaults = {"client_no": 2218, "transport": LONG_TIMEOUT, "clock": clock, "retry": no_delay()}
+        driver = request.param(base_url, credentials, **(defaults | settings))
+        exit_stack.callback(driver.close)
         return driver
 
     return make
 
 
 @pytest.fixture
-def arm(stack: contextlib.ExitStack, clock: ManualClock) -> Callable[..., Any]:
-    """Make a synchronous client with a static token and no pauses of its own."""
+def make_client(exit_stack: contextlib.ExitStack, clock: ManualClock) -> Callable[..., Any]:
+    """Create a synchronous client with a static token and without delays."""
 
-    def make(base_url: str, credentials: Any = STATIC, **settings: Any) -> Any:
-        usual = {"client_no": 2218, "transport": PATIENT, "clock": clock, "retry": quick()}
-        return stack.enter_context(Blocking.kind(base_url, credentials, **(usual | settings)))
+    def make(base_url: str, credentials: Any = STATIC_TOKEN, **settings: Any) -> Any:
+        defaults = {"client_no": 2218, "transport": LONG_TIMEOUT, "clock": clock, "retry": no_delay()}
+        return exit_stack.enter_context(SyncDriver.kind(base_url, credentials, **(defaults | settings)))
 
     return make
 
@@ -97,5 +97,5 @@ def example() -> Callable[[str], dict[str, Any]]:
 
 @pytest.fixture
 def example_text() -> Callable[[str], str]:
-    """Read a documented example's text."""
+    """Read the text of a documented example."""
     return lambda name: (_EXAMPLES / f"{name}.json").read_text("utf-8")

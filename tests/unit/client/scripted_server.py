@@ -1,4 +1,4 @@
-"""A tiny HTTP server on raw sockets that answers as it is told, or misbehaves as it is told, and keeps what came."""
+"""A small HTTP server on raw sockets that sends scripted replies or faults, and records the requests."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One request as it stood on the wire."""
+class RecordedRequest:
+    """One request, as the server received it."""
 
     raw: bytes
 
     @cached_property
     def head(self) -> list[str]:
-        """The request line and the header lines."""
+        """Request line and header lines."""
         return self.raw.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
 
     @property
     def method(self) -> str:
-        """The verb."""
+        """HTTP method."""
         return self.head[0].split(" ")[0]
 
     @property
@@ -42,48 +42,48 @@ class Seen:
 
     @property
     def path(self) -> str:
-        """The path, as sent (quoted)."""
+        """Path, as sent (quoted)."""
         return urlsplit(self.target).path
 
     @property
     def query(self) -> dict[str, list[str]]:
-        """The query parameters, decoded."""
+        """Query parameters, decoded."""
         return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
 
     @cached_property
     def headers(self) -> dict[str, str]:
-        """The headers, names in lower case."""
+        """Headers; names in lower case."""
         pairs = (line.partition(":") for line in self.head[1:])
         return {name.lower(): value.strip() for name, _, value in pairs}
 
     @property
     def body(self) -> bytes:
-        """What follows the headers."""
+        """Bytes after the headers."""
         return self.raw.partition(b"\r\n\r\n")[2]
 
 
 class Reply:
-    """What the server does with one connection."""
+    """Base class of what the server does with one connection."""
 
     #: Whether the request is read first.
-    reads = True
+    reads_request = True
     #: Whether the connection may carry another request afterwards.
-    keeps = False
+    keep_alive = False
 
-    def act(self, connection: socket.socket) -> None:
-        """Do it; the connection is closed afterwards."""
+    def reply_on(self, connection: socket.socket) -> None:
+        """Reply on the connection, which is closed afterwards."""
 
 
 @dataclass(frozen=True)
-class Say(Reply):
-    """Answer properly. ``body`` is bytes, text, or anything that becomes JSON."""
+class HttpReply(Reply):
+    """A complete HTTP response. ``body`` is bytes, text, or a value to encode as JSON."""
 
     body: Any = b""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
-    keeps: bool = False
+    keep_alive: bool = False
 
-    def act(self, connection: socket.socket) -> None:
+    def reply_on(self, connection: socket.socket) -> None:
         """Send status, headers and body."""
         data = self.body if isinstance(self.body, bytes) else None
         if data is None:
@@ -91,7 +91,7 @@ class Say(Reply):
         headers = {
             "Content-Type": "application/json",
             "Content-Length": str(len(data)),
-            "Connection": "keep-alive" if self.keeps else "close",
+            "Connection": "keep-alive" if self.keep_alive else "close",
             **self.headers,
         }
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -99,66 +99,68 @@ class Say(Reply):
 
 
 @dataclass(frozen=True)
-class Raw(Reply):
-    """Send exactly these bytes and close: half a header, half a body."""
+class RawReply(Reply):
+    """Exactly these bytes, such as half a header or half a body; then the connection is closed."""
 
     data: bytes
-    reads: bool = True
+    reads_request: bool = True
 
-    def act(self, connection: socket.socket) -> None:
-        """Send them."""
+    def reply_on(self, connection: socket.socket) -> None:
+        """Send the bytes."""
         connection.sendall(self.data)
 
 
 @dataclass(frozen=True)
-class Close(Reply):
-    """Close the connection without a word, after or before reading the request."""
+class CloseConnection(Reply):
+    """Close the connection without a reply, after or before reading the request."""
 
-    reads: bool = True
+    reads_request: bool = True
 
 
 @dataclass(frozen=True)
-class Reset(Reply):
+class ResetConnection(Reply):
     """Reset the connection (RST), after or before reading the request."""
 
-    reads: bool = True
+    reads_request: bool = True
 
-    def act(self, connection: socket.socket) -> None:
-        """Let the close that follows send a reset."""
+    def reply_on(self, connection: socket.socket) -> None:
+        """Make the close that follows send a reset."""
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 @dataclass(frozen=True)
-class Hang(Reply):
-    """Read the request and say nothing until the client goes away."""
+class NeverReply(Reply):
+    """Read the request and send nothing until the client disconnects."""
 
-    def act(self, connection: socket.socket) -> None:
-        """Wait for the other side to close."""
+    def reply_on(self, connection: socket.socket) -> None:
+        """Wait until the client disconnects."""
         while connection.recv(65536):
             pass
 
 
-HTML = Say("<html><body>Down for maintenance</body></html>", headers={"Content-Type": "text/html"})
-EMPTY = Say(b"")
-HALF_HEADER = Raw(b"HTTP/1.1 200 OK\r\nContent-Ty")
-HALF_BODY = Raw(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{"batchUuid": "9f')
+HTML = HttpReply("<html><body>Down for maintenance</body></html>", headers={"Content-Type": "text/html"})
+EMPTY = HttpReply(b"")
+PARTIAL_HEADER = RawReply(b"HTTP/1.1 200 OK\r\nContent-Ty")
+PARTIAL_BODY = RawReply(
+    b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{"batchUuid": "9f'
+)
 
-Script = Sequence[Reply] | Callable[[Seen], Reply]
+Script = Sequence[Reply] | Callable[[RecordedRequest], Reply]
 
 
 class ScriptedServer:
-    """Serves on a free loopback port until closed.
+    """Server on a free loopback port, until it is closed.
 
-    :param script: replies in the order of the connections, the last one for all that follow; or a function of the
-        request.
-    :param tls: serve https with it.
+    :param script: replies in the order of the connections, the last one also for all later ones; or a function that
+        returns the reply to a request.
+    :param tls: TLS context; the server then speaks https.
     """
 
     def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None) -> None:
         self.script = script
-        #: Every request that was read, in order.
-        self.requests: list[Seen] = []
-        #: How many connections came, also those of which nothing was read.
+        #: All requests that were read, in order.
+        self.requests: list[RecordedRequest] = []
+        #: Number of connections, also of those from which nothing was read.
         self.connections = 0
         self._tls = tls
         self._lock = threading.Lock()
@@ -169,23 +171,23 @@ class ScriptedServer:
 
     @property
     def url(self) -> str:
-        """The server's address, without a path."""
+        """URL of the server, without a path."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
-    def tries(self) -> int:
-        """How often somebody tried: connections that were cut before reading count too."""
+    def attempts(self) -> int:
+        """Number of attempts; connections that were closed before reading count, too."""
         with self._lock:
             return max(len(self.requests), self.connections)
 
     def close(self) -> None:
-        """Stop, and cut what is still open."""
+        """Stop the server and close all open connections."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with self._lock:
-            left = list(self._open)
-        for connection in left:
+            open_connections = list(self._open)
+        for connection in open_connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
@@ -221,36 +223,36 @@ class ScriptedServer:
 
     def _serve_one(self, connection: socket.socket, number: int) -> bool:
         reply = None if callable(self.script) else self.script[min(number, len(self.script)) - 1]
-        if reply is not None and not reply.reads:
-            # The client has written by then: it can no longer take the end for a refused connection.
+        if reply is not None and not reply.reads_request:
+            # The client has written by now, so it cannot interpret the close as a refused connection.
             connection.recv(1, socket.MSG_PEEK)
         else:
-            seen = _read(connection)
-            if seen is None:
+            request = _read(connection)
+            if request is None:
                 return False
             with self._lock:
-                self.requests.append(seen)
+                self.requests.append(request)
             if callable(self.script):
-                reply = self.script(seen)
+                reply = self.script(request)
         assert reply is not None
-        reply.act(connection)
-        return reply.keeps
+        reply.reply_on(connection)
+        return reply.keep_alive
 
 
-def _read(connection: socket.socket) -> Seen | None:
+def _read(connection: socket.socket) -> RecordedRequest | None:
     raw = b""
     while b"\r\n\r\n" not in raw:
         chunk = connection.recv(65536)
         if not chunk:
             return None
         raw += chunk
-    length = int(Seen(raw).headers.get("content-length", "0"))
-    while len(Seen(raw).body) < length:
+    length = int(RecordedRequest(raw).headers.get("content-length", "0"))
+    while len(RecordedRequest(raw).body) < length:
         raw += connection.recv(65536)
-    return Seen(raw)
+    return RecordedRequest(raw)
 
 
 def unused_port() -> int:
-    """Find a loopback port on which nothing listens."""
+    """Return a loopback port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])

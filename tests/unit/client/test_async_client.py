@@ -16,26 +16,26 @@ from airflow_provider_arm.client.errors import (
     ArmUnavailableError,
     Phase,
 )
-from tests.unit.client.driving import PATIENT, ManualClock, quick
-from tests.unit.client.scripted_server import Close, Reply, Say, Seen
+from tests.unit.client.drivers import LONG_TIMEOUT, ManualClock, no_delay
+from tests.unit.client.scripted_server import CloseConnection, HttpReply, RecordedRequest, Reply
 
-FINISHED = Say({"status": "PROCESSED", "totalCount": 1, "failedCount": 0})
+FINISHED = HttpReply({"status": "PROCESSED", "totalCount": 1, "failedCount": 0})
 
 
 def within(base_url: str, work, **settings: Any) -> Any:
     """Run *work* with a client on a loop of its own."""
 
     async def run() -> Any:
-        usual = {"client_no": 2218, "transport": PATIENT, "clock": ManualClock(), "retry": quick()}
+        usual = {"client_no": 2218, "transport": LONG_TIMEOUT, "clock": ManualClock(), "retry": no_delay()}
         async with AsyncArmClient(base_url, StaticToken("t"), **(usual | settings)) as client:
             return await work(client)
 
     return asyncio.run(run())
 
 
-def test_batches_of_several_clients_share_a_client(serve) -> None:
+def test_batches_of_several_clients_share_a_client(start_server) -> None:
     """One client polls for all ARM clients of a connection; the connection's own number is the default."""
-    server = serve([FINISHED])
+    server = start_server([FINISHED])
 
     async def work(client: AsyncArmClient) -> list[str]:
         seen = [await client.get_batch("a-B"), await client.get_batch("c", client_no=77)]
@@ -48,24 +48,24 @@ def test_batches_of_several_clients_share_a_client(serve) -> None:
     ]
 
 
-def test_a_batch_needs_a_client_number(serve) -> None:
+def test_a_batch_needs_a_client_number(start_server) -> None:
     """Without one in the connection the call must name it."""
-    server = serve([FINISHED])
+    server = start_server([FINISHED])
     assert within(server.url, lambda client: client.get_batch("c", client_no=77), client_no=None).state == "succeeded"
     with pytest.raises(ArmConfigurationError, match="client_no is missing"):
         within(server.url, lambda client: client.get_batch("c"), client_no=None)
 
 
-def test_a_batch_that_is_not_known_is_not_found(serve) -> None:
+def test_a_batch_that_is_not_known_is_not_found(start_server) -> None:
     """404 is an error of its own, so that a grace period can pass over it (Q4)."""
-    server = serve([Say(b"", 404)])
+    server = start_server([HttpReply(b"", 404)])
     with pytest.raises(ArmNotFoundError):
         within(server.url, lambda client: client.get_batch("c"))
 
 
-def test_connections_are_kept_and_closed(serve) -> None:
+def test_connections_are_kept_and_closed(start_server) -> None:
     """Polls go over one connection; a closed client opens a new one when it is used again."""
-    server = serve([Say(FINISHED.body, keeps=True)])
+    server = start_server([HttpReply(FINISHED.body, keep_alive=True)])
 
     async def work(client: AsyncArmClient) -> int:
         for _ in range(3):
@@ -80,10 +80,10 @@ def test_connections_are_kept_and_closed(serve) -> None:
     assert server.connections == 2
 
 
-def test_a_kept_connection_that_dies_costs_one_attempt(serve) -> None:
+def test_a_kept_connection_that_dies_costs_one_attempt(start_server) -> None:
     """A server that closes a kept connection instead of answering sees each of the five attempts once."""
-    answers = iter([Say({}, keeps=True), *[Close()] * 4, Say({"late": 1})])
-    server = serve(lambda _: next(answers))
+    answers = iter([HttpReply({}, keep_alive=True), *[CloseConnection()] * 4, HttpReply({"late": 1})])
+    server = start_server(lambda _: next(answers))
 
     async def work(client: AsyncArmClient) -> list[Any]:
         return [await client.call("get_gl_item", path={"glitemid": 1}) for _ in range(2)]
@@ -93,11 +93,11 @@ def test_a_kept_connection_that_dies_costs_one_attempt(serve) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_rest_that_one_call_is_asked_for_holds_back_all(serve, status) -> None:
+def test_a_rest_that_one_call_is_asked_for_holds_back_all(start_server, status) -> None:
     """After a ``Retry-After`` nothing is sent for any batch until it is over; then everything is."""
     clock = ManualClock()
-    answers = iter([Say({}, status, headers={"Retry-After": "120"})])
-    server = serve(lambda _: next(answers, FINISHED))
+    answers = iter([HttpReply({}, status, headers={"Retry-After": "120"})])
+    server = start_server(lambda _: next(answers, FINISHED))
 
     async def work(client: AsyncArmClient) -> tuple[list[Any], list[Any]]:
         with pytest.raises((ArmRateLimitError, ArmUnavailableError)):
@@ -114,26 +114,26 @@ def test_a_rest_that_one_call_is_asked_for_holds_back_all(serve, status) -> None
     assert len(server.requests) == 51
 
 
-def test_a_rest_is_arms_own(serve) -> None:
+def test_a_rest_is_arms_own(start_server) -> None:
     """The token service's wish for a rest holds back no call to ARM, nor the other way round."""
-    tokens = iter([Say({}, 503, headers={"Retry-After": "5"})])
-    service = serve(lambda _: next(tokens, Say({"access_token": "t", "expires_in": 3600})))
-    server = serve([FINISHED])
+    tokens = iter([HttpReply({}, 503, headers={"Retry-After": "5"})])
+    service = start_server(lambda _: next(tokens, HttpReply({"access_token": "t", "expires_in": 3600})))
+    server = start_server([FINISHED])
     credentials = ClientCredentials(f"{service.url}/token", "id", "secret")
 
     async def run() -> Any:
-        settings = {"client_no": 2218, "transport": PATIENT, "clock": ManualClock(), "retry": quick()}
+        settings = {"client_no": 2218, "transport": LONG_TIMEOUT, "clock": ManualClock(), "retry": no_delay()}
         async with AsyncArmClient(server.url, credentials, **settings) as client:
             return (await client.get_batch("a")).state
 
     assert asyncio.run(run()) == "succeeded"
-    assert (service.tries, server.tries) == (2, 1)
+    assert (service.attempts, server.attempts) == (2, 1)
 
 
 class Drip(Reply):
     """Sends a byte now and then, for ever: never too late for the next, and never done."""
 
-    def act(self, connection: Any) -> None:
+    def reply_on(self, connection: Any) -> None:
         """Send until the client has gone."""
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
         connection.settimeout(0.02)
@@ -147,20 +147,20 @@ class Drip(Reply):
             return
 
 
-def test_an_answer_that_comes_byte_by_byte_is_given_up(serve) -> None:
+def test_an_answer_that_comes_byte_by_byte_is_given_up(start_server) -> None:
     """A poll ends although no single byte is late: it must not outlive the deadline of its wait."""
-    server = serve([Drip()])
+    server = start_server([Drip()])
 
     async def work(client: AsyncArmClient) -> None:
         with pytest.raises(ArmUnavailableError, match="no answer in time"):
             await client.get_batch("a")
 
-    within(server.url, work, transport=Transport(timeout=0.1), retry=quick(max_attempts=1))
+    within(server.url, work, transport=Transport(timeout=0.1), retry=no_delay(max_attempts=1))
 
 
-def test_a_thousand_polls_read_the_machines_proxies_once(serve, monkeypatch) -> None:
+def test_a_thousand_polls_read_the_machines_proxies_once(start_server, monkeypatch) -> None:
     """The environment is read once per host, and what it says is obeyed."""
-    proxy, asked = serve([FINISHED]), []
+    proxy, asked = start_server([FINISHED]), []
     monkeypatch.setattr(async_client, "proxies_for", lambda url: asked.append(url) or {"http": proxy.url})
 
     async def work(client: AsyncArmClient) -> None:
@@ -172,25 +172,25 @@ def test_a_thousand_polls_read_the_machines_proxies_once(serve, monkeypatch) -> 
     assert len(proxy.requests) == 20
 
 
-def test_a_token_that_ends_is_renewed_once_for_a_thousand_polls(serve) -> None:
+def test_a_token_that_ends_is_renewed_once_for_a_thousand_polls(start_server) -> None:
     """Whether it runs out or ARM refuses it in the middle: one call to the token service serves all who wait."""
     clock, made = ManualClock(), []
 
-    def token(_: Seen) -> Say:
+    def token(_: RecordedRequest) -> HttpReply:
         made.append(f"token-{len(made) + 1}")
-        return Say({"access_token": made[-1], "expires_in": 3600})
+        return HttpReply({"access_token": made[-1], "expires_in": 3600})
 
     refused = {"token-2"}
 
-    def answer(seen: Seen) -> Say:
+    def answer(seen: RecordedRequest) -> HttpReply:
         good = seen.headers["authorization"].removeprefix("Bearer ") not in refused
-        return Say(FINISHED.body, keeps=True) if good else Say({}, 401, keeps=True)
+        return HttpReply(FINISHED.body, keep_alive=True) if good else HttpReply({}, 401, keep_alive=True)
 
-    service, server = serve(token), serve(answer)
+    service, server = start_server(token), start_server(answer)
     credentials = ClientCredentials(f"{service.url}/token", "id", "secret")
 
     async def run() -> list[int]:
-        settings = {"client_no": 2218, "transport": PATIENT, "clock": clock, "retry": quick()}
+        settings = {"client_no": 2218, "transport": LONG_TIMEOUT, "clock": clock, "retry": no_delay()}
         calls = []
         async with AsyncArmClient(server.url, credentials, **settings) as client:
             for _ in range(2):
@@ -204,7 +204,7 @@ def test_a_token_that_ends_is_renewed_once_for_a_thousand_polls(serve) -> None:
     assert server.connections <= async_client.MAX_CONNECTIONS
 
 
-def test_a_client_says_what_it_assumes(serve) -> None:
+def test_a_client_says_what_it_assumes(start_server) -> None:
     """Triggers read the assumptions of their client."""
 
     async def work(client: AsyncArmClient) -> Any:

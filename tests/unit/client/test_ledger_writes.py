@@ -17,7 +17,7 @@ from airflow_provider_arm.client.errors import (
     Phase,
 )
 from airflow_provider_arm.client.models import ArItemUpdate
-from tests.unit.client.scripted_server import HTML, Close, Say
+from tests.unit.client.scripted_server import HTML, CloseConnection, HttpReply
 
 DONE = {"status": "PROCESSED", "result": "CREATED", "clientNo": 2218}
 CANARY = "Kanarifugl"
@@ -36,11 +36,11 @@ SINGLES = [
 
 
 @pytest.fixture
-def talk(serve, arm):
+def start_client(start_server, arm):
     """Start a server with a script, and a client for it."""
 
     def start(*script: Any, **settings: Any):
-        server = serve(list(script))
+        server = start_server(list(script))
         return server, arm(f"{server.url}/arm/v1", **settings)
 
     return start
@@ -57,9 +57,9 @@ def lines(*postings: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "method", "path", "key", "record"), SINGLES)
-def test_one_record_goes_out_as_given_and_its_answer_is_read(talk, name, method, path, key, record) -> None:
+def test_one_record_goes_out_as_given_and_its_answer_is_read(start_client, name, method, path, key, record) -> None:
     """Every key and digit stands in the body, known to the model or not, with the user beside it."""
-    server, client = talk(Say(DONE | {"paymentId": "P-1"}, 201), user_id="u")
+    server, client = start_client(HttpReply(DONE | {"paymentId": "P-1"}, 201), user_id="u")
     answer = getattr(client, name)(record)
     assert (answer.status, answer.result, answer.model_extra) == ("PROCESSED", "CREATED", {"paymentId": "P-1"})
     (seen,) = server.requests
@@ -70,22 +70,26 @@ def test_one_record_goes_out_as_given_and_its_answer_is_read(talk, name, method,
 
 
 @pytest.mark.parametrize(("name", "method", "path", "key", "record"), SINGLES)
-def test_a_failed_record_in_a_200_is_a_refusal(talk, name, method, path, key, record) -> None:
+def test_a_failed_record_in_a_200_is_a_refusal(start_client, name, method, path, key, record) -> None:
     """The envelope's word decides, not the code."""
-    server, client = talk(Say({"status": "FAILED", "errors": [{"field": "Kid", "message": "bad"}]}))
+    server, client = start_client(HttpReply({"status": "FAILED", "errors": [{"field": "Kid", "message": "bad"}]}))
     with pytest.raises(ArmValidationError, match="status FAILED: Kid: bad") as caught:
         getattr(client, name)(record)
-    assert (server.tries, caught.value.phase) == (1, Phase.ANSWERED)
+    assert (server.attempts, caught.value.phase) == (1, Phase.ANSWERED)
 
 
-@pytest.mark.parametrize("answer", [Say({"status": "DONE"}), Say({}), Say([]), Say({"result": "CREATED"}), HTML])
+@pytest.mark.parametrize(
+    "answer", [HttpReply({"status": "DONE"}), HttpReply({}), HttpReply([]), HttpReply({"result": "CREATED"}), HTML]
+)
 @pytest.mark.parametrize(("name", "method", "path", "key", "record"), SINGLES)
-def test_an_answer_without_a_known_word_leaves_it_unknown(talk, name, method, path, key, record, answer) -> None:
+def test_an_answer_without_a_known_word_leaves_it_unknown(
+    start_client, name, method, path, key, record, answer
+) -> None:
     """Nobody knows whether it was booked: no success, no refusal and no second send."""
-    server, client = talk(answer)
+    server, client = start_client(answer)
     with pytest.raises(ArmUnknownOutcomeError, match="look in ARM whether it took effect"):
         getattr(client, name)(record)
-    assert server.tries == 1
+    assert server.attempts == 1
 
 
 @pytest.mark.parametrize(
@@ -100,17 +104,17 @@ def test_an_answer_without_a_known_word_leaves_it_unknown(talk, name, method, pa
         ("update_ar_item", {"arItemId": "1", "amount": 0.1}, ""),
     ],
 )
-def test_a_record_that_does_not_fit_is_not_sent(talk, name, record, field) -> None:
+def test_a_record_that_does_not_fit_is_not_sent(start_client, name, record, field) -> None:
     """A missing key and a float are found here."""
-    server, client = talk(Say(DONE))
+    server, client = start_client(HttpReply(DONE))
     with pytest.raises(InvalidRecordError) as caught:
         getattr(client, name)(record)
     assert (server.connections, caught.value.errors[0].field) == (0, field)
 
 
-def test_a_model_does_as_well_as_a_mapping(talk) -> None:
+def test_a_model_does_as_well_as_a_mapping(start_client) -> None:
     """Python names go out as wire names."""
-    server, client = talk(Say(DONE))
+    server, client = start_client(HttpReply(DONE))
     client.update_ar_item(ArItemUpdate.from_wire({"ar_item_id": ITEM, "dueDate": "2026-03-01"}))
     assert json.loads(server.requests[0].body) == {"arItem": {"arItemId": ITEM, "dueDate": "2026-03-01"}}
 
@@ -118,9 +122,11 @@ def test_a_model_does_as_well_as_a_mapping(talk) -> None:
 # ---- auto postings
 
 
-def test_a_set_goes_out_as_given(talk) -> None:
+def test_a_set_goes_out_as_given(start_client) -> None:
     """The method stands in the path, quoted; every posting with its digits in the body."""
-    server, client = talk(Say(lines({"status": "PROCESSED", "resultType": "CREATED"}, status="PROCESSED")))
+    server, client = start_client(
+        HttpReply(lines({"status": "PROCESSED", "resultType": "CREATED"}, status="PROCESSED"))
+    )
     answer = client.create_auto_postings("pay/ment", [POSTING])
     assert [one.result_type for one in answer.postings()] == ["CREATED"]
     (seen,) = server.requests
@@ -161,26 +167,26 @@ BODIES = {
 
 
 @pytest.mark.parametrize(("body", "error"), BODIES.values(), ids=BODIES)
-def test_a_set_is_success_only_when_every_word_says_so(talk, body, error) -> None:
+def test_a_set_is_success_only_when_every_word_says_so(start_client, body, error) -> None:
     """All or nothing: an answer that contradicts itself is neither success nor refusal, and is not asked for again."""
-    server, client = talk(Say(body))
+    server, client = start_client(HttpReply(body))
     if error is None:
         post(client, POSTING, POSTING)
     else:
         with pytest.raises(error):
             post(client, POSTING, POSTING)
-    assert server.tries == 1
+    assert server.attempts == 1
 
 
 @pytest.mark.parametrize("status", [200, 207, 400, 422])
-def test_a_refused_set_names_each_posting_by_its_place(talk, status) -> None:
+def test_a_refused_set_names_each_posting_by_its_place(start_client, status) -> None:
     """Each posting's own reason, those refused with the set counted, and what ARM quotes is masked."""
     quoting = {"status": "FAILED", "errors": [{"field": "TransactionText", "message": f"{CANARY} is too long"}]}
     silent = {"status": "FAILED", "message": "no such item"}
     mute = {"status": "FAILED"}
     numbered = BAD | {"recordNo": 6}
     body = lines(WITH_THE_SET, quoting, silent, mute, WITH_THE_SET, numbered, status="FAILED", message="None posted")
-    _, client = talk(Say(body, status))
+    _, client = start_client(HttpReply(body, status))
     with pytest.raises(ArmValidationError) as caught:
         post(client, *[POSTING] * 6)
     assert [str(issue) for issue in caught.value.errors] == [
@@ -197,50 +203,50 @@ def test_a_refused_set_names_each_posting_by_its_place(talk, status) -> None:
     assert caught.value.status_code == status
 
 
-def test_a_check_puts_the_option_on_every_posting(talk) -> None:
+def test_a_check_puts_the_option_on_every_posting(start_client) -> None:
     """Options that stand there stay."""
-    server, client = talk(Say({"status": "PROCESSED"}))
+    server, client = start_client(HttpReply({"status": "PROCESSED"}))
     post(client, POSTING, POSTING | {"options": ["x"]}, validate_only=True)
     sent = json.loads(server.requests[0].body)["autoPostings"]
     assert [posting["options"] for posting in sent] == [["validateOnly"], ["x", "validateOnly"]]
 
 
 @pytest.mark.parametrize("option", ["validateOnly", "VALIDATEONLY", "validateonly"])
-def test_one_posting_with_the_option_makes_a_check_that_may_be_repeated(talk, option) -> None:
+def test_one_posting_with_the_option_makes_a_check_that_may_be_repeated(start_client, option) -> None:
     """A check posts nothing, so a lost answer is asked for again."""
-    server, client = talk(Close(), Say({"status": "PROCESSED"}))
+    server, client = start_client(CloseConnection(), HttpReply({"status": "PROCESSED"}))
     post(client, POSTING, POSTING | {"options": [option]})
-    assert server.tries == 2
+    assert server.attempts == 2
 
 
 @pytest.mark.parametrize("posting", [POSTING, POSTING | {"options": ["other"]}, POSTING | {"validateOnly": True}])
-def test_no_other_set_is_ever_repeated(talk, posting) -> None:
+def test_no_other_set_is_ever_repeated(start_client, posting) -> None:
     """Only the documented option makes a set safe."""
-    server, client = talk(Close(), Say({"status": "PROCESSED"}))
+    server, client = start_client(CloseConnection(), HttpReply({"status": "PROCESSED"}))
     with pytest.raises(ArmUnknownOutcomeError):
         post(client, posting)
-    assert server.tries == 1
+    assert server.attempts == 1
 
 
-def test_an_unclear_answer_to_a_check_is_no_unknown_outcome(talk) -> None:
+def test_an_unclear_answer_to_a_check_is_no_unknown_outcome(start_client) -> None:
     """Nothing can have been posted."""
-    _, client = talk(Say({"status": "QUEUED"}))
+    _, client = start_client(HttpReply({"status": "QUEUED"}))
     with pytest.raises(ArmInvalidResponseError, match="status QUEUED"):
         post(client, POSTING, validate_only=True)
 
 
 @pytest.mark.parametrize("posting", [POSTING | {"currencyAmount": 0.1}, {"options": "validateOnly"}, {"options": [1]}])
-def test_a_posting_that_does_not_fit_is_not_sent(talk, posting) -> None:
+def test_a_posting_that_does_not_fit_is_not_sent(start_client, posting) -> None:
     """A float, and options that are no list of texts."""
-    server, client = talk(Say(DONE))
+    server, client = start_client(HttpReply(DONE))
     with pytest.raises(InvalidRecordError):
         post(client, POSTING, posting)
     assert server.connections == 0
 
 
-def test_an_empty_set_is_not_sent(talk) -> None:
+def test_an_empty_set_is_not_sent(start_client) -> None:
     """Nothing to post is a mistake of the caller."""
-    server, client = talk(Say(DONE))
+    server, client = start_client(HttpReply(DONE))
     with pytest.raises(ArmConfigurationError, match="no auto postings"):
         post(client)
     assert server.connections == 0

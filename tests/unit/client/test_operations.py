@@ -16,18 +16,18 @@ from airflow_provider_arm.client.errors import (
 )
 from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
-from tests.unit.client.driving import IMPATIENT, PATIENT
+from tests.unit.client.drivers import LONG_TIMEOUT, SHORT_TIMEOUT
 from tests.unit.client.scripted_server import (
     EMPTY,
-    HALF_BODY,
-    HALF_HEADER,
     HTML,
-    Close,
-    Hang,
-    Raw,
+    PARTIAL_BODY,
+    PARTIAL_HEADER,
+    CloseConnection,
+    HttpReply,
+    NeverReply,
+    RawReply,
     Reply,
-    Reset,
-    Say,
+    ResetConnection,
     unused_port,
 )
 
@@ -60,25 +60,25 @@ CAREFUL_ROWS = [pytest.param(row, id=name) for name, row in OPERATIONS.items() i
 
 #: What a server can do to a request so that nobody knows whether it took effect.
 LOSSES = {
-    "hang": Hang(),
-    "reset before reading": Reset(reads=False),
-    "reset after reading": Reset(),
-    "close before reading": Close(reads=False),
-    "close after reading": Close(),
-    "half a status line": Raw(b"HTTP/1.1 2"),
-    "half a header": HALF_HEADER,
-    "half a body": HALF_BODY,
-    "half a chunk": Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"),
-    "no HTTP at all": Raw(b"SSH-2.0-OpenSSH_9.6\r\n"),
-    "broken gzip": Say(b"\x1f\x8bnonsense", headers={"Content-Encoding": "gzip"}),
+    "hang": NeverReply(),
+    "reset before reading": ResetConnection(reads_request=False),
+    "reset after reading": ResetConnection(),
+    "close before reading": CloseConnection(reads_request=False),
+    "close after reading": CloseConnection(),
+    "half a status line": RawReply(b"HTTP/1.1 2"),
+    "half a header": PARTIAL_HEADER,
+    "half a body": PARTIAL_BODY,
+    "half a chunk": RawReply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"),
+    "no HTTP at all": RawReply(b"SSH-2.0-OpenSSH_9.6\r\n"),
+    "broken gzip": HttpReply(b"\x1f\x8bnonsense", headers={"Content-Encoding": "gzip"}),
     "HTML in a 200": HTML,
     "an empty 200": EMPTY,
-    "408": Say(b"", 408),
-    "425": Say(b"", 425),
-    "500": Say({"message": "x"}, 500),
-    "502": Say("<html>bad gateway</html>", 502),
-    "503": Say(b"", 503, {"Retry-After": "1"}),
-    "504": Say("gateway timeout", 504, {"Content-Type": "text/plain"}),
+    "408": HttpReply(b"", 408),
+    "425": HttpReply(b"", 425),
+    "500": HttpReply({"message": "x"}, 500),
+    "502": HttpReply("<html>bad gateway</html>", 502),
+    "503": HttpReply(b"", 503, {"Retry-After": "1"}),
+    "504": HttpReply("gateway timeout", 504, {"Content-Type": "text/plain"}),
 }
 
 
@@ -93,7 +93,7 @@ def request_for(operation: Operation, base_url: str):
 
 def transport_for(loss: Reply):
     """Wait for ever for a server that does something, and not for one that hangs."""
-    return IMPATIENT if isinstance(loss, Hang) else PATIENT
+    return SHORT_TIMEOUT if isinstance(loss, NeverReply) else LONG_TIMEOUT
 
 
 def test_the_table_says_what_the_facts_say() -> None:
@@ -124,12 +124,12 @@ def test_a_free_call_is_never_repeated_unless_it_is_said_to_be_safe(method: str)
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("operation", CAREFUL_ROWS)
-def test_a_write_that_might_book_twice_is_sent_once(operation: Operation, loss, serve, connect) -> None:
+def test_a_write_that_might_book_twice_is_sent_once(operation: Operation, loss, start_server, make_driver) -> None:
     """Whatever became of the answer, the server sees one request and the caller is told that nobody knows."""
-    server = serve([loss])
+    server = start_server([loss])
     with pytest.raises(ArmUnknownOutcomeError) as caught:
-        connect(server.url, transport=transport_for(loss)).send(request_for(operation, server.url))
-    assert server.tries == 1
+        make_driver(server.url, transport=transport_for(loss)).send(request_for(operation, server.url))
+    assert server.attempts == 1
     assert caught.value.phase in (Phase.MAYBE_SENT, Phase.ANSWERED)
     assert caught.value.operation == operation.label
     assert caught.value.permanent
@@ -148,72 +148,72 @@ SAFE_LOSSES = [
 
 
 @pytest.mark.parametrize(("operation", "loss"), SAFE_LOSSES)
-def test_a_safe_call_is_tried_five_times(operation: Operation, loss, serve, connect) -> None:
+def test_a_safe_call_is_tried_five_times(operation: Operation, loss, start_server, make_driver) -> None:
     """A call that can do no harm is tried again, five times in all, and then fails as something that passes."""
-    server = serve([loss])
+    server = start_server([loss])
     with pytest.raises((ArmUnavailableError, ArmInvalidResponseError)) as caught:
-        connect(server.url, transport=transport_for(loss)).send(request_for(operation, server.url))
-    assert server.tries == 5
+        make_driver(server.url, transport=transport_for(loss)).send(request_for(operation, server.url))
+    assert server.attempts == 5
     assert not caught.value.permanent
 
 
 @pytest.mark.parametrize("operation", ROWS)
-def test_every_call_waits_where_it_is_throttled(operation: Operation, serve, connect, clock) -> None:
+def test_every_call_waits_where_it_is_throttled(operation: Operation, start_server, make_driver, clock) -> None:
     """429 says that nothing happened: every row is tried again, after the wait that was asked for."""
-    server = serve([Say(b"", 429, {"Retry-After": "7"}), Say(b"", 429), Say({"ok": 1})])
-    assert connect(server.url).send(request_for(operation, server.url)) == {"ok": 1}
-    assert (server.tries, clock.waits) == (3, [7.0, 0.0])
+    server = start_server([HttpReply(b"", 429, {"Retry-After": "7"}), HttpReply(b"", 429), HttpReply({"ok": 1})])
+    assert make_driver(server.url).send(request_for(operation, server.url)) == {"ok": 1}
+    assert (server.attempts, clock.waits) == (3, [7.0, 0.0])
 
 
 @pytest.mark.parametrize("operation", ROWS)
-def test_throttling_without_end_is_an_error(operation: Operation, serve, connect) -> None:
+def test_throttling_without_end_is_an_error(operation: Operation, start_server, make_driver) -> None:
     """After five attempts the caller is told to come back later."""
-    server = serve([Say(b"", 429)])
+    server = start_server([HttpReply(b"", 429)])
     with pytest.raises(ArmRateLimitError) as caught:
-        connect(server.url).send(request_for(operation, server.url))
-    assert (server.tries, caught.value.permanent, caught.value.status_code) == (5, False, 429)
+        make_driver(server.url).send(request_for(operation, server.url))
+    assert (server.attempts, caught.value.permanent, caught.value.status_code) == (5, False, 429)
 
 
 @pytest.mark.parametrize("operation", ROWS)
-def test_every_call_is_tried_again_that_was_certainly_not_sent(operation: Operation, connect, clock) -> None:
+def test_every_call_is_tried_again_that_was_certainly_not_sent(operation: Operation, make_driver, clock) -> None:
     """A refused connection carries nothing: every row is tried five times, and the error says that nothing was sent."""
     url = f"http://127.0.0.1:{unused_port()}"
     with pytest.raises(ArmUnavailableError) as caught:
-        connect(url).send(request_for(operation, url))
+        make_driver(url).send(request_for(operation, url))
     assert caught.value.phase is Phase.NOT_SENT
     assert len(clock.waits) == 4
 
 
 @pytest.mark.parametrize("operation", ROWS)
-def test_a_server_error_that_does_not_pass_is_not_asked_again(operation: Operation, serve, connect) -> None:
+def test_a_server_error_that_does_not_pass_is_not_asked_again(operation: Operation, start_server, make_driver) -> None:
     """Only the codes that say "not now" are worth another try."""
     statuses = [501, 505, 507, 599]
-    server = serve([Say(b"", status) for status in statuses])
-    driver = connect(server.url)
+    server = start_server([HttpReply(b"", status) for status in statuses])
+    driver = make_driver(server.url)
     expected = ArmUnavailableError if operation.replay is Replay.SAFE else ArmUnknownOutcomeError
     for number, status in enumerate(statuses, 1):
         with pytest.raises(expected) as caught:
             driver.send(request_for(operation, server.url))
-        assert (server.tries, caught.value.status_code) == (number, status)
+        assert (server.attempts, caught.value.status_code) == (number, status)
 
 
 @pytest.mark.parametrize("operation", ROWS)
-def test_a_refusal_is_never_asked_again(operation: Operation, serve, connect) -> None:
+def test_a_refusal_is_never_asked_again(operation: Operation, start_server, make_driver) -> None:
     """A 4xx means that nothing happened and that a person has to change something."""
     statuses = [400, 401, 402, 403, 404, 405, 409, 410, 415, 422, 423, 451]
-    server = serve([Say({"status": "FAILED", "message": "no"}, status) for status in statuses])
-    driver = connect(server.url)
+    server = start_server([HttpReply({"status": "FAILED", "message": "no"}, status) for status in statuses])
+    driver = make_driver(server.url)
     for number, status in enumerate(statuses, 1):
         with pytest.raises(ArmError) as caught:
             driver.send(request_for(operation, server.url))
-        assert (server.tries, caught.value.permanent) == (number, True)
+        assert (server.attempts, caught.value.permanent) == (number, True)
         assert not isinstance(caught.value, ArmUnknownOutcomeError)
         assert caught.value.status_code == status
 
 
 @pytest.mark.parametrize("operation", SAFE_ROWS)
-def test_a_safe_call_comes_through_a_bad_minute(operation: Operation, serve, connect) -> None:
+def test_a_safe_call_comes_through_a_bad_minute(operation: Operation, start_server, make_driver) -> None:
     """Four different losses in a row, and the fifth attempt brings the answer."""
-    server = serve([Reset(), HALF_BODY, Say(b"", 503), HTML, Say({"ok": 1})])
-    assert connect(server.url).send(request_for(operation, server.url)) == {"ok": 1}
-    assert server.tries == 5
+    server = start_server([ResetConnection(), PARTIAL_BODY, HttpReply(b"", 503), HTML, HttpReply({"ok": 1})])
+    assert make_driver(server.url).send(request_for(operation, server.url)) == {"ok": 1}
+    assert server.attempts == 5

@@ -31,7 +31,7 @@ from airflow_provider_arm.client.paging import (
     split_list,
     split_page,
 )
-from tests.unit.client.scripted_server import EMPTY, HALF_BODY, HTML, Say, ScriptedServer, Seen
+from tests.unit.client.scripted_server import EMPTY, HTML, PARTIAL_BODY, HttpReply, RecordedRequest, ScriptedServer
 
 PATH = "/arm/v1/clients/2218/customers"
 
@@ -39,18 +39,18 @@ PATH = "/arm/v1/clients/2218/customers"
 class ListServer:
     """Serves a list of customers in pages, as the reference shows it, until it is told otherwise."""
 
-    def __init__(self, serve, rows: int, size: int, **settings: Any) -> None:
+    def __init__(self, start_server, rows: int, size: int, **settings: Any) -> None:
         self.rows, self.size = rows, size
         #: Keys of the summary that stand there otherwise, or (None) not at all; by page, or for all under 0.
         self.summaries: dict[int, dict[str, Any]] = settings.pop("summaries", {})
         #: Whole answers by page.
-        self.instead: dict[int, Say] = settings.pop("instead", {})
+        self.instead: dict[int, HttpReply] = settings.pop("instead", {})
         self.key = settings.pop("key", "customers")
         self.pages = settings.pop("pages", -(-rows // size))
         #: Which rows stand on a page, where not the due ones.
         self.shown: dict[int, list[int]] = settings.pop("shown", {})
         assert not settings
-        self.server: ScriptedServer = serve(self.answer)
+        self.server: ScriptedServer = start_server(self.answer)
 
     @property
     def base(self) -> str:
@@ -66,7 +66,7 @@ class ListServer:
         """The address of a page."""
         return f"{self.server.url}{PATH}?query=q-1&pageno={page}"
 
-    def answer(self, seen: Seen) -> Say:
+    def answer(self, seen: RecordedRequest) -> HttpReply:
         """Give the page that is asked for."""
         page = int(seen.query.get("pageno", ["1"])[0])
         if page in self.instead:
@@ -85,13 +85,15 @@ class ListServer:
             "queryId": "q-1",
         }
         summary |= self.summaries.get(0, {}) | self.summaries.get(page, {})
-        return Say({"summary": {name: value for name, value in summary.items() if value is not ...}, self.key: rows})
+        return HttpReply(
+            {"summary": {name: value for name, value in summary.items() if value is not ...}, self.key: rows}
+        )
 
 
 @pytest.fixture
-def lists(serve):
+def lists(start_server):
     """Start list servers."""
-    return lambda rows=5, size=2, **settings: ListServer(serve, rows, size, **settings)
+    return lambda rows=5, size=2, **settings: ListServer(start_server, rows, size, **settings)
 
 
 @pytest.fixture
@@ -156,7 +158,7 @@ def test_an_empty_extra_page_is_no_record(lists, walk, *, bare: bool) -> None:
 
 def test_204_is_an_empty_list(lists, walk) -> None:
     """An answer without content has no records."""
-    assert walk(lists(instead={1: Say(b"", 204)})) == []
+    assert walk(lists(instead={1: HttpReply(b"", 204)})) == []
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ def test_204_is_an_empty_list(lists, walk) -> None:
         ({"summaries": {2: {"totalCount": 6}}}, "counted 5 records on page 1 and 6 now"),
         ({"summaries": {3: {"totalCount": 4}}}, "counted 5 records on page 1 and 4 now"),
         ({"summaries": {0: {"queryId": ..., "nextPage": ...}}}, "page 1 of 3 names neither a query nor a next page"),
-        ({"instead": {2: Say(b"", 204)}}, "counted 5 records on page 1 and 0 now"),
+        ({"instead": {2: HttpReply(b"", 204)}}, "counted 5 records on page 1 and 0 now"),
     ],
 )
 def test_a_list_that_does_not_add_up_is_an_error(lists, walk, settings, says: str) -> None:
@@ -247,7 +249,7 @@ def test_a_bounded_list_that_is_short_is_an_error(lists, walk) -> None:
 @pytest.mark.parametrize("bare", [True, False], ids=["nextPage only", "with query and counts"])
 def test_a_query_that_expires_half_way_is_an_error(lists, walk, status: int, *, bare: bool) -> None:
     """Never a short list: the error says that ARM no longer keeps the query and that a new start helps (Q11)."""
-    server = lists(summaries={0: BARE if bare else {}}, instead={2: Say({"message": "gone"}, status)})
+    server = lists(summaries={0: BARE if bare else {}}, instead={2: HttpReply({"message": "gone"}, status)})
     with pytest.raises(
         ArmIncompleteListError, match="stopped at page 2 because ARM no longer keeps its query"
     ) as caught:
@@ -259,21 +261,21 @@ def test_a_query_that_expires_half_way_is_an_error(lists, walk, status: int, *, 
 def test_another_error_half_way_is_itself(lists, walk) -> None:
     """An outage in the middle of a list is an outage."""
     with pytest.raises(ArmUnavailableError):
-        walk(lists(instead={2: Say(b"", 503)}))
+        walk(lists(instead={2: HttpReply(b"", 503)}))
 
 
 def test_a_list_that_is_not_there_is_not_found(lists, walk) -> None:
     """404 on page 1 is an error: a wrong client number is answered the same way."""
     with pytest.raises(ArmNotFoundError):
-        walk(lists(instead={1: Say(b"", 404)}))
+        walk(lists(instead={1: HttpReply(b"", 404)}))
 
 
 def test_a_list_that_is_not_there_can_be_assumed_empty(lists, walk) -> None:
     """Where ARM turns out to answer an empty list with 404, one argument says so (Q12)."""
-    server = lists(instead={1: Say(b"", 404)})
+    server = lists(instead={1: HttpReply(b"", 404)})
     assert walk(server, assumptions=Assumptions(empty_list_is_404=True)) == []
     with pytest.raises(ArmIncompleteListError):
-        walk(lists(instead={2: Say(b"", 404)}), assumptions=Assumptions(empty_list_is_404=True))
+        walk(lists(instead={2: HttpReply(b"", 404)}), assumptions=Assumptions(empty_list_is_404=True))
 
 
 @pytest.mark.parametrize("key", ["customers", "kunder", "Customers"])
@@ -282,7 +284,10 @@ def test_the_records_are_found_under_any_name(lists, walk, key: str) -> None:
     assert walk(lists(key=key)) == ALL
 
 
-@pytest.mark.parametrize("page", [HTML, EMPTY, HALF_BODY, Say("[]"), Say("{}"), Say("null"), Say('{"customers": []}')])
+@pytest.mark.parametrize(
+    "page",
+    [HTML, EMPTY, PARTIAL_BODY, HttpReply("[]"), HttpReply("{}"), HttpReply("null"), HttpReply('{"customers": []}')],
+)
 @pytest.mark.parametrize("number", [1, 2])
 def test_what_is_no_page_is_unreadable(lists, walk, page, number: int) -> None:
     """A page that is HTML, empty, cut or without a summary is asked for again and then an error."""
@@ -368,9 +373,9 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("address", ELSEWHERE.values(), ids=ELSEWHERE)
-def test_a_next_page_elsewhere_is_never_fetched(lists, walk, serve, address: str) -> None:
+def test_a_next_page_elsewhere_is_never_fetched(lists, walk, start_server, address: str) -> None:
     """The token goes to the base URL's own scheme, host and port and nowhere else (Q13)."""
-    other = serve([Say(b"{}")])
+    other = start_server([HttpReply(b"{}")])
     server = lists(summaries={0: BARE})
     server.summaries[1] = {
         "nextPage": address.format(other=other.port, own=server.server.port, path=f"{PATH}?pageno=2")

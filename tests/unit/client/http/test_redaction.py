@@ -23,7 +23,7 @@ NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=0x17F, categories=
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("message", "masked"),
     [
         ("Name Owe Armstrong is too short", "Name [name] is too short"),
         ("name OWE ARMSTRONG", "name [name]"),
@@ -34,13 +34,13 @@ NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=0x17F, categories=
         ("Email address owea@ testarmrest.no was sanitized", "Email address [email] was sanitized"),
     ],
 )
-def test_what_a_message_quotes_of_the_record_is_replaced_by_its_field(said: str, shown: str) -> None:
-    """Values of the record that was sent give way to their field's name; numbers to find it by stay."""
-    assert mask(said, PERSON) == shown
+def test_quoted_values_are_replaced_by_their_field(message: str, masked: str) -> None:
+    """The numbers by which a record is found are not masked."""
+    assert mask(message, PERSON) == masked
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("message", "masked"),
     [
         ("owe.armstrong@example.no is not valid", "[email] is not valid"),
         ("sent to <a@b.no>, c@d.no", "sent to <[email]>, [email]"),
@@ -52,13 +52,13 @@ def test_what_a_message_quotes_of_the_record_is_replaced_by_its_field(said: str,
         ("kid 500221850000200350786", "kid [number]"),
     ],
 )
-def test_what_looks_personal_is_masked_without_a_record(said: str, shown: str) -> None:
-    """E-mail addresses and long numbers, also as Norwegians write them, are masked in every message."""
-    assert mask(said) == shown
+def test_personal_data_is_masked_without_a_record(message: str, masked: str) -> None:
+    """E-mail addresses and long numbers, also in Norwegian notation, are masked in every message."""
+    assert mask(message) == masked
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         "Customer 543210 not found",
         "2218-500002-35078-0 is reserved",
@@ -67,23 +67,23 @@ def test_what_looks_personal_is_masked_without_a_record(said: str, shown: str) -
         "at most 1000 records, not 1200.50",
     ],
 )
-def test_what_helps_to_find_the_record_is_kept(said: str) -> None:
+def test_identifiers_of_records_are_not_masked(message: str) -> None:
     """Customer numbers, AR item ids, batch ids, dates and amounts stay readable."""
-    assert mask(said) == said
+    assert mask(message) == message
 
 
 @settings(deadline=None)
 @given(NAMES, st.text(max_size=30), st.text(max_size=30), st.sampled_from(["name", "ssn", "odd\\g<1>key"]))
-def test_no_quoted_value_survives(value: str, before: str, after: str, field: str) -> None:
-    """Whatever the value and whatever stands around it, it is not in the masked text."""
+def test_no_quoted_value_remains(value: str, before: str, after: str, field: str) -> None:
+    """Whatever the value and the text around it, the masked text does not contain it."""
     assume(value.casefold() not in f"[{field}][email][number]".casefold())
     assert value not in mask(f"{before} {value} {after}", {field: value})
 
 
 @settings(deadline=None)
 @given(NAMES, NAMES)
-def test_white_space_makes_no_difference(first: str, last: str) -> None:
-    """A value that ARM quotes with its blanks tidied is masked all the same."""
+def test_white_space_in_values_makes_no_difference(first: str, last: str) -> None:
+    """A value is masked, too, if ARM quotes it with other white space."""
     record = {"n": f" {first} \t {last} "}
     assume(len(first) + len(last) > 6)
     assert mask(f"<{first} {last}>", record) == mask(f"<{first}\n  {last}>", record)
@@ -91,36 +91,36 @@ def test_white_space_makes_no_difference(first: str, last: str) -> None:
 
 
 @pytest.mark.parametrize("names", [("Owe", "Owe Armstrong"), ("Owe Armstrong", "Owe")])
-def test_the_longest_value_is_masked_first(names: tuple[str, str]) -> None:
-    """A nickname inside the name does not leave the rest of the name standing."""
+def test_longest_value_is_masked_first(names: tuple[str, str]) -> None:
+    """A nickname inside a name does not leave the rest of the name unmasked."""
     assert "Armstrong" not in mask("Owe Armstrong", {"a": names[0], "b": names[1]})
 
 
-def test_no_shown_key_holds_a_persons_data() -> None:
-    """The list of keys whose values may be shown grows only on purpose."""
+def test_unmasked_fields_have_no_personal_data() -> None:
+    """The set of fields whose values are shown grows only deliberately."""
     assert not UNMASKED_FIELDS & {"name", "ssn", "phoneNo", "bankAccountNo", "kid", "dateOfBirth", "yearOfBirth"}
 
 
-def test_short_values_are_left_alone() -> None:
-    """A code of one or two letters would blot out half the message."""
+def test_short_values_are_not_masked() -> None:
+    """A code of one or two letters would be replaced in half of the message."""
     assert mask("M is not a known type", {"name": "M" * (MIN_MASKED_LENGTH - 1), "x": "M"}) == "M is not a known type"
 
 
-def test_masking_comes_before_cutting() -> None:
-    """A long message is cut, and never in the middle of something that was to be masked."""
+def test_message_is_masked_before_it_is_cut() -> None:
+    """A long message is cut, but never inside of a value that had to be masked."""
     text = mask("x" * (MAX_MESSAGE_LENGTH - 5) + " 12015641779")
     assert len(text) == MAX_MESSAGE_LENGTH
     assert text.endswith(" [nu…")
 
 
 @pytest.mark.parametrize("record", [None, 5, "ab", ("Owe Armstrong",), [{"n": ("Owe Armstrong", 7)}]])
-def test_any_record_will_do(record) -> None:
-    """Records of any shape are looked through."""
+def test_records_of_any_shape_are_searched(record) -> None:
+    """Lists, tuples and nested objects; other types contain nothing to mask."""
     assert ("Owe" in mask("Owe Armstrong", record)) is not ("Owe" in repr(record))
 
 
-def test_the_debug_lines_of_the_http_library_hold_no_filter(arm_sandbox, caplog):
-    """A list asked for by somebody's name leaves that name in no log line, at any level."""
+def test_debug_log_of_urllib3_has_no_filter(arm_sandbox, caplog):
+    """A list filtered by a name leaves this name in no log line of any level."""
     from airflow_provider_arm.client import ArmClient, ClientCredentials
 
     caplog.set_level(logging.DEBUG)

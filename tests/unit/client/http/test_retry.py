@@ -24,21 +24,21 @@ from airflow_provider_arm.client.http.retry import (
 NOW = dt.datetime(2025, 2, 27, 12, tzinfo=dt.UTC).timestamp()
 
 
-def test_the_jitter_is_full_and_uniform() -> None:
-    """10,000 pauses fill the range from nothing to the ceiling evenly: each tenth holds a tenth, within 20 %."""
+def test_jitter_is_full_and_uniform() -> None:
+    """Of 10,000 delays each tenth of the range from 0 to the upper limit holds a tenth, within 20 %."""
     policy = RetryPolicy(budget=RetryBudget(10**6))
-    pauses = [policy.pause(4, 0.0, None) for _ in range(10_000)]
+    delays = [policy.delay(4, 0.0, None) for _ in range(10_000)]
     ceiling = retry.BASE_DELAY * 2**3
-    assert all(pause is not None and 0 <= pause < ceiling for pause in pauses)
-    tenths = Counter(int(10 * pause / ceiling) for pause in pauses)
+    assert all(delay is not None and 0 <= delay < ceiling for delay in delays)
+    tenths = Counter(int(10 * delay / ceiling) for delay in delays)
     assert sorted(tenths) == list(range(10))
     assert all(800 <= count <= 1200 for count in tenths.values())
 
 
 @pytest.mark.parametrize(("attempt", "ceiling"), [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (7, 20.0), (50, 20.0)])
-def test_the_ceiling_doubles_up_to_a_limit(attempt: int, ceiling: float) -> None:
-    """Each pause may be twice as long as the one before, and none longer than the limit."""
-    assert RetryPolicy(max_attempts=99, uniform=lambda: 1.0).pause(attempt, 0.0, None) == ceiling
+def test_delay_limit_doubles_up_to_maximum(attempt: int, ceiling: float) -> None:
+    """Each delay may be twice as long as the one before, but not longer than the maximum."""
+    assert RetryPolicy(max_attempts=99, uniform=lambda: 1.0).delay(attempt, 0.0, None) == ceiling
 
 
 @settings(deadline=None)
@@ -48,39 +48,41 @@ def test_the_ceiling_doubles_up_to_a_limit(attempt: int, ceiling: float) -> None
     st.none() | st.floats(0, 10**9) | st.just(float("inf")),
     st.floats(0, 1, exclude_max=True),
 )
-def test_no_attempt_starts_after_the_total(attempt: int, elapsed: float, asked: float | None, draw: float) -> None:
-    """A pause is given only if it ends within 60 s, before attempt 6, and is no shorter than the server asked."""
-    pause = RetryPolicy(uniform=lambda: draw).pause(attempt, elapsed, asked)
-    if pause is None:
-        assert attempt >= 5 or elapsed + (asked or 0) + draw * min(20, 0.5 * 2 ** (attempt - 1)) > 60
+def test_no_attempt_starts_after_total_time(
+    attempt: int, elapsed: float, retry_after: float | None, fraction: float
+) -> None:
+    """A delay is returned only if it ends within 60 s, before attempt 6. It is no shorter than the server asked for."""
+    delay = RetryPolicy(uniform=lambda: fraction).delay(attempt, elapsed, retry_after)
+    if delay is None:
+        assert attempt >= 5 or elapsed + (retry_after or 0) + fraction * min(20, 0.5 * 2 ** (attempt - 1)) > 60
     else:
         assert attempt < 5
-        assert elapsed + pause <= 60
-        assert pause >= (asked or 0)
+        assert elapsed + delay <= 60
+        assert delay >= (retry_after or 0)
 
 
-def test_a_spent_budget_ends_all_retries() -> None:
-    """Retries stop for every call once the shared credit is gone, and a call that is given up costs nothing."""
+def test_spent_budget_ends_all_retries() -> None:
+    """No call is retried once the shared credit is spent, and a call that gives up costs nothing."""
     policy = RetryPolicy(budget=RetryBudget(12), uniform=lambda: 0.0)
-    assert policy.pause(5, 0, None) is None
-    assert policy.pause(1, 0, 61.0) is None
-    assert [policy.pause(1, 0, None) for _ in range(3)] == [0.0, 0.0, None]
+    assert policy.delay(5, 0, None) is None
+    assert policy.delay(1, 0, 61.0) is None
+    assert [policy.delay(1, 0, None) for _ in range(3)] == [0.0, 0.0, None]
 
 
-def test_five_good_calls_pay_for_one_retry() -> None:
-    """The budget fills slowly, and never beyond its size."""
+def test_five_successes_pay_for_one_retry() -> None:
+    """The credit grows slowly and never exceeds the capacity."""
     budget = RetryBudget(5)
     assert budget.spend()
     for _ in range(4):
-        budget.gain()
+        budget.earn()
         assert not budget.spend()
     for _ in range(20):
-        budget.gain()
+        budget.earn()
     assert [budget.spend(), budget.spend()] == [True, False]
 
 
-def test_the_budget_is_exact_between_threads() -> None:
-    """Many threads together never take more than there is."""
+def test_budget_is_exact_across_threads() -> None:
+    """Many threads together never spend more than the credit."""
     budget = RetryBudget(500)
     taken = []
     threads = [threading.Thread(target=lambda: taken.extend(budget.spend() for _ in range(50))) for _ in range(10)]
@@ -113,15 +115,15 @@ def test_the_budget_is_exact_between_threads() -> None:
         ("Thu, 27 Feb 2025 12:01:40 +99999999999999999999", None),
     ],
 )
-def test_retry_after_is_read_in_both_forms(value: str | None, seconds: float | None) -> None:
-    """Seconds and dates are understood, the past is now, and rubbish is as good as nothing."""
+def test_retry_after_is_parsed_in_both_forms(value: str | None, seconds: float | None) -> None:
+    """Seconds and dates are parsed, a date in the past is 0, and an invalid value is None."""
     assert parse_retry_after(value, NOW) == seconds
 
 
 @settings(deadline=None)
 @given(st.integers(0, 10**9))
-def test_a_date_means_its_distance_from_now(seconds: int) -> None:
-    """Any date in the future is read to the second."""
+def test_retry_after_date_is_seconds_from_now(seconds: int) -> None:
+    """Any date in the future is parsed to the second."""
     assert parse_retry_after(email.utils.formatdate(NOW + seconds, usegmt=True), NOW) == seconds
 
 
@@ -130,15 +132,15 @@ def test_a_date_means_its_distance_from_now(seconds: int) -> None:
     st.text()
     | st.from_regex(r"\A(Thu, )?\d{1,3} (Feb|Jun|Xyz) \d{1,6} \d{1,3}:\d{1,3}(:\d{1,3})? ([A-Z]{1,4}|[+-]\d{1,25})?\Z")
 )
-def test_no_header_can_break_the_reading(value: str) -> None:
-    """Whatever a server writes, the result is a number that is not negative, or nothing, and a policy can use it."""
+def test_no_retry_after_header_raises(value: str) -> None:
+    """For any header the result is None or not negative, and a policy can use it."""
     seconds = parse_retry_after(value, NOW)
     assert seconds is None or seconds >= 0
-    RetryPolicy().pause(1, 0.0, seconds)
+    RetryPolicy().delay(1, 0.0, seconds)
 
 
-def test_the_system_clock_is_the_machines() -> None:
-    """Without an injected clock, time is the machine's own and waiting is real."""
+def test_system_clock_is_the_machines_clock() -> None:
+    """Unless another clock is passed, time and waiting are real."""
     clock = SystemClock()
     assert time.time() - 60 < clock.time() <= time.time()
     before = clock.monotonic()
@@ -148,13 +150,13 @@ def test_the_system_clock_is_the_machines() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 10**9), st.floats(0, 500)), max_size=20))
-def test_a_rest_lasts_as_long_as_the_longest_that_was_asked_for(told: list[tuple[float, float]]) -> None:
-    """Each wish counts from its own moment, capped; a shorter one never cuts a longer one short."""
-    rest, now, until = Cooldown(), 0.0, 0.0
-    assert rest.left(now) == 0
-    for seconds, passed in told:
-        rest.asked_for(seconds, now)
+def test_cooldown_lasts_as_long_as_the_longest_requested(requests: list[tuple[float, float]]) -> None:
+    """Each cooldown counts from its own start, up to the maximum; a shorter one never ends a longer one early."""
+    cooldown, now, until = Cooldown(), 0.0, 0.0
+    assert cooldown.remaining(now) == 0
+    for seconds, passed in requests:
+        cooldown.start(seconds, now)
         until = max(until, now + min(seconds, MAX_COOLDOWN))
-        assert rest.left(now) == pytest.approx(until - now)
+        assert cooldown.remaining(now) == pytest.approx(until - now)
         now += passed
-        assert rest.left(now) == pytest.approx(max(0.0, until - now))
+        assert cooldown.remaining(now) == pytest.approx(max(0.0, until - now))

@@ -10,13 +10,13 @@ SECONDS = 0.08
 
 
 async def limited(limit: TimeLimit, seconds: float) -> str:
-    """Sleep under a limit."""
-    task = limit.begin()
+    """Sleep under a limit and return whether it timed out."""
+    task = limit.start()
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
-        if limit.has_ended(task):
-            return "too long"
+        if limit.has_timed_out(task):
+            return "timed out"
         raise
     else:
         return "in time"
@@ -24,38 +24,38 @@ async def limited(limit: TimeLimit, seconds: float) -> str:
         limit.finish(task)
 
 
-def test_only_what_lasts_too_long_is_ended() -> None:
-    """Of calls side by side each has its own time, whatever the timer finds with the others."""
+def test_only_calls_beyond_the_limit_time_out() -> None:
+    """Each of several concurrent calls has its own time, although one timer checks them all."""
 
     async def run() -> list[str]:
         limit = TimeLimit(30)
         tasks = [asyncio.create_task(limited(limit, 0.05)) for _ in range(3)]
         await asyncio.sleep(0)
-        limit._began[tasks[1]] -= 31
+        limit._started[tasks[1]] -= 31
         limit._check(asyncio.get_running_loop())
-        limit._check(asyncio.get_running_loop())  # what is ended is ended once
-        found = await asyncio.gather(*tasks)
+        limit._check(asyncio.get_running_loop())  # a call times out only once
+        results = await asyncio.gather(*tasks)
         limit.stop()
-        return found
+        return results
 
-    assert asyncio.run(run()) == ["in time", "too long", "in time"]
+    assert asyncio.run(run()) == ["in time", "timed out", "in time"]
 
 
-def test_a_task_goes_on_after_its_call_was_ended() -> None:
-    """It is not cancelled: what it does next is under way like anything else."""
+def test_task_continues_after_its_call_timed_out() -> None:
+    """The task itself is not cancelled: it can make the next call."""
 
     async def run() -> tuple[list[str], int]:
         limit = TimeLimit(SECONDS)
-        found = [await limited(limit, seconds) for seconds in (30, 0.0, 30)]
+        results = [await limited(limit, seconds) for seconds in (30, 0.0, 30)]
         task = asyncio.current_task()
-        return found, task.cancelling() if task else -1
+        return results, task.cancelling() if task else -1
 
-    assert asyncio.run(run()) == (["too long", "in time", "too long"], 0)
+    assert asyncio.run(run()) == (["timed out", "in time", "timed out"], 0)
 
 
 @pytest.mark.parametrize("wait", [0.0, SECONDS * 1.1, SECONDS * 3])
-def test_whoever_is_cancelled_is_cancelled(wait) -> None:
-    """A cancellation from elsewhere is never taken for a call that took too long, whenever it comes."""
+def test_external_cancellation_is_not_a_timeout(wait) -> None:
+    """A cancellation from elsewhere always cancels the task, whenever it comes."""
 
     async def run() -> str:
         limit = TimeLimit(SECONDS)
@@ -74,14 +74,14 @@ def test_whoever_is_cancelled_is_cancelled(wait) -> None:
     assert asyncio.run(run()) == "cancelled"
 
 
-def test_both_at_once_is_a_cancellation() -> None:
-    """Where the limit and somebody else end a call in the same moment, the task is cancelled."""
+def test_cancellation_wins_over_simultaneous_timeout() -> None:
+    """If the limit and another caller cancel a call at the same time, the task is cancelled."""
 
     async def run() -> None:
         limit = TimeLimit(SECONDS)
         task = asyncio.create_task(limited(limit, 30))
         await asyncio.sleep(0)
-        limit._began[task] = -1e9
+        limit._started[task] = -1e9
         limit._check(asyncio.get_running_loop())
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -90,8 +90,8 @@ def test_both_at_once_is_a_cancellation() -> None:
     asyncio.run(run())
 
 
-def test_no_timer_is_left() -> None:
-    """When nothing is under way, nothing is looked at, and a client that is closed leaves no timer."""
+def test_no_timer_is_left_without_calls() -> None:
+    """Without a running call there is no timer, and a stopped limit leaves none."""
 
     async def run() -> list[bool]:
         limit = TimeLimit(SECONDS)

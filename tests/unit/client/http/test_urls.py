@@ -34,64 +34,64 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
         "  https://api.amili.no/arm/v1\n",
     ],
 )
-def test_https_and_loopback_addresses_are_taken(url: str) -> None:
-    """Certificates protect the rest of the world; plain http never leaves this machine."""
+def test_https_and_loopback_urls_are_accepted(url: str) -> None:
+    """Https is protected by certificates; plain http does not leave this machine."""
     assert check_url(url, "host").hostname
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "message"),
     [
         ("http://api.amili.no/arm/v1", "must be https"),
         ("http://127.0.0.1.evil.example", "must be https"),
         ("http://localhost.evil.example", "must be https"),
         ("http://0.0.0.0", "must be https"),
         ("http://10.0.0.1", "must be https"),
-        ("https://me:canary@api.amili.no", "must not hold credentials"),
-        ("https://canary@api.amili.no", "must not hold credentials"),
-        ("https://:canary@api.amili.no", "must not hold credentials"),
-        ("https://@api.amili.no", "must not hold credentials"),
+        ("https://me:canary@api.amili.no", "must not contain credentials"),
+        ("https://canary@api.amili.no", "must not contain credentials"),
+        ("https://:canary@api.amili.no", "must not contain credentials"),
+        ("https://@api.amili.no", "must not contain credentials"),
         ("https://canary.example\\@api.amili.no", "must"),
         ("http://canary.example\\@127.0.0.1", "must"),
-        ("api.amili.no/canary", "must be a full address"),
-        ("ftp://canary.example", "must be a full address"),
-        ("file:///canary", "must be a full address"),
-        ("https://", "must be a full address"),
-        ("", "must be a full address"),
-        ("https://api.amili.no:canary", "is not an address"),
-        ("https://[canary", "is not an address"),
+        ("api.amili.no/canary", "must be a full URL"),
+        ("ftp://canary.example", "must be a full URL"),
+        ("file:///canary", "must be a full URL"),
+        ("https://", "must be a full URL"),
+        ("", "must be a full URL"),
+        ("https://api.amili.no:canary", "is not a valid URL"),
+        ("https://[canary", "is not a valid URL"),
     ],
 )
-def test_any_other_address_is_refused_without_showing_it(url: str, says: str) -> None:
-    """The error names the setting and the reason, and nothing of the address, which may hold a password."""
-    with pytest.raises(ArmConfigurationError, match=f"^auth_url.*{says}") as caught:
+def test_any_other_url_raises_without_showing_it(url: str, message: str) -> None:
+    """The error has the setting and the reason, but nothing of the URL, which may contain a password."""
+    with pytest.raises(ArmConfigurationError, match=f"^auth_url.*{message}") as caught:
         check_url(url, "auth_url")
     assert "canary" not in str(caught.value)
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("tail", ["?a=b", "#top", "/arm/v1?x"])
-def test_a_base_url_ends_with_its_path(tail: str) -> None:
-    """A query or fragment in the base would swallow the paths that are put under it."""
+def test_base_url_with_query_or_fragment_raises(tail: str) -> None:
+    """Paths that are appended to it would become part of the query or fragment."""
     with pytest.raises(ArmConfigurationError, match="must end with the path"):
         BaseUrl.parse(f"https://api.amili.no{tail}")
 
 
 @pytest.mark.parametrize("slashes", ["", "/", "///"])
-def test_a_base_url_may_end_with_slashes(slashes: str) -> None:
-    """A slash at the end, or none, makes no difference."""
+def test_slashes_at_the_end_of_base_url_are_ignored(slashes: str) -> None:
+    """With or without them, the joined URLs are the same."""
     base = BaseUrl.parse(f"https://Api.amili.no/arm/v1{slashes}")
     assert base.join("/clients/1/customers") == "https://Api.amili.no/arm/v1/clients/1/customers"
     assert base.hostname == "api.amili.no"
 
 
 @pytest.mark.parametrize(
-    ("host", "here"),
+    ("host", "expected"),
     [(None, False), ("localhost", True), ("::1", True), ("127.0.0.1", True), ("128.0.0.1", False), ("amili.no", False)],
 )
-def test_loopback_is_this_machine_and_nothing_else(host: str | None, *, here: bool) -> None:
-    """Names other than localhost are never loopback, whatever they resolve to."""
-    assert is_loopback(host) is here
+def test_only_localhost_and_loopback_addresses_are_loopback(host: str | None, *, expected: bool) -> None:
+    """No other name is loopback, whatever it resolves to."""
+    assert is_loopback(host) is expected
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_loopback_is_this_machine_and_nothing_else(host: str | None, *, here: bo
         "https://api.staging.amili.no?query=a%2Fb",
     ],
 )
-def test_an_address_on_the_bases_scheme_host_and_port_is_owned(url: str) -> None:
-    """Case and a written default port make no difference."""
+def test_same_scheme_host_and_port_is_same_origin(url: str) -> None:
+    """Case and an explicit default port make no difference."""
     assert BASE.is_same_origin(url)
 
 
@@ -123,7 +123,7 @@ def test_an_address_on_the_bases_scheme_host_and_port_is_owned(url: str) -> None
         "",
         "https://[api",
         "https://api.staging.amili.no:port/",
-        # The two parsers that read it (Python's for the check, urllib3's for the call) see different hosts here.
+        # The parsers of Python (for the check) and of urllib3 (for the call) find different hosts here.
         "https://evil.example\\@api.staging.amili.no/",
         "https://evil.example:443\\@api.staging.amili.no/",
         "https://user:password@api.staging.amili.no/",
@@ -135,15 +135,15 @@ def test_an_address_on_the_bases_scheme_host_and_port_is_owned(url: str) -> None
         "https://api.staging.amili.no/ø",
     ],
 )
-def test_any_other_address_is_not_owned(url: str) -> None:
-    """Another scheme, host or port, or an address that two parsers could read differently, never gets the token."""
+def test_any_other_url_is_not_same_origin(url: str) -> None:
+    """Another scheme, host or port, or a URL that two parsers could read differently, never gets the token."""
     assert not BASE.is_same_origin(url)
 
 
 @settings(deadline=None)
 @given(TEXT)
-def test_a_path_value_stays_one_segment(value: str) -> None:
-    """Whatever the value, it is one path segment that reads back as the value, or it is refused."""
+def test_path_value_stays_one_segment(value: str) -> None:
+    """Any value is one path segment that decodes to the value, or it raises."""
     try:
         path = fill_path("/clients/{clientno}/customers/{customerno}", {"clientno": 1, "customerno": value})
     except ArmConfigurationError:
@@ -160,28 +160,28 @@ def test_a_path_value_stays_one_segment(value: str) -> None:
 @pytest.mark.parametrize(
     ("value", "segment"), [("../x", "..%2Fx"), ("a/b", "a%2Fb"), ("ø?", "%C3%B8%3F"), ("a b#c", "a%20b%23c"), (0, "0")]
 )
-def test_a_path_value_is_quoted(value, segment: str) -> None:
-    """The documented values and the hostile ones."""
+def test_path_value_is_quoted(value, segment: str) -> None:
+    """Documented values as well as malicious ones."""
     assert fill_path("/x/{no}", {"no": value}) == f"/x/{segment}"
 
 
 @pytest.mark.parametrize("value", [None, "", "  ", ".", ".."])
-def test_a_path_value_that_would_reach_another_resource_is_refused(value) -> None:
-    """An empty or dotted segment would turn one customer into the list, or into what lies above it."""
-    with pytest.raises(ArmConfigurationError, match="customerno must be given"):
+def test_path_value_that_addresses_another_resource_raises(value) -> None:
+    """With an empty or dotted segment, the path of one customer would become that of the list or of a parent."""
+    with pytest.raises(ArmConfigurationError, match="customerno is required"):
         fill_path("/customers/{customerno}", {"customerno": value})
 
 
-def test_a_missing_path_value_is_named() -> None:
-    """The error names what is missing and where."""
+def test_missing_path_value_raises_with_its_name() -> None:
+    """The error has the name and the path."""
     with pytest.raises(ArmConfigurationError, match=r"batchuuid is missing \(/batches/\{batchuuid\}\)"):
         fill_path("/batches/{batchuuid}", {"clientno": 1})
 
 
 @settings(deadline=None)
 @given(st.dictionaries(TEXT, TEXT | st.lists(TEXT, max_size=3), max_size=4))
-def test_query_parameters_read_back_as_given(params: dict) -> None:
-    """Names and values of any characters survive, and a list is repeated."""
+def test_query_parameters_decode_to_the_given_ones(params: dict) -> None:
+    """Names and values of any characters are kept, and a list is repeated."""
     expected = [
         (name, item) for name, value in params.items() for item in (value if isinstance(value, list) else [value])
     ]
@@ -190,16 +190,16 @@ def test_query_parameters_read_back_as_given(params: dict) -> None:
     assert text.isascii()
 
 
-def test_query_values_are_written_as_arm_writes_them() -> None:
-    """None is left out, booleans are lower case, days are ISO."""
+def test_query_values_have_arms_format() -> None:
+    """None is omitted, booleans are in lower case, dates are ISO."""
     params = {"a": None, "b": True, "c": False, "d": dt.date(2025, 2, 27), "e": [1, None, 2], "f": ""}
     assert encode_query(params) == "b=true&c=false&d=2025-02-27&e=1&e=2&f="
     assert BASE.join("/x", {"a": None}) == f"{BASE.url}/x"
 
 
 @pytest.mark.parametrize("url", ["https://api.amili.no/arm", "https://sandbox.example/arm", "https://10.1.2.3/"])
-def test_a_sandbox_on_another_machine_is_refused(url: str) -> None:
-    """Nobody takes a sandbox for ARM: its header from anywhere but this machine ends the call."""
+def test_response_of_remote_sandbox_raises(url: str) -> None:
+    """A sandbox must not be mistaken for ARM: its header from any other machine ends the call."""
     with pytest.raises(ArmConfigurationError, match="an ARM sandbox on another machine"):
         raise_for_remote_sandbox(url, {"x-arm-sandbox": "1"})
 
@@ -213,6 +213,6 @@ def test_a_sandbox_on_another_machine_is_refused(url: str) -> None:
         ("https://api.amili.no/arm", {}),
     ],
 )
-def test_a_sandbox_here_and_arm_there_are_fine(url: str, headers: dict) -> None:
-    """The header alone, or the other machine alone, is no reason."""
+def test_local_sandbox_and_remote_arm_are_accepted(url: str, headers: dict) -> None:
+    """Neither the header alone nor another machine alone raises."""
     assert raise_for_remote_sandbox(url, headers) is None

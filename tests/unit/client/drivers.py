@@ -1,4 +1,4 @@
-"""Both clients behind one face, so that every scenario runs through both: they must decide the same."""
+"""A common interface of both clients, so that each test runs with both: they must decide the same."""
 
 from __future__ import annotations
 
@@ -16,50 +16,51 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.client.http.messages import Request
 
-#: For servers that hang: every such attempt costs it for real; nothing is asserted about it.
-IMPATIENT = Transport(timeout=0.1)
-#: For servers that answer, however busy the machine is.
-PATIENT = Transport(timeout=30.0)
+#: For servers that never reply: each attempt really waits this long.
+SHORT_TIMEOUT = Transport(timeout=0.1)
+#: For servers that reply, however busy the machine is.
+LONG_TIMEOUT = Transport(timeout=30.0)
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.secret-canary-of-a-token.c2ln"
 
 
 class ManualClock:
-    """Time that moves only when somebody waits."""
+    """A clock that advances only when a test or a wait advances it."""
 
     def __init__(self, wall: float = 1_700_000_000.0) -> None:
         self.wall, self.ticks = wall, 1_000.0
+        #: Seconds of all waits so far.
         self.waits: list[float] = []
 
     def time(self) -> float:
-        """Unix seconds."""
+        """Return unix seconds."""
         return self.wall
 
     def monotonic(self) -> float:
-        """Seconds that never run backwards."""
+        """Return monotonic seconds."""
         return self.ticks
 
     def sleep(self, seconds: float) -> None:
-        """Advance, at once."""
+        """Advance the clock without waiting."""
         self.waits.append(seconds)
         self.advance(seconds)
 
     async def asleep(self, seconds: float) -> None:
-        """Advance, at once, after letting other coroutines run."""
+        """Advance the clock without waiting, then let other coroutines run."""
         self.sleep(seconds)
         await asyncio.sleep(0)
 
     def advance(self, seconds: float) -> None:
-        """Move both clocks on."""
+        """Advance unix time and monotonic time."""
         self.wall += seconds
         self.ticks += seconds
 
 
-def quick(**settings: Any) -> RetryPolicy:
-    """Make a policy without pauses of its own."""
+def no_delay(**settings: Any) -> RetryPolicy:
+    """Return a retry policy without delays, except those that the server asks for."""
     return RetryPolicy(**{"uniform": lambda: 0.0, **settings})
 
 
-class Blocking:
+class SyncDriver:
     """The synchronous client."""
 
     kind = ArmClient
@@ -68,7 +69,7 @@ class Blocking:
         self.client = ArmClient(base_url, credentials, **settings)
 
     def call(self, name: str, **arguments: Any) -> Any:
-        """Make a reading call."""
+        """Make a read."""
         return self.client.call(name, **arguments)
 
     def get_batch(self, batch_uuid: str) -> Any:
@@ -76,30 +77,30 @@ class Blocking:
         return self.client.get_batch(batch_uuid)
 
     def send(self, request: Request, read: Callable[[Any], Any] = read_json) -> Any:
-        """Make any call from a ready request."""
+        """Send a request that is already built."""
         return self.client._call(request, read)
 
-    def together(self, times: int, name: str, **arguments: Any) -> list[Any]:
-        """Make the same call many times at once; results or the errors."""
+    def call_concurrently(self, times: int, name: str, **arguments: Any) -> list[Any]:
+        """Make the same call many times at once; return the results or errors."""
         start = Barrier(times)
 
-        def one(_: int) -> Any:
+        def call_once(_: int) -> Any:
             start.wait()
             try:
                 return self.call(name, **arguments)
-            except Exception as error:  # noqa: BLE001 - the test looks at it
+            except Exception as error:  # noqa: BLE001 - the test checks it
                 return error
 
         with ThreadPoolExecutor(times) as pool:
-            return list(pool.map(one, range(times)))
+            return list(pool.map(call_once, range(times)))
 
     def close(self) -> None:
         """Close the client."""
         self.client.close()
 
 
-class Awaiting:
-    """The asynchronous client on a loop of its own."""
+class AsyncDriver:
+    """The asynchronous client, with its own event loop."""
 
     kind = AsyncArmClient
 
@@ -112,7 +113,7 @@ class Awaiting:
         self.client = self.runner.run(make())
 
     def call(self, name: str, **arguments: Any) -> Any:
-        """Make a reading call."""
+        """Make a read."""
         return self.runner.run(self.client.call(name, **arguments))
 
     def get_batch(self, batch_uuid: str) -> Any:
@@ -120,23 +121,23 @@ class Awaiting:
         return self.runner.run(self.client.get_batch(batch_uuid))
 
     def send(self, request: Request, read: Callable[[Any], Any] = read_json) -> Any:
-        """Make any call from a ready request."""
+        """Send a request that is already built."""
         return self.runner.run(self.client._call(request, read))
 
-    def together(self, times: int, name: str, **arguments: Any) -> list[Any]:
-        """Make the same call many times at once; results or the errors."""
+    def call_concurrently(self, times: int, name: str, **arguments: Any) -> list[Any]:
+        """Make the same call many times at once; return the results or errors."""
 
-        async def all_of_them() -> list[Any]:
+        async def call_all() -> list[Any]:
             calls = (self.client.call(name, **arguments) for _ in range(times))
             return await asyncio.gather(*calls, return_exceptions=True)
 
-        return self.runner.run(all_of_them())
+        return self.runner.run(call_all())
 
     def close(self) -> None:
-        """Close the client and the loop."""
+        """Close the client and the event loop."""
         self.runner.run(self.client.close())
         self.runner.close()
 
 
-Driver = Blocking | Awaiting
-STATIC = StaticToken(TOKEN)
+Driver = SyncDriver | AsyncDriver
+STATIC_TOKEN = StaticToken(TOKEN)
