@@ -130,7 +130,7 @@ class ArmHook(BaseHook):
                 client.check()
         except ArmError as error:
             return False, str(error)
-        return True, f"ARM answers for client {client.client_no}."
+        return True, f"Connected to ARM for client {client.client_no}."
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:

@@ -14,20 +14,20 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.files import atomic_write, check_absolute, forget_listings
 
-OLD, NEW = b"what stood there before", b"the new content"
+OLD, NEW = b"the old content", b"the new content"
 
 
-class Boom(Exception):  # noqa: N818 - it is no error of anybody's
+class Boom(Exception):  # noqa: N818 - raised by tests only
     pass
 
 
 class FailingPath(type(Path())):
-    """A real path of which one operation fails, as a full disk or a lost share does."""
+    """A real path with one failing operation, as on a full disk or a lost share."""
 
     failing: str | None = None
 
     def open(self, mode: str = "r", *args: Any, **more: Any) -> Any:
-        """Fail, or give a file that may."""
+        """Fail, or return a file that may fail."""
         if self.failing == "open" and "w" in mode:
             raise OSError(28, "No space left on device")
         file = super().open(mode, *args, **more)
@@ -57,7 +57,7 @@ class FailingFile:
             raise OSError(5, "Input/output error")
 
     def write(self, data: bytes) -> int:
-        """Fail half-way, or write."""
+        """Fail after half of the data, or write."""
         if self._failing == "write":
             self._file.write(data[: len(data) // 2])
             raise OSError(28, "No space left on device")
@@ -66,23 +66,23 @@ class FailingFile:
 
 @pytest.fixture(autouse=True, scope="module")
 def _memory() -> None:
-    """Airflow does not know memory:// by itself."""
+    """Register memory://, which Airflow does not support by default."""
     attach("memory", fs=MemoryFileSystem())
 
 
 @pytest.fixture(params=["pathlib", "file", "memory"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """A path in a folder that is not there yet, of each kind that users have."""
-    made = {
+    """A path in a folder that does not exist yet, of each type that users have."""
+    factories = {
         "pathlib": lambda: tmp_path / "new" / "data.jsonl",
         "file": lambda: ObjectStoragePath(f"file://{tmp_path}/new/data.jsonl"),
         "memory": lambda: ObjectStoragePath(f"memory://{uuid4().hex}/data.jsonl"),
     }
-    return made[request.param]()
+    return factories[request.param]()
 
 
 def write(path: Any, content: list[bytes], fails_after: int, error: type[BaseException] = Boom) -> None:
-    """Write pieces, and raise after so many of them."""
+    """Write pieces, and raise *error* after *fails_after* of them."""
     with atomic_write(path) as file:
         for piece in content[:fails_after]:
             file.write(piece)
@@ -91,12 +91,12 @@ def write(path: Any, content: list[bytes], fails_after: int, error: type[BaseExc
 
 
 def names(folder: Any) -> list[str]:
-    """List a folder; one that is not there has nothing in it."""
+    """Return the names in a folder; a missing folder has none."""
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
-def test_the_block_that_ends_well_leaves_one_whole_file(target):
-    """The content stands under the final name, in a folder that is made for it, and no part is left."""
+def test_atomic_write_leaves_one_complete_file(target):
+    """Under the final name, in a folder that is created for it, without the temporary file."""
     with atomic_write(target) as file:
         file.write(NEW[:5])
         file.write(NEW[5:])
@@ -104,8 +104,8 @@ def test_the_block_that_ends_well_leaves_one_whole_file(target):
     assert names(target.parent) == ["data.jsonl"]
 
 
-def test_a_second_file_replaces_the_first(target):
-    """What stood under the name before is replaced as a whole, also by something shorter."""
+def test_atomic_write_replaces_an_existing_file(target):
+    """It is replaced completely, also by a shorter one."""
     for content in (OLD, b"x"):
         with atomic_write(target) as file:
             file.write(content)
@@ -113,16 +113,16 @@ def test_a_second_file_replaces_the_first(target):
     assert names(target.parent) == ["data.jsonl"]
 
 
-def test_the_final_name_is_not_there_while_the_block_runs(target):
-    """Nobody can read half a file by its name."""
+def test_new_file_does_not_exist_while_the_block_runs(target):
+    """An incomplete file cannot be read by its name."""
     with atomic_write(target) as file:
         file.write(NEW)
         assert not target.exists()
     assert target.exists()
 
 
-def test_the_old_file_is_whole_while_the_block_runs(target):
-    """Until the new one is whole, readers get the old one."""
+def test_existing_file_is_complete_while_the_block_runs(target):
+    """Until the new file is complete, readers get the old one."""
     with atomic_write(target) as file:
         file.write(OLD)
     with atomic_write(target) as file:
@@ -132,8 +132,8 @@ def test_the_old_file_is_whole_while_the_block_runs(target):
 
 @pytest.mark.parametrize("error", [Boom, KeyboardInterrupt, SystemExit, GeneratorExit])
 @pytest.mark.parametrize("existed", [True, False], ids=["over an old one", "new"])
-def test_a_block_that_fails_changes_nothing(target, error, existed):
-    """Whatever ends the block early, also a signal: the old content stands, no part is left, no new name appears."""
+def test_block_that_fails_changes_nothing(target, error, existed):
+    """Whatever ends the block early, also a signal: the old content stays, and no new file is left."""
     if existed:
         with atomic_write(target) as file:
             file.write(OLD)
@@ -145,8 +145,8 @@ def test_a_block_that_fails_changes_nothing(target, error, existed):
 
 @pytest.mark.parametrize("failing", ["open", "write", "close", "replace"])
 @pytest.mark.parametrize("existed", [True, False], ids=["over an old one", "new"])
-def test_a_disk_that_fails_at_any_point_changes_nothing(tmp_path, monkeypatch, failing, existed):
-    """At each operation of the disk: the error comes out, the old content stands, no part is left."""
+def test_failing_disk_operation_changes_nothing(tmp_path, monkeypatch, failing, existed):
+    """For each operation: its error is raised, the old content stays, and there is no temporary file."""
     path = FailingPath(tmp_path / "data.jsonl")
     if existed:
         (tmp_path / "data.jsonl").write_bytes(OLD)
@@ -157,16 +157,16 @@ def test_a_disk_that_fails_at_any_point_changes_nothing(tmp_path, monkeypatch, f
     assert not existed or (tmp_path / "data.jsonl").read_bytes() == OLD
 
 
-def test_a_folder_that_cannot_be_made_is_said_by_the_open(tmp_path):
-    """Where a file stands in the place of the folder, the operating system's own error comes out."""
+def test_folder_that_cannot_be_created_raises_when_the_file_is_opened(tmp_path):
+    """If a file has the name of the folder, the operating system's error is raised."""
     (tmp_path / "folder").write_bytes(OLD)
     with pytest.raises(NotADirectoryError), atomic_write(tmp_path / "folder" / "data.jsonl"):
         pass
     assert names(tmp_path) == ["folder"]
 
 
-def test_two_writers_of_one_name_do_not_meet(tmp_path):
-    """Each writes under a passing name of its own; the one that ends last stands, whole."""
+def test_concurrent_writers_of_one_file_do_not_interfere(tmp_path):
+    """Each has its own temporary file; the file of the last one remains, complete."""
     path = tmp_path / "data.jsonl"
     with atomic_write(path) as first:
         first.write(b"first")
@@ -180,8 +180,8 @@ def test_two_writers_of_one_name_do_not_meet(tmp_path):
 
 @settings(max_examples=30, deadline=None)
 @given(content=st.lists(st.binary(max_size=50), max_size=5), fails_after=st.integers(0, 6))
-def test_it_is_all_or_the_old(tmp_path_factory, content, fails_after):
-    """Stopped after any number of writes, the file holds all of the new or all of the old; never a mixture."""
+def test_atomic_write_is_all_or_nothing(tmp_path_factory, content, fails_after):
+    """After any number of writes, the file has all of the new content or all of the old."""
     path = tmp_path_factory.mktemp("whole") / "data.bin"
     path.write_bytes(OLD)
     try:
@@ -201,7 +201,7 @@ def test_absolute_path_or_url_is_accepted(path):
 
 @pytest.mark.parametrize("path", ["journal", "./journal", "../journal", "~/journal", "file:/journal", ""])
 def test_relative_path_raises_with_argument_and_reason(path):
-    """The message names the argument, the value and why it cannot work."""
+    """The message has the argument, its value and the reason."""
     with pytest.raises(ArmConfigurationError) as caught:
         check_absolute(path, "journal_path")
     assert str(caught.value) == f"journal_path must be absolute, not {path!r}: each try may start in another folder"
@@ -209,8 +209,8 @@ def test_relative_path_raises_with_argument_and_reason(path):
         check_absolute(path, "receipts_path", "the triggerer starts in a folder of its own")
 
 
-def test_forget_listings_shows_what_another_process_wrote(tmp_path, monkeypatch):
-    """The file system's cache is dropped once; a pathlib.Path has none."""
+def test_forget_listings_drops_the_cache_of_the_file_system(tmp_path, monkeypatch):
+    """A pathlib.Path has none."""
     calls = []
     folder = ObjectStoragePath(f"file://{tmp_path}")
     monkeypatch.setattr(type(folder.fs), "invalidate_cache", lambda *args: calls.append(args))

@@ -67,7 +67,7 @@ def start_server(exit_stack: contextlib.ExitStack) -> Callable[..., ScriptedServ
 def make_driver(
     request: pytest.FixtureRequest, exit_stack: contextlib.ExitStack, clock: ManualClock
 ) -> Callable[..., SyncDriver | AsyncDriver]:
-    """Create a driver, of the synchronous and then of the asynchronous client, with a static token and without delays."""
+    """Create a driver of the synchronous or the asynchronous client, with a static token and without delays."""
 
     def make(base_url: str, credentials: Any = STATIC_TOKEN, **settings: Any) -> SyncDriver | AsyncDriver:
         defaults = {"client_no": 2218, "transport": LONG_TIMEOUT, "clock": clock, "retry": no_delay()}

@@ -1,4 +1,4 @@
-"""The calls that book: what goes out, which answer is success, and what is said of one that is not."""
+"""Booking calls: their requests, which response is a success, and the errors for any other."""
 
 from __future__ import annotations
 
@@ -36,42 +36,44 @@ SINGLES = [
 
 
 @pytest.fixture
-def start_client(start_server, arm):
-    """Start a server with a script, and a client for it."""
+def start_client(start_server, make_client):
+    """Start a server with a script, and create a client for it."""
 
     def start(*script: Any, **settings: Any):
         server = start_server(list(script))
-        return server, arm(f"{server.url}/arm/v1", **settings)
+        return server, make_client(f"{server.url}/arm/v1", **settings)
 
     return start
 
 
 def post(client: Any, *postings: dict[str, Any], **arguments: Any) -> Any:
-    """Post a set by the method ``payment``."""
+    """Post a set with the method ``payment``."""
     return client.create_auto_postings("payment", list(postings), **arguments)
 
 
-def lines(*postings: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Make the answer to a set."""
+def set_body(*postings: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return the body of the response to a set."""
     return {"autoPostings": list(postings), **more}
 
 
 @pytest.mark.parametrize(("name", "method", "path", "key", "record"), SINGLES)
-def test_one_record_goes_out_as_given_and_its_answer_is_read(start_client, name, method, path, key, record) -> None:
-    """Every key and digit stands in the body, known to the model or not, with the user beside it."""
+def test_single_record_is_sent_unchanged_and_its_response_is_read(
+    start_client, name, method, path, key, record
+) -> None:
+    """The body has every key and digit, known to the model or not, next to the user."""
     server, client = start_client(HttpReply(DONE | {"paymentId": "P-1"}, 201), user_id="u")
-    answer = getattr(client, name)(record)
-    assert (answer.status, answer.result, answer.model_extra) == ("PROCESSED", "CREATED", {"paymentId": "P-1"})
-    (seen,) = server.requests
-    assert (seen.method, seen.path) == (method, f"/arm/v1/clients/2218/{path}")
-    exact = json.loads(seen.body, parse_float=Decimal)
+    written = getattr(client, name)(record)
+    assert (written.status, written.result, written.model_extra) == ("PROCESSED", "CREATED", {"paymentId": "P-1"})
+    (request,) = server.requests
+    assert (request.method, request.path) == (method, f"/arm/v1/clients/2218/{path}")
+    exact = json.loads(request.body, parse_float=Decimal)
     assert exact == {"metadata": {"userId": "u"}, key: record}
     assert str(exact) == str({"metadata": {"userId": "u"}, key: record})
 
 
 @pytest.mark.parametrize(("name", "method", "path", "key", "record"), SINGLES)
-def test_a_failed_record_in_a_200_is_a_refusal(start_client, name, method, path, key, record) -> None:
-    """The envelope's word decides, not the code."""
+def test_failed_record_in_a_200_is_a_rejection(start_client, name, method, path, key, record) -> None:
+    """The status in the body decides, not the HTTP status."""
     server, client = start_client(HttpReply({"status": "FAILED", "errors": [{"field": "Kid", "message": "bad"}]}))
     with pytest.raises(ArmValidationError, match="status FAILED: Kid: bad") as caught:
         getattr(client, name)(record)
@@ -79,15 +81,15 @@ def test_a_failed_record_in_a_200_is_a_refusal(start_client, name, method, path,
 
 
 @pytest.mark.parametrize(
-    "answer", [HttpReply({"status": "DONE"}), HttpReply({}), HttpReply([]), HttpReply({"result": "CREATED"}), HTML]
+    "reply", [HttpReply({"status": "DONE"}), HttpReply({}), HttpReply([]), HttpReply({"result": "CREATED"}), HTML]
 )
 @pytest.mark.parametrize(("name", "method", "path", "key", "record"), SINGLES)
-def test_an_answer_without_a_known_word_leaves_it_unknown(
-    start_client, name, method, path, key, record, answer
+def test_response_without_a_known_status_is_an_unknown_outcome(
+    start_client, name, method, path, key, record, reply
 ) -> None:
-    """Nobody knows whether it was booked: no success, no refusal and no second send."""
-    server, client = start_client(answer)
-    with pytest.raises(ArmUnknownOutcomeError, match="look in ARM whether it took effect"):
+    """It counts neither as success nor as rejection, and the record is not sent again."""
+    server, client = start_client(reply)
+    with pytest.raises(ArmUnknownOutcomeError, match="check in ARM whether it took effect"):
         getattr(client, name)(record)
     assert server.attempts == 1
 
@@ -104,16 +106,16 @@ def test_an_answer_without_a_known_word_leaves_it_unknown(
         ("update_ar_item", {"arItemId": "1", "amount": 0.1}, ""),
     ],
 )
-def test_a_record_that_does_not_fit_is_not_sent(start_client, name, record, field) -> None:
-    """A missing key and a float are found here."""
+def test_invalid_record_is_not_sent(start_client, name, record, field) -> None:
+    """A missing key or a float raises before anything is sent."""
     server, client = start_client(HttpReply(DONE))
     with pytest.raises(InvalidRecordError) as caught:
         getattr(client, name)(record)
     assert (server.connections, caught.value.errors[0].field) == (0, field)
 
 
-def test_a_model_does_as_well_as_a_mapping(start_client) -> None:
-    """Python names go out as wire names."""
+def test_record_may_be_a_model(start_client) -> None:
+    """Python names are sent as wire names."""
     server, client = start_client(HttpReply(DONE))
     client.update_ar_item(ArItemUpdate.from_wire({"ar_item_id": ITEM, "dueDate": "2026-03-01"}))
     assert json.loads(server.requests[0].body) == {"arItem": {"arItemId": ITEM, "dueDate": "2026-03-01"}}
@@ -122,53 +124,53 @@ def test_a_model_does_as_well_as_a_mapping(start_client) -> None:
 # ---- auto postings
 
 
-def test_a_set_goes_out_as_given(start_client) -> None:
-    """The method stands in the path, quoted; every posting with its digits in the body."""
+def test_set_of_postings_is_sent_unchanged(start_client) -> None:
+    """The method is in the path, quoted; the body has every posting with its digits."""
     server, client = start_client(
-        HttpReply(lines({"status": "PROCESSED", "resultType": "CREATED"}, status="PROCESSED"))
+        HttpReply(set_body({"status": "PROCESSED", "resultType": "CREATED"}, status="PROCESSED"))
     )
-    answer = client.create_auto_postings("pay/ment", [POSTING])
-    assert [one.result_type for one in answer.postings()] == ["CREATED"]
-    (seen,) = server.requests
-    assert (seen.method, seen.target) == ("POST", "/arm/v1/clients/2218/autopostings/pay%2Fment")
+    written = client.create_auto_postings("pay/ment", [POSTING])
+    assert [posting.result_type for posting in written.postings()] == ["CREATED"]
+    (request,) = server.requests
+    assert (request.method, request.target) == ("POST", "/arm/v1/clients/2218/autopostings/pay%2Fment")
     posting = b'{"arItemId":"2218-500002-35078-0","currencyAmount":24.370,"transactionText":"Kanarifugl"}'
-    assert seen.body == b'{"autoPostings":[' + posting + b"]}"
+    assert request.body == b'{"autoPostings":[' + posting + b"]}"
 
 
 GOOD = {"status": "PROCESSED", "resultType": "CREATED"}
 BAD = {"status": "FAILED", "resultType": "REJECTED", "errors": [{"field": "Kid", "message": "bad"}]}
 WITH_THE_SET = {"status": "FAILED", "resultType": "BATCH-REJECTED"}
 
-#: Bodies of a 200 and what they are: success, refused, or neither.
+#: Bodies of a 200, with the error that they raise; ``None`` for a success.
 BODIES = {
-    "all say so": (lines(GOOD, GOOD, status="PROCESSED"), None),
-    "in small letters": (lines(GOOD, {"status": "processed"}, status="Processed"), None),
+    "all succeeded": (set_body(GOOD, GOOD, status="PROCESSED"), None),
+    "lower case": (set_body(GOOD, {"status": "processed"}, status="Processed"), None),
     "only the set": ({"status": "PROCESSED"}, None),
-    "only the postings": (lines(GOOD, GOOD), None),
+    "only the postings": (set_body(GOOD, GOOD), None),
     "under another key": ({"status": "PROCESSED", "items": [GOOD]}, None),
-    "all failed": (lines(BAD, WITH_THE_SET, status="FAILED"), ArmValidationError),
-    "only the postings failed": (lines(BAD, WITH_THE_SET), ArmValidationError),
+    "all failed": (set_body(BAD, WITH_THE_SET, status="FAILED"), ArmValidationError),
+    "only the postings failed": (set_body(BAD, WITH_THE_SET), ArmValidationError),
     "only the set failed": ({"status": "FAILED", "message": "no"}, ArmValidationError),
-    "batch-rejected by itself": (lines({"resultType": "batch-rejected"}), ArmValidationError),
-    "one of them failed": (lines(GOOD, BAD, status="PROCESSED"), ArmUnknownOutcomeError),
-    "one refused with a good set": (lines(GOOD, WITH_THE_SET, status="PROCESSED"), ArmUnknownOutcomeError),
+    "batch-rejected by itself": (set_body({"resultType": "batch-rejected"}), ArmValidationError),
+    "one of them failed": (set_body(GOOD, BAD, status="PROCESSED"), ArmUnknownOutcomeError),
+    "one rejected with a successful set": (set_body(GOOD, WITH_THE_SET, status="PROCESSED"), ArmUnknownOutcomeError),
     "batch-rejected that was processed": (
-        lines(GOOD, {"status": "PROCESSED", "resultType": "BATCH-REJECTED"}),
+        set_body(GOOD, {"status": "PROCESSED", "resultType": "BATCH-REJECTED"}),
         ArmUnknownOutcomeError,
     ),
-    "one of them processed": (lines(GOOD, BAD, status="FAILED"), ArmUnknownOutcomeError),
-    "an unknown word": (lines(GOOD, {"status": "QUEUED"}, status="PROCESSED"), ArmUnknownOutcomeError),
-    "another unknown word": (lines(GOOD, status="ACCEPTED"), ArmUnknownOutcomeError),
-    "no word": (lines({"resultType": "CREATED"}), ArmUnknownOutcomeError),
+    "one of them processed": (set_body(GOOD, BAD, status="FAILED"), ArmUnknownOutcomeError),
+    "an unknown status": (set_body(GOOD, {"status": "QUEUED"}, status="PROCESSED"), ArmUnknownOutcomeError),
+    "another unknown status": (set_body(GOOD, status="ACCEPTED"), ArmUnknownOutcomeError),
+    "no status": (set_body({"resultType": "CREATED"}), ArmUnknownOutcomeError),
     "nothing": ({}, ArmUnknownOutcomeError),
     "no object": ([], ArmUnknownOutcomeError),
-    "no postings": (lines(1, status="PROCESSED"), ArmUnknownOutcomeError),
+    "no postings": (set_body(1, status="PROCESSED"), ArmUnknownOutcomeError),
 }
 
 
 @pytest.mark.parametrize(("body", "error"), BODIES.values(), ids=BODIES)
-def test_a_set_is_success_only_when_every_word_says_so(start_client, body, error) -> None:
-    """All or nothing: an answer that contradicts itself is neither success nor refusal, and is not asked for again."""
+def test_set_of_postings_succeeds_only_if_all_statuses_agree(start_client, body, error) -> None:
+    """A response that contradicts itself counts neither as success nor as rejection, and is not requested again."""
     server, client = start_client(HttpReply(body))
     if error is None:
         post(client, POSTING, POSTING)
@@ -179,13 +181,22 @@ def test_a_set_is_success_only_when_every_word_says_so(start_client, body, error
 
 
 @pytest.mark.parametrize("status", [200, 207, 400, 422])
-def test_a_refused_set_names_each_posting_by_its_place(start_client, status) -> None:
-    """Each posting's own reason, those refused with the set counted, and what ARM quotes is masked."""
+def test_rejected_set_lists_each_posting_by_its_position(start_client, status) -> None:
+    """The error has each posting's own reason and the number of those rejected with the set; quoted data is masked."""
     quoting = {"status": "FAILED", "errors": [{"field": "TransactionText", "message": f"{CANARY} is too long"}]}
-    silent = {"status": "FAILED", "message": "no such item"}
-    mute = {"status": "FAILED"}
+    with_message = {"status": "FAILED", "message": "no such item"}
+    without_reason = {"status": "FAILED"}
     numbered = BAD | {"recordNo": 6}
-    body = lines(WITH_THE_SET, quoting, silent, mute, WITH_THE_SET, numbered, status="FAILED", message="None posted")
+    body = set_body(
+        WITH_THE_SET,
+        quoting,
+        with_message,
+        without_reason,
+        WITH_THE_SET,
+        numbered,
+        status="FAILED",
+        message="None posted",
+    )
     _, client = start_client(HttpReply(body, status))
     with pytest.raises(ArmValidationError) as caught:
         post(client, *[POSTING] * 6)
@@ -198,13 +209,13 @@ def test_a_refused_set_names_each_posting_by_its_place(start_client, status) -> 
     message = str(caught.value)
     assert all(str(issue) in message for issue in caught.value.errors)
     assert "None posted" in message
-    assert "2 valid by themselves and refused with the set (BATCH-REJECTED)" in message
+    assert "2 valid but rejected with the rest of the set (BATCH-REJECTED)" in message
     assert CANARY not in message
     assert caught.value.status_code == status
 
 
-def test_a_check_puts_the_option_on_every_posting(start_client) -> None:
-    """Options that stand there stay."""
+def test_validate_only_adds_the_option_to_every_posting(start_client) -> None:
+    """Other options are kept."""
     server, client = start_client(HttpReply({"status": "PROCESSED"}))
     post(client, POSTING, POSTING | {"options": ["x"]}, validate_only=True)
     sent = json.loads(server.requests[0].body)["autoPostings"]
@@ -212,15 +223,15 @@ def test_a_check_puts_the_option_on_every_posting(start_client) -> None:
 
 
 @pytest.mark.parametrize("option", ["validateOnly", "VALIDATEONLY", "validateonly"])
-def test_one_posting_with_the_option_makes_a_check_that_may_be_repeated(start_client, option) -> None:
-    """A check posts nothing, so a lost answer is asked for again."""
+def test_set_with_validate_only_posting_is_retried(start_client, option) -> None:
+    """ARM posts nothing of it, so a lost response is requested again."""
     server, client = start_client(CloseConnection(), HttpReply({"status": "PROCESSED"}))
     post(client, POSTING, POSTING | {"options": [option]})
     assert server.attempts == 2
 
 
 @pytest.mark.parametrize("posting", [POSTING, POSTING | {"options": ["other"]}, POSTING | {"validateOnly": True}])
-def test_no_other_set_is_ever_repeated(start_client, posting) -> None:
+def test_any_other_set_is_never_retried(start_client, posting) -> None:
     """Only the documented option makes a set safe."""
     server, client = start_client(CloseConnection(), HttpReply({"status": "PROCESSED"}))
     with pytest.raises(ArmUnknownOutcomeError):
@@ -228,25 +239,25 @@ def test_no_other_set_is_ever_repeated(start_client, posting) -> None:
     assert server.attempts == 1
 
 
-def test_an_unclear_answer_to_a_check_is_no_unknown_outcome(start_client) -> None:
-    """Nothing can have been posted."""
+def test_unknown_status_of_a_validation_is_an_invalid_response(start_client) -> None:
+    """It is no unknown outcome, because ARM posts nothing."""
     _, client = start_client(HttpReply({"status": "QUEUED"}))
     with pytest.raises(ArmInvalidResponseError, match="status QUEUED"):
         post(client, POSTING, validate_only=True)
 
 
 @pytest.mark.parametrize("posting", [POSTING | {"currencyAmount": 0.1}, {"options": "validateOnly"}, {"options": [1]}])
-def test_a_posting_that_does_not_fit_is_not_sent(start_client, posting) -> None:
-    """A float, and options that are no list of texts."""
+def test_invalid_posting_is_not_sent(start_client, posting) -> None:
+    """A float, or options that are not a list of texts."""
     server, client = start_client(HttpReply(DONE))
     with pytest.raises(InvalidRecordError):
         post(client, POSTING, posting)
     assert server.connections == 0
 
 
-def test_an_empty_set_is_not_sent(start_client) -> None:
-    """Nothing to post is a mistake of the caller."""
+def test_empty_set_raises(start_client) -> None:
+    """Nothing is sent."""
     server, client = start_client(HttpReply(DONE))
-    with pytest.raises(ArmConfigurationError, match="no auto postings"):
+    with pytest.raises(ArmConfigurationError, match="at least one auto posting"):
         post(client)
     assert server.connections == 0

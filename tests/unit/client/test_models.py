@@ -93,7 +93,7 @@ def test_every_documented_example_has_a_model(example_text) -> None:
     )
 )
 def test_unknown_keys_are_kept(extra: dict[str, Any]) -> None:
-    """ARM adds fields: what the model does not know goes through as it came."""
+    """ARM adds fields: they are written back unchanged."""
     item = {"arItemId": "2218-500002-35078-0", **extra}
     assert models.ArItem.from_wire(item).to_wire() == item
 
@@ -114,12 +114,12 @@ def test_unknown_keys_are_kept(extra: dict[str, Any]) -> None:
     )
 )
 def test_only_given_keys_are_written(record: dict[str, Any]) -> None:
-    """A missing key stays missing and a null stays null: in an update both keep what ARM has, and "" does not."""
+    """A missing key stays missing and a null stays null: in an update both keep the value at ARM, and "" does not."""
     assert models.CustomerWrite.from_wire(record).to_wire() == record
 
 
-def test_python_names_are_taken_and_wire_names_written() -> None:
-    """A record may be written in Python's names; on the wire it is camelCase."""
+def test_python_names_are_accepted_and_wire_names_written() -> None:
+    """A record may have Python names; on the wire they are camelCase."""
     assert to_wire(models.CustomerWrite, {"customer_no": "1", "limit_amount": "2000.50"}) == {
         "customerNo": "1",
         "limitAmount": Decimal("2000.50"),
@@ -127,19 +127,19 @@ def test_python_names_are_taken_and_wire_names_written() -> None:
 
 
 @pytest.mark.parametrize("given", [["postalCode"], ["cityName", "countryCode"], ADDRESS_FIELDS[1:], []])
-def test_a_partial_postal_address_is_refused_with_the_reason(given: list[str]) -> None:
-    """ARM would blank the missing fields, so the error names exactly those and the way out."""
+def test_partial_postal_address_raises_with_the_reason(given: list[str]) -> None:
+    """ARM would clear the missing fields, so the error lists exactly these and the alternatives."""
     with pytest.raises(InvalidRecordError) as caught:
         models.CustomerWrite.from_wire({"customerNo": "1", "postalAddress": dict.fromkeys(given, CANARY)})
     missing = [name for name in ADDRESS_FIELDS if name not in given]
-    assert f"would blank {', '.join(missing)};" in str(caught.value)
+    assert f"would clear {', '.join(missing)};" in str(caught.value)
     assert CANARY not in str(caught.value)
 
 
 @settings(deadline=None)
 @given(st.sets(st.sampled_from(ADDRESS_FIELDS)), st.sets(st.sampled_from(ADDRESS_FIELDS)))
-def test_a_postal_address_is_taken_only_whole(missing: set[str], null: set[str]) -> None:
-    """Whatever is missing or null, the address is refused; with all seven fields, blank or not, it is taken."""
+def test_postal_address_is_accepted_only_if_complete(missing: set[str], null: set[str]) -> None:
+    """It needs all seven fields, empty or not, and none may be null."""
     address = {name: None if name in null else "" for name in ADDRESS_FIELDS if name not in missing}
     record = {"customerNo": "1", "postalAddress": address}
     if missing or null:
@@ -150,14 +150,14 @@ def test_a_postal_address_is_taken_only_whole(missing: set[str], null: set[str])
 
 
 @pytest.mark.parametrize("address", [None, WHOLE_ADDRESS, WHOLE_ADDRESS | {"addressLine4": "y"}])
-def test_no_address_or_a_whole_one_is_taken(address) -> None:
-    """Null keeps ARM's address; a whole one may carry keys that we do not know."""
+def test_null_or_complete_postal_address_is_accepted(address) -> None:
+    """Null keeps ARM's address; a complete one may have unknown keys."""
     record = {"customerNo": "1", "postalAddress": address}
     assert models.CustomerWrite.from_wire(record).to_wire() == record
 
 
-def test_the_read_only_fields_are_the_documented_ones() -> None:
-    """The refusal covers what the reference lists, no more and no less."""
+def test_read_only_fields_are_the_documented_ones() -> None:
+    """They are those that the reference lists."""
     assert sorted(models.Customer.model_fields[name].alias or name for name in READ_ONLY_FIELDS) == sorted(
         DOCUMENTED_READ_ONLY
     )
@@ -165,22 +165,22 @@ def test_the_read_only_fields_are_the_documented_ones() -> None:
 
 @pytest.mark.parametrize("alias", DOCUMENTED_READ_ONLY)
 @pytest.mark.parametrize("by_alias", [True, False])
-def test_a_read_only_field_is_refused_in_a_write(alias: str, *, by_alias: bool) -> None:
-    """A field that ARM only gives is somebody's mistake in a write, by either name, and the error says so."""
+def test_read_only_field_in_a_write_raises(alias: str, *, by_alias: bool) -> None:
+    """A field that ARM only returns is a mistake in a write, by either name."""
     name = next(key for key in READ_ONLY_FIELDS if models.Customer.model_fields[key].alias == alias)
-    with pytest.raises(InvalidRecordError, match=f"{alias} can only be read from ARM"):
+    with pytest.raises(InvalidRecordError, match=f"{alias} is read-only in ARM"):
         models.CustomerWrite.from_wire({"customerNo": "1", alias if by_alias else name: None})
 
 
-def test_a_customer_read_from_arm_is_not_written_back_by_accident(example) -> None:
-    """A model with read-only fields is refused as the mapping is."""
+def test_customer_read_from_arm_raises_when_written(example) -> None:
+    """A model with read-only fields raises as a mapping does."""
     with pytest.raises(InvalidRecordError, match="accountNo, clientNo"):
         to_wire(models.CustomerWrite, models.Customer.from_wire(example("customer_get_200")))
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_write_model_is_checked_again_before_it_goes_out() -> None:
-    """A model that was changed after it was made is checked as it stands, and no warning shows the value."""
+def test_changed_write_model_is_validated_again() -> None:
+    """A model that was changed after its creation is validated when it is sent, and no warning shows the value."""
     customer = models.CustomerWrite(customer_no="1")
     customer.limit_amount = 0.1  # type: ignore[assignment]
     with pytest.raises(InvalidRecordError, match="limitAmount"):
@@ -188,13 +188,13 @@ def test_a_write_model_is_checked_again_before_it_goes_out() -> None:
 
 
 @pytest.mark.parametrize("record", [{"a": 1}, models.ArItem(ar_item_id="1")])
-def test_without_a_model_a_record_goes_as_it_is(record) -> None:
-    """Operations whose body is not published take what the caller gives."""
+def test_record_without_a_model_is_sent_unchanged(record) -> None:
+    """Operations whose body is not published accept any record."""
     assert to_wire(None, record) in ({"a": 1}, {"arItemId": "1"})
 
 
-def test_a_batch_names_every_field_that_is_wrong_in_every_record() -> None:
-    """One look shows all mistakes: place in the batch, field, and what is wrong."""
+def test_batch_error_lists_every_invalid_field_of_every_record() -> None:
+    """With position in the batch, field and reason."""
     records = [
         {"customerNo": "1"},
         {"name": "x"},
@@ -207,7 +207,7 @@ def test_a_batch_names_every_field_that_is_wrong_in_every_record() -> None:
     assert caught.value.errors[0].message == "is required"
 
 
-# What a person may have typed, as another kind than the field wants.
+# Input of a type that the field does not accept.
 _ANYTHING = st.sampled_from(
     [
         CANARY,
@@ -220,7 +220,7 @@ _ANYTHING = st.sampled_from(
         70077.007007,
         float("nan"),
         7007707007007700700770070077,
-        dt.datetime(7007, 7, 7, 7, 7),  # noqa: DTZ001 - a naive one is the mistake
+        dt.datetime(7007, 7, 7, 7, 7),  # noqa: DTZ001 - it must be naive
         CANARY.encode(),
         True,
     ]
@@ -243,7 +243,7 @@ _LEAKS = (CANARY, "7007", "7, 7")
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_no_error_shows_a_value(model, data) -> None:
-    """Whatever is wrong with whatever field, no value of the record stands in the error or its traceback."""
+    """Whatever is invalid in any field, no value of the record is in the error or its traceback."""
     names = [field.alias or name for name, field in model.model_fields.items()]
     record = data.draw(st.dictionaries(st.sampled_from(names), _ANYTHING, min_size=1, max_size=6))
     error = _error_of(model, record)
@@ -260,22 +260,22 @@ def _error_of(model, record) -> InvalidRecordError | None:
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 5, Decimal("1.5")])
-def test_what_is_no_object_is_refused(body) -> None:
-    """A body of another kind than an object is an error of ours."""
+def test_body_that_is_no_object_raises(body) -> None:
+    """A body of any other type raises our error."""
     with pytest.raises(InvalidRecordError, match=r"must be|should be|valid"):
         models.Customer.from_wire(body)
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "says"),
+    ("field", "value", "message"),
     [
         ("limitAmount", 0.1, "exact number"),
         ("limitAmount", True, "exact number"),
         ("limitAmount", "a lot", "must be a number such as"),
         ("limitAmount", "NaN", "finite"),
         ("limitAmount", Decimal("Infinity"), "finite"),
-        ("limitAmount", "1e31", "sane size"),
-        ("limitAmount", "0e-31", "sane size"),
+        ("limitAmount", "1e31", "plausible size"),
+        ("limitAmount", "0e-31", "plausible size"),
         ("limitAmount", [], "must be a number"),
         ("dueDays", "soon", "must be a whole number"),
         ("dueDays", Decimal("1.5"), "must be a whole number"),
@@ -284,27 +284,27 @@ def test_what_is_no_object_is_refused(body) -> None:
         ("customerNo", "", "at least 1 character"),
         ("emailAddressDocument", "a@b.no", "must be a list"),
         ("postalAddress", "Oslo", "must be an object"),
-        ("stopReminderUntil", "31.12.2026", "must be a date written YYYY-MM-DD"),
-        ("stopReminderUntil", "2026-02-30", "must be a day that exists"),
-        ("stopReminderUntil", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "must be a date written YYYY-MM-DD"),
-        ("stopReminderUntil", 20260101, "must be a date written YYYY-MM-DD"),
+        ("stopReminderUntil", "31.12.2026", "must be a date in the form YYYY-MM-DD"),
+        ("stopReminderUntil", "2026-02-30", "must be an existing date"),
+        ("stopReminderUntil", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "must be a date in the form YYYY-MM-DD"),
+        ("stopReminderUntil", 20260101, "must be a date in the form YYYY-MM-DD"),
     ],
 )
-def test_a_wrong_value_is_explained_in_plain_words(field: str, value, says: str) -> None:
-    """The error names the field by its wire name and says what it must be."""
+def test_invalid_value_has_a_plain_message(field: str, value, message: str) -> None:
+    """The error has the wire name of the field and what it must be."""
     with pytest.raises(InvalidRecordError) as caught:
         models.CustomerWrite.from_wire({"customerNo": "1", field: value})
     (issue,) = caught.value.errors
     assert issue.field.split(".")[0] == field
-    assert says in issue.message
+    assert message in issue.message
 
 
 @pytest.mark.parametrize(
     ("value", "wire"),
     [(dt.date(2026, 12, 31), "2026-12-31"), ("2026-12-31", "2026-12-31"), ("0001-01-01", "0001-01-01")],
 )
-def test_a_day_is_written_as_arm_writes_it(value, wire: str) -> None:
-    """Dates and their text are the same thing."""
+def test_date_is_written_in_arms_format(value, wire: str) -> None:
+    """A date and its text are equivalent."""
     record = models.CustomerWrite.from_wire({"customerNo": "1", "stopReminderUntil": value})
     assert record.to_wire()["stopReminderUntil"] == wire
 
@@ -318,20 +318,20 @@ def test_a_day_is_written_as_arm_writes_it(value, wire: str) -> None:
         (dt.datetime(2025, 2, 27, tzinfo=dt.UTC), "2025-02-27T00:00:00.000+00:00"),
     ],
 )
-def test_a_moment_keeps_its_offset_and_its_microseconds(value, wire: str) -> None:
-    """Timestamps are written with milliseconds and offset, and with more only where there is more."""
+def test_timestamp_keeps_its_offset_and_microseconds(value, wire: str) -> None:
+    """It is written with milliseconds and offset, and with microseconds only if there are any."""
     assert models.ArItem.from_wire({"arItemId": "1", "createdTime": value}).to_wire()["createdTime"] == wire
 
 
 @pytest.mark.parametrize("value", ["2025-02-27T17:03:36", "yesterday", 1740672216, dt.datetime(2025, 1, 1)])  # noqa: DTZ001
-def test_a_moment_without_an_offset_is_refused(value) -> None:
-    """Nobody knows which moment it is."""
+def test_timestamp_without_an_offset_raises(value) -> None:
+    """Its point in time is not known."""
     with pytest.raises(InvalidRecordError, match="createdTime: must be a timestamp with an offset"):
         models.ArItem.from_wire({"arItemId": "1", "createdTime": value})
 
 
-def test_wire_names_stand_in_the_models_order() -> None:
-    """Column orders of exports come from here."""
+def test_wire_names_are_in_the_order_of_the_model() -> None:
+    """The column order of exports depends on it."""
     assert models.wire_names(models.ArItem)[:5] == (
         "clientNo",
         "accountNo",
@@ -343,7 +343,7 @@ def test_wire_names_stand_in_the_models_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "found"),
+    ("body", "expected"),
     [
         ({"summary": {}, "things": [1]}, ("things", [1])),
         ({"errors": [1], "things": []}, ("things", [])),
@@ -352,12 +352,12 @@ def test_wire_names_stand_in_the_models_order() -> None:
         ({}, None),
     ],
 )
-def test_the_only_list_of_a_body_is_found_by_its_kind(body, found) -> None:
-    """The list of records is found whatever its name, and never guessed among several."""
-    assert find_only_list(body, frozenset({"errors"})) == found
+def test_only_list_is_found_by_its_type(body, expected) -> None:
+    """The list of records may have any key, but is not guessed among several lists."""
+    assert find_only_list(body, frozenset({"errors"})) == expected
 
 
-def test_a_token_shows_no_secret(example) -> None:
-    """Neither text nor repr of a token holds it."""
+def test_token_is_not_in_its_repr(example) -> None:
+    """Nor in its text."""
     token = models.Token.from_wire(example("identity_token_200"))
     assert token.access_token not in f"{token!r} {token}"

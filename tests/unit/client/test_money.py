@@ -15,7 +15,7 @@ AMOUNTS = st.builds(
     st.integers(0, 10**15 - 1),
     st.integers(0, 4),
     st.booleans(),
-).filter(lambda amount: amount or not amount.is_signed())  # minus nothing is no amount
+).filter(lambda amount: amount or not amount.is_signed())  # -0 is not an amount
 JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -29,8 +29,8 @@ JSON_VALUES = st.recursive(
 
 @settings(deadline=None)
 @given(AMOUNTS)
-def test_an_amount_keeps_every_digit_out_and_in(amount: Decimal) -> None:
-    """Any amount of up to 15 digits and 4 places comes back digit for digit, and stands as a JSON number between."""
+def test_amount_keeps_every_digit(amount: Decimal) -> None:
+    """Any amount of up to 15 digits and 4 decimal places is encoded as a JSON number and decoded digit for digit."""
     wire = money.encode({"amount": amount})
     assert json.loads(wire, parse_float=str, parse_int=str) == {"amount": str(amount)}
     back = money.decode(wire)["amount"]
@@ -39,8 +39,8 @@ def test_an_amount_keeps_every_digit_out_and_in(amount: Decimal) -> None:
 
 @settings(deadline=None)
 @given(JSON_VALUES)
-def test_any_exact_value_survives_a_round_trip(value: object) -> None:
-    """Encoding and decoding any JSON value without floats gives an equal value, and never a float."""
+def test_any_exact_value_round_trips(value: object) -> None:
+    """Any JSON value without floats is equal after encoding and decoding, and never becomes a float."""
     back = money.decode(money.encode(value))
     assert back == value
     assert "float" not in _types(back)
@@ -57,15 +57,15 @@ def _types(value: object) -> set[str]:
 @pytest.mark.parametrize(
     "text", ["124.37", "5.50", "0.10", "1E+2", "123456789012345.6789", "-0.01", "0.30000000000000004"]
 )
-def test_a_number_is_read_with_the_digits_it_was_written_with(text: str) -> None:
-    """Trailing zeros and digits beyond a float's are kept."""
+def test_number_is_decoded_with_all_digits(text: str) -> None:
+    """Trailing zeros, and digits beyond those of a float, are kept."""
     assert str(money.decode(text)) == text
 
 
 @settings(deadline=None)
 @given(st.floats())
-def test_a_float_is_refused_on_the_way_out_without_showing_it(value: float) -> None:
-    """Every float, also NaN and the infinities, is refused; the message names the place and not the value."""
+def test_float_raises_without_showing_it(value: float) -> None:
+    """Every float, also NaN and the infinities, raises; the message has the place but not the value."""
     with pytest.raises(money.InexactNumberError) as caught:
         money.encode({"customer": {"limits": [0, value]}})
     assert "customer.limits[1]" in str(caught.value)
@@ -74,24 +74,24 @@ def test_a_float_is_refused_on_the_way_out_without_showing_it(value: float) -> N
 
 @pytest.mark.parametrize("value", ["NaN", "sNaN", "Infinity", "-Infinity"])
 @pytest.mark.parametrize(("wrap", "place"), [(lambda x: x, "the value"), (lambda x: {"a": (x,)}, "a[0]")])
-def test_a_decimal_that_is_no_number_is_refused(value: str, wrap, place: str) -> None:
-    """NaN and the infinities would not even be JSON."""
+def test_decimal_that_is_not_finite_raises(value: str, wrap, place: str) -> None:
+    """NaN and the infinities are not valid JSON."""
     with pytest.raises(money.InexactNumberError, match="not a finite number") as caught:
         money.encode(wrap(Decimal(value)))
     assert str(caught.value).startswith(place)
 
 
 @pytest.mark.parametrize("container", [list, tuple, set, frozenset])
-def test_a_float_is_found_in_every_kind_of_container(container) -> None:
-    """No container that can be encoded carries a float past the check."""
+def test_float_in_any_kind_of_container_raises(container) -> None:
+    """Every container that can be encoded is checked."""
     with pytest.raises(money.InexactNumberError):
         money.encode({"amounts": container([0.1])})
 
 
 @settings(deadline=None)
 @given(st.integers(1, 9), st.integers(money.MAX_EXPONENT + 1, 10**9), st.sampled_from(["e", "e-"]))
-def test_an_absurd_exponent_is_refused_on_the_way_in(digit: int, exponent: int, sign: str) -> None:
-    """A few bytes that would cost gigabytes in a total never become a number; the message does not hold them."""
+def test_huge_exponent_raises(digit: int, exponent: int, sign: str) -> None:
+    """A few bytes that would take gigabytes in a total are not decoded; the message does not contain them."""
     text = f"{digit}{sign}{exponent}"
     with pytest.raises(ValueError, match="beyond") as caught:
         money.decode(f'{{"amount": {text}}}')
@@ -99,8 +99,8 @@ def test_an_absurd_exponent_is_refused_on_the_way_in(digit: int, exponent: int, 
 
 
 @pytest.mark.parametrize("text", ["0e999999999", "0e-999999999", "0.0E-400"])
-def test_zero_with_an_absurd_exponent_is_refused(text: str) -> None:
-    """Zero with a billion places is as dear to write out as any other number."""
+def test_zero_with_huge_exponent_raises(text: str) -> None:
+    """Zero with a billion places takes as much memory to write out as any other number."""
     with pytest.raises(ValueError, match="beyond"):
         money.decode(text)
 
@@ -122,14 +122,14 @@ def test_zero_with_an_absurd_exponent_is_refused(text: str) -> None:
         b"{'a': 1}",
     ],
 )
-def test_what_is_not_one_whole_json_value_is_a_value_error(data: bytes) -> None:
-    """Cut, doubled, too deep, not UTF-8 or no JSON at all: one kind of error for all."""
+def test_anything_but_one_json_value_raises_value_error(data: bytes) -> None:
+    """Truncated, repeated, nested too deeply, not UTF-8 or no JSON at all."""
     with pytest.raises(ValueError, match=r".+"):
         money.decode(data)
 
 
-def test_text_with_half_a_surrogate_is_refused_without_showing_it() -> None:
-    """Text that no JSON can carry is an error of ours whose chain does not hold the text."""
+def test_half_a_surrogate_pair_raises_without_showing_the_text() -> None:
+    """The text is not in the error, nor in a cause of it."""
     with pytest.raises(ValueError, match=r"customer\.name") as caught:
         money.encode({"customer": {"name": "Canary \ud800"}})
     assert "Canary" not in repr(caught.value)

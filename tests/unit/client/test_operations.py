@@ -31,8 +31,8 @@ from tests.unit.client.scripted_server import (
     unused_port,
 )
 
-#: Section 3 and 5 of the API's facts, written out once more: a row that changes here was changed on purpose.
-FACTS = {
+#: Sections 3 and 5 of the API's facts, repeated here, so that a row of the table changes only deliberately.
+DOCUMENTED = {
     "get_customer": ("GET", "/clients/{clientno}/customers/{customerno}", "safe"),
     "list_customers": ("GET", "/clients/{clientno}/customers", "safe"),
     "upsert_customer": ("POST", "/clients/{clientno}/customers", "safe"),
@@ -56,10 +56,10 @@ FACTS = {
 }
 ROWS = [pytest.param(operation, id=name) for name, operation in OPERATIONS.items()]
 SAFE_ROWS = [pytest.param(row, id=name) for name, row in OPERATIONS.items() if row.replay is Replay.SAFE]
-CAREFUL_ROWS = [pytest.param(row, id=name) for name, row in OPERATIONS.items() if row.replay is not Replay.SAFE]
+UNSAFE_ROWS = [pytest.param(row, id=name) for name, row in OPERATIONS.items() if row.replay is not Replay.SAFE]
 
-#: What a server can do to a request so that nobody knows whether it took effect.
-LOSSES = {
+#: Faults of a server after which it is not known whether the request took effect.
+FAULTS = {
     "hang": NeverReply(),
     "reset before reading": ResetConnection(reads_request=False),
     "reset after reading": ResetConnection(),
@@ -83,7 +83,7 @@ LOSSES = {
 
 
 def request_for(operation: Operation, base_url: str):
-    """Build a request of any row of the table."""
+    """Build a request of any operation."""
     endpoints = Endpoints(BaseUrl.parse(base_url), 2218, "TestUser")
     path = dict.fromkeys(set(re.findall(r"\{(\w+)\}", operation.path)) - {"clientno"}, "88776655")
     if operation.method in ("GET", "DELETE"):
@@ -91,55 +91,55 @@ def request_for(operation: Operation, base_url: str):
     return endpoints.write_request(operation, {"customerNo": "543210"}, path)
 
 
-def transport_for(loss: Reply):
-    """Wait for ever for a server that does something, and not for one that hangs."""
-    return SHORT_TIMEOUT if isinstance(loss, NeverReply) else LONG_TIMEOUT
+def transport_for(fault: Reply):
+    """Return a short timeout for a server that never replies, and a long one for any other."""
+    return SHORT_TIMEOUT if isinstance(fault, NeverReply) else LONG_TIMEOUT
 
 
-def test_the_table_says_what_the_facts_say() -> None:
-    """Every operation's method, path and replay class stand as the API's facts have them."""
+def test_operations_table_matches_the_documented_facts() -> None:
+    """Method, path and replay class of every operation are those of the API's facts."""
     table = {name: (row.method, row.path, row.replay.value) for name, row in OPERATIONS.items()}
-    assert table == FACTS
+    assert table == DOCUMENTED
 
 
-def test_names_and_calls_are_unique() -> None:
+def test_operation_names_and_labels_are_unique() -> None:
     """A name means one row, and a method with a path has one replay class."""
     assert all(name == row.name for name, row in OPERATIONS.items())
     assert set(Counter(row.label for row in OPERATIONS.values()).values()) == {1}
 
 
-def test_a_write_has_a_key_for_its_record() -> None:
-    """No body is written under a made-up key."""
+def test_every_write_has_a_key_for_its_record() -> None:
+    """No body has an invented key."""
     assert all(row.key for row in OPERATIONS.values() if row.method in ("POST", "PUT"))
 
 
 @pytest.mark.parametrize("method", ["POST", "put", "PATCH", "DELETE"])
-def test_a_free_call_is_never_repeated_unless_it_is_said_to_be_safe(method: str) -> None:
-    """What the table does not know is safe only as a GET, or where the caller says so."""
+def test_ad_hoc_call_is_never_safe_unless_it_is_a_get_or_declared_safe(method: str) -> None:
+    """The operations table does not contain it."""
     assert ad_hoc_operation(method, "/codes", None).replay is Replay.NEVER
     assert ad_hoc_operation(method, "/codes", Replay.SAFE).replay is Replay.SAFE
     assert ad_hoc_operation("get", "/codes", None).replay is Replay.SAFE
     assert ad_hoc_operation("get", "/codes", Replay.NEVER).replay is Replay.NEVER
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-@pytest.mark.parametrize("operation", CAREFUL_ROWS)
-def test_a_write_that_might_book_twice_is_sent_once(operation: Operation, loss, start_server, make_driver) -> None:
-    """Whatever became of the answer, the server sees one request and the caller is told that nobody knows."""
-    server = start_server([loss])
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("operation", UNSAFE_ROWS)
+def test_unsafe_write_is_sent_once(operation: Operation, fault, start_server, make_driver) -> None:
+    """Whatever happens to the response, the server gets one request and the outcome is unknown."""
+    server = start_server([fault])
     with pytest.raises(ArmUnknownOutcomeError) as caught:
-        make_driver(server.url, transport=transport_for(loss)).send(request_for(operation, server.url))
+        make_driver(server.url, transport=transport_for(fault)).send(request_for(operation, server.url))
     assert server.attempts == 1
     assert caught.value.phase in (Phase.MAYBE_SENT, Phase.ANSWERED)
     assert caught.value.operation == operation.label
     assert caught.value.permanent
 
 
-#: Every loss for a GET, a PUT and a POST that are safe, and two losses for every other safe row.
-SAFE_LOSSES = [
-    pytest.param(row, loss, id=f"{row.name}-{name}")
+#: All faults for a GET, a PUT and a POST that are safe, and two faults for every other safe operation.
+SAFE_FAULTS = [
+    pytest.param(row, fault, id=f"{row.name}-{name}")
     for row in OPERATIONS.values()
-    for name, loss in LOSSES.items()
+    for name, fault in FAULTS.items()
     if row.replay is Replay.SAFE
     and (
         row.name in ("get_batch", "update_customer", "create_customer_batch") or name in ("close after reading", "503")
@@ -147,27 +147,27 @@ SAFE_LOSSES = [
 ]
 
 
-@pytest.mark.parametrize(("operation", "loss"), SAFE_LOSSES)
-def test_a_safe_call_is_tried_five_times(operation: Operation, loss, start_server, make_driver) -> None:
-    """A call that can do no harm is tried again, five times in all, and then fails as something that passes."""
-    server = start_server([loss])
+@pytest.mark.parametrize(("operation", "fault"), SAFE_FAULTS)
+def test_safe_call_is_attempted_five_times(operation: Operation, fault, start_server, make_driver) -> None:
+    """Then it fails with an error that is not permanent."""
+    server = start_server([fault])
     with pytest.raises((ArmUnavailableError, ArmInvalidResponseError)) as caught:
-        make_driver(server.url, transport=transport_for(loss)).send(request_for(operation, server.url))
+        make_driver(server.url, transport=transport_for(fault)).send(request_for(operation, server.url))
     assert server.attempts == 5
     assert not caught.value.permanent
 
 
 @pytest.mark.parametrize("operation", ROWS)
-def test_every_call_waits_where_it_is_throttled(operation: Operation, start_server, make_driver, clock) -> None:
-    """429 says that nothing happened: every row is tried again, after the wait that was asked for."""
+def test_every_operation_is_retried_after_429(operation: Operation, start_server, make_driver, clock) -> None:
+    """429 means that the call had no effect: it is retried after the requested wait."""
     server = start_server([HttpReply(b"", 429, {"Retry-After": "7"}), HttpReply(b"", 429), HttpReply({"ok": 1})])
     assert make_driver(server.url).send(request_for(operation, server.url)) == {"ok": 1}
     assert (server.attempts, clock.waits) == (3, [7.0, 0.0])
 
 
 @pytest.mark.parametrize("operation", ROWS)
-def test_throttling_without_end_is_an_error(operation: Operation, start_server, make_driver) -> None:
-    """After five attempts the caller is told to come back later."""
+def test_429_for_every_attempt_raises(operation: Operation, start_server, make_driver) -> None:
+    """After five attempts, the error is not permanent."""
     server = start_server([HttpReply(b"", 429)])
     with pytest.raises(ArmRateLimitError) as caught:
         make_driver(server.url).send(request_for(operation, server.url))
@@ -175,8 +175,8 @@ def test_throttling_without_end_is_an_error(operation: Operation, start_server, 
 
 
 @pytest.mark.parametrize("operation", ROWS)
-def test_every_call_is_tried_again_that_was_certainly_not_sent(operation: Operation, make_driver, clock) -> None:
-    """A refused connection carries nothing: every row is tried five times, and the error says that nothing was sent."""
+def test_every_operation_is_retried_if_certainly_not_sent(operation: Operation, make_driver, clock) -> None:
+    """With a refused connection, there are five attempts, and the phase of the error is NOT_SENT."""
     url = f"http://127.0.0.1:{unused_port()}"
     with pytest.raises(ArmUnavailableError) as caught:
         make_driver(url).send(request_for(operation, url))
@@ -185,8 +185,8 @@ def test_every_call_is_tried_again_that_was_certainly_not_sent(operation: Operat
 
 
 @pytest.mark.parametrize("operation", ROWS)
-def test_a_server_error_that_does_not_pass_is_not_asked_again(operation: Operation, start_server, make_driver) -> None:
-    """Only the codes that say "not now" are worth another try."""
+def test_server_error_that_is_not_temporary_is_not_retried(operation: Operation, start_server, make_driver) -> None:
+    """Only the statuses of temporary conditions are retried."""
     statuses = [501, 505, 507, 599]
     server = start_server([HttpReply(b"", status) for status in statuses])
     driver = make_driver(server.url)
@@ -198,8 +198,8 @@ def test_a_server_error_that_does_not_pass_is_not_asked_again(operation: Operati
 
 
 @pytest.mark.parametrize("operation", ROWS)
-def test_a_refusal_is_never_asked_again(operation: Operation, start_server, make_driver) -> None:
-    """A 4xx means that nothing happened and that a person has to change something."""
+def test_rejection_is_never_retried(operation: Operation, start_server, make_driver) -> None:
+    """A 4xx means that the call had no effect and that someone has to change something."""
     statuses = [400, 401, 402, 403, 404, 405, 409, 410, 415, 422, 423, 451]
     server = start_server([HttpReply({"status": "FAILED", "message": "no"}, status) for status in statuses])
     driver = make_driver(server.url)
@@ -212,8 +212,8 @@ def test_a_refusal_is_never_asked_again(operation: Operation, start_server, make
 
 
 @pytest.mark.parametrize("operation", SAFE_ROWS)
-def test_a_safe_call_comes_through_a_bad_minute(operation: Operation, start_server, make_driver) -> None:
-    """Four different losses in a row, and the fifth attempt brings the answer."""
+def test_safe_call_succeeds_after_four_faults(operation: Operation, start_server, make_driver) -> None:
+    """The fifth attempt returns the result."""
     server = start_server([ResetConnection(), PARTIAL_BODY, HttpReply(b"", 503), HTML, HttpReply({"ok": 1})])
     assert make_driver(server.url).send(request_for(operation, server.url)) == {"ok": 1}
     assert server.attempts == 5

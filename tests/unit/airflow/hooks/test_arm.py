@@ -1,4 +1,4 @@
-"""``ArmHook``: what a connection must hold, and what it says when it does not."""
+"""``ArmHook``: the fields of a connection, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ GOOD = {
 
 
 @pytest.fixture
-def connect(monkeypatch):
-    """Give a function that sets the connection ``arm_default``, changed in some fields, and gives its hook."""
+def make_hook(monkeypatch):
+    """Return a function that sets the connection ``arm_default``, with some fields changed, and returns its hook."""
 
-    def connect(**changes):
+    def make_hook(**changes):
         extra = {**GOOD["extra"], **changes.pop("extra", {})}
         monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps({**GOOD, **changes, "extra": extra}))
         return ArmHook()
 
-    return connect
+    return make_hook
 
 
-def test_a_whole_connection_is_read(connect):
-    """Every field of the connection arrives where it belongs."""
-    settings = connect(extra={"user_id": "me", "scope": "arm", "timeout": 5, "client_no": "2218"}).settings
+def test_all_fields_of_a_connection_are_read(make_hook):
+    """Each becomes a setting."""
+    settings = make_hook(extra={"user_id": "me", "scope": "arm", "timeout": 5, "client_no": "2218"}).settings
     assert settings.base_url == GOOD["host"]
     assert (settings.client_no, settings.user_id, settings.scope, settings.timeout) == (2218, "me", "arm", 5.0)
 
 
-def test_unfilled_form_fields_are_absent(connect):
-    """The connection form stores unfilled fields as null; they mean nothing."""
-    settings = connect(extra=dict.fromkeys(("user_id", "scope", "timeout", "ca_bundle", "access_token"))).settings
+def test_empty_form_fields_are_absent(make_hook):
+    """The connection form stores them as null."""
+    settings = make_hook(extra=dict.fromkeys(("user_id", "scope", "timeout", "ca_bundle", "access_token"))).settings
     assert (settings.user_id, settings.scope, settings.timeout, settings.ca_bundle) == (None, None, None, None)
 
 
-def test_amilis_hosts_need_no_auth_url(connect):
-    """For Amili's own hosts the token service is known."""
-    settings = connect(host="https://api.staging.amili.no/arm/v1", extra={"auth_url": ""}).settings
+def test_hosts_of_amili_need_no_auth_url(make_hook):
+    """Their token service is known."""
+    settings = make_hook(host="https://api.staging.amili.no/arm/v1", extra={"auth_url": ""}).settings
     assert settings.auth_url == "https://auth.staging.amili.no/token"
 
 
-def test_the_uri_form_of_a_connection_is_https(monkeypatch):
-    """A connection written as a URI, whose host has no scheme, is https with its port and path."""
+def test_uri_form_of_a_connection_is_https(monkeypatch):
+    """Its host has no scheme, so it is https, with port and path."""
     monkeypatch.setenv(
         "AIRFLOW_CONN_ARM_DEFAULT", "arm://id:pw@arm.example.com:8443/arm%2Fv1?auth_url=https%3A%2F%2Fa.example.com%2Ft"
     )
@@ -63,7 +63,7 @@ def test_the_uri_form_of_a_connection_is_https(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "parts"),
     [
         ({"host": ""}, ["arm_default", "host", "https://api.staging.amili.no/arm/v1"]),
         ({"password": ""}, ["arm_default", "login", "password", "access_token"]),
@@ -74,86 +74,86 @@ def test_the_uri_form_of_a_connection_is_https(monkeypatch):
         ({"extra": {"timeout": -1}}, ["timeout"]),
         ({"extra": {"ca_bundle": "/no/such.pem"}}, ["ca_bundle"]),
         ({"host": "http://arm.example.com"}, ["https", "loopback"]),
-        ({"host": "ftp://arm.example.com"}, ["full address"]),
+        ({"host": "ftp://arm.example.com"}, ["full URL"]),
         ({"host": "https://id:pw@arm.example.com"}, ["credentials", "login"]),
         ({"extra": {"auth_url": "http://auth.example.com/token"}}, ["auth_url", "https"]),
     ],
 )
-def test_a_wrong_connection_is_one_clear_error(connect, changes, words):
-    """Each mistake in a connection is told by name with the way out, and shows no secret."""
+def test_invalid_connection_raises_with_field_and_next_step(make_hook, changes, parts):
+    """The error shows no secret."""
     with pytest.raises(ArmConfigurationError) as caught:
-        _ = connect(**changes).client
+        _ = make_hook(**changes).client
     message = str(caught.value)
-    assert all(word in message for word in words), message
+    assert all(part in message for part in parts), message
     assert SECRET not in message
     assert "canary-id" not in message
 
 
-def test_making_a_hook_reads_nothing():
-    """Constructing a hook needs no connection and no network: DAG files may do it."""
+def test_creating_a_hook_reads_nothing():
+    """It needs no connection and no network, so DAG files may do it."""
     assert ArmHook("there_is_none").arm_conn_id == "there_is_none"
 
 
-def test_arguments_go_before_the_connection(arm_connection):
-    """The hook's client number stands above the connection's."""
+def test_arguments_override_the_connection(arm_connection):
+    """The hook's client number overrides the connection's."""
     assert ArmHook(arm_connection, client_no="4711").client.client_no == 4711
 
 
-def test_no_repr_shows_a_secret(connect):
-    """Neither settings nor client show credentials when printed."""
-    hook = connect(extra={"access_token": SECRET})
+def test_no_repr_shows_a_secret(make_hook):
+    """Neither that of the settings nor that of the client."""
+    hook = make_hook(extra={"access_token": SECRET})
     assert SECRET not in f"{hook.settings!r} {hook.client!r} {hook!r} {vars(hook.client)!r}"
 
 
 @pytest.mark.parametrize("value", [None, "", " ", "None"])
-def test_an_absent_client_number_is_none(value):
+def test_absent_client_number_is_none(value):
     """A template that renders to nothing is no client number."""
     assert parse_client_no(value) is None
 
 
 @pytest.mark.parametrize("value", [0, -1, "0", "1.5", True, "²", object()])
-def test_a_wrong_client_number_is_refused(value):
-    """Anything but a positive whole number is refused by name."""
+def test_invalid_client_number_raises(value):
+    """Only a positive whole number is valid."""
     with pytest.raises(ArmConfigurationError, match="client_no"):
         parse_client_no(value)
 
 
-def test_the_connection_test_says_that_arm_answers(arm_connection):
-    """The form's Test button succeeds against ARM and names the client."""
-    assert ArmHook(arm_connection).test_connection() == (True, "ARM answers for client 2218.")
+def test_connection_test_succeeds(arm_connection):
+    """The Test button of the form shows the client number."""
+    assert ArmHook(arm_connection).test_connection() == (True, "Connected to ARM for client 2218.")
 
 
-def test_the_connection_test_tells_a_wrong_credential(arm_sandbox, monkeypatch):
-    """The form's Test button names credentials as the cause, and shows none."""
+def test_connection_test_reports_wrong_credentials(arm_sandbox, monkeypatch):
+    """The Test button of the form does not show them."""
     monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps({**arm_sandbox.connection(), "password": SECRET}))
-    works, message = ArmHook().test_connection()
-    assert not works
+    succeeded, message = ArmHook().test_connection()
+    assert not succeeded
     assert "client secret" in message
     assert SECRET not in message
 
 
-def test_the_connection_test_tells_an_unreachable_host(connect):
-    """The form's Test button says that the host cannot be reached."""
+def test_connection_test_reports_an_unreachable_host(make_hook):
+    """The Test button of the form shows the reason."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    works, message = connect(host=base, extra={"auth_url": f"{base}/token"}).test_connection()
-    assert not works
+    succeeded, message = make_hook(host=base, extra={"auth_url": f"{base}/token"}).test_connection()
+    assert not succeeded
     assert "could not be reached" in message
 
 
-def test_the_connection_test_wants_a_client_number(arm_sandbox, monkeypatch):
-    """Without a client number nothing can be read, and the test says so."""
+def test_connection_test_reports_a_missing_client_number(arm_sandbox, monkeypatch):
+    """Without it nothing can be read."""
     conn = arm_sandbox.connection()
     del conn["extra"]["client_no"]
     monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps(conn))
-    works, message = ArmHook().test_connection()
-    assert not works
+    succeeded, message = ArmHook().test_connection()
+    assert not succeeded
     assert "client_no" in message
 
 
-def test_triggers_of_one_connection_share_a_client(arm_sandbox, arm_connection):
-    """However many triggers run in an event loop, they have one client and get one token; the last closes it."""
+def test_concurrent_triggers_of_a_connection_share_a_client(arm_sandbox, arm_connection):
+    """However many run in an event loop, they have one client and get one token; the loop closes it."""
 
     async def use(barrier):
         async with shared_client(arm_connection) as client:
@@ -161,11 +161,11 @@ def test_triggers_of_one_connection_share_a_client(arm_sandbox, arm_connection):
             await barrier.wait()
             return client
 
-    async def many():
+    async def use_concurrently():
         barrier = asyncio.Barrier(20)
         return await asyncio.gather(*(use(barrier) for _ in range(20)))
 
-    clients = asyncio.run(many())
+    clients = asyncio.run(use_concurrently())
     assert len({id(client) for client in clients}) == 1
     tokens = [call for call in arm_sandbox.requests() if call["path"].endswith("/token")]
     assert len(tokens) == 1

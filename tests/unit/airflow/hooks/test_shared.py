@@ -1,4 +1,4 @@
-"""``hooks.shared``: one client per connection and event loop, kept while triggers come and go."""
+"""``hooks.shared``: one client per connection and event loop, kept open between triggers."""
 
 from __future__ import annotations
 
@@ -12,71 +12,71 @@ from airflow_provider_arm.hooks import shared
 from airflow_provider_arm.hooks.shared import lease_client, shared_client
 
 
-def tokens(box):
-    """Count the calls to the token service."""
-    return sum(call["path"].endswith("/token") for call in box.requests())
+def token_calls(sandbox):
+    """Return the number of calls to the token service."""
+    return sum(call["path"].endswith("/token") for call in sandbox.requests())
 
 
 async def use(conn_id="arm_default"):
-    """Make one call with the connection's client; gives the client."""
+    """Make one call with the client of the connection; return the client."""
     async with shared_client(conn_id) as client:
         await client.call("list_customers", params={"pagesize": 5})
         return client
 
 
-def test_triggers_that_come_and_go_one_by_one_share_a_client(arm_sandbox, arm_connection):
-    """A client without users is kept for a while: twenty triggers after one another need one client and one token."""
+def test_consecutive_triggers_share_a_client(arm_sandbox, arm_connection):
+    """An idle client stays open for a while: twenty consecutive triggers need one client and one token."""
 
     async def run():
         return [await use() for _ in range(20)]
 
     clients = asyncio.run(run())
     assert len({id(client) for client in clients}) == 1
-    assert tokens(arm_sandbox) == 1
+    assert token_calls(arm_sandbox) == 1
 
 
-def test_a_client_that_nobody_uses_is_closed(arm_sandbox, arm_connection, monkeypatch):
-    """After the while it is closed and forgotten, and the next user gets a new one."""
-    monkeypatch.setattr(shared, "LINGER_SECONDS", 0.0)
+def test_idle_client_is_closed(arm_sandbox, arm_connection, monkeypatch):
+    """Then it is dropped, and the next lease creates a new one."""
+    monkeypatch.setattr(shared, "IDLE_SECONDS", 0.0)
 
     async def run():
         client = await use()
-        (kept,) = shared._clients[asyncio.get_running_loop()].values()
-        await kept.closing
+        (shared_entry,) = shared._clients[asyncio.get_running_loop()].values()
+        await shared_entry.closing
         assert client._http is None
         assert shared._clients[asyncio.get_running_loop()] == {}
         return client, await use()
 
     first, second = asyncio.run(run())
     assert first is not second
-    assert tokens(arm_sandbox) == 2
+    assert token_calls(arm_sandbox) == 2
 
 
-def test_a_client_in_use_is_never_closed(arm_sandbox, arm_connection, monkeypatch):
-    """One user leaving, or coming back in time, closes nothing that another one uses."""
-    monkeypatch.setattr(shared, "LINGER_SECONDS", 0.0)
+def test_leased_client_is_never_closed(arm_sandbox, arm_connection, monkeypatch):
+    """Neither by the release of another lease nor by a new one."""
+    monkeypatch.setattr(shared, "IDLE_SECONDS", 0.0)
 
     async def run():
-        staying = await lease_client(arm_connection)
+        lease = await lease_client(arm_connection)
         for _ in range(3):
             await use()
             await asyncio.sleep(0.01)
-        await staying.client.call("list_customers", params={"pagesize": 5})
-        assert staying.client._http is not None
-        staying.release()
+        await lease.client.call("list_customers", params={"pagesize": 5})
+        assert lease.client._http is not None
+        lease.release()
 
     asyncio.run(run())
-    assert tokens(arm_sandbox) == 1
+    assert token_calls(arm_sandbox) == 1
 
 
-def test_a_loop_that_ends_closes_its_clients(arm_sandbox, arm_connection):
-    """Nothing is left open behind a triggerer that stops, whoever has used it last."""
+def test_end_of_event_loop_closes_its_clients(arm_sandbox, arm_connection):
+    """A triggerer that stops leaves nothing open."""
     client = asyncio.run(use())
     assert client._http is None
 
 
-def test_a_connection_that_changes_gives_another_client(arm_sandbox, arm_connection, monkeypatch):
-    """Clients are told apart by all that the connection says and not by its name; the old one ends with its users."""
+def test_changed_connection_gets_another_client(arm_sandbox, arm_connection, monkeypatch):
+    """Clients are distinguished by all settings and not by the connection id; the old one ends with its leases."""
 
     async def run():
         old = await lease_client(arm_connection)
@@ -86,16 +86,16 @@ def test_a_connection_that_changes_gives_another_client(arm_sandbox, arm_connect
         new = await lease_client(arm_connection)
         monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps({**changed, "extra": {**extra, "timeout": 7}}))
         same = await lease_client("other")
-        found = old.client is new.client, new.client is same.client
-        for lease in (old, new, same):
-            lease.release()
-        return found
+        identical = old.client is new.client, new.client is same.client
+        for each in (old, new, same):
+            each.release()
+        return identical
 
     assert asyncio.run(run()) == (False, True)
 
 
-def test_a_connection_that_cannot_work_leaves_nothing_behind(arm_connection, monkeypatch):
-    """A wrong connection raises for each who asks, and no half-made client is kept."""
+def test_invalid_connection_leaves_no_client(arm_connection, monkeypatch):
+    """It raises for each lease."""
     monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps({"conn_type": "arm", "host": ""}))
 
     async def run():

@@ -253,7 +253,7 @@ def test_invalid_success_is_not_quoted(name: str, reply, start_server, make_driv
     "reply", [HTML, EMPTY, PARTIAL_BODY, HttpReply('{"customerNo": "543210", "name": "Canary"', 200)]
 )
 def test_broken_response_raises_without_a_cause(reply, start_server, make_driver) -> None:
-    """For HTML, an empty or an incomplete body, the error has our message and no chain to a parser's or HTTP library's."""
+    """For HTML, an empty or an incomplete body, the error has our message and no library's error as its cause."""
     server = start_server([reply])
     with pytest.raises((ArmInvalidResponseError, ArmUnavailableError)) as caught:
         make_driver(server.url).call("get_customer", path={"customerno": "1"})
