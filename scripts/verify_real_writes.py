@@ -216,7 +216,7 @@ class Writes:
                 step = f"if it means success, give the client Assumptions(success_statuses=... with {mask(word)})"
                 self._notes.saw(names[0], mask(word), how, step, stops=True)
             else:
-                step = "the client cannot read a finished batch: see decide() in client/batch_state.py"
+                step = "the client cannot read a finished batch: see classify_batch() in client/batch_state.py"
                 self._notes.unlisted(names[0], story.status.reason, how, step)
             self._notes.unseen(story.why_open(), names[1])
             return

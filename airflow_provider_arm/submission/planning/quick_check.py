@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 #: Rules in code that models have beside their fields, and that the structs keep too: fields that can only be read are
 #: unknown to the struct, and its address is a whole one. A model with another rule has no fast check.
 _KEPT_RULES: dict[type[ArmModel], set[str]] = {
-    CustomerWrite: {"_refuse_read_only", "_refuse_partial_address"},
+    CustomerWrite: {"_reject_read_only_fields", "_reject_partial_address"},
 }
-#: Groups that must be given whole (``_refuse_partial_address``).
+#: Groups that must be given whole (``_reject_partial_address``).
 _WHOLE_GROUPS = (PostalAddress,)
 
 #: What a line begins with that holds an object, and in how many of its last bytes (``}`` and a line break, of one

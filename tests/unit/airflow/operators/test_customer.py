@@ -62,7 +62,7 @@ def test_the_customer_may_be_json_text_or_a_file(arm_sandbox, arm_connection, fi
         ({"name": "Kari Canary"}, ["customerNo", "required"]),
         ({"customerNo": 77001}, ["customerNo", "text"]),
         ({"customerNo": "77001", "limitAmount": 1000.5}, ["limitAmount", "float"]),
-        ({"customerNo": "77001", "postalAddress": {"postalCode": "0150"}}, ["postalAddress", "addressLine1", "blank"]),
+        ({"customerNo": "77001", "postalAddress": {"postalCode": "0150"}}, ["postalAddress", "addressLine1", "clear"]),
         ({"customerNo": "77001", "accountNo": 5}, ["accountNo", "read"]),
         ({"customerNo": "77001", "dateOfBirth": "01.02.1990"}, ["dateOfBirth", "YYYY-MM-DD"]),
     ],
@@ -112,7 +112,7 @@ def test_a_refusal_fails_for_good(arm_sandbox, arm_connection, first_try, status
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [("html", "HTML"), ("empty", "empty"), ("half_body", "broke off"), ("close", "lost"), ("status", "503")],
+    [("html", "HTML"), ("empty", "empty"), ("half_body", "incomplete"), ("close", "lost"), ("status", "503")],
 )
 def test_an_answer_that_is_none_may_be_retried(arm_sandbox, arm_connection, first_try, monkeypatch, kind, words):
     """HTML, an empty and half an answer, a cut connection and a 503 are one clear error each, worth a retry."""

@@ -445,7 +445,7 @@ def test_one_bad_posting_books_none_and_each_reason_is_told(
     reasons = ["record 2, ArItemId: no such item", "record 4, CurrencyAmount: must be above 0"]
     assert all(reason in message for reason in reasons), message
     assert all(f"Refused: {reason}" in caplog.text for reason in reasons)
-    assert "3 valid by themselves and refused with the set (BATCH-REJECTED)" in message
+    assert "3 valid but rejected with the rest of the set (BATCH-REJECTED)" in message
     assert CANARY not in message + caplog.text
     assert books(arm_sandbox) == before
 

@@ -162,9 +162,9 @@ def test_all_wrong_rows_are_counted_and_the_first_are_named(wrong):
         ({"customerNo": "1", "other": 1.5}, "row 1: other is a float, which is not exact"),
         ({"customerNo": "1", "other": Decimal("NaN")}, "row 1: other is not a finite number"),
         ({"customerNo": "1", "name": "\ud800" + CANARY}, "row 1"),
-        ({"customerNo": "1", "accountNo": 5}, "row 1: accountNo can only be read from ARM"),
+        ({"customerNo": "1", "accountNo": 5}, "row 1: accountNo is read-only in ARM"),
         ({"customerNo": "1", "postalAddress": {"cityName": CANARY}}, "row 1: postalAddress is incomplete"),
-        ({"customerNo": "1", "dateOfBirth": "31.12.1980"}, "row 1, column dateOfBirth: must be a date written"),
+        ({"customerNo": "1", "dateOfBirth": "31.12.1980"}, "row 1, column dateOfBirth: must be a date in the form"),
         ({"customerNo": "1", "emailAddressDocument": [CANARY, 5]}, "row 1, column emailAddressDocument.1: must be te"),
     ],
 )
