@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import requests
 
 from airflow_provider_arm.client import ArmClient, ArmError, ClientCredentials, Transport, money
-from airflow_provider_arm.client.arm_client import classify_error
 from airflow_provider_arm.client.assumptions import PRODUCTION_BASE_URL
+from airflow_provider_arm.client.http.requests_errors import classify_error
 from airflow_provider_arm.client.http.transport import proxies_for
 from airflow_provider_arm.client.http.urls import fill_path, raise_for_remote_sandbox
 

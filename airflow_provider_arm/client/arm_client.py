@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import http.cookiejar
 import logging
@@ -23,7 +22,7 @@ from airflow_provider_arm.client.endpoints import (
     to_wire,
     to_wire_list,
 )
-from airflow_provider_arm.client.errors import ArmConfigurationError, Phase
+from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.http.exchange import (
     CallSteps,
     GetToken,
@@ -36,6 +35,7 @@ from airflow_provider_arm.client.http.exchange import (
 )
 from airflow_provider_arm.client.http.messages import Request, Response, TransportFailure
 from airflow_provider_arm.client.http.redaction import QueryRedactionFilter
+from airflow_provider_arm.client.http.requests_errors import classify_error
 from airflow_provider_arm.client.http.transport import proxies_for
 from airflow_provider_arm.client.ledger_writes import LedgerWrites
 from airflow_provider_arm.client.models import ArItem, ArmModel, BatchReceipt, Customer, Document, WriteResponse
@@ -59,15 +59,7 @@ log = logging.getLogger(__name__)
 logging.getLogger("urllib3.connectionpool").addFilter(QueryRedactionFilter())
 
 T = TypeVar("T")
-M = TypeVar("M", bound=ArmModel)
 Filters = Mapping[str, Any]
-#: Errors that the libraries raise for a response whose body is incomplete or broken.
-_BODY_ERRORS = (
-    http.client.IncompleteRead,
-    urllib3.exceptions.DecodeError,
-    requests.exceptions.ChunkedEncodingError,
-    requests.exceptions.ContentDecodingError,
-)
 
 
 class ArmClient(ClientCore, LedgerWrites):
@@ -84,7 +76,7 @@ class ArmClient(ClientCore, LedgerWrites):
     # ---- customers
 
     def get_customer(self, customer_no: str, *, expand: str | None = None, language: str | None = None) -> Customer:
-        """GET one customer.
+        """Get one customer (``GET``).
 
         :param expand: passed through to ARM.
         :param language: sent as ``Accept-Language``.
@@ -95,11 +87,11 @@ class ArmClient(ClientCore, LedgerWrites):
         return customer
 
     def list_customers(self, filters: Filters | None = None, *, page_size: int = MAX_PAGE_SIZE) -> Cursor[Customer]:
-        """GET a list of customers. *filters* are passed through to ARM."""
+        """List customers (``GET``). *filters* are passed through to ARM."""
         return self.cursor("list_customers", filters, page_size=page_size)
 
     def upsert_customer(self, customer: Record) -> WriteResponse:
-        """POST one customer: ARM creates it, or updates it if its number exists, at once.
+        """Create one customer, or update it if its number exists (``POST``). ARM does it at once.
 
         :raises InvalidRecordError: it does not fit the model; nothing was sent.
         :raises ArmValidationError: ARM rejected it.
@@ -107,11 +99,11 @@ class ArmClient(ClientCore, LedgerWrites):
         return self._write_one("upsert_customer", customer)
 
     def update_customer(self, customer: Record) -> WriteResponse:
-        """PUT one customer. Missing keys keep the values at ARM. Raises as :meth:`upsert_customer`."""
+        """Update one customer (``PUT``). Missing keys keep the values at ARM. Raises as :meth:`upsert_customer`."""
         return self._write_one("update_customer", customer)
 
     def delete_customer(self, customer_no: str, *, options: str | None = None) -> WriteResponse:
-        """DELETE a customer. ARM allows it only if the customer has no documents and no AR items.
+        """Delete a customer (``DELETE``). ARM allows it only if the customer has no documents and no AR items.
 
         :raises ArmNotFoundError: ARM has no such customer (also after an earlier attempt whose response was lost).
         """
@@ -150,7 +142,7 @@ class ArmClient(ClientCore, LedgerWrites):
         return receipt
 
     def get_batch(self, batch_uuid: str) -> BatchStatus:
-        """GET one batch and return its state.
+        """Get one batch (``GET``) and return its state.
 
         :raises ArmNotFoundError: ARM has no such batch.
         """
@@ -161,7 +153,7 @@ class ArmClient(ClientCore, LedgerWrites):
     # ---- AR items, documents
 
     def get_ar_item(self, ar_item_id: str, *, expand: str | None = None, language: str | None = None) -> ArItem:
-        """GET one AR item.
+        """Get one AR item (``GET``).
 
         :param expand: passed through to ARM.
         :param language: sent as ``Accept-Language``.
@@ -172,11 +164,11 @@ class ArmClient(ClientCore, LedgerWrites):
         return item
 
     def list_ar_items(self, filters: Filters | None = None, *, page_size: int = MAX_PAGE_SIZE) -> Cursor[ArItem]:
-        """GET a list of AR items. *filters* are passed through to ARM."""
+        """List AR items (``GET``). *filters* are passed through to ARM."""
         return self.cursor("list_ar_items", filters, page_size=page_size)
 
     def get_document(self, document_no: str, *, language: str | None = None) -> Document:
-        """GET one document.
+        """Get one document (``GET``).
 
         :param language: sent as ``Accept-Language``.
         :raises ArmNotFoundError: ARM has no such document.
@@ -194,7 +186,7 @@ class ArmClient(ClientCore, LedgerWrites):
         params: Filters | None = None,
         record: Any = None,
     ) -> Any:
-        """Make any call of the operations table and return the decoded response, with exact numbers.
+        """Call any operation of the operations table and return the decoded response, with exact numbers.
 
         :param path: values for the path of the operation.
         :param params: query parameters of a read.
@@ -214,7 +206,7 @@ class ArmClient(ClientCore, LedgerWrites):
         json: Any = None,
         replay: Replay | None = None,
     ) -> Any:
-        """Make a call that the reference documents by title only.
+        """Send a request that the reference documents by title only.
 
         :param path: path under the base URL; begins with ``/`` and is quoted where necessary.
         :param params: query parameters.
@@ -384,29 +376,3 @@ def _read_body(response: requests.Response) -> bytes:
         response.close()  # the rest of it must not be read as the next response
         raise
     return body
-
-
-def classify_error(error: Exception) -> TransportFailure:
-    """Return reason and phase of a request that raised *error*. Unless it is certainly not sent, it may have been."""
-    cause = error
-    with contextlib.suppress(AttributeError, IndexError):
-        # requests wraps urllib3's MaxRetryError, whose reason is the cause.
-        cause = getattr(error.args[0], "reason", None) or error
-    if isinstance(cause, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(cause):
-        return TransportFailure(Phase.NOT_SENT, "its certificate is not trusted (check ca_bundle of the connection)")
-    if isinstance(cause, urllib3.exceptions.NameResolutionError):
-        return TransportFailure(Phase.NOT_SENT, "its host name cannot be resolved (check host of the connection)")
-    if isinstance(error, requests.ConnectTimeout) or isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
-        return TransportFailure(Phase.NOT_SENT, "connecting timed out")
-    if isinstance(cause, urllib3.exceptions.NewConnectionError):
-        return TransportFailure(Phase.NOT_SENT, "the connection was refused")
-    if isinstance(cause, urllib3.exceptions.ProxyError):
-        return TransportFailure(Phase.NOT_SENT, "the proxy could not connect")
-    if isinstance(error, requests.Timeout):
-        return TransportFailure(Phase.MAYBE_SENT, "no response within the timeout")
-    if isinstance(cause, urllib3.exceptions.ReadTimeoutError):
-        return TransportFailure(Phase.MAYBE_SENT, "no response within the timeout")
-    # urllib3 passes the original error as the last argument of its own.
-    if any(isinstance(each, _BODY_ERRORS) for each in (error, *error.args[-1:])):
-        return TransportFailure(Phase.MAYBE_SENT, "the response was incomplete")
-    return TransportFailure(Phase.MAYBE_SENT, "the connection was lost")

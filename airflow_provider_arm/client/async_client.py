@@ -14,6 +14,7 @@ import yarl
 from airflow_provider_arm.client.core import ClientCore
 from airflow_provider_arm.client.endpoints import batch_reader, read_json
 from airflow_provider_arm.client.errors import ArmRateLimitError, Phase
+from airflow_provider_arm.client.http.aiohttp_errors import classify_error
 from airflow_provider_arm.client.http.exchange import (
     CallSteps,
     GetToken,
@@ -69,7 +70,7 @@ class AsyncArmClient(ClientCore):
         self._read_batch = batch_reader(None, self._policy.assumptions)
 
     def get_batch(self, batch_uuid: str, *, client_no: int | None = None) -> Coroutine[Any, Any, BatchStatus]:
-        """GET one batch and return its state.
+        """Get one batch (``GET``) and return its state.
 
         :param client_no: client number, if another one than the connection's.
         :raises ArmNotFoundError: ARM has no such batch.
@@ -81,7 +82,7 @@ class AsyncArmClient(ClientCore):
     def call(
         self, name: str, *, path: Mapping[str, Any] | None = None, params: Mapping[str, Any] | None = None
     ) -> Coroutine[Any, Any, Any]:
-        """Make any read of the operations table and return the decoded response, with exact numbers.
+        """Call any read of the operations table and return the decoded response, with exact numbers.
 
         :param path: values for the path of the operation.
         :param params: query parameters.
@@ -208,22 +209,3 @@ class AsyncArmClient(ClientCore):
         # depends on its replay class, not on its HTTP method. There is no public switch.
         session._retry_connection = False  # noqa: SLF001
         return session
-
-
-def classify_error(error: Exception) -> TransportFailure:
-    """Return reason and phase of a request that raised *error*. Unless it is certainly not sent, it may have been."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return TransportFailure(Phase.NOT_SENT, "its certificate is not trusted (check ca_bundle of the connection)")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return TransportFailure(Phase.NOT_SENT, "its host name cannot be resolved (check host of the connection)")
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return TransportFailure(Phase.NOT_SENT, "connecting timed out")
-    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return TransportFailure(Phase.NOT_SENT, "the proxy could not connect")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return TransportFailure(Phase.NOT_SENT, "the connection was refused")
-    if isinstance(error, TimeoutError):
-        return TransportFailure(Phase.MAYBE_SENT, "no response within the timeout")
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return TransportFailure(Phase.MAYBE_SENT, "the response was incomplete")
-    return TransportFailure(Phase.MAYBE_SENT, "the connection was lost")

@@ -28,7 +28,7 @@ class LedgerWrites:
     _endpoints: Endpoints
 
     def create_document(self, document: Record) -> WriteResponse:
-        """POST one document (the path is assumed). Its ``documentNo`` is the natural key.
+        """Create one document (``POST``; the path is assumed). Its ``documentNo`` is the natural key.
 
         :raises InvalidRecordError: it does not fit the model; nothing was sent.
         :raises ArmValidationError: ARM rejected it.
@@ -37,17 +37,17 @@ class LedgerWrites:
         return self._write_one("create_document", document)
 
     def create_payment_reservation(self, reservation: Record) -> WriteResponse:
-        """POST a payment reservation; its ``paymentId`` is unique. Raises as :meth:`create_document`."""
+        """Create a payment reservation (``POST``). Its ``paymentId`` is unique. Raises as :meth:`create_document`."""
         return self._write_one("create_payment_reservation", reservation)
 
     def update_ar_item(self, changes: Record) -> WriteResponse:
-        """PUT details of the AR item ``arItemId``; can also create a credit note. Raises as :meth:`create_document`."""
+        """Update the AR item ``arItemId`` (``PUT``), or create a credit note. Raises as :meth:`create_document`."""
         return self._write_one("update_ar_item", changes)
 
     def create_auto_postings(
         self, method: str, postings: Sequence[Record], *, validate_only: bool = False
     ) -> AutoPostingsResponse:
-        """POST a set of auto postings, of which ARM accepts all or none.
+        """Create a set of auto postings (``POST``), of which ARM accepts all or none.
 
         :param method: ARM's name for the kind of posting: the last part of the path.
         :param validate_only: have ARM validate the set and post nothing. A set in which any posting has the option

@@ -61,7 +61,7 @@ class ClientLease:
 
 
 async def lease_client(arm_conn_id: str) -> ClientLease:
-    """Lease the client of a connection, and create it for the first lease.
+    """Acquire a lease of the client of a connection, and create it for the first lease.
 
     :raises ArmConfigurationError: the connection is invalid.
     """
@@ -77,7 +77,7 @@ async def lease_client(arm_conn_id: str) -> ClientLease:
 
 @asynccontextmanager
 async def shared_client(arm_conn_id: str) -> AsyncIterator[AsyncArmClient]:
-    """Lease the client of a connection for the duration of the block. Raises as :func:`lease_client`."""
+    """Acquire the client of a connection for the duration of the block. Raises as :func:`lease_client`."""
     lease = await lease_client(arm_conn_id)
     try:
         yield lease.client

@@ -83,7 +83,7 @@ class CallPolicy:
 
 
 def call(request: Request, read: Callable[[Response], T], policy: CallPolicy) -> CallSteps[T]:
-    """Make one call and return its result.
+    """Perform one call and return its result.
 
     :param read: turns the response into the result. It raises ``ValueError`` if it cannot: the body is not JSON, does
         not fit a model, or is invalid for another reason (:class:`InvalidResponseError`).

@@ -52,7 +52,7 @@ class TimeLimit:
         return task in self._timed_out and task.uncancel() == 0
 
     def finish(self, task: asyncio.Task[object]) -> None:
-        """Unregister the call of *task*."""
+        """Remove the call of *task*."""
         self._started.pop(task, None)
         self._timed_out.discard(task)
 

@@ -1,4 +1,4 @@
-"""What Airflow's metrics are told of ARM."""
+"""``hooks.metrics``: what is counted and timed in Airflow's metrics."""
 
 from __future__ import annotations
 
