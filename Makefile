@@ -35,7 +35,7 @@ verify-real: ## Observe which readings of ARM turn out true on a real client num
 
 system: ## Kill processes of a live Airflow, on SQLite and on Celery workers, while ARM works: nothing is lost or doubled
 	@scripts/system-packages --deployment
-	@EXTRAS=system scripts/run python -m pytest tests/system -m system -rs $(ARGS)
+	@GROUP=system scripts/run python -m pytest tests/system -m system -rs $(ARGS)
 
 lint: ## Run every check: ruff, mypy, import-linter, check_tree
 	@scripts/lint
