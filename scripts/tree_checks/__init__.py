@@ -1,0 +1,1 @@
+"""The checks that ``scripts/check_tree.py`` runs, one module per subject."""
