@@ -24,7 +24,7 @@ demo: ## Run the quickstart DAG on a real Airflow against the sandbox, and sum u
 up: ## Start the sandbox and Airflow's UI to click around in; Ctrl-C ends both
 	@scripts/run python scripts/up.py $(ARGS)
 
-test: ## Run the whole test suite, with branch coverage of the client
+test: ## Run the whole test suite on every processor, with branch coverage of the package
 	@scripts/test $(ARGS)
 
 crash: ## Lose answers, play 5,000 orders of events, kill at every point 200 times and more: nothing lost, nothing doubled
