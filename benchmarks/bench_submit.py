@@ -25,10 +25,12 @@ from decimal import Decimal
 from functools import partial
 from itertools import count, islice, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from airflow_provider_arm.submission.sources.source import ReadablePath
 
 CUSTOMERS, LARGE = 100_000, 1_000_000
 CHUNK = 1000
@@ -191,7 +193,8 @@ def submit_file(address: str, path: Path, in_flight: int = 1) -> None:
             poll=lambda _: BatchState.PENDING,
             max_in_flight=in_flight,
         )
-        source = FileSource(path, str(path), operation.record, "customers")
+        assert operation.record is not None  # noqa: S101 - an operation of batches has a model
+        source = FileSource(cast("ReadablePath", path), str(path), operation.record, "customers")
         with prepare(source, operation, CHUNK, "customerNo") as prepared:
             sender.send_all(prepared.plan, prepared.chunks())
 

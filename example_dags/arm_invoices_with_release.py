@@ -74,7 +74,7 @@ with DAG(
     )
 
     @task
-    def answer(unresolved_chunks: list[dict[str, Any]], answered: dict[str, Any]) -> list[dict[str, Any]]:
+    def answer(unresolved_chunks: Any, answered: Any) -> list[dict[str, Any]]:
         """Make one word of each case."""
         person = answered.get("responded_by_user") or {}
         word = {

@@ -34,7 +34,7 @@ with DAG(
 ) as dag:
 
     @task
-    def windows(params: dict[str, Any]) -> list[dict[str, str]]:
+    def windows(params: Any = None) -> list[dict[str, str]]:
         """Plan a window for each month of the year."""
         return plan_windows(f"{params['year']}-01-01", f"{params['year']}-12-31", by="voucherdate", days="month")
 

@@ -73,7 +73,7 @@ with DAG(
     )
 
     @task.branch
-    def decide(found: dict[str, Any], params: dict[str, Any]) -> str:
+    def decide(found: Any, params: Any = None) -> str:
         """Go to a person, or on."""
         return "publish" if found["matches"] and not params["always_ask"] else "approve"
 
@@ -86,9 +86,7 @@ with DAG(
     )
 
     @task(trigger_rule="none_failed_min_one_success")
-    def publish(
-        ar: dict[str, Any], gl: dict[str, Any], found: dict[str, Any], params: dict[str, Any], ti: Any = None
-    ) -> str:
+    def publish(ar: Any, gl: Any, found: Any, params: Any = None, ti: Any = None) -> str:
         """Write down with which files the month was closed, and by whose word."""
         answer = ti.xcom_pull(task_ids="approve")
         closed = {

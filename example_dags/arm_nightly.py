@@ -48,12 +48,12 @@ with DAG(
     )
 
     @task.short_circuit
-    def is_news(exported: dict[str, Any]) -> bool:
+    def is_news(exported: Any) -> bool:
         """Go on only where something is new."""
-        return exported["rows"] > 0
+        return bool(exported["rows"])
 
     @task
-    def load(exported: dict[str, Any]) -> str:
+    def load(exported: Any) -> str:
         """Stand for what takes the file into a warehouse: by the key, the later text of an item wins."""
         logging.getLogger(__name__).info("%d AR items to load from %s", exported["rows"], exported["uri"])
         return str(exported["uri"])

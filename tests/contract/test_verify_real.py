@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import verify_real
 import verify_real_wire
@@ -22,7 +24,7 @@ NOT_OBSERVED = {
 }
 
 #: Values for the switches that take any.
-VALUES = {
+VALUES: dict[str, list[Any]] = {
     "q02_records_key": ["results"],
     "q03_unknown_status": ["ARCHIVED"],
     "q04_grace_seconds": [30],
@@ -306,7 +308,7 @@ def test_with_permission_for_documents_one_customer_stays(box, environ, capsys):
 
 def test_a_number_in_use_is_left_alone(box, environ, capsys, monkeypatch):
     """Before anything is written, every number must be free."""
-    monkeypatch.setattr(verify_real_wire.secrets, "randbelow", lambda _: 7)
+    monkeypatch.setattr("verify_real_wire.secrets.randbelow", lambda _: 7)
     with Wire(target_of(box)) as wire:
         wire.client.upsert_customer({"customerNo": "T-900000703", "name": "Somebody"})
     environ |= {"ARM_REAL_WRITE": "yes", "ARM_REAL_TEST_PREFIX": "T-9"}

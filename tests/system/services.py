@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,14 +84,14 @@ class Service:
     def _start(self) -> None:
         raise NotImplementedError
 
-    def _run(self, command: list[str], **arguments: object) -> None:
+    def _run(self, command: list[str], **arguments: Any) -> None:
         with self._log() as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, **arguments
             )
 
     @contextlib.contextmanager
-    def _log(self) -> Iterator[object]:
+    def _log(self) -> Iterator[IO[bytes]]:
         with (self.folder / "log").open("ab") as log:
             yield log
 
@@ -137,12 +137,21 @@ class Postgres(Service):
         assert programs is not None, missing()
         data, secret = self.folder / "data", self.folder / "password"
         secret.write_text(self.password, encoding="utf-8")
-        user: dict[str, object] = {}
+        user: dict[str, Any] = {}
         if os.geteuid() == 0:
             shutil.chown(self.folder, POSTGRES_USER)
             shutil.chown(secret, POSTGRES_USER)
             user = {"user": POSTGRES_USER, "group": pwd.getpwnam(POSTGRES_USER).pw_gid, "extra_groups": []}
-        make = [programs / "initdb", "-D", data, "-U", "airflow", "-A", "scram-sha-256", f"--pwfile={secret}"]
+        make: list[Any] = [
+            programs / "initdb",
+            "-D",
+            data,
+            "-U",
+            "airflow",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={secret}",
+        ]
         make += ["--encoding=UTF8", "--locale=C", "--no-sync"]
         with self._log() as log:
             made = subprocess.run(make, check=False, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT, **user)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from airflow.sdk import DAG, task
-from invoices import documents
+from invoices import documents  # type: ignore[import-not-found]  # Airflow puts the DAGs folder on the path
 
 from airflow_provider_arm.export import plan_windows
 from airflow_provider_arm.operators.ar_item import ArItemExportOperator
@@ -17,7 +18,7 @@ from airflow_provider_arm.sensors.batch import BatchSensor
 
 HOME = Path(os.environ["AIRFLOW_HOME"])
 #: A killed worker takes a try from each task that it ran; the tests kill at most three times.
-RETRIES = {"retries": 5, "retry_delay": timedelta(seconds=1)}
+RETRIES: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=1)}
 
 #: The sandbox's items are of 2024 and 2025, the invoices of January 2026.
 YEARS = {"start": "2024-01-01", "end": "2026-12-31"}

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG
-from invoices import documents
+from invoices import documents  # type: ignore[import-not-found]  # Airflow puts the DAGs folder on the path
 
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
 

@@ -11,7 +11,7 @@ from airflow_provider_arm.client.batch_state import BatchState, classify_batch
 
 UUID = "9f2c1d34-AAAA-bbbb-2222-333344445555"
 OK = {"recordNo": 1, "status": "PROCESSED", "result": "CREATED", "customerNo": "1"}
-BAD = {
+BAD: dict[str, Any] = {
     "recordNo": 2,
     "status": "FAILED",
     "result": "REJECTED",

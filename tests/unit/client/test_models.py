@@ -182,7 +182,7 @@ def test_customer_read_from_arm_raises_when_written(example) -> None:
 def test_changed_write_model_is_validated_again() -> None:
     """A model that was changed after its creation is validated when it is sent, and no warning shows the value."""
     customer = models.CustomerWrite(customer_no="1")
-    customer.limit_amount = 0.1  # type: ignore[assignment]
+    customer.limit_amount = 0.1
     with pytest.raises(InvalidRecordError, match="limitAmount"):
         to_wire(models.CustomerWrite, customer)
 

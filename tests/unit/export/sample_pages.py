@@ -41,7 +41,7 @@ items = st.fixed_dictionaries(
         "nytt": st.lists(words, max_size=2) | st.dictionaries(words, st.integers(), max_size=2),
     },
 )
-pages_of_items = st.lists(items, max_size=6, unique_by=lambda item: item["arItemId"])
+pages_of_items = st.lists(items, max_size=6, unique_by=lambda item: str(item["arItemId"]))
 
 
 def answer(records: list[Any], key: str = "arItems", **summary: Any) -> Response:

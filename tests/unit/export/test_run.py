@@ -158,7 +158,7 @@ def test_every_record_is_there_and_the_manifest_is_true(export, target, name):
     content = target.read_bytes()
     records = records_of(content, name)
     assert names(target.parent) == ["items.data", "items.data.manifest.json"]
-    assert json.loads(manifest_path(target).read_bytes()) == manifest
+    assert json.loads(manifest_path(target).read_bytes()) == manifest  # type: ignore[attr-defined]
     assert manifest["sha256"] == hashlib.sha256(content).hexdigest()
     assert manifest["bytes"] == len(content)
     assert manifest["rows"] == len(records) == ITEMS
@@ -350,7 +350,7 @@ def test_a_failure_leaves_what_stood_there_before(export, target, fault, switche
     if existed:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(OLD)
-        manifest_path(target).write_bytes(OLD)
+        manifest_path(target).write_bytes(OLD)  # type: ignore[attr-defined]
     if fault:
         export.box.fault({"match": ITEMS_CALL, "nth": 3, **fault})
     export.box.behave(**switches)
@@ -358,7 +358,7 @@ def test_a_failure_leaves_what_stood_there_before(export, target, fault, switche
     with pytest.raises(error):
         export(target, name, window)
     assert names(target.parent) == (["items.data", "items.data.manifest.json"] if existed else [])
-    assert not existed or target.read_bytes() == manifest_path(target).read_bytes() == OLD
+    assert not existed or target.read_bytes() == manifest_path(target).read_bytes() == OLD  # type: ignore[attr-defined]
 
 
 class Meddler:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from airflow_provider_arm.hooks.settings import parse_client_no
 from airflow_provider_arm.hooks.shared import shared_client
 
 SECRET = "canary-secret-7Q2"
-GOOD = {
+GOOD: dict[str, Any] = {
     "conn_type": "arm",
     "host": "https://arm.example.com/arm/v1",
     "login": "canary-id",

@@ -83,7 +83,7 @@ def test_each_task_instance_has_a_journal_of_its_own(arm_sandbox, arm_connection
 @pytest.mark.parametrize("names", [("..", "."), ("a/b", "../../c"), ("x" * 250, "å" * 250), ("x" * 249 + "y", "...")])
 def test_no_id_leads_out_of_the_folder_or_to_a_name_too_long(tmp_path, names):
     """Each id is one folder's name, whatever is in it, and two ids are two names."""
-    folder = task_folder(str(tmp_path), JournalKey(*names, "t"))
+    folder = task_folder(str(tmp_path), JournalKey(names[0], names[1], "t"))
     parts = str(folder).removeprefix(f"{tmp_path}/").split("/")
     assert len(parts) == 4
     assert all(part.strip(".") and len(part.encode()) <= 200 for part in parts)

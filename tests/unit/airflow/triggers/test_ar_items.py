@@ -430,8 +430,12 @@ def airflows_hash(trigger):
         from airflow.serialization.decoders import smart_decode_trigger_kwargs
         from airflow.serialization.encoders import encode_trigger
     except ImportError:  # Airflow 3.1
-        from airflow.serialization.serialized_objects import _encode_trigger as encode_trigger
-        from airflow.serialization.serialized_objects import smart_decode_trigger_kwargs
+        from airflow.serialization.serialized_objects import (  # type: ignore[attr-defined]
+            _encode_trigger as encode_trigger,
+        )
+        from airflow.serialization.serialized_objects import (  # type: ignore[attr-defined]
+            smart_decode_trigger_kwargs,
+        )
 
     encoded = encode_trigger(trigger)
     found = BaseEventTrigger.hash(encoded["classpath"], encoded["kwargs"])

@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, TaskDeferred
@@ -307,7 +308,8 @@ def test_the_deadline_is_the_same_after_a_restart(arm_sandbox, client, monkeypat
     clock = MovedClock(arm_sandbox, monkeypatch)
     for moment in (1000, 2000, 3000):
         clock.at(moment, lambda: tasks[-1].cancel())  # noqa: PLW0108 - the last one by then
-    tasks, events = [], None
+    tasks: list[asyncio.Task[Any]] = []
+    events = None
 
     async def triggerer():
         tasks.append(asyncio.current_task())

@@ -78,7 +78,7 @@ class Server:
             self.source,
             {},
             parts,
-            lambda place: self.reading(*place),
+            lambda place: self.reading(*place),  # type: ignore[misc]
             inspect,
             print_of=hash_of,
             workers=workers,

@@ -118,7 +118,8 @@ def test_a_single_millisecond_past_the_cap_says_what_to_do():
 def test_a_record_outside_of_the_span_is_told(first, last, inside):
     """A server that passes over the filter, or reads it as a day, gives what was not asked for."""
     text = "2026-03-01T12:00:00.000999+00:00"
-    span = TimeRange(*(None if bound is None else BEGAN + bound for bound in (first, last)), BEGAN)
+    begin, end = (None if bound is None else BEGAN + bound for bound in (first, last))
+    span = TimeRange(begin, end, BEGAN)
     facts = PageStats(1, ranges={"createdTime": (text, text), "dueDate": ("1999-01-01", "2999-01-01")})
     if inside:
         span.check(AR_ITEMS, facts)

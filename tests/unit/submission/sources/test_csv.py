@@ -232,7 +232,7 @@ def test_the_file_stays_the_callers_to_close():
     """Reading, also half of it, closes nothing that the caller still holds."""
     for take in (0, 1, 99):
         file = io.BytesIO(b"customerNo\n1\n2\n")
-        rows = read_csv(file, CustomerWrite, "a.csv")
+        rows: Any = read_csv(file, CustomerWrite, "a.csv")
         for _ in zip(range(take), rows, strict=False):
             pass
         rows.close()
