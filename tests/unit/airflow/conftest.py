@@ -10,6 +10,12 @@ from typing import Any
 
 import pytest
 
+# Their functions take the machine's clock as a default. They are imported here, because a module whose first import
+# comes while a test patches time.time keeps the patched clock for every test after it.
+import airflow_provider_arm.runtime.batch_polling
+import airflow_provider_arm.submission.sending.send
+import airflow_provider_arm.submission.sending.single_write  # noqa: F401 - see above
+
 #: Where Airflow keeps what it masks in logs, by its versions.
 MASKERS = (
     "airflow.sdk._shared.secrets_masker",
