@@ -51,7 +51,7 @@ T = TypeVar("T")
 class AsyncArmClient(ClientCore):
     """Asynchronous client of the ARM API for one event loop.
 
-    If a response has a ``Retry-After``, a cooldown starts for all calls. Until it ends, each call raises
+    A response of 429 or 503 with a ``Retry-After`` starts a cooldown for all calls. Until it ends, each call raises
     :class:`~airflow_provider_arm.client.errors.ArmRateLimitError` with the remaining seconds, and nothing is sent.
 
     Its parameters are those of :class:`~airflow_provider_arm.client.core.ClientCore`.

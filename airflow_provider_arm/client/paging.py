@@ -136,7 +136,7 @@ class PageWalk:
     :param filters: passed through to ARM unchanged, with page 1. If ``maximumcount`` is among them, the list may end at
         that number of records.
     :param page_size: records per page.
-    :param base: base URL, whose host the next page must have.
+    :param base: base URL; a next page must have its scheme, host and port.
     :param label: label of the operation, for messages.
     :param item_key: field that identifies a record. Without it, a record that appears twice is not detected.
     """
@@ -162,10 +162,10 @@ class PageWalk:
         return self._next
 
     def remaining_requests(self) -> list[PageRequest]:
-        """Return the requests for all pages after page 1, if ARM keeps the query and reports the number of pages.
+        """Return the requests for all pages after page 1, which may be sent in any order or at the same time.
 
-        They may be sent in any order, also at the same time, but their pages must be accepted in order. Otherwise the
-        result is empty, and :meth:`next_request` returns one page after the other.
+        The pages must still be accepted in order. The list is empty if ARM does not keep the query or does not report
+        the number of pages; then :meth:`next_request` returns one page after the other.
         """
         first = self._first or PageSummary()
         if not first.query_id or first.total_pages is None:

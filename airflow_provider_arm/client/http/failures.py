@@ -31,7 +31,7 @@ from airflow_provider_arm.client.operations import Replay
 if TYPE_CHECKING:
     from airflow_provider_arm.client.http.messages import RejectedResponseError, Request, Response, TransportFailure
 
-#: Statuses of a temporary condition. They do not tell whether the request took effect.
+#: Statuses of a temporary condition. They do not show whether the request took effect.
 _TEMPORARY = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
@@ -142,7 +142,7 @@ def classify_invalid_body(
 
 
 def classify_rejected_record(request: Request, response: Response, rejection: RejectedResponseError) -> RetryDecision:
-    """Return the error for a success code whose body says that the record failed: the call had no effect."""
+    """Return the error for a success code whose body reports a failed record: the call had no effect."""
     error = _error(
         ArmValidationError,
         request,
@@ -213,7 +213,7 @@ def field_issues(body: Mapping[str, Any], record: Any = None) -> list[FieldIssue
 
 
 def describe_batch_rejections(body: Mapping[str, Any]) -> str:
-    """Count the records that are valid but were rejected because ARM takes their set as a whole; ``""`` for none."""
+    """Return the number of valid records that were rejected with their set, as text; ``""`` for none."""
     count = sum(_is_rejected_with_set(member) for _, member in _members(body))
     return f"{count} valid but rejected with the rest of the set ({BATCH_REJECTED})" if count else ""
 

@@ -55,7 +55,7 @@ class InvalidResponseError(ValueError):
 
 
 class RejectedResponseError(ValueError):
-    """A success code whose body says that the record was rejected: its status means failure."""
+    """A success code whose body reports that the record was rejected: its status means failure."""
 
     def __init__(self, reason: str, issues: list[FieldIssue]) -> None:
         super().__init__(reason)

@@ -9,10 +9,9 @@ CHECKS_PER_LIMIT = 4
 
 
 class TimeLimit:
-    """Cancels the calls of one event loop that take too long.
+    """Limit on the duration of the calls of one event loop: a call that takes too long is cancelled.
 
-    A timer per call would keep eight more objects alive for as long as the call, most of what a call needs if the
-    response is in time::
+    A timer per call would keep eight more objects alive during each call, although nearly all calls end in time::
 
         task = limit.start()
         try:

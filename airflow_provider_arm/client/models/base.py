@@ -106,7 +106,7 @@ class ArmModel(BaseModel):
         return self.model_dump(by_alias=True, exclude_unset=True, warnings=False)
 
 
-#: Messages by pydantic's error type, for people who work with spreadsheets: pydantic's own say "input" and "string".
+#: Messages by pydantic's error type, for spreadsheet users. Those of pydantic have terms such as "input" and "string".
 _MESSAGES = {
     "missing": "is required",
     "string_type": "must be text",

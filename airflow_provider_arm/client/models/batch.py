@@ -12,7 +12,7 @@ from airflow_provider_arm.client.models.write import FieldMessage, WriteResponse
 
 #: Keys of lists in the body that are not the records of the batch.
 _NOT_RECORDS = frozenset({"errors", "warnings"})
-#: Keys that decide whether the batch succeeded: with an invalid value of one of them that is not known.
+#: Keys that decide whether the batch succeeded. If one of them has an invalid value, the batch does not count as such.
 _DECIDING = frozenset({"status", "totalCount", "processedCount", "failedCount", "errors"})
 
 _Model = TypeVar("_Model", bound=ArmModel)
