@@ -63,31 +63,31 @@ class BatchSubmitOperator(ArmBaseOperator):
         that ends with its worker. Absolute; default ``None``: the task state store. Templated.
     :param continue_from: id of a task of this DAG run whose submission this one continues, with the same records and
         *journal_path*: it goes on where that one stopped. Default ``None``: a submission of its own.
-    :param registry_path: folder, shared by all runs that may submit the same documents, in which each notes the keys that
-        it submits. A run whose documents another one has submitted sends nothing: where they are the very same it gives
-        that run's batches, else it fails and names them. What ARM refused may go again. Absolute; default ``None``:
-        runs know nothing of each other. Documents only. Templated.
+    :param registry_path: folder, shared by all runs that may submit the same documents, in which each notes the keys
+        that it submits. A run whose documents another one has submitted sends nothing: where they are the very same it
+        gives that run's batches, else it fails and names them. What ARM refused may go again. Absolute; default
+        ``None``: runs know nothing of each other. Documents only. Templated.
     :param durable: without *journal_path*: keep the journal in the task state store; default ``True``.
     :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send a chunk again of which nobody knows
         whether ARM took it. Customers are sent again in any case: a repeat changes nothing. Documents are looked for in
         ARM first (``GET /clients/{clientno}/documents/{documentno}``): a chunk whose documents are there was taken.
-    :param assume_absent_after: seconds (or ``timedelta``) after which documents that ARM does not have count as not taken, and
-        are sent: your word on how long ARM may work on a batch. Counted from the first try that looks for them and does
-        not find them; a later try decides. Default ``None``: their absence proves nothing.
-    :param resolutions: what somebody has found out about chunks of which nobody knew: a list of ``{"chunk_id", "verdict",
-        "by", "why"}`` and perhaps ``"batch_uuid"``; ``verdict`` is ``"accepted"`` or ``"absent"``. Say accepted once
-        ARM has done with the batch: without its batchUuid, what is absent then counts as refused. The case stands in
-        the message that stopped the task, and in its XCom ``unresolved_chunks``. Journalled with the chunk. A case that is not
-        this task's is passed over. Templated.
+    :param assume_absent_after: seconds (or ``timedelta``) after which documents that ARM does not have count as not
+        taken, and are sent: your word on how long ARM may work on a batch. Counted from the first try that looks for
+        them and does not find them; a later try decides. Default ``None``: their absence proves nothing.
+    :param resolutions: what somebody has found out about chunks of which nobody knew: a list of ``{"chunk_id",
+        "verdict", "by", "why"}`` and perhaps ``"batch_uuid"``; ``verdict`` is ``"accepted"`` or ``"absent"``. Say
+        accepted once ARM has done with the batch: without its batchUuid, what is absent then counts as refused. The
+        case stands in the message that stopped the task, and in its XCom ``unresolved_chunks``. Journalled with the
+        chunk. A case that is not this task's is passed over. Templated.
     :param max_in_flight: how many batches may be on their way to ARM at once; default 1. More are faster where ARM is
         far away; a broken connection then leaves as many of which nobody knows.
     :param plan_only: read and check everything, send nothing; gives the plan. Default ``False``.
     :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri", "invalid"}`` (``invalid``: rows that
         were left out) and, for a ``BatchSensor``, ``"resource", "action", "source", "chunk_size", "on_invalid"`` and
-        ``"recovered"``: chunks that ARM has and whose batchUuid is lost, each ``{"chunk", "records", "missing"}`` with the
-        places of the records that ARM does not have. ``accepted`` and ``rejected`` are ``None`` while unknown. With
-        *plan_only* ``{"plan_only", "chunks", "records", "invalid", "totals", "plan_sha256"}``; ``totals`` of documents by
-        currency, exact, as text.
+        ``"recovered"``: chunks that ARM has and whose batchUuid is lost, each ``{"chunk", "records", "missing"}`` with
+        the places of the records that ARM does not have. ``accepted`` and ``rejected`` are ``None`` while unknown. With
+        *plan_only* ``{"plan_only", "chunks", "records", "invalid", "totals", "plan_sha256"}``; ``totals`` of documents
+        by currency, exact, as text.
     :raises ArmFailException: bad input (nothing was sent), a refusal, too many rejects, or an unknown outcome.
     :raises ArmTransientException: ARM could not answer; a retry goes on where this try stopped.
     """

@@ -27,9 +27,9 @@ class DocumentCreateOperator(ArmWriteOperator):
     :param document: the document by ARM's field names (``documentNo``, ``customerNo``, ...), as a mapping, as JSON
         text, or as the address of a ``.json`` file that holds one. Templated; its rendered value is not shown. Amounts
         are ``Decimal``, whole numbers or text, never floats.
-    :param assume_absent_after: seconds (or ``timedelta``) after which a document that ARM does not have counts as not taken,
-        and is sent. Counted from the first try that looks for it and does not find it; a later try decides. Default
-        ``None``: its absence proves nothing.
+    :param assume_absent_after: seconds (or ``timedelta``) after which a document that ARM does not have counts as not
+        taken, and is sent. Counted from the first try that looks for it and does not find it; a later try decides.
+        Default ``None``: its absence proves nothing.
     :return: ``{"document_no", "customer_no", "account_no", "status", "result", "warnings"}``; ``status`` and
         ``result`` are ARM's words, ``warnings`` a list of ``{"field", "message"}`` with personal data masked.
     :raises ArmFailException: the document does not fit (nothing was sent), ARM refused it, or nobody knows whether

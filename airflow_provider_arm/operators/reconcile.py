@@ -248,7 +248,8 @@ def _message(comparison: Comparison, result: Mapping[str, Any]) -> str:
     first = comparison.differences[0]
     place = " ".join(filter(None, (first.period, first.currency))) or "everything"
     return (
-        f"{comparison.left.name} and {comparison.right.name} differ in {result['differences']} of {result['lines']} lines, "
+        f"{comparison.left.name} and {comparison.right.name} differ in "
+        f"{result['differences']} of {result['lines']} lines, "
         f"first in {place} ({first.status}): see {result['report_uri']}"
     )
 

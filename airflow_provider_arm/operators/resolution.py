@@ -18,10 +18,10 @@ class SubmissionResolveOperator(BaseOperator):
     """Release open chunks in another task's journal: a person's word, with who and why, kept there for good.
 
     A task that submits stops where nobody knows whether ARM took a chunk, or a single write, and names a case (in its
-    message and its XCom ``unresolved_chunks``). Once somebody has looked in ARM, this operator writes the answer into that
-    task's journal; its next try, or a task that continues it (``continue_from``), follows the chunk or sends it. It makes
-    no call to ARM. It needs a journal in files; for one in Airflow's task state store give ``resolutions`` to the
-    submitting task itself.
+    message and its XCom ``unresolved_chunks``). Once somebody has looked in ARM, this operator writes the answer into
+    that task's journal; its next try, or a task that continues it (``continue_from``), follows the chunk or sends it.
+    It makes no call to ARM. It needs a journal in files; for one in Airflow's task state store give ``resolutions`` to
+    the submitting task itself.
 
     :param journal_path: that of the other task. Templated.
     :param submit_task_id: the other task. Templated.

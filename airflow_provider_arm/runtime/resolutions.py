@@ -91,7 +91,7 @@ def resolve_chunk(journal: Journal, resolution: Resolution) -> dict[str, Any]:
     """
     line = apply_resolution(journal, resolution)
     if line is None:
-        msg = f"no chunk of that journal is about case {resolution.chunk_id}; the task's XCom unresolved_chunks has its cases"
+        msg = f"no chunk of that journal has the chunk_id {resolution.chunk_id}: see the task's XCom unresolved_chunks"
         raise ArmConfigurationError(msg)
     return {
         "chunk_id": resolution.chunk_id,

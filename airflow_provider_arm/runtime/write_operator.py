@@ -30,9 +30,10 @@ class ArmWriteOperator(ArmBaseOperator):
         files; the same place for every try. Absolute; default ``None``: the task state store. Templated.
     :param durable: without *journal_path*: keep the journal in the task state store; default ``True``.
     :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send again what may or may not have reached ARM.
-    :param resolutions: what somebody has found out about a call of which nobody knew: a list of ``{"chunk_id", "verdict",
-        "by", "why"}``; ``verdict`` is ``"accepted"`` or ``"absent"``. The case stands in the message that stopped the
-        task, and in its XCom ``unresolved_chunks``. Journalled. A case that is not this task's is passed over. Templated.
+    :param resolutions: what somebody has found out about a call of which nobody knew: a list of ``{"chunk_id",
+        "verdict", "by", "why"}``; ``verdict`` is ``"accepted"`` or ``"absent"``. The case stands in the message that
+        stopped the task, and in its XCom ``unresolved_chunks``. Journalled. A case that is not this task's is passed
+        over. Templated.
     """
 
     template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "journal_path", "resolutions")
@@ -114,7 +115,8 @@ class ArmWriteOperator(ArmBaseOperator):
 
         :param operation: name of the row, and of the client's method.
         :param key: wire name of the natural key.
-        :param look_up: looks for the wire record in ARM, where that can be; see ``SingleWrite``, as *assume_absent_after*.
+        :param look_up: looks for the wire record in ARM, where that can be; see ``SingleWrite``, as
+            *assume_absent_after*.
         :raises ArmError: it does not fit, ARM refused it, or nobody knows what became of it.
         """
         from airflow_provider_arm.client.endpoints import to_wire

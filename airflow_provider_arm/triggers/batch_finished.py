@@ -25,8 +25,8 @@ class BatchFinishedEventTrigger(ArmEventTrigger):
 
     ``submitted`` and ``rejected`` count records and are ``None`` where ARM does not say; the others count batches:
     ``partial`` ones have refused records, of ``refused`` ones ARM took none, and ``unknown`` ones it does not know.
-    Then the receipt is removed. It stands until Airflow has stored the event, on every version, so that no restart loses
-    one; an event comes twice only where the triggerer dies in between.
+    Then the receipt is removed. It stands until Airflow has stored the event, on every version, so that no restart
+    loses one; an event comes twice only where the triggerer dies in between.
 
     Where the DAG that submits can wait itself, no watcher is needed: ``outlets=[asset]`` on a deferred ``BatchSensor``.
 

@@ -142,8 +142,9 @@ class Killer:
         ChecksummedFolder.write, os.fsync = write_entry, truncate_and_sync
 
     def _install_rejects(self) -> None:
-        from airflow_provider_arm.runtime import rejects
+        import airflow_provider_arm.runtime.rejects
 
+        rejects: Any = airflow_provider_arm.runtime.rejects
         lines = rejects.reject_lines
 
         def yield_lines(*args: Any) -> Iterator[bytes]:

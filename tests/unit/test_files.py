@@ -21,7 +21,7 @@ class Boom(Exception):  # noqa: N818 - raised by tests only
     pass
 
 
-class FailingPath(type(Path())):
+class FailingPath(type(Path())):  # type: ignore[misc]  # before 3.12 Path itself cannot be subclassed
     """A real path with one failing operation, as on a full disk or a lost share."""
 
     failing: str | None = None

@@ -116,7 +116,7 @@ def test_tolerance_by_currency_applies_to_no_other_currency():
 def test_missing_side_is_a_difference_unless_the_other_is_a_zero_figure(left, right, status):
     """Records that sum to 0 are still records, and no tolerance covers a side without records."""
     sides = [make_side({("2026-10", "NOK"): amount} if amount else {}) for amount in (left, right)]
-    (row,) = compare(*sides, ComparisonOptions(parse_tolerance("1"))).rows
+    (row,) = compare(sides[0], sides[1], ComparisonOptions(parse_tolerance("1"))).rows
     assert (row.status, row.matches) == (status, status in MATCHING)
 
 

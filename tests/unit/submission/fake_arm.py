@@ -67,7 +67,7 @@ class Batch:
 class FakeArm:
     """Fake ARM that accepts batches and counts effects by documentNo."""
 
-    #: Outcomes of the next submits, in order: a key of :data:`SUBMIT_OUTCOMES`, or ``None`` for success. Submits succeed
+    #: Outcomes of the next submits in order: a key of :data:`SUBMIT_OUTCOMES`, or ``None`` for success. Submits succeed
     #: when the list is empty.
     outcomes: list[str | None] = field(default_factory=list)
     batches: dict[str, Batch] = field(default_factory=dict)

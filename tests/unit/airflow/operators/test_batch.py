@@ -146,7 +146,7 @@ def test_documents_whose_answer_was_lost_are_never_sent_again(arm_sandbox, arm_c
 
 
 def test_what_arm_refused_of_a_lost_batch_is_in_the_rejects(arm_sandbox, arm_connection, store, make_context, tmp_path):
-    """A chunk that was found without its batchUuid: after assume_absent_after what is absent counts as refused, by its row."""
+    """In a chunk recovered without batchUuid, absent records count as rejected after assume_absent_after, by row."""
     arm_sandbox.behave(batch_delay=50)
     arm_sandbox.fault({"match": POSTS, "do": "close", "when": "after_accept", "nth": 2})
     records = documents(6)

@@ -90,7 +90,7 @@ def test_a_known_batch_uuid_is_followed(stopped, release, a_try, tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"chunk_id": "ffffffff"}, "no chunk of that journal is about case ffffffff"),
+        ({"chunk_id": "ffffffff"}, "no chunk of that journal has the chunk_id ffffffff"),
         ({"why": " "}, "set both by and why"),
         ({"verdict": "absent", "batch_uuid": "x"}, "has no batch_uuid"),
         ({"by": 7}, "each of resolutions"),

@@ -96,7 +96,7 @@ def test_each_receipt_is_told_by_itself(arm_sandbox, clock, tmp_path, way):
 
 @pytest.mark.skipif(not CAN_SHARE, reason="this Airflow does not say when an event is stored")
 def test_an_event_that_airflow_did_not_store_leaves_the_receipt(arm_sandbox, clock, tmp_path):
-    """A triggerer that dies before its event is stored leaves the receipt to the next, which tells it and removes it."""
+    """A triggerer that dies before its event is stored leaves the receipt; the next one sends it and removes it."""
 
     async def story():
         write_receipt(tmp_path, submit("A"))

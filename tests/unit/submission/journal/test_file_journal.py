@@ -250,7 +250,7 @@ def test_open_raises_when_writer_files_are_missing(local):
 # ---- writes that fail
 
 
-class FailingPath(type(Path())):
+class FailingPath(type(Path())):  # type: ignore[misc]  # before 3.12 Path itself cannot be subclassed
     """Real path that cannot be written while it fails, as on a full or a read-only disk."""
 
     failure: OSError | None = None

@@ -7,7 +7,7 @@ import os
 import stat
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import pytest
 
@@ -48,12 +48,12 @@ class Disk:
             raise STEPS[step]
 
 
-class DiskPath(type(Path())):
+class DiskPath(type(Path())):  # type: ignore[misc]  # before 3.12 Path itself cannot be subclassed
     """Real path on the failing disk."""
 
     disk: Disk | None = None
 
-    def open(self, mode: str = "r", *more: Any, **others: Any) -> IO[Any]:
+    def open(self, mode: str = "r", *more: Any, **others: Any) -> Any:
         """Open; a file that is written may fail."""
         if "w" not in mode:
             return super().open(mode, *more, **others)
