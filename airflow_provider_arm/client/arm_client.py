@@ -227,7 +227,7 @@ class ArmClient(ClientCore, LedgerWrites):
         :param filters: passed through to ARM.
         """
         operation = self._endpoints.operation(name)
-        model = operation.answer or ArmModel
+        model = operation.response or ArmModel
 
         def start() -> PageWalk:
             base, key = self._endpoints.base, operation.item_key

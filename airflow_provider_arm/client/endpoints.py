@@ -282,7 +282,7 @@ def response_reader(operation: Operation, record: Any, assumptions: Assumptions)
 
     :param record: what was sent: an error must not repeat a person's data from it.
     """
-    if operation.answer is None:
+    if operation.response is None:
         return read_json
-    build = _READERS.get(operation.answer)
-    return read_model(operation.answer) if build is None else build(record, assumptions)
+    build = _READERS.get(operation.response)
+    return read_model(operation.response) if build is None else build(record, assumptions)

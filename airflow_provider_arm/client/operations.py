@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
+from typing import Any
 
 from airflow_provider_arm.client.models import (
     ArItem,
@@ -48,7 +50,7 @@ class Operation:
     #: Model of one record in the request body.
     record: type[ArmModel] | None = None
     #: Model of the response, of one record of it for a list. It decides how the response is read.
-    answer: type[ArmModel] | None = None
+    response: type[ArmModel] | None = None
     #: Key of the record or records in the body of a write or in a list.
     key: str | None = None
     #: For a list: the field that identifies a record.
@@ -67,119 +69,64 @@ class Operation:
 _CLIENT = "/clients/{clientno}"
 _SAFE, _BY_KEY, _NEVER = Replay.SAFE, Replay.BY_KEY, Replay.NEVER
 
+
+def _read(name: str, path: str, response: type[ArmModel], **more: Any) -> Operation:
+    return Operation(name, "GET", _CLIENT + path, Replay.SAFE, response=response, **more)
+
+
+def _list(name: str, path: str, model: type[ArmModel], key: str, item_key: str, **more: Any) -> Operation:
+    return _read(name, path, model, key=key, item_key=item_key, **more)
+
+
+def _write(
+    name: str,
+    call: str,
+    replay: Replay,
+    record: type[ArmModel] | None = None,
+    key: str | None = None,
+    *,
+    response: type[ArmModel] | None = WriteResponse,
+    documented: bool = True,
+) -> Operation:
+    method, path = call.split(" ")
+    return Operation(name, method, _CLIENT + path, replay, record, response, key, documented=documented)
+
+
 _TABLE = (
-    Operation("get_customer", "GET", f"{_CLIENT}/customers/{{customerno}}", _SAFE, answer=Customer),
-    Operation(
-        "list_customers", "GET", f"{_CLIENT}/customers", _SAFE, answer=Customer, key="customers", item_key="customerNo"
+    _read("get_customer", "/customers/{customerno}", Customer),
+    _list("list_customers", "/customers", Customer, "customers", "customerNo"),
+    _write("upsert_customer", "POST /customers", _SAFE, CustomerWrite, "customer"),
+    _write("update_customer", "PUT /customers", _SAFE, CustomerWrite, "customer"),
+    _write("delete_customer", "DELETE /customers/{customerno}", _SAFE),
+    _write(
+        "create_customer_batch", "POST /customers/batches", _SAFE, CustomerWrite, "customers", response=BatchReceipt
     ),
-    Operation(
-        "upsert_customer",
-        "POST",
-        f"{_CLIENT}/customers",
-        _SAFE,
-        record=CustomerWrite,
-        answer=WriteResponse,
-        key="customer",
-    ),
-    Operation(
-        "update_customer",
-        "PUT",
-        f"{_CLIENT}/customers",
-        _SAFE,
-        record=CustomerWrite,
-        answer=WriteResponse,
-        key="customer",
-    ),
-    Operation("delete_customer", "DELETE", f"{_CLIENT}/customers/{{customerno}}", _SAFE, answer=WriteResponse),
-    Operation(
-        "create_customer_batch",
-        "POST",
-        f"{_CLIENT}/customers/batches",
-        _SAFE,
-        record=CustomerWrite,
-        answer=BatchReceipt,
-        key="customers",
-    ),
-    Operation(
-        "update_customer_batch",
-        "PUT",
-        f"{_CLIENT}/customers/batches",
-        _SAFE,
-        record=CustomerWrite,
-        answer=BatchReceipt,
-        key="customers",
-    ),
-    Operation(
-        "get_batch", "GET", f"{_CLIENT}/batches/{{batchuuid}}", _SAFE, answer=Batch, also_results=frozenset({406})
-    ),
-    Operation("get_ar_item", "GET", f"{_CLIENT}/aritems/{{aritemid}}", _SAFE, answer=ArItem),
-    Operation(
-        "list_ar_items", "GET", f"{_CLIENT}/aritems", _SAFE, answer=ArItem, key="arItems", item_key="arItemId"
-    ),  # key assumed (Q8)
+    _write("update_customer_batch", "PUT /customers/batches", _SAFE, CustomerWrite, "customers", response=BatchReceipt),
+    _read("get_batch", "/batches/{batchuuid}", Batch, also_results=frozenset({HTTPStatus.NOT_ACCEPTABLE})),
+    _read("get_ar_item", "/aritems/{aritemid}", ArItem),
+    _list("list_ar_items", "/aritems", ArItem, "arItems", "arItemId"),  # key assumed (Q8)
     # Can create a credit note, so it is never repeated. The key of the record is assumed.
-    Operation(
-        "update_ar_item",
-        "PUT",
-        f"{_CLIENT}/aritems",
-        _NEVER,
-        record=ArItemUpdate,
-        answer=WriteResponse,
-        key="arItem",
-    ),
-    Operation(
-        "create_document_batch",
-        "POST",
-        f"{_CLIENT}/documents/batches",
-        _BY_KEY,
-        record=Document,
-        answer=BatchReceipt,
-        key="documents",
-    ),
-    Operation(
-        "create_document",
-        "POST",
-        f"{_CLIENT}/documents",  # assumed: only the title is documented
-        _BY_KEY,
-        record=Document,
-        answer=WriteResponse,
-        key="document",
-        documented=False,
-    ),
-    Operation("get_document", "GET", f"{_CLIENT}/documents/{{documentno}}", _SAFE, answer=Document),
-    Operation(
-        "list_documents",
-        "GET",
-        f"{_CLIENT}/documents",  # assumed: only the title is documented
-        _SAFE,
-        answer=Document,
-        key="documents",
-        item_key="documentNo",
-        documented=False,
-    ),
+    _write("update_ar_item", "PUT /aritems", _NEVER, ArItemUpdate, "arItem"),
+    _write("create_document_batch", "POST /documents/batches", _BY_KEY, Document, "documents", response=BatchReceipt),
+    # The paths of the next two are assumed: only their titles are documented.
+    _write("create_document", "POST /documents", _BY_KEY, Document, "document", documented=False),
+    _list("list_documents", "/documents", Document, "documents", "documentNo", documented=False),
+    _read("get_document", "/documents/{documentno}", Document),
     # ARM accepts all postings or none. The keys of the next three bodies are assumed.
-    Operation(
+    _write(
         "create_auto_postings",
-        "POST",
-        f"{_CLIENT}/autopostings/{{autopostingmethod}}",
+        "POST /autopostings/{autopostingmethod}",
         _NEVER,
-        record=AutoPosting,
-        answer=AutoPostingsResponse,
-        key="autoPostings",
+        AutoPosting,
+        "autoPostings",
+        response=AutoPostingsResponse,
     ),
-    Operation(
-        "create_payment_reservation",
-        "POST",
-        f"{_CLIENT}/paymentreservations",
-        _BY_KEY,
-        record=PaymentReservation,
-        answer=WriteResponse,
-        key="paymentReservation",
+    _write(
+        "create_payment_reservation", "POST /paymentreservations", _BY_KEY, PaymentReservation, "paymentReservation"
     ),
-    Operation("upload_files", "POST", f"{_CLIENT}/files", _NEVER, key="files"),
-    Operation(
-        "list_gl_items", "GET", f"{_CLIENT}/glitems", _SAFE, answer=GlItem, key="glItems", item_key="glItemId"
-    ),  # keys and fields assumed (Q8)
-    Operation("get_gl_item", "GET", f"{_CLIENT}/glitems/{{glitemid}}", _SAFE, answer=GlItem),
+    _write("upload_files", "POST /files", _NEVER, key="files", response=None),
+    _list("list_gl_items", "/glitems", GlItem, "glItems", "glItemId"),  # keys and fields assumed (Q8)
+    _read("get_gl_item", "/glitems/{glitemid}", GlItem),
 )
 
 #: Every operation by name.

@@ -105,7 +105,7 @@ def _record_type(
     :param name: how messages call the records; default made of the operation's name.
     :param groups: fields of the model by their Python names, by attribute of :class:`RecordType`.
     """
-    model = operation.answer or ArmModel
+    model = operation.response or ArmModel
     fields = {group: tuple(model.model_fields[each].alias or each for each in names) for group, names in groups.items()}
     return RecordType(
         name or operation.name.removeprefix("list_").replace("_", " "), model, operation.item_key, currency, **fields
