@@ -46,10 +46,10 @@ MISTAKES = {
 }
 
 
-def row(number: int, dice: random.Random) -> dict[str, Any]:
+def row(number: int, rng: random.Random) -> dict[str, Any]:
     """One line of the file."""
     customer_no = str(FIRST_NUMBER + number - 1)
-    customer = people.customer(0, 0, customer_no, dice)
+    customer = people.build_customer(0, 0, customer_no, rng)
     address = customer.pop("postalAddress")
     cells = {name: value for name, value in customer.items() if name in COLUMNS}
     cells |= {f"postalAddress.{name}": value for name, value in address.items()}
@@ -59,12 +59,12 @@ def row(number: int, dice: random.Random) -> dict[str, Any]:
 
 def main() -> None:
     """Write the file."""
-    dice = random.Random(2218)
+    rng = random.Random(2218)
     TARGET.parent.mkdir(parents=True, exist_ok=True)
     with TARGET.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(row(number, dice) for number in range(1, CUSTOMERS + 1))
+        writer.writerows(row(number, rng) for number in range(1, CUSTOMERS + 1))
     print(f"{CUSTOMERS} customers, {len(MISTAKES)} with a mistake, in {TARGET.name}")
 
 

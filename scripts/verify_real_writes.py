@@ -113,14 +113,14 @@ class Writes:
         how = "POST of a new customer: {} {}; again: {} {}".format(*pairs[0], *pairs[1])
         words = {str(seen.object.get("status")).upper() for seen in (first,)} - DEFAULT_ASSUMPTIONS.success_statuses
         if pairs == [(CREATED, "CREATED"), (OK, "UPDATED")]:
-            self._notes.saw("q17_upsert_answer", "by_effect", how)
+            self._notes.saw("q17_upsert_response", "by_effect", how)
         elif pairs == [(OK, "CREATED")] * 2:
-            self._notes.saw("q17_upsert_answer", "created_200", how)
+            self._notes.saw("q17_upsert_response", "created_200", how)
         elif not words and all(status in {OK, CREATED} for status, _ in pairs):
-            self._notes.mixed("q17_upsert_answer", "mixed", how)
+            self._notes.mixed("q17_upsert_response", "mixed", how)
         else:
             step = "give the client Assumptions(success_statuses=...)" if words else ""
-            self._notes.unlisted("q17_upsert_answer", " / ".join(f"{code} {word}" for code, word in pairs), how, step)
+            self._notes.unlisted("q17_upsert_response", " / ".join(f"{code} {word}" for code, word in pairs), how, step)
         return True
 
     def _said(self, seen: Seen) -> str:

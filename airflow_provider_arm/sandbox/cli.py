@@ -1,4 +1,4 @@
-"""The command ``arm-sandbox``."""
+"""Command line tool ``arm-sandbox``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.sandbox.server import ArmSandbox
 
-#: ``arm`` on a telephone's keys is 276; 8642 is easy to type and nobody's default.
+#: Easy to type, and no common server's default port.
 DEFAULT_PORT = 8642
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the sandbox until SIGINT or SIGTERM; gives the exit code."""
+    """Run the sandbox until SIGINT or SIGTERM, and return the exit code."""
     options = _parser().parse_args(argv)
     if options.openapi:
         return _write_openapi(options.openapi)
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"arm-sandbox: {error}", file=sys.stderr)
         return 1
     with box:
-        _say(box)
+        _print_addresses(box)
         if options.ready_file:
             _write_ready(options.ready_file, box)
         stop.wait()
@@ -57,20 +57,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("arm-sandbox", description="A stand-in for Amili's ARM API on this machine.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
-    parser.add_argument(
-        "--seed", type=int, default=7, help="the same seed writes the same ledger (default: %(default)s)"
-    )
-    parser.add_argument("--pack", default="standard", help="what the ledger holds (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 for any free port (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="the same seed gives the same data (default: %(default)s)")
+    parser.add_argument("--pack", default="standard", help="kind of data (default: %(default)s)")
     parser.add_argument("--ar-items", type=_count, default=200, metavar="N", help="AR items (default: %(default)s)")
     parser.add_argument("--customers", type=_count, metavar="N", help="customers (default: an eighth of the items)")
     parser.add_argument(
         "--batch-delay", type=float, default=0.0, metavar="S", help="seconds until a batch is processed"
     )
-    parser.add_argument("--state", type=Path, metavar="DIR", help="folder that keeps the state (default: in memory)")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="folder that stores the state (default: in memory)")
     parser.add_argument("--switches", type=_switch, action="extend", nargs="+", metavar="NAME=VALUE", help="switches")
     parser.add_argument("--ready-file", type=Path, metavar="PATH", help="written as JSON once the sandbox listens")
-    parser.add_argument("--openapi", type=Path, metavar="FILE", help="write the OpenAPI document and end")
+    parser.add_argument("--openapi", type=Path, metavar="FILE", help="write the OpenAPI document and exit")
     return parser
 
 
@@ -91,7 +89,7 @@ def _switch(text: str) -> tuple[str, str]:
 
 
 def ready(box: ArmSandbox) -> dict[str, Any]:
-    """What a script needs to use the sandbox."""
+    """Return what a script needs to use the sandbox."""
     return {
         "url": box.url,
         "base_url": box.base_url,
@@ -104,10 +102,10 @@ def ready(box: ArmSandbox) -> dict[str, Any]:
 
 
 def _write_ready(path: Path, box: ArmSandbox) -> None:
-    # Under another name first: a script that waits for the file must never read half of it.
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(ready(box), indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    # Under a temporary name first: a script that waits for the file must never read half of it.
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(ready(box), indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
 def _write_openapi(path: Path) -> int:
@@ -118,7 +116,7 @@ def _write_openapi(path: Path) -> int:
     return 0
 
 
-def _say(box: ArmSandbox) -> None:
+def _print_addresses(box: ArmSandbox) -> None:
     connection = shlex.quote(json.dumps(box.connection()))
     print(
         f"ARM sandbox (synthetic data only)   {box.url}\n"
@@ -128,7 +126,7 @@ def _say(box: ArmSandbox) -> None:
         f"  client secret  {box.client_secret}\n"
         f"  client no      {box.client_no}\n\n"
         f"airflow connections add arm_default --conn-json {connection}\n\n"
-        "Ctrl-C ends it.",
+        "Press Ctrl-C to stop.",
         flush=True,
     )
 

@@ -1,4 +1,4 @@
-"""The sandbox without a socket: takes a call, gives an answer. HTTP, the admin paths and Python all go through here."""
+"""The sandbox without a socket: request in, response out. HTTP, the admin paths and ``ArmSandbox`` all use it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api import batches
-from airflow_provider_arm.sandbox.api.routes import BASE, TOKEN, Route, Router
+from airflow_provider_arm.sandbox.api.routes import BASE_PATH, TOKEN_PATH, Route, Router
 from airflow_provider_arm.sandbox.data import documented, packs
 from airflow_provider_arm.sandbox.messages import HttpError, Problem, SandboxRequest, SandboxResponse, json_response
 from airflow_provider_arm.sandbox.state import overview
@@ -27,27 +27,29 @@ from airflow_provider_arm.sandbox.state.switches import SwitchValues
 
 log = logging.getLogger(__name__)
 
-#: More rows than this, or a larger seed, is a typo.
-MOST = 100_000_000
+#: Upper limit of a seed and of row counts: anything larger is a typo.
+MAX_SEED_VALUE = 100_000_000
 
-#: A body smaller than this does not get shorter by compressing it.
-_WORTH_COMPRESSING = 200
+#: Bytes from which compressing a body makes it shorter.
+_MIN_COMPRESSED_BYTES = 200
 
 
 @dataclass(slots=True)
 class PendingRequest:
-    """A request that has come in and is not answered yet."""
+    """Request that has been received and not yet answered."""
 
-    call: SandboxRequest
+    request: SandboxRequest
+    #: Path template of its route; empty for an unknown path.
     template: str
     methods: dict[str, Route] | None
-    token: str
+    #: ``"ok"``, ``"-"`` where none is needed, or why the token is refused.
+    token_status: str
     fault: FaultRule | None
 
 
 @dataclass(frozen=True, slots=True)
 class SeedOptions:
-    """What fills the sandbox."""
+    """Data that fills the sandbox: seed, pack, numbers of AR items and customers."""
 
     seed: int = 7
     ar_items: int = 200
@@ -55,18 +57,21 @@ class SeedOptions:
     pack: str = "standard"
 
     def __post_init__(self) -> None:
-        """Refuse what fills nothing, before anything is thrown away for it."""
-        packs.known(self.pack)
+        """Check the values before any existing data is deleted.
+
+        :raises ValueError: an unknown pack, or a number out of range.
+        """
+        packs.check_pack(self.pack)
         for name, value in (("seed", self.seed), ("ar_items", self.ar_items), ("customers", self.customers)):
             if value is None and name == "customers":
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
-                msg = f"{name} must be a whole number from 0 to {MOST}"
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_SEED_VALUE:
+                msg = f"{name} must be a whole number between 0 and {MAX_SEED_VALUE}"
                 raise ValueError(msg)
 
 
 class Core:
-    """One client's ARM."""
+    """ARM for one client number."""
 
     def __init__(
         self,
@@ -84,158 +89,160 @@ class Core:
         self._late: list[tuple[dt.datetime, PendingRequest]] = []
         self._store = Store(folder)
         self._router = Router()
-        kept = self._store.note("seed")
-        if kept is None:
-            self._begin(seed, client_no)
+        stored = self._store.get_setting("seed")
+        if stored is None:
+            self._create_state(seed, client_no)
             self._fill(seed)
-        else:  # what the folder holds goes before what is asked for
-            found = json.loads(kept)
-            client_no = found.pop("client_no")
-            self._seed = SeedOptions(**found)
-            self._begin(self._seed, client_no)
-        self._store.write_ahead()
+        else:  # the state in the folder overrides the arguments
+            options = json.loads(stored)
+            client_no = options.pop("client_no")
+            self._seed = SeedOptions(**options)
+            self._create_state(self._seed, client_no)
+        self._store.enable_write_ahead_log()
 
-    def _begin(self, seed: SeedOptions, client_no: int) -> None:
+    def _create_state(self, seed: SeedOptions, client_no: int) -> None:
         self.client_no = client_no
         self._context = SandboxContext(client_no, seed.seed, self._store, self.clock, self.switches)
-        self._journal = RequestLog(self._store, self.clock)
-        self._identity = TokenService(seed.seed)
+        self._request_log = RequestLog(self._store, self.clock)
+        self._tokens = TokenService(seed.seed)
 
     def _fill(self, seed: SeedOptions) -> None:
         with self._store.transaction():
             packs.fill(self._context, seed.pack, seed.ar_items, seed.customers)
-            self._store.set_note("seed", json.dumps({**asdict(seed), "client_no": self.client_no}))
+            self._store.set_setting("seed", json.dumps({**asdict(seed), "client_no": self.client_no}))
 
     # -- one request ------------------------------------------------------------------------------------------------
 
-    def open(self, call: SandboxRequest) -> PendingRequest:
-        """A request has come in whole: number it, write it down, see whether a fault is meant for it."""
+    def receive(self, request: SandboxRequest) -> PendingRequest:
+        """Log a complete request under the next number, and choose the fault that applies to it."""
         with self._lock, self._store.transaction():
-            self._catch_up()
-            found = self._router.find(call)
-            template = found[0] if found else (TOKEN if call.path == TOKEN else "")
-            header = call.headers.get("authorization")
-            token = "-" if template == TOKEN else self._identity.verdict(header, self.clock.now())
-            fault = self.faults.pick(call, template)
-            self._journal.open(call, template, token, fault.do if fault else None)
+            self._process_due()
+            route = self._router.find(request)
+            template = route[0] if route else (TOKEN_PATH if request.path == TOKEN_PATH else "")
+            header = request.headers.get("authorization")
+            is_token_call = template == TOKEN_PATH
+            token_status = "-" if is_token_call else self._tokens.token_status(header, self.clock.now())
+            fault = self.faults.pick(request, template)
+            self._request_log.add(request, template, token_status, fault.do if fault else None)
             if fault:
-                fault.fired.append(call.number)
-            return PendingRequest(call, template, found[1] if found else None, token, fault)
+                fault.fired.append(request.number)
+            return PendingRequest(request, template, route[1] if route else None, token_status, fault)
 
-    def take(self, ticket: PendingRequest) -> SandboxResponse:
-        """ARM takes the request: it has its effect, and this is the answer."""
+    def process(self, pending: PendingRequest) -> SandboxResponse:
+        """Apply the request, and return the response."""
         with self._lock:
             try:
                 with self._store.transaction():
-                    self._catch_up()
-                    given = self._answer(ticket)
-            except Exception:  # the server must outlive every fault of ours, and say so
-                log.exception("The sandbox failed on %s %s", ticket.call.method, ticket.template)
-                given = json_response(500, {"status": "FAILED", "message": "The sandbox failed; see its log"})
-            return self._compressed(given, ticket.call)
+                    self._process_due()
+                    response = self._respond(pending)
+            except Exception:  # the server survives a defect of a handler, and logs it
+                log.exception("The sandbox failed on %s %s", pending.request.method, pending.template)
+                response = json_response(500, {"status": "FAILED", "message": "The sandbox failed; see its log"})
+            return self._compress(response, pending.request)
 
-    def close(self, ticket: PendingRequest, status: int, size: int) -> None:
-        """The request has been answered with *status*."""
+    def record_response(self, pending: PendingRequest, status: int, size: int) -> None:
+        """Log the status and size of the response that was sent."""
         with self._lock, self._store.transaction():
-            self._journal.close(ticket.call.number, status, size)
+            self._request_log.record_response(pending.request.number, status, size)
 
-    def take_late(self, ticket: PendingRequest, seconds: float) -> None:
-        """The request takes effect *seconds* from now, on the sandbox's clock."""
+    def process_later(self, pending: PendingRequest, seconds: float) -> None:
+        """Apply the request *seconds* from now, by the sandbox's clock."""
         with self._lock:
-            self._late.append((self.clock.now() + dt.timedelta(seconds=seconds), ticket))
+            self._late.append((self.clock.now() + dt.timedelta(seconds=seconds), pending))
 
-    def withdraw_token(self, ticket: PendingRequest) -> None:
-        """The token of this request is refused from now on."""
+    def revoke_token(self, pending: PendingRequest) -> None:
+        """Revoke the token of this request."""
         with self._lock:
-            self._identity.refuse(ticket.call.headers.get("authorization"))
+            self._tokens.revoke(pending.request.headers.get("authorization"))
 
-    def handle(self, call: SandboxRequest) -> SandboxResponse:
-        """The whole way of a request, without a socket and without faults."""
-        ticket = self.open(call)
-        given = self.take(ticket)
-        self.close(ticket, given.status, len(given.body))
-        return given
+    def handle(self, request: SandboxRequest) -> SandboxResponse:
+        """Return the response to a request, without a socket and without faults."""
+        pending = self.receive(request)
+        response = self.process(pending)
+        self.record_response(pending, response.status, len(response.body))
+        return response
 
-    def _answer(self, ticket: PendingRequest) -> SandboxResponse:
-        # Handlers refuse before they write, so what a refused call leaves behind is only that it was looked at.
+    def _respond(self, pending: PendingRequest) -> SandboxResponse:
+        # Handlers raise before they write: a refused request leaves nothing behind but its log entry.
         try:
-            return self._dispatch(ticket)
-        except HttpError as refusal:
-            return self._refused(refusal)
+            return self._dispatch(pending)
+        except HttpError as error:
+            return self._error_response(error)
 
-    def _dispatch(self, ticket: PendingRequest) -> SandboxResponse:
-        call = ticket.call
-        if ticket.template == TOKEN:
-            if call.method != "POST":
-                raise _wrong_method(call.method, ["POST"])
-            return self._identity.issue(call, self.clock.now(), self.switches["token_life"])
-        if ticket.methods is None:
+    def _dispatch(self, pending: PendingRequest) -> SandboxResponse:
+        request = pending.request
+        if pending.template == TOKEN_PATH:
+            if request.method != "POST":
+                raise _method_not_allowed(request.method, ["POST"])
+            return self._tokens.issue(request, self.clock.now(), self.switches["token_life"])
+        if pending.methods is None:
             raise HttpError(404, "There is no such path", [Problem("Path", "unknown")])
-        route = ticket.methods.get(call.method)
+        route = pending.methods.get(request.method)
         if route is None:
-            raise _wrong_method(call.method, sorted(ticket.methods))
+            raise _method_not_allowed(request.method, sorted(pending.methods))
         if route.needs_token:
-            self._admit(ticket)
-        return route.handler(self._context, call)
+            self._authorize(pending)
+        return route.handler(self._context, request)
 
-    def _admit(self, ticket: PendingRequest) -> None:
-        if ticket.token != "ok":  # noqa: S105 - the verdict on it
-            raise HttpError(401, f"Unauthorized: the token is {ticket.token}", [Problem("Authorization", ticket.token)])
-        client_no = ticket.call.values["clientno"]
+    def _authorize(self, pending: PendingRequest) -> None:
+        status = pending.token_status
+        if status != "ok":
+            raise HttpError(401, f"Unauthorized: the token is {status}", [Problem("Authorization", status)])
+        client_no = pending.request.path_parameters["clientno"]
         if not (client_no.isascii() and client_no.isdigit()):
             raise HttpError(400, "clientno must be a whole number", [Problem("Clientno", "must be a whole number")])
         if client_no != str(self.client_no):
             raise HttpError(403, "No access to this client", [Problem("Clientno", "no access")])
 
-    def _refused(self, refusal: HttpError) -> SandboxResponse:
-        headers = {"allow": ", ".join(refusal.also.pop("allow"))} if "allow" in refusal.also else {}
-        choice = self.switches["q06_error_body"]
-        if choice == "empty":
-            return SandboxResponse(refusal.status, b"", headers=headers)
-        if choice == "html":
-            page = f"<html><body><h1>{refusal.status}</h1></body></html>".encode()
-            return SandboxResponse(refusal.status, page, "text/html; charset=utf-8", headers)
-        if choice == "text":
-            return SandboxResponse(refusal.status, refusal.message.encode(), "text/plain; charset=utf-8", headers)
-        return SandboxResponse(refusal.status, money.encode(refusal.body()), headers=headers)
+    def _error_response(self, error: HttpError) -> SandboxResponse:
+        headers = {"allow": ", ".join(error.extra.pop("allow"))} if "allow" in error.extra else {}
+        variant = self.switches["q06_error_body"]
+        if variant == "empty":
+            return SandboxResponse(error.status, b"", headers=headers)
+        if variant == "html":
+            page = f"<html><body><h1>{error.status}</h1></body></html>".encode()
+            return SandboxResponse(error.status, page, "text/html; charset=utf-8", headers)
+        if variant == "text":
+            return SandboxResponse(error.status, error.message.encode(), "text/plain; charset=utf-8", headers)
+        return SandboxResponse(error.status, money.encode(error.body()), headers=headers)
 
-    def _compressed(self, given: SandboxResponse, call: SandboxRequest) -> SandboxResponse:
-        wanted = self.switches["q14_gzip"] and "gzip" in call.headers.get("accept-encoding", "")
-        if wanted and len(given.body) >= _WORTH_COMPRESSING:
-            given.body = gzip.compress(given.body, compresslevel=1, mtime=0)
-            given.headers = {**given.headers, "content-encoding": "gzip", "vary": "accept-encoding"}
-        return given
+    def _compress(self, response: SandboxResponse, request: SandboxRequest) -> SandboxResponse:
+        accepted = self.switches["q14_gzip"] and "gzip" in request.headers.get("accept-encoding", "")
+        if accepted and len(response.body) >= _MIN_COMPRESSED_BYTES:
+            response.body = gzip.compress(response.body, compresslevel=1, mtime=0)
+            response.headers = {**response.headers, "content-encoding": "gzip", "vary": "accept-encoding"}
+        return response
 
-    def _catch_up(self) -> None:
-        """Do what the clock has made due: late requests and batches."""
+    def _process_due(self) -> None:
+        """Process the delayed requests and the batches that are due by the clock."""
         now = self.clock.now()
         due = [entry for entry in self._late if entry[0] <= now]
         if due:
             self._late = [entry for entry in self._late if entry[0] > now]
-            for _, ticket in due:
-                self._answer(ticket)
-        batches.process_due(self._context)
+            for _, pending in due:
+                self._respond(pending)
+        batches.process_due_batches(self._context)
 
-    # -- what tests and the admin paths use ---------------------------------------------------------------------------
+    # -- for tests and the admin paths ---------------------------------------------------------------------------------
 
-    def settled(self) -> None:
-        """Do all that is due."""
+    def process_due(self) -> None:
+        """Process everything that is due by the clock."""
         with self._lock, self._store.transaction():
-            self._catch_up()
+            self._process_due()
 
     def ledger(self) -> dict[str, Any]:
-        """How often each natural key took effect."""
+        """Return the effect log: how often each natural key took effect, and by which request."""
         with self._lock, self._store.transaction():
-            self._catch_up()
-            return self._context.ledger.as_json()
+            self._process_due()
+            return self._context.effects.as_json()
 
     def requests(self, **filters: Any) -> list[dict[str, Any]]:
-        """The request journal."""
+        """Return the logged requests; see :meth:`RequestLog.find` for the filters."""
         with self._lock:
-            return self._journal.find(**filters)
+            return self._request_log.find(**filters)
 
     def behave(self, switches: dict[str, Any]) -> dict[str, Any]:
-        """Change switches; gives all of them."""
+        """Set switches, and return all of them."""
         with self._lock:
             self.switches.change(switches)
             return self.switches.as_json()
@@ -246,12 +253,15 @@ class Core:
             return self.faults.add(rule)
 
     def clear_faults(self) -> None:
-        """Take all fault rules away."""
+        """Remove all fault rules."""
         with self._lock:
             self.faults.clear()
 
     def reset(self, seed: SeedOptions | None = None) -> None:
-        """Back to the start: data, ledger, journal, clock, switches, faults. Another *seed* fills it anew."""
+        """Reset data, effects, request log, clock, switches and faults, and fill the sandbox again.
+
+        :param seed: what fills it; default what filled it before.
+        """
         with self._lock:
             self._seed = seed or self._seed
             self._late.clear()
@@ -260,37 +270,37 @@ class Core:
             self.faults.clear()
             with self._store.transaction():
                 self._store.clear()
-                self._begin(self._seed, self.client_no)
+                self._create_state(self._seed, self.client_no)
                 self._fill(self._seed)
 
     def totals(self) -> dict[str, Any]:
-        """What the page shows: counts, and per currency the sums of amounts and balances."""
+        """Return counts, and by currency the sums of amounts and balances."""
         with self._lock, self._store.transaction():
-            self._catch_up()
-            return overview.totals(self._context)
+            self._process_due()
+            return overview.compute_totals(self._context)
 
     def overview(self, origin: str) -> dict[str, Any]:
-        """What the page shows."""
+        """Return everything that the page shows."""
         with self._lock, self._store.transaction():
-            self._catch_up()
-            shown = overview.gather(self._context, origin, BASE, TOKEN)
+            self._process_due()
+            shown = overview.build_overview(self._context, origin, BASE_PATH, TOKEN_PATH)
             faults = [
                 f"fault {rule['do']} {rule['when']} (fired {len(rule['fired'])})" for rule in self.faults.as_json()
             ]
-            shown["unusual"] += faults
-            shown["requests"] = list(reversed(self._journal.find(last=overview.REQUESTS)))
+            shown["non_default"] += faults
+            shown["requests"] = list(reversed(self._request_log.find(last=overview.MAX_REQUESTS)))
             return shown
 
     @property
     def seed(self) -> SeedOptions:
-        """What filled the sandbox."""
+        """Options that filled the sandbox."""
         return self._seed
 
-    def shut(self) -> None:
-        """Close the file."""
+    def close(self) -> None:
+        """Close the database."""
         with self._lock:
             self._store.close()
 
 
-def _wrong_method(method: str, allowed: list[str]) -> HttpError:
+def _method_not_allowed(method: str, allowed: list[str]) -> HttpError:
     return HttpError(405, f"{method} is not allowed here", [Problem("Method", "not allowed")], allow=allowed)

@@ -1,4 +1,4 @@
-"""What goes in and out of the core: a call, an answer, a refusal. No socket is known here."""
+"""Requests, responses and HTTP errors of the sandbox's core, independent of any socket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote
 
 from airflow_provider_arm.client import money
 
-#: 5,000 documents with their lines come to some 20 MB; more than this is no honest request.
+#: 5,000 documents with their lines take about 20 MB; no legitimate request is larger than this.
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 JSON_TYPE = "application/json; charset=utf-8"
@@ -16,62 +16,68 @@ JSON_TYPE = "application/json; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One reason in ``errors`` or ``warnings``: the field in ARM's PascalCase, and what is wrong."""
+    """One entry of ``errors`` or ``warnings``: the field name in ARM's PascalCase, and what is wrong with it."""
 
     field: str
     message: str
 
     def as_json(self) -> dict[str, str]:
-        """The pair as ARM writes it."""
+        """Return the entry as ARM writes it."""
         return {"field": self.field, "message": self.message}
 
 
 @dataclass(slots=True)
 class SandboxRequest:
-    """One request."""
+    """One HTTP request."""
 
     method: str
-    #: As it came, still quoted.
+    #: As received, still percent-encoded.
     path: str
     query: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
-    #: ``http://host:port`` under which the caller reached us.
+    #: ``http://host:port`` that the client used to reach the sandbox.
     origin: str = ""
-    #: Given by the journal, from 1.
+    #: Assigned by the request log, from 1.
     number: int = 0
-    #: Filled in by the router: the values of ``{clientno}`` and the like.
-    values: dict[str, str] = field(default_factory=dict)
+    #: Values of ``{clientno}`` and the like, filled in by the router.
+    path_parameters: dict[str, str] = field(default_factory=dict)
 
-    def segments(self) -> list[str]:
-        """The path's segments, each unquoted by itself: a customer number may hold a quoted slash."""
-        return [unquote(part) for part in self.path.strip("/").split("/")]
+    def path_segments(self) -> list[str]:
+        """Return the path's segments, each decoded separately: a customer number may contain an encoded slash."""
+        return [unquote(segment) for segment in self.path.strip("/").split("/")]
 
-    def parameters(self) -> dict[str, str]:
-        """The query; names are case-sensitive, a name that comes twice is refused."""
+    def query_parameters(self) -> dict[str, str]:
+        """Return the query parameters. Names are case-sensitive.
+
+        :raises HttpError: 400, a name occurs twice.
+        """
         pairs = parse_qsl(self.query, keep_blank_values=True)
-        found: dict[str, str] = {}
+        parameters: dict[str, str] = {}
         for name, value in pairs:
-            if name in found:
-                raise HttpError(
-                    400, f"Query parameter {name} is given twice", [Problem(pascal_case(name), "given twice")]
-                )
-            found[name] = value
-        return found
+            if name in parameters:
+                problem = Problem(pascal_case(name), "given twice")
+                raise HttpError(400, f"Query parameter {name} is given twice", [problem])
+            parameters[name] = value
+        return parameters
 
     def json(self) -> Any:
-        """The body, decoded with every digit kept."""
+        """Return the decoded body; numbers keep every digit.
+
+        :raises HttpError: 400, the body is not valid JSON.
+        """
         try:
             value = money.decode(self.body)
-            money.encode(value)  # what cannot be written back (lone surrogates) is no text that ARM could keep
+            money.encode(value)  # ARM cannot store text that cannot be encoded again (lone surrogates)
         except (ValueError, RecursionError, OverflowError) as error:
-            raise HttpError(400, "The body is not valid JSON", [Problem("Body", _short(str(error)))]) from None
+            problem = Problem("Body", str(error)[:_MAX_MESSAGE_LENGTH])
+            raise HttpError(400, "The body is not valid JSON", [problem]) from None
         return value
 
 
 @dataclass(slots=True)
 class SandboxResponse:
-    """What the core says."""
+    """One HTTP response."""
 
     status: int
     body: bytes = b""
@@ -80,36 +86,38 @@ class SandboxResponse:
 
 
 class HttpError(Exception):
-    """ARM says no. Nothing that the call asked for happens."""
+    """ARM refuses the request: it has no effect, and the response is an error.
 
-    def __init__(self, status: int, message: str, errors: list[Problem] | None = None, **also: Any) -> None:
+    :param status: HTTP status of the response.
+    :param message: the response's ``message``.
+    :param errors: the response's ``errors``.
+    :param extra: more keys of the response's body.
+    """
+
+    def __init__(self, status: int, message: str, errors: list[Problem] | None = None, **extra: Any) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.errors = errors or []
-        self.also = also
+        self.extra = extra
 
     def body(self) -> dict[str, Any]:
-        """ARM's error envelope."""  # assumed (Q6)
-        body: dict[str, Any] = {"status": "FAILED", "message": self.message, **self.also}
+        """Return ARM's error envelope."""  # assumed (Q6)
+        body: dict[str, Any] = {"status": "FAILED", "message": self.message, **self.extra}
         if self.errors:
             body["errors"] = [problem.as_json() for problem in self.errors]
         return body
 
 
 def json_response(status: int, value: Any, **headers: str) -> SandboxResponse:
-    """A JSON answer."""
+    """Return a response with *value* as its JSON body."""
     return SandboxResponse(status, money.encode(value), headers=headers)
 
 
 def pascal_case(name: str) -> str:
-    """``postalCode`` as ARM writes it in errors and warnings: ``PostalCode``."""
+    """Return a field name as ARM writes it in errors and warnings: ``postalCode`` becomes ``PostalCode``."""
     return name[:1].upper() + name[1:]
 
 
-#: A decoder's message can quote what it read; this much is enough to find the place.
-_MESSAGE_LIMIT = 120
-
-
-def _short(text: str) -> str:
-    return text[:_MESSAGE_LIMIT]
+#: A decoder's message can quote its input; this many characters are enough to find the place.
+_MAX_MESSAGE_LENGTH = 120

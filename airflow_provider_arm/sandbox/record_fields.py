@@ -1,7 +1,7 @@
-"""Which fields ARM's records have, as the reference shows them: the sandbox's own table.
+"""Tables of the fields of ARM's records, as the reference shows them.
 
-It is written down a second time on purpose. The client has its models; were they used here too, a field that the
-client misnames would be misnamed in the same way by its oracle.
+They duplicate the client's models on purpose: if the sandbox used those models, a field with a wrong name in the client
+would have the same wrong name here, and no test would fail.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a record."""
+    """Definition of one field of a record."""
 
     name: str
     kind: Kind = "text"
-    #: Must be there when the record is created.
+    #: Must be present when the record is created.
     required: bool = False
-    #: Only in GET: a write that gives it gets a warning and nothing else.
+    #: Returned by GET only: a write ignores it, with a warning.
     read_only: bool = False
-    #: Only in the body of a write: GET never shows it.
+    #: Accepted in a write only: GET never returns it.
     write_only: bool = False
-    #: The fields of an ``object``, or of each of the ``objects``.
+    #: The fields of an ``object``, or of each item of ``objects``.
     fields: tuple[Field, ...] = field(default=())
 
 
@@ -61,7 +61,7 @@ POSTAL_ADDRESS = (
 
 DISTRIBUTION = (Field("type"), Field("einvoiceCode", "integer"))
 
-#: In the order in which ARM shows a customer.
+#: In the order in which ARM returns a customer's fields.
 CUSTOMER = (
     _read_only("clientNo", "integer"),
     _read_only("accountNo", "integer"),
@@ -137,7 +137,7 @@ DOCUMENT_LINE = (
 
 EINVOICE_ADDRESS = (Field("address"), Field("addressScheme"), Field("operator"))
 
-#: In the order of the documented batch. Required are those without which no item can be booked: assumed.
+#: In the order of the documented batch. The fields without which no AR item can be booked are required: assumed.
 DOCUMENT = (
     _read_only("clientNo", "integer"),
     _read_only("accountNo", "integer"),
@@ -168,7 +168,7 @@ DOCUMENT = (
     Field("documentLines", "objects", fields=DOCUMENT_LINE),
 )
 
-#: An AR item as GET shows it, in its documented order.
+#: An AR item as GET returns it, in the documented order.
 AR_ITEM = (
     Field("clientNo", "integer"),
     Field("accountNo", "integer"),
@@ -200,14 +200,14 @@ AR_ITEM = (
     Field("createdTime", "time"),
 )
 
-#: What PUT of an AR item takes. The reference names the operation, not the fields: assumed.
+#: Fields that PUT of an AR item accepts. The reference names the operation, not the fields: assumed.
 AR_ITEM_UPDATE = (
     Field("arItemId", required=True),
     Field("dueDate", "date"),
     Field("transactionText"),
     Field("externalId1"),
     Field("reservedStatus"),
-    # "Can also create a credit note" is documented; how it is asked for is assumed.
+    # "Can also create a credit note" is documented; the field that requests it is assumed.
     Field("creditNote", "object", fields=(Field("documentNo"), Field("currencyAmount", "number", required=True))),
     *(
         _read_only(f.name, f.kind)
@@ -216,7 +216,7 @@ AR_ITEM_UPDATE = (
     ),
 )
 
-#: One posting of ``autopostings``. The shape is assumed from the names that the reference uses elsewhere.
+#: One posting of ``autopostings``. The fields are assumed from the names that the reference uses elsewhere.
 AUTO_POSTING = (
     Field("arItemId"),
     Field("documentNo"),
@@ -229,7 +229,7 @@ AUTO_POSTING = (
     Field("options", "texts"),
 )
 
-#: A payment reservation; the keys that name the document or the customer are documented, the amount's key is assumed.
+#: A payment reservation. The keys of the document or the customer are documented; the amount's key is assumed.
 PAYMENT_RESERVATION = (
     Field("paymentId", required=True),
     Field("arItemId"),

@@ -1,4 +1,4 @@
-"""``ArmSandbox``: the sandbox on a socket, in a thread of its own."""
+"""``ArmSandbox``: the sandbox as an HTTP server in a thread."""
 
 from __future__ import annotations
 
@@ -14,50 +14,51 @@ from typing import Any, Self
 from airflow_provider_arm.sandbox.data import documented
 
 try:
-    import stdnum  # noqa: F401 - its absence is to be noticed here, not in a batch
+    import stdnum  # noqa: F401 - if it is missing, importing the sandbox fails, not a batch
     import uvicorn
 except ImportError as error:  # pragma: no cover - shown by a test in a process without them
     _missing = f"The sandbox needs {error.name}: pip install 'airflow-provider-arm[sandbox]'"
     raise ImportError(_missing) from None
 
-from airflow_provider_arm.sandbox.api.routes import BASE, TOKEN
+from airflow_provider_arm.sandbox.api.routes import BASE_PATH, TOKEN_PATH
 from airflow_provider_arm.sandbox.core import Core, SeedOptions
 from airflow_provider_arm.sandbox.state.identity import CLIENT_ID, CLIENT_SECRET
 from airflow_provider_arm.sandbox.web.admin import AdminApi
 from airflow_provider_arm.sandbox.web.http import SandboxApplication, SandboxProtocol
 
-#: Seconds that an idle connection stays open: longer than any test pauses, so that no caller meets a race that ARM
-#: did not make.
+#: Seconds that an idle connection stays open: longer than any pause of a test, so that no request meets a connection
+#: that is just being closed.
 KEEP_ALIVE = 75
 
-#: Callers that may wait to be let in: a test may start a thousand at once.
+#: Connections that may wait to be accepted: a test may open a thousand at once.
 BACKLOG = 2048
 
 #: Seconds to wait for the thread at start and stop; both take well under one.
-_PATIENCE = 30.0
+_THREAD_TIMEOUT = 30.0
 
 
 class ArmSandbox:
-    """A stand-in for ARM on ``http://host:port``.
+    """Stand-in for ARM on ``http://host:port``.
 
     >>> with ArmSandbox(seed=7, ar_items=200) as box:
     ...     box.connection()["conn_type"]
     'arm'
 
-    :param seed: the same seed writes the same ledger, tokens and UUIDs.
-    :param ar_items: AR items in the ledger, the documented one among them.
-    :param batch_delay: seconds of the sandbox's clock from a batch's submit to its result.
-    :param port: 0 takes a free one.
-    :param state_dir: a folder that keeps the state; ``None``: in memory. What it holds goes before the arguments.
+    :param seed: the same seed gives the same AR items, tokens and UUIDs.
+    :param ar_items: number of AR items, including the documented one.
+    :param batch_delay: seconds by the sandbox's clock from the submission of a batch to its result.
+    :param port: 0 for any free port.
+    :param state_dir: folder that stores the state; ``None``: in memory. State that is stored there overrides the other
+        arguments.
     :param switches: switches by name, see ``airflow_provider_arm.sandbox.state.switches``.
-    :param customers: customers in the ledger; ``None``: an eighth of the items.
-    :param pack: what the ledger holds, see ``airflow_provider_arm.sandbox.data.packs``.
+    :param customers: number of customers; ``None``: an eighth of the AR items.
+    :param pack: kind of data, see ``airflow_provider_arm.sandbox.data.packs``.
     """
 
     client_id = CLIENT_ID
     client_secret = CLIENT_SECRET
 
-    def __init__(  # noqa: PLR0917 - each is one property of the ledger or the server, and has its default
+    def __init__(  # noqa: PLR0917 - each is one property of the data or the server, and has a default
         self,
         seed: int = 7,
         ar_items: int = 200,
@@ -83,7 +84,7 @@ class ArmSandbox:
     # -- start and stop ---------------------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Listen. Idempotent."""
+        """Start the server; does nothing if it is running."""
         if self._thread is not None:
             return self
         listener = _listener(self._host, self._port)
@@ -98,18 +99,18 @@ class ArmSandbox:
         self._server = _Server(application, self._host, self._port)
         self._thread = threading.Thread(target=self._server.run, args=([listener],), name="arm-sandbox", daemon=True)
         self._thread.start()
-        if not self._server.listening.wait(_PATIENCE):  # pragma: no cover - a machine that stands still
+        if not self._server.listening.wait(_THREAD_TIMEOUT):  # pragma: no cover - an overloaded machine
             msg = "the sandbox did not start"
             raise RuntimeError(msg)
         return self
 
     def stop(self) -> None:
-        """End every connection and stop listening. Idempotent."""
+        """Close every connection and stop the server; does nothing if it is stopped."""
         if self._server is None or self._thread is None or self._core is None:
             return
-        self._server.leave()
-        self._thread.join(_PATIENCE)
-        self._core.shut()
+        self._server.shut_down()
+        self._thread.join(_THREAD_TIMEOUT)
+        self._core.close()
         self._server = self._thread = self._core = None
 
     def __enter__(self) -> Self:
@@ -118,7 +119,7 @@ class ArmSandbox:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    # -- where it is --------------------------------------------------------------------------------------------------
+    # -- addresses ---------------------------------------------------------------------------------------------------
 
     @property
     def url(self) -> str:
@@ -130,15 +131,15 @@ class ArmSandbox:
     @property
     def base_url(self) -> str:
         """ARM's base URL."""
-        return self.url + BASE
+        return self.url + BASE_PATH
 
     @property
     def auth_url(self) -> str:
-        """The address of the token call."""
-        return self.url + TOKEN
+        """Address of the token call."""
+        return self.url + TOKEN_PATH
 
     def connection(self) -> dict[str, Any]:
-        """The Airflow connection, as ``AIRFLOW_CONN_ARM_DEFAULT`` takes it in JSON."""
+        """Return the Airflow connection, in the form of ``AIRFLOW_CONN_ARM_DEFAULT`` as JSON."""
         return {
             "conn_type": "arm",
             "host": self.base_url,
@@ -147,7 +148,7 @@ class ArmSandbox:
             "extra": {"client_no": self.client_no, "auth_url": self.auth_url, "user_id": "sandbox"},
         }
 
-    # -- what tests turn and ask ------------------------------------------------------------------------------
+    # -- for tests --------------------------------------------------------------------------------------------
 
     @property
     def core(self) -> Core:
@@ -158,21 +159,21 @@ class ArmSandbox:
         return self._core
 
     def now(self) -> dt.datetime:
-        """The sandbox's time."""
+        """Return the time of the sandbox's clock."""
         return self.core.clock.now()
 
     def advance(self, seconds: float) -> None:
-        """Move the clock and do what becomes due."""
+        """Advance the clock, and process what becomes due."""
         self.core.clock.advance(seconds)
-        self.core.settled()
+        self.core.process_due()
 
     def set_time(self, moment: dt.datetime) -> None:
         """Set the clock and stop it there; ``advance`` still moves it."""
         self.core.clock.set(moment)
-        self.core.settled()
+        self.core.process_due()
 
     def behave(self, **switches: Any) -> None:
-        """Change switches, such as ``behave(q10_next_page="absent", batch_delay=5)``."""
+        """Set switches, such as ``behave(q10_next_page="absent", batch_delay=5)``."""
         self.core.behave(switches)
 
     def fault(self, rule: dict[str, Any]) -> int:
@@ -180,29 +181,29 @@ class ArmSandbox:
         return self.core.add_fault(rule).id
 
     def faults(self) -> list[dict[str, Any]]:
-        """The fault rules with their counts."""
+        """Return the fault rules with their counts."""
         return self.core.faults.as_json()
 
     def clear_faults(self) -> None:
-        """Take all fault rules away, and listen again if one had closed the listener."""
+        """Remove all fault rules, and listen again if one has closed the listener."""
         self.core.clear_faults()
         if self._server is not None:
             self._server.listen_again()
 
     def requests(self, **filters: Any) -> list[dict[str, Any]]:
-        """The request journal, filtered by any of its columns, ``after`` a number, or the ``last`` so many."""
+        """Return the logged requests, filtered by any column, ``after`` a request number, or the ``last`` N."""
         return self.core.requests(**filters)
 
     def ledger(self) -> dict[str, Any]:
-        """How often each natural key took effect, and by which request."""
+        """Return the effect log: how often each natural key took effect, and by which request."""
         return self.core.ledger()
 
     def totals(self) -> dict[str, Any]:
-        """Counts, and the sums of amounts and balances per currency."""
+        """Return counts, and by currency the sums of amounts and balances."""
         return self.core.totals()
 
     def reset(self) -> None:
-        """Back to the start."""
+        """Reset everything to the state after the start."""
         self.clear_faults()
         self.core.reset()
 
@@ -213,7 +214,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, in a thread, with a listener that can be closed and opened again."""
+    """uvicorn server in a thread, with a listener that can be closed and opened again."""
 
     def __init__(self, application: SandboxApplication, host: str, port: int) -> None:
         config = uvicorn.Config(
@@ -235,27 +236,27 @@ class _Server(uvicorn.Server):
         application.refuse = self._refuse
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
+        """Start to listen, and set ``listening``."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.listening.set()
 
-    def leave(self) -> None:
-        """Stop, whatever hangs."""
+    def shut_down(self) -> None:
+        """Stop without waiting for open requests."""
         self.should_exit = self.force_exit = True
-        self._in_loop(self._cut_connections)
+        self._call_in_loop(self._abort_connections)
 
     def listen_again(self) -> None:
-        """Open the listener if a fault had closed it, and wait until it is open."""
+        """Open the listener if a fault has closed it, and wait until it is open."""
         if not self.listening.is_set():
-            self._in_loop(self._open)
-            self.listening.wait(_PATIENCE)
+            self._call_in_loop(self._open)
+            self.listening.wait(_THREAD_TIMEOUT)
 
-    def _in_loop(self, work: Callable[[], None]) -> None:
+    def _call_in_loop(self, callback: Callable[[], None]) -> None:
         if self._loop is not None and self._loop.is_running():
-            self._loop.call_soon_threadsafe(work)
+            self._loop.call_soon_threadsafe(callback)
 
-    def _cut_connections(self) -> None:
+    def _abort_connections(self) -> None:
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 

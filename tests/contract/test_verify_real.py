@@ -116,10 +116,10 @@ def test_no_switch_is_forgotten():
 
 def test_two_variants_at_once_are_both_named(box):
     """A real ARM may differ in more than one row."""
-    box.behave(q02_counts="absent", q17_upsert_answer="created_200", q12_empty_list=404)
+    box.behave(q02_counts="absent", q17_upsert_response="created_200", q12_empty_list=404)
     found = observed(box)
     variants = {name: reading.value for name, reading in found.items() if reading.kind is Kind.VARIANT}
-    assert variants == {"q02_counts": "absent", "q17_upsert_answer": "created_200", "q12_empty_list": 404}
+    assert variants == {"q02_counts": "absent", "q17_upsert_response": "created_200", "q12_empty_list": 404}
 
 
 def test_failures_inside_200_are_told_from_a_batch_of_failures_alone(box):

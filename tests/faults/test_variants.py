@@ -303,7 +303,7 @@ SCENARIOS = {
     ("q14_gzip", True): list_is_whole,
     ("q15_duplicate_document", "accept"): second_invoice_shows_in_the_ledger,
     ("q16_max_records", 2): limit_is_said,
-    ("q17_upsert_answer", "created_200"): upsert_is_understood,
+    ("q17_upsert_response", "created_200"): upsert_is_understood,
 }
 
 #: Switches that mean something only together with another.

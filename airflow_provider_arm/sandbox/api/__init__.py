@@ -1,1 +1,1 @@
-"""The sandbox's handlers, one module per subject of ARM's API."""
+"""Request handlers of ARM's API, one module per subject."""

@@ -1,4 +1,4 @@
-"""AR items: read, list, change details, credit."""
+"""AR items: read, list, update details, credit."""
 
 from __future__ import annotations
 
@@ -8,79 +8,78 @@ from typing import Any
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api import lists
 from airflow_provider_arm.sandbox.api.booking import CREDIT_NOTE, Posting, book, settle, write_item
-from airflow_provider_arm.sandbox.api.customers import only_parameters
 from airflow_provider_arm.sandbox.api.validation import validate
-from airflow_provider_arm.sandbox.api.writing import WriteResult, envelope, natural_key, rejected
+from airflow_provider_arm.sandbox.api.writing import WriteResult, natural_key, read_envelope, rejected_result
 from airflow_provider_arm.sandbox.messages import HttpError, Problem, SandboxRequest, SandboxResponse, json_response
 from airflow_provider_arm.sandbox.record_fields import AR_ITEM_UPDATE
 from airflow_provider_arm.sandbox.state.context import SandboxContext
 
-LISTING = lists.ListDefinition(
+AR_ITEM_LIST = lists.ListDefinition(
     "ar_item",
     "arItems",  # assumed (Q8)
     {  # assumed (Q7)
-        "customerno": lists.ListFilter("customer_no = ?", lists.text),
-        "documentno": lists.ListFilter("document_no = ?", lists.text),
-        "kid": lists.ListFilter("kid = ?", lists.text),
-        "fromvoucherdate": lists.ListFilter("voucher_day >= ?", lists.date),
-        "tovoucherdate": lists.ListFilter("voucher_day <= ?", lists.date),
-        "fromduedate": lists.ListFilter("due_day >= ?", lists.date),
-        "toduedate": lists.ListFilter("due_day <= ?", lists.date),
-        "fromcreatedtime": lists.ListFilter("created_ms >= ?", lists.time_from),
-        "tocreatedtime": lists.ListFilter("created_ms <= ?", lists.time_to),
-        "onlyopen": lists.ListFilter("open >= ?", lists.flag),
+        "customerno": lists.ListFilter("customer_no = ?", lists.parse_text),
+        "documentno": lists.ListFilter("document_no = ?", lists.parse_text),
+        "kid": lists.ListFilter("kid = ?", lists.parse_text),
+        "fromvoucherdate": lists.ListFilter("voucher_day >= ?", lists.parse_date),
+        "tovoucherdate": lists.ListFilter("voucher_day <= ?", lists.parse_date),
+        "fromduedate": lists.ListFilter("due_day >= ?", lists.parse_date),
+        "toduedate": lists.ListFilter("due_day <= ?", lists.parse_date),
+        "fromcreatedtime": lists.ListFilter("created_ms >= ?", lists.parse_time_from),
+        "tocreatedtime": lists.ListFilter("created_ms <= ?", lists.parse_time_to),
+        "onlyopen": lists.ListFilter("open >= ?", lists.parse_boolean),
     },
 )
 
-#: What PUT changes directly.
-_DETAILS = ("dueDate", "transactionText", "externalId1", "reservedStatus")
+#: Fields that PUT changes directly.
+_DETAIL_FIELDS = ("dueDate", "transactionText", "externalId1", "reservedStatus")
 
 
-def get_ar_item(context: SandboxContext, call: SandboxRequest) -> SandboxResponse:
-    """GET one AR item."""
-    only_parameters(call, {"userid", "expand"})
-    found = find_item(context, call.values["aritemid"])
-    if found is None:
+def get_ar_item(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
+    """Return one AR item."""
+    lists.check_parameters(request, {"userid", "expand"})
+    body = _find_item(context, request.path_parameters["aritemid"])
+    if body is None:
         raise HttpError(404, "AR item not found", [Problem("ArItemId", "not found")])
-    return SandboxResponse(200, found)
+    return SandboxResponse(200, body)
 
 
-def list_ar_items(context: SandboxContext, call: SandboxRequest) -> SandboxResponse:
-    """GET a list of AR items."""
-    return lists.serve(context, call, LISTING)
+def list_ar_items(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
+    """Return a list of AR items."""
+    return lists.list_response(context, request, AR_ITEM_LIST)
 
 
-def put_ar_item(context: SandboxContext, call: SandboxRequest) -> SandboxResponse:
-    """PUT details of one AR item; can also create a credit note (documented, its fields are assumed)."""
-    written = _update(context, envelope(call, "arItem"), call.number)
-    return json_response(written.status if written.failed else 200, written.as_json(context.switches))
+def put_ar_item(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
+    """Update details of one AR item; can also create a credit note (documented, its fields are assumed)."""
+    result = _update_item(context, read_envelope(request, "arItem"), request.number)
+    return json_response(result.status if result.failed else 200, result.as_json(context.switches))
 
 
-def _update(context: SandboxContext, record: Any, request: int) -> WriteResult:
-    checked = validate(AR_ITEM_UPDATE, record, creating=False, strict=context.switches["strict"])
+def _update_item(context: SandboxContext, record: Any, request_no: int) -> WriteResult:
+    validated = validate(AR_ITEM_UPDATE, record, creating=False, strict=context.switches["strict"])
     item_id = natural_key(record, "arItemId")
     keys: dict[str, Any] = {"clientNo": context.client_no}
     if item_id is None:
-        return rejected("AR item not updated", [*checked.errors, Problem("ArItemId", "required")], keys)
+        return rejected_result("AR item not updated", [*validated.errors, Problem("ArItemId", "required")], keys)
     keys["arItemId"] = item_id
-    found = find_item(context, item_id)
-    if found is None:
-        return rejected("AR item not found", [Problem("ArItemId", "not found")], keys, status=404)
-    item = money.decode(found)
+    body = _find_item(context, item_id)
+    if body is None:
+        return rejected_result("AR item not found", [Problem("ArItemId", "not found")], keys, status=404)
+    item = money.decode(body)
     keys |= {"accountNo": item["accountNo"], "customerNo": item["customerNo"]}
-    credit = checked.record.get("creditNote")
-    if credit is not None and not checked.errors:
-        checked.errors += _credit_problems(item, credit)
-    if checked.errors:
-        return rejected("AR item not updated", checked.errors, keys)
-    changes = {name: checked.record[name] for name in _DETAILS if name in checked.record}
+    credit = validated.record.get("creditNote")
+    if credit is not None and not validated.errors:
+        validated.errors += _credit_problems(item, credit)
+    if validated.errors:
+        return rejected_result("AR item not updated", validated.errors, keys)
+    changes = {name: validated.record[name] for name in _DETAIL_FIELDS if name in validated.record}
     if changes:
         item |= changes
         write_item(context, item)
     if credit is not None:
-        keys["creditNoteArItemId"] = _credit(context, item, credit)
-    context.ledger.record("arItems", item_id, "credited" if credit is not None else "updated", request)
-    return WriteResult("UPDATED", "AR item updated", keys, checked.warnings)
+        keys["creditNoteArItemId"] = _book_credit_note(context, item, credit)
+    context.effects.record("arItems", item_id, "credited" if credit is not None else "updated", request_no)
+    return WriteResult("UPDATED", "AR item updated", keys, validated.warnings)
 
 
 def _credit_problems(item: dict[str, Any], credit: dict[str, Any]) -> list[Problem]:
@@ -92,7 +91,8 @@ def _credit_problems(item: dict[str, Any], credit: dict[str, Any]) -> list[Probl
     return []
 
 
-def _credit(context: SandboxContext, item: dict[str, Any], credit: dict[str, Any]) -> str:
+def _book_credit_note(context: SandboxContext, item: dict[str, Any], credit: dict[str, Any]) -> str:
+    """Book a credit note, settle *item* with it, and return its ``arItemId``."""
     posting = Posting(
         voucher_type=CREDIT_NOTE,
         customer_no=item["customerNo"],
@@ -104,12 +104,12 @@ def _credit(context: SandboxContext, item: dict[str, Any], credit: dict[str, Any
         kid=item["kid"],
         reference_no=item["referenceNo"],
     )
-    note = book(context, posting)
-    settle(context, note, item)
-    return str(note["arItemId"])
+    credit_note = book(context, posting)
+    settle(context, credit_note, item)
+    return str(credit_note["arItemId"])
 
 
-def find_item(context: SandboxContext, item_id: str) -> bytes | None:
-    """The text of a living item."""
+def _find_item(context: SandboxContext, item_id: str) -> bytes | None:
+    """Return the stored JSON text of an AR item, or ``None`` if there is none."""
     row = context.store.fetch_one("SELECT body FROM ar_item WHERE ar_item_id = ? AND live = 1", (item_id,))
     return None if row is None else bytes(row[0])

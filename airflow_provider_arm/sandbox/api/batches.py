@@ -1,4 +1,4 @@
-"""Batches: stored at once, processed later, asked for by UUID."""
+"""Batches: stored when submitted, processed later, and polled by UUID."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.sandbox.api.customers import only_parameters, write_customer
+from airflow_provider_arm.sandbox.api.customers import write_customer
 from airflow_provider_arm.sandbox.api.documents import write_document
-from airflow_provider_arm.sandbox.api.writing import WriteResult, envelope, natural_key
+from airflow_provider_arm.sandbox.api.lists import check_parameters
+from airflow_provider_arm.sandbox.api.writing import WriteResult, natural_key, read_envelope
 from airflow_provider_arm.sandbox.messages import (
     HttpError,
     Problem,
@@ -22,38 +23,38 @@ from airflow_provider_arm.sandbox.messages import (
     json_response,
     pascal_case,
 )
-from airflow_provider_arm.sandbox.state.clock import from_epoch_ms, stamp
+from airflow_provider_arm.sandbox.state.clock import format_timestamp, from_epoch_ms
 from airflow_provider_arm.sandbox.state.context import SandboxContext
 
 log = logging.getLogger(__name__)
 
-#: Resource -> the field that names one record.
-_KEYS = {"customers": "customerNo", "documents": "documentNo"}
+#: Resource -> the field that is the natural key of its records.
+_KEY_FIELDS = {"customers": "customerNo", "documents": "documentNo"}
 
 _COLUMNS = (
     "uuid, resource, method, request, received_ms, due_ms, processed_ms, state, total, processed, failed, "
-    "rejected, looks, payload, pending, answers"
+    "rejected, polls, payload, pending, results"
 )
 
-#: The same records in another order of keys are the same batch.
-_CANONICAL = msgspec.json.Encoder(decimal_format="number", order="sorted")
+#: The order of a record's keys does not change the batch's content hash.
+_CANONICAL_ENCODER = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
-#: Between its stages a batch is RECEIVED for the first half of its delay, then PROCESSING.
+#: A batch is RECEIVED for the first half of its delay, then PROCESSING.
 RECEIVED, PROCESSING = "RECEIVED", "PROCESSING"
 
 
-def submit_customers(context: SandboxContext, call: SandboxRequest) -> SandboxResponse:
-    """POST or PUT a batch of customers."""
-    return _submit(context, call, "customers")
+def submit_customers(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
+    """Submit a batch of customers, to create or to update them."""
+    return _submit(context, request, "customers")
 
 
-def submit_documents(context: SandboxContext, call: SandboxRequest) -> SandboxResponse:
-    """POST a batch of documents."""
-    return _submit(context, call, "documents")
+def submit_documents(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
+    """Submit a batch of documents."""
+    return _submit(context, request, "documents")
 
 
-def _submit(context: SandboxContext, call: SandboxRequest, resource: str) -> SandboxResponse:
-    records = envelope(call, resource)
+def _submit(context: SandboxContext, request: SandboxRequest, resource: str) -> SandboxResponse:
+    records = read_envelope(request, resource)
     label = pascal_case(resource)
     if not isinstance(records, list):
         raise HttpError(422, f"{label} must be a list", [Problem(label, "must be a list")])
@@ -66,17 +67,17 @@ def _submit(context: SandboxContext, call: SandboxRequest, resource: str) -> San
     now = context.now_ms()
     values = (
         uuid,
-        context.store.number("batch_number"),
+        context.store.next_number("batch_number"),
         resource,
-        call.method,
-        content_hash(call.method, resource, records),
-        call.number,
+        request.method,
+        content_hash(request.method, resource, records),
+        request.number,
         now,
         now + int(float(context.switches["batch_delay"]) * 1000),
         len(records),
         context.switches["q03_reject_batches"],
         money.encode(records),
-        money.encode([_pending(number, record, resource) for number, record in enumerate(records, 1)]),
+        money.encode([_pending_record(number, record, resource) for number, record in enumerate(records, 1)]),
     )
     context.store.execute(
         "INSERT INTO batch (uuid, number, resource, method, content_hash, request, received_ms, due_ms, state, total, "
@@ -97,116 +98,120 @@ def _receipt(context: SandboxContext, uuid: str) -> SandboxResponse:  # assumed 
 
 
 def content_hash(method: str, resource: str, records: list[Any]) -> str:
-    """Name a batch by what it asks for: sha256 of method, resource and the records with sorted keys."""
-    return hashlib.sha256(f"{method} {resource}\n".encode() + _CANONICAL.encode(records)).hexdigest()
+    """Return the sha256 of a batch's content: method, resource and the records with sorted keys."""
+    return hashlib.sha256(f"{method} {resource}\n".encode() + _CANONICAL_ENCODER.encode(records)).hexdigest()
 
 
-def _pending(number: int, record: Any, resource: str) -> dict[str, Any]:
-    name = _KEYS[resource]
+def _pending_record(number: int, record: Any, resource: str) -> dict[str, Any]:
+    name = _KEY_FIELDS[resource]
     key = natural_key(record, name)
     return {"recordNo": number, "status": RECEIVED, **({name: key} if key else {})}
 
 
-def process_due(context: SandboxContext) -> None:
-    """Process every batch whose time has come, oldest first."""
+def process_due_batches(context: SandboxContext) -> None:
+    """Process every batch whose delay has passed, oldest first."""
     rows = context.store.fetch_all(
         f"SELECT uuid FROM batch WHERE state = '{RECEIVED}' AND due_ms <= ? ORDER BY due_ms, number",  # noqa: S608
         (context.now_ms(),),
     )
     for (uuid,) in rows:
         try:
-            with context.store.attempt():
+            with context.store.savepoint():
                 _process(context, uuid)
-        except Exception:  # else one batch that we cannot process would stop every call after it
-            log.exception("The sandbox failed on batch %s", uuid)
-            _finish(context, uuid, context.now_ms(), "REJECTED", (0, 0, None))
+        except Exception:  # otherwise one batch that cannot be processed would block every later request
+            log.exception("The sandbox failed to process batch %s", uuid)
+            _set_processed(context, uuid, context.now_ms(), "REJECTED", (0, 0, None))
 
 
 def _process(context: SandboxContext, uuid: str) -> None:
     row = context.store.fetch_one(
         "SELECT resource, method, request, rejected, payload, due_ms, total FROM batch WHERE uuid = ?", (uuid,)
     )
-    if row is None:  # pragma: no cover - the caller has just seen it
+    if row is None:  # pragma: no cover - the caller has just selected it
         return
-    resource, method, request, refused, payload, due_ms, total = row
-    if refused:
-        _finish(context, uuid, due_ms, "REJECTED", (0, total, None))
+    resource, method, request_no, rejected, payload, due_ms, total = row
+    if rejected:
+        _set_processed(context, uuid, due_ms, "REJECTED", (0, total, None))
         return
     write: Callable[[Any], WriteResult]
     if resource == "customers":
 
         def write(record: Any) -> WriteResult:
-            return write_customer(context, record, request, may_create=method == "POST")
+            return write_customer(context, record, request_no, may_create=method == "POST")
     else:
-        lot = context.store.number("gl_lot")
+        lot_no = context.store.next_number("gl_lot")
 
         def write(record: Any) -> WriteResult:
-            return write_document(context, record, request, lot)
+            return write_document(context, record, request_no, lot_no)
 
-    written = [write(record) for record in money.decode(payload)]
-    failed = sum(one.failed for one in written)
-    answers = [{"recordNo": number, **one.as_json(context.switches)} for number, one in enumerate(written, 1)]
+    results = [write(record) for record in money.decode(payload)]
+    failed = sum(result.failed for result in results)
+    entries = [{"recordNo": number, **result.as_json(context.switches)} for number, result in enumerate(results, 1)]
     state = "PROCESSED" if not failed else ("REJECTED" if failed == total else "PARTIAL")
-    _finish(context, uuid, due_ms, state, (total - failed, failed, money.encode(answers)))
+    _set_processed(context, uuid, due_ms, state, (total - failed, failed, money.encode(entries)))
 
 
-def _finish(
-    context: SandboxContext, uuid: str, due_ms: int, state: str, outcome: tuple[int, int, bytes | None]
+def _set_processed(
+    context: SandboxContext, uuid: str, processed_ms: int, state: str, outcome: tuple[int, int, bytes | None]
 ) -> None:
+    """Store the end of a batch.
+
+    :param outcome: number of processed records, number of failed records, and the JSON list of their results.
+    """
     context.store.execute(
-        "UPDATE batch SET state = ?, processed = ?, failed = ?, answers = ?, processed_ms = ? WHERE uuid = ?",
-        (state, *outcome, due_ms, uuid),
+        "UPDATE batch SET state = ?, processed = ?, failed = ?, results = ?, processed_ms = ? WHERE uuid = ?",
+        (state, *outcome, processed_ms, uuid),
     )
 
 
-def get_batch(context: SandboxContext, call: SandboxRequest) -> SandboxResponse:
-    """GET one batch. UUIDs are compared exactly: documented."""
-    only_parameters(call, {"userid"})
-    uuid = call.values["batchuuid"]
-    look = context.store.fetch_one(
-        "UPDATE batch SET looks = looks + 1 WHERE uuid = ? RETURNING looks, received_ms, due_ms", (uuid,)
+def get_batch(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
+    """Return one batch. UUIDs are compared exactly: documented."""
+    check_parameters(request, {"userid"})
+    uuid = request.path_parameters["batchuuid"]
+    row = context.store.fetch_one(
+        "UPDATE batch SET polls = polls + 1 WHERE uuid = ? RETURNING polls, received_ms, due_ms", (uuid,)
     )
-    if look is None:
+    if row is None:
         raise HttpError(404, "Batch not found", [Problem("BatchUuid", "not found")])
-    looks, received_ms, due_ms = look
+    polls, received_ms, due_ms = row
     now = context.now_ms()
-    in_grace = now - received_ms < float(context.switches["q04_grace_seconds"]) * 1000
-    if in_grace or looks <= context.switches["q04_grace_polls"]:  # assumed (Q4)
+    in_grace_period = now - received_ms < float(context.switches["q04_grace_seconds"]) * 1000
+    if in_grace_period or polls <= context.switches["q04_grace_polls"]:  # assumed (Q4)
         raise HttpError(404, "Batch not found", [Problem("BatchUuid", "not found")])
-    if now >= due_ms and looks > context.switches["pending_polls"]:
-        return _finished(context, uuid)
-    return _unfinished(context, uuid, now)
+    if now >= due_ms and polls > context.switches["pending_polls"]:
+        return _finished_response(context, uuid)
+    return _unfinished_response(context, uuid, now)
 
 
-def _read(context: SandboxContext, uuid: str) -> dict[str, Any]:
+def _read_batch(context: SandboxContext, uuid: str) -> dict[str, Any]:
     row = context.store.fetch_one(f"SELECT {_COLUMNS} FROM batch WHERE uuid = ?", (uuid,))  # noqa: S608
     return dict(zip(_COLUMNS.replace(" ", "").split(","), row or (), strict=True))
 
 
-def _unfinished(context: SandboxContext, uuid: str, now: int) -> SandboxResponse:  # assumed (Q3)
-    batch = _read(context, uuid)
+def _unfinished_response(context: SandboxContext, uuid: str, now: int) -> SandboxResponse:  # assumed (Q3)
+    batch = _read_batch(context, uuid)
     if context.switches["q03_206_in_progress"]:
         if batch["state"] == RECEIVED:
             _process(context, uuid)
-            batch = _read(context, uuid)
+            batch = _read_batch(context, uuid)
         half = batch["total"] // 2
-        pending, answers = money.decode(batch["pending"]), money.decode(batch["answers"] or b"[]")
-        shown = answers[:half] + [{**record, "status": PROCESSING} for record in pending[half:]]
-        done = [record for record in answers[:half] if record["status"] == "PROCESSED"]
-        look = _Shown(206, PROCESSING, len(done), half - len(done), money.encode(shown), finished=False)
-        return _body(context, batch, look)
+        pending, results = money.decode(batch["pending"]), money.decode(batch["results"] or b"[]")
+        records = results[:half] + [{**record, "status": PROCESSING} for record in pending[half:]]
+        processed = sum(record["status"] == "PROCESSED" for record in results[:half])
+        view = _BatchView(206, PROCESSING, processed, half - processed, money.encode(records), finished=False)
+        return _batch_response(context, batch, view)
     state = RECEIVED if 2 * (now - batch["received_ms"]) < batch["due_ms"] - batch["received_ms"] else PROCESSING
-    records = None if context.switches["q02_records_while_202"] == "absent" else batch["pending"]
-    return _body(context, batch, _Shown(202, state, 0, 0, records, finished=False))
+    pending_records = None if context.switches["q02_records_while_202"] == "absent" else batch["pending"]
+    return _batch_response(context, batch, _BatchView(202, state, 0, 0, pending_records, finished=False))
 
 
-def _finished(context: SandboxContext, uuid: str) -> SandboxResponse:  # assumed (Q3)
-    batch = _read(context, uuid)
+def _finished_response(context: SandboxContext, uuid: str) -> SandboxResponse:  # assumed (Q3)
+    batch = _read_batch(context, uuid)
     state = batch["state"]
     status = {"PROCESSED": 200, "PARTIAL": 206, "REJECTED": 406}[state]
     errors = None
     if state == "REJECTED":
-        if batch["answers"] is not None and context.switches["q03_all_failed"] == 206:  # noqa: PLR2004 - an HTTP status
+        if batch["results"] is not None and context.switches["q03_all_failed"] == 206:  # noqa: PLR2004 - an HTTP status
             status, state = 206, "PARTIAL"
         else:
             errors = [Problem(pascal_case(batch["resource"]), "no record could be processed").as_json()]
@@ -214,37 +219,40 @@ def _finished(context: SandboxContext, uuid: str) -> SandboxResponse:  # assumed
         status, state = 200, "PROCESSED"
     if context.switches["q03_unknown_status"]:
         status, state, errors = 200, context.switches["q03_unknown_status"], None
-    look = _Shown(status, state, batch["processed"], batch["failed"], batch["answers"], errors)
-    return _body(context, batch, look)
+    view = _BatchView(status, state, batch["processed"], batch["failed"], batch["results"], errors)
+    return _batch_response(context, batch, view)
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """What one look shows of a batch."""
+class _BatchView:
+    """State of a batch as one poll returns it."""
 
-    status: int
-    word: str
+    http_status: int
+    status: str
     processed: int
     failed: int
+    #: JSON list of the records; ``None``: the response has none.
     records: bytes | None
     errors: list[dict[str, str]] | None = None
     finished: bool = True
 
 
-def _body(context: SandboxContext, batch: dict[str, Any], shown: _Shown) -> SandboxResponse:  # assumed (Q2)
+def _batch_response(
+    context: SandboxContext, batch: dict[str, Any], view: _BatchView
+) -> SandboxResponse:  # assumed (Q2)
     head: dict[str, Any] = {
         "batchUuid": batch["uuid"],
         "clientNo": context.client_no,
-        "status": shown.word,
-        "createdTime": stamp(from_epoch_ms(batch["received_ms"])),
-        "processedTime": stamp(from_epoch_ms(batch["processed_ms"])) if shown.finished else None,
+        "status": view.status,
+        "createdTime": format_timestamp(from_epoch_ms(batch["received_ms"])),
+        "processedTime": format_timestamp(from_epoch_ms(batch["processed_ms"])) if view.finished else None,
     }
     if context.switches["q02_counts"] == "present":
-        head |= {"totalCount": batch["total"], "processedCount": shown.processed, "failedCount": shown.failed}
-    if shown.errors:
-        head["errors"] = shown.errors
+        head |= {"totalCount": batch["total"], "processedCount": view.processed, "failedCount": view.failed}
+    if view.errors:
+        head["errors"] = view.errors
     text = money.encode(head)
-    if shown.records is None:
-        return SandboxResponse(shown.status, text)
+    if view.records is None:
+        return SandboxResponse(view.http_status, text)
     key = money.encode(context.switches["q02_records_key"] or batch["resource"])
-    return SandboxResponse(shown.status, b"".join([text[:-1], b",", key, b":", shown.records, b"}"]))
+    return SandboxResponse(view.http_status, b"".join([text[:-1], b",", key, b":", view.records, b"}"]))

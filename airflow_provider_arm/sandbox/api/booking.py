@@ -1,4 +1,4 @@
-"""Booking: what makes an AR item, and what settles one item with another. Sums of amounts and balances always agree."""
+"""Booking of AR items, and settlement of one item with another. The sums of amounts and of balances always agree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api.numbers import mod10
-from airflow_provider_arm.sandbox.api.validation import day
+from airflow_provider_arm.sandbox.api.validation import parse_day
 from airflow_provider_arm.sandbox.state.clock import epoch_ms
 from airflow_provider_arm.sandbox.state.context import SandboxContext
 
@@ -17,10 +17,10 @@ from airflow_provider_arm.sandbox.state.context import SandboxContext
 PAYMENT, INVOICE, CREDIT_NOTE = 1, 3, 4
 DESCRIPTIONS = {PAYMENT: "Payment", INVOICE: "Invoice", CREDIT_NOTE: "Credit note"}
 
-#: Days from invoice to due date where neither says anything.
+#: Days from invoice date to due date if the document has no due date.
 DEFAULT_DUE_DAYS = 14
 
-#: The client's own currency, and fixed rates into it: a sandbox needs no market.
+#: The client's own currency, and fixed exchange rates into it.
 GL_CURRENCY = "NOK"
 RATES = {
     "NOK": Decimal(1),
@@ -33,7 +33,7 @@ OTHER_RATE = Decimal(10)
 
 _CENT = Decimal("0.01")
 
-#: The numbers of the documented item: new ones come after.
+#: Numbers of the documented item; new items get the numbers that follow.
 FIRST_REFERENCE_NO = 35_078
 FIRST_VOUCHER_NO = 57_869
 FIRST_GL_CASE_NO = 1_165_723
@@ -43,7 +43,7 @@ LEDGER_PERIOD_REPORT_NO = 2564
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """What is to be booked on an account."""
+    """Amount to book on an account, with its details."""
 
     voucher_type: int
     customer_no: str
@@ -54,34 +54,34 @@ class Posting:
     due_date: str | None = None
     document_no: str | None = None
     kid: str | None = None
-    lot: int = 0
-    #: The reference that this posting belongs to; a new one where it is ``None``.
+    lot_no: int = 0
+    #: Reference that this posting belongs to; ``None``: a new one.
     reference_no: int | None = None
     text: str | None = None
     external_id: str | None = None
 
 
-def to_gl(amount: int | Decimal, currency: str) -> int | Decimal:
-    """The amount in the client's own currency."""
+def to_gl_amount(amount: int | Decimal, currency: str) -> int | Decimal:
+    """Return the amount in the client's own currency."""
     if currency == GL_CURRENCY:
         return amount
     return (Decimal(amount) * RATES.get(currency, OTHER_RATE)).quantize(_CENT, ROUND_HALF_EVEN)
 
 
-def kid_for(client_no: int, account_no: int, reference_no: int) -> str:
-    """A payment reference built as the documented one, but with a valid mod 10 check digit."""
+def build_kid(client_no: int, account_no: int, reference_no: int) -> str:
+    """Return a payment reference in the format of the documented one, but with a valid mod 10 check digit."""
     digits = f"5{client_no:06d}{account_no:06d}{reference_no:07d}"
     return digits + mod10(digits)
 
 
 def book(context: SandboxContext, posting: Posting) -> dict[str, Any]:
-    """Write the AR item of *posting*; gives the item."""
+    """Write the AR item of *posting*, and return the item."""
     store = context.store
-    reference = posting.reference_no or store.number("reference", FIRST_REFERENCE_NO + 1)
+    reference = posting.reference_no or store.next_number("reference", FIRST_REFERENCE_NO + 1)
     sequence = _next_sequence(context, posting.account_no, reference) if posting.reference_no else 0
-    on = day(posting.voucher_date) or context.now().date()
-    due = posting.due_date or (on + dt.timedelta(days=DEFAULT_DUE_DAYS)).isoformat()
-    gl_amount = to_gl(posting.amount, posting.currency)
+    voucher_day = parse_day(posting.voucher_date) or context.now().date()
+    due = posting.due_date or (voucher_day + dt.timedelta(days=DEFAULT_DUE_DAYS)).isoformat()
+    gl_amount = to_gl_amount(posting.amount, posting.currency)
     item: dict[str, Any] = {
         "clientNo": context.client_no,
         "accountNo": posting.account_no,
@@ -98,44 +98,43 @@ def book(context: SandboxContext, posting: Posting) -> dict[str, Any]:
         "currencyBalance": posting.amount,
         "glAmount": gl_amount,
         "glBalance": gl_amount,
-        "kid": posting.kid or kid_for(context.client_no, posting.account_no, reference),
+        "kid": posting.kid or build_kid(context.client_no, posting.account_no, reference),
         "voucherType": posting.voucher_type,
         "voucherTypeDescription": DESCRIPTIONS[posting.voucher_type],
-        "voucherNo": store.number("voucher", FIRST_VOUCHER_NO + 1),
+        "voucherNo": store.next_number("voucher", FIRST_VOUCHER_NO + 1),
         "transactionText": posting.text or DESCRIPTIONS[posting.voucher_type],
-        "glCaseNo": store.number("gl_case", FIRST_GL_CASE_NO + 1),
-        "glLotNo": FIRST_GL_LOT_NO + posting.lot,
-        "glYear": on.year,
-        "glPeriod": on.month,
+        "glCaseNo": store.next_number("gl_case", FIRST_GL_CASE_NO + 1),
+        "glLotNo": FIRST_GL_LOT_NO + posting.lot_no,
+        "glYear": voucher_day.year,
+        "glPeriod": voucher_day.month,
         "externalId1": posting.external_id or context.short_id("external"),
         "ledgerPeriodReportNo": LEDGER_PERIOD_REPORT_NO,
         "reservedStatus": "",
-        "createdTime": context.stamp(),
+        "createdTime": context.timestamp(),
     }
     write_item(context, item)
     return item
 
 
 def write_item(context: SandboxContext, item: dict[str, Any]) -> None:
-    """Write an AR item, in the place of its older version where there is one."""
-    older = context.store.fetch_one(
-        "SELECT id, pos FROM ar_item WHERE ar_item_id = ? AND live = 1", (item["arItemId"],)
-    )
-    if older:
-        context.store.retire("ar_item", older[0])
-    context.store.add("ar_item", money.encode(item), columns(item), older[1] if older else None)
+    """Write an AR item; an earlier version is replaced, at its position in the list."""
+    sql = "SELECT id, pos FROM ar_item WHERE ar_item_id = ? AND live = 1"
+    earlier = context.store.fetch_one(sql, (item["arItemId"],))
+    if earlier:
+        context.store.deactivate("ar_item", earlier[0])
+    context.store.add("ar_item", money.encode(item), filter_columns(item), earlier[1] if earlier else None)
 
 
-def columns(item: dict[str, Any]) -> tuple[Any, ...]:
-    """What the store keeps beside the text, for filters."""
-    voucher, due = day(item["voucherDate"]), day(item["dueDate"])
+def filter_columns(item: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the values that the store keeps in columns of their own, for filters."""
+    voucher_day, due_day = parse_day(item["voucherDate"]), parse_day(item["dueDate"])
     return (
         item["arItemId"],
         item["customerNo"],
         item["documentNo"],
         item["kid"],
-        voucher.toordinal() if voucher else None,
-        due.toordinal() if due else None,
+        voucher_day.toordinal() if voucher_day else None,
+        due_day.toordinal() if due_day else None,
         epoch_ms(dt.datetime.fromisoformat(item["createdTime"])),
         item["glYear"] * 100 + item["glPeriod"],
         int(item["currencyBalance"] != 0),
@@ -143,36 +142,34 @@ def columns(item: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def settle(context: SandboxContext, payment: dict[str, Any], invoice: dict[str, Any]) -> None:
-    """Set a payment or credit note (negative) against an open item (positive), as far as both reach."""
+    """Book the settlement of an open item (positive) with a payment or credit note (negative), up to the smaller balance."""
     amount = min(Decimal(invoice["currencyBalance"]), -Decimal(payment["currencyBalance"]))
     if amount <= 0 or payment["currency"] != invoice["currency"]:
         return
-    # In the client's currency the side that is used up gives all it has left, so that no cent is lost in rounding.
+    # The item that is fully settled uses its whole GL balance, so that rounding loses no cent.
     if amount == invoice["currencyBalance"]:
         gl_amount = Decimal(invoice["glBalance"])
     elif amount == -payment["currencyBalance"]:
         gl_amount = -Decimal(payment["glBalance"])
     else:  # pragma: no cover - the smaller of the two is always one of them
-        gl_amount = Decimal(to_gl(amount, invoice["currency"]))
+        gl_amount = Decimal(to_gl_amount(amount, invoice["currency"]))
     for item, sign in ((invoice, -1), (payment, 1)):
-        item["currencyBalance"] = plain(item["currencyBalance"] + sign * amount)
-        item["glBalance"] = plain(item["glBalance"] + sign * gl_amount)
+        item["currencyBalance"] = _normalize(item["currencyBalance"] + sign * amount)
+        item["glBalance"] = _normalize(item["glBalance"] + sign * gl_amount)
         write_item(context, item)
 
 
 def settle_by_kid(context: SandboxContext, payment: dict[str, Any], kid: str) -> None:
-    """Set *payment* against the open items with this payment reference, oldest first."""
-    rows = context.store.fetch_all(
-        "SELECT body FROM ar_item WHERE kid = ? AND live = 1 AND open = 1 ORDER BY pos", (kid,)
-    )
-    for (body,) in rows:
+    """Book the settlement of the open items that have this payment reference with *payment*, oldest first."""
+    sql = "SELECT body FROM ar_item WHERE kid = ? AND live = 1 AND open = 1 ORDER BY pos"
+    for (body,) in context.store.fetch_all(sql, (kid,)):
         item = money.decode(body)
         if item["arItemId"] != payment["arItemId"]:
             settle(context, payment, item)
 
 
-def plain(amount: int | Decimal) -> int | Decimal:
-    """Write a computed amount as ARM does: 625, not 625.00."""
+def _normalize(amount: int | Decimal) -> int | Decimal:
+    """Return a computed amount as ARM writes it: 625, not 625.00."""
     exact = Decimal(amount)
     return int(exact) if exact == exact.to_integral_value() else exact
 

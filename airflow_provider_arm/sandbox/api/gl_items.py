@@ -1,18 +1,17 @@
-"""GL items: the general ledger's side of every AR item. They are made from the AR items, so the two always agree."""
+"""GL items: the general ledger entry of every AR item, derived from it, so that both always agree."""
 
 from __future__ import annotations
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api import lists
-from airflow_provider_arm.sandbox.api.customers import only_parameters
 from airflow_provider_arm.sandbox.messages import HttpError, Problem, SandboxRequest, SandboxResponse
 from airflow_provider_arm.sandbox.state.context import SandboxContext
 
 #: Accounts receivable in the Norwegian standard chart of accounts (NS 4102).
 RECEIVABLES_ACCOUNT = "1500"
 
-#: What a GL item takes over from its AR item. The reference gives the paths, not the fields. # assumed
-TAKEN_OVER = (
+#: Fields that a GL item copies from its AR item. The reference gives the paths, not the fields. # assumed
+COPIED_FIELDS = (
     "arItemId",
     "customerNo",
     "documentNo",
@@ -32,40 +31,41 @@ TAKEN_OVER = (
 )
 
 
-def _render(context: SandboxContext, bodies: list[bytes]) -> list[bytes]:
-    return [render(context, body) for body in bodies]
+def _build_gl_items(context: SandboxContext, ar_items: list[bytes]) -> list[bytes]:
+    return [build_gl_item(context, body) for body in ar_items]
 
 
-def render(context: SandboxContext, body: bytes) -> bytes:
-    """The GL item of an AR item."""
-    item = money.decode(body)
-    shown = {"clientNo": context.client_no, "glItemId": f"GL-{item['arItemId']}", "glAccountNo": RECEIVABLES_ACCOUNT}
-    return money.encode(shown | {name: item[name] for name in TAKEN_OVER})
+def build_gl_item(context: SandboxContext, ar_item: bytes) -> bytes:
+    """Return the GL item of an AR item."""
+    item = money.decode(ar_item)
+    gl_item = {"clientNo": context.client_no, "glItemId": f"GL-{item['arItemId']}", "glAccountNo": RECEIVABLES_ACCOUNT}
+    return money.encode(gl_item | {name: item[name] for name in COPIED_FIELDS})
 
 
-LISTING = lists.ListDefinition(
+GL_ITEM_LIST = lists.ListDefinition(
     "ar_item",
     "glItems",  # assumed (Q8)
     {  # assumed (Q7)
-        "glyear": lists.ListFilter("gl_month / 100 = ?", lists.whole),
-        "glperiod": lists.ListFilter("gl_month % 100 = ?", lists.whole),
-        "fromvoucherdate": lists.ListFilter("voucher_day >= ?", lists.date),
-        "tovoucherdate": lists.ListFilter("voucher_day <= ?", lists.date),
+        "glyear": lists.ListFilter("gl_month / 100 = ?", lists.parse_integer),
+        "glperiod": lists.ListFilter("gl_month % 100 = ?", lists.parse_integer),
+        "fromvoucherdate": lists.ListFilter("voucher_day >= ?", lists.parse_date),
+        "tovoucherdate": lists.ListFilter("voucher_day <= ?", lists.parse_date),
     },
-    _render,
+    _build_gl_items,
 )
 
 
-def get_gl_item(context: SandboxContext, call: SandboxRequest) -> SandboxResponse:
-    """GET one GL item."""
-    only_parameters(call, {"userid", "expand"})
-    item_id = call.values["glitemid"].removeprefix("GL-")
-    row = context.store.fetch_one("SELECT body FROM ar_item WHERE ar_item_id = ? AND live = 1", (item_id,))
-    if row is None or item_id == call.values["glitemid"]:
+def get_gl_item(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
+    """Return one GL item."""
+    lists.check_parameters(request, {"userid", "expand"})
+    gl_item_id = request.path_parameters["glitemid"]
+    ar_item_id = gl_item_id.removeprefix("GL-")
+    row = context.store.fetch_one("SELECT body FROM ar_item WHERE ar_item_id = ? AND live = 1", (ar_item_id,))
+    if row is None or ar_item_id == gl_item_id:
         raise HttpError(404, "GL item not found", [Problem("GlItemId", "not found")])
-    return SandboxResponse(200, render(context, row[0]))
+    return SandboxResponse(200, build_gl_item(context, row[0]))
 
 
-def list_gl_items(context: SandboxContext, call: SandboxRequest) -> SandboxResponse:
-    """GET a list of GL items."""
-    return lists.serve(context, call, LISTING)
+def list_gl_items(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
+    """Return a list of GL items."""
+    return lists.list_response(context, request, GL_ITEM_LIST)

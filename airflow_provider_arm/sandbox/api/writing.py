@@ -1,4 +1,4 @@
-"""What every write shares: the envelope of the body, and ARM's answer about one record."""
+"""Request envelope and result of a write, shared by all write operations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_arm.sandbox.state.switches import SwitchValues
 
 @dataclass(slots=True)
 class WriteResult:
-    """How one record went."""
+    """Result of the write of one record."""
 
     #: CREATED, UPDATED or DELETED (the first and last are documented), REJECTED for a failure.
     result: str
@@ -20,46 +20,49 @@ class WriteResult:
     keys: dict[str, Any]
     warnings: list[Problem] = field(default_factory=list)
     errors: list[Problem] = field(default_factory=list)
-    #: Status of a single call that fails.
+    #: HTTP status of the response when a single write fails.
     status: int = 422
 
     @property
     def failed(self) -> bool:
-        """Whether the record took no effect."""
+        """Return whether the record had no effect."""
         return bool(self.errors)
 
     def as_json(self, switches: SwitchValues) -> dict[str, Any]:
-        """ARM's write answer."""
+        """Return ARM's write response."""
         body: dict[str, Any] = {"status": "FAILED" if self.failed else "PROCESSED", "result": self.result}
         body |= {"message": self.message, **self.keys}
         if self.warnings:
             body["warnings"] = [problem.as_json() for problem in self.warnings]
         if self.failed:
-            body |= _errors(self.errors, switches["q05_errors"])
+            body |= _errors_as_json(self.errors, switches["q05_errors"])
         return body
 
 
-def _errors(errors: list[Problem], choice: str) -> dict[str, Any]:  # assumed (Q5)
-    if choice == "absent":
+def _errors_as_json(errors: list[Problem], variant: str) -> dict[str, Any]:  # assumed (Q5)
+    if variant == "absent":
         return {}
-    shown = [problem.as_json() for problem in errors]
-    if choice == "several":
-        shown.append({"field": "Record", "message": "the record was not processed"})
-    return {"errors": shown}
+    entries = [problem.as_json() for problem in errors]
+    if variant == "several":
+        entries.append({"field": "Record", "message": "the record was not processed"})
+    return {"errors": entries}
 
 
-def rejected(message: str, errors: list[Problem], keys: dict[str, Any], status: int = 422) -> WriteResult:
-    """A record that took no effect."""
+def rejected_result(message: str, errors: list[Problem], keys: dict[str, Any], status: int = 422) -> WriteResult:
+    """Return the result of a record that had no effect."""
     return WriteResult("REJECTED", message, keys, errors=errors, status=status)
 
 
-def envelope(call: SandboxRequest, key: str) -> Any:
-    """Take the record, or the records, out of ``{"metadata": {...}, key: ...}``."""
-    body = call.json()
+def read_envelope(request: SandboxRequest, key: str) -> Any:
+    """Return the record, or the records, of a body ``{"metadata": {...}, key: ...}``.
+
+    :raises HttpError: 400, the body is not a JSON object; 422, the envelope is wrong.
+    """
+    body = request.json()
     if not isinstance(body, dict):
         raise HttpError(400, "The body must be an object", [Problem("Body", "must be an object")])
     errors = [Problem(pascal_case(str(name)), "unknown field") for name in body if name not in {"metadata", key}]
-    metadata = body.get("metadata")  # that it may be missing is assumed; every documented body has it
+    metadata = body.get("metadata")  # optional: assumed; every documented body has it
     if metadata is not None and not isinstance(metadata, dict):
         errors.append(Problem("Metadata", "must be an object"))
     elif metadata:
@@ -69,11 +72,11 @@ def envelope(call: SandboxRequest, key: str) -> Any:
     if body.get(key) is None:
         errors.append(Problem(pascal_case(key), "required"))
     if errors:
-        raise HttpError(422, "The body is not what this operation takes", errors)
+        raise HttpError(422, "The body does not match this operation", errors)
     return body[key]
 
 
 def natural_key(record: Any, name: str) -> str | None:
-    """The record's key, if it has one that can be looked up."""
+    """Return the record's natural key *name*, or ``None`` if it is missing, empty or not text."""
     value = record.get(name) if isinstance(record, dict) else None
     return value if isinstance(value, str) and value else None

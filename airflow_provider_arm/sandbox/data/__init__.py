@@ -1,1 +1,1 @@
-"""Seed data: synthetic people, ledgers and edge cases."""
+"""Seed data: synthetic customers, ledgers and edge cases."""

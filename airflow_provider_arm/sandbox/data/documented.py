@@ -1,8 +1,8 @@
-"""The customer and the AR item of ARM's reference, digit for digit."""
+"""Customer and AR item exactly as in the examples of ARM's reference."""
 
 from __future__ import annotations
 
-#: The client of every documented example.
+#: Client number of every documented example.
 CLIENT_NO = 2218
 
 #: ``GET one customer``.
@@ -22,7 +22,7 @@ CUSTOMER = """\
 "distribution":{"type":"M","einvoiceCode":0},"efakturaBlockIds":["12345678","23456789","34567890"],\
 "peppolBlockIds":["987654321","876543210","976543210"],"digipostBlockIds":["owe.armstrong#6UY","bill.lossius#8HM"]}"""
 
-#: ``GET one AR item``. 500.63 of it is paid; the sandbox books that payment beside it, so that totals tie out.
+#: ``GET one AR item``. 500.63 of it is paid; the sandbox books that payment too, so that the totals agree.
 AR_ITEM = """\
 {"clientNo":2218,"accountNo":500002,"referenceNo":35078,"referenceSequenceNo":0,"arItemId":"2218-500002-35078-0",\
 "customerNo":"543210","documentNo":"88776655","voucherDate":"2025-02-27","dueDate":"2025-04-01",\
@@ -32,7 +32,7 @@ AR_ITEM = """\
 "externalId1":"9Pb3bfEjKr2iFPxKNIGHhB","ledgerPeriodReportNo":2564,"reservedStatus":"",\
 "createdTime":"2025-02-27T17:03:36.176+01:00"}"""
 
-#: The payment that left the documented balance. Not documented.
+#: Payment that explains the documented balance. It is not in the reference.
 PAYMENT = """\
 {"clientNo":2218,"accountNo":500002,"referenceNo":35078,"referenceSequenceNo":1,"arItemId":"2218-500002-35078-1",\
 "customerNo":"543210","documentNo":"","voucherDate":"2025-03-10","dueDate":"2025-03-10",\

@@ -1,4 +1,4 @@
-"""The pack ``nasty``: records that are legal and break careless programs. Nobody in it exists."""
+"""Pack ``edge-cases``: valid records that break careless programs. All customers are fictitious."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_arm.sandbox.api.customers import FIRST_ACCOUNT_NO
 from airflow_provider_arm.sandbox.data import people, seeds
 from airflow_provider_arm.sandbox.state.context import SandboxContext
 
-#: customerNo and name, in pairs.
+#: Pairs of customerNo and name.
 CUSTOMERS = (
     ("0007", "Åse Ærlig-Østgård"),
     ("Æ-Ø-Å", "Blåbærsyltetøy Brødbakeri"),
@@ -34,7 +34,7 @@ CUSTOMERS = (
     ("1e5", "1E5"),
 )
 
-#: Amounts with the digits they are to be served with.
+#: Amounts with exactly the digits in which they are served.
 AMOUNTS = (
     "0",
     "0.00",
@@ -58,7 +58,7 @@ AMOUNTS = (
     "70368744177664.01",
 )
 
-#: Leap days, ends of years, both changes of the clock, a day on which ISO week and year differ.
+#: Leap days, ends of years, both days of a clock change, a day whose ISO year differs.
 DATES = (
     "2024-02-29",
     "2024-12-31",
@@ -70,33 +70,33 @@ DATES = (
     "2099-12-31",
 )
 
-#: Every item was created at the same millisecond but one, which is the documented example's.
+#: Created time of every item but the documented one: all in one millisecond.
 CREATED = "2025-06-30T23:59:59.999+02:00"
 
 _CURRENCIES = ("NOK", "EUR", "JPY", "BHD", "XAU")
 
 
 def fill(context: SandboxContext) -> None:
-    """Write the documented records, and these beside them."""
+    """Write the documented records and the edge cases."""
     seeds.fill(context, seeds.SeedPlan(items=2, customers=1))
-    dice = random.Random(context.seed)
+    rng = random.Random(context.seed)
     accounts: list[tuple[int, str]] = []
     for number, (customer_no, name) in enumerate(CUSTOMERS, 1):
         account_no = FIRST_ACCOUNT_NO + number
-        body = people.customer(context.client_no, account_no, customer_no, dice)
+        body = people.build_customer(context.client_no, account_no, customer_no, rng)
         body |= {"name": name, "emailAddressDocument": [f"edge-case{number}@example.com"]}
         values = (customer_no, account_no, name, body.get("organizationNo"))
         context.store.add("customer", money.encode(body), values)
         accounts.append((account_no, customer_no))
-    context.store.move_series("account", FIRST_ACCOUNT_NO + len(CUSTOMERS))
+    context.store.set_last_number("account", FIRST_ACCOUNT_NO + len(CUSTOMERS))
     for number in range(len(AMOUNTS) * len(DATES)):
         booking.write_item(context, _item(context, number, accounts[number % len(accounts)]))
-    context.store.move_series("reference", booking.FIRST_REFERENCE_NO + len(AMOUNTS) * len(DATES))
+    context.store.set_last_number("reference", booking.FIRST_REFERENCE_NO + len(AMOUNTS) * len(DATES))
 
 
 def _item(context: SandboxContext, number: int, account: tuple[int, str]) -> dict[str, Any]:
-    amount = _exact(AMOUNTS[number % len(AMOUNTS)])
-    on = DATES[number // len(AMOUNTS)]
+    amount = _parse_amount(AMOUNTS[number % len(AMOUNTS)])
+    day = DATES[number // len(AMOUNTS)]
     reference = booking.FIRST_REFERENCE_NO + 1 + number
     account_no, customer_no = account
     return {
@@ -107,23 +107,23 @@ def _item(context: SandboxContext, number: int, account: tuple[int, str]) -> dic
         "arItemId": f"{context.client_no}-{account_no}-{reference}-0",
         "customerNo": customer_no,
         "documentNo": f"Æ/{number} %",
-        "voucherDate": on,
-        "dueDate": on,
-        "originalDueDate": on,
+        "voucherDate": day,
+        "dueDate": day,
+        "originalDueDate": day,
         "currency": _CURRENCIES[number % len(_CURRENCIES)],
         "currencyAmount": amount,
         "currencyBalance": amount,
         "glAmount": amount,
         "glBalance": amount,
-        "kid": booking.kid_for(context.client_no, account_no, reference),
+        "kid": booking.build_kid(context.client_no, account_no, reference),
         "voucherType": booking.INVOICE,
         "voucherTypeDescription": "Invoice",
         "voucherNo": booking.FIRST_VOUCHER_NO + 1 + number,
         "transactionText": CUSTOMERS[number % len(CUSTOMERS)][1],
         "glCaseNo": booking.FIRST_GL_CASE_NO + 1 + number,
         "glLotNo": booking.FIRST_GL_LOT_NO + 1 + number,
-        "glYear": int(on[:4]),
-        "glPeriod": int(on[5:7]),
+        "glYear": int(day[:4]),
+        "glPeriod": int(day[5:7]),
         "externalId1": "",
         "ledgerPeriodReportNo": booking.LEDGER_PERIOD_REPORT_NO,
         "reservedStatus": "",
@@ -131,5 +131,5 @@ def _item(context: SandboxContext, number: int, account: tuple[int, str]) -> dic
     }
 
 
-def _exact(text: str) -> int | Decimal:
+def _parse_amount(text: str) -> int | Decimal:
     return Decimal(text) if "." in text else int(text)

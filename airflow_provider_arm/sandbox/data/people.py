@@ -1,4 +1,4 @@
-"""Synthetic customers. Nothing in them can belong to anybody.
+"""Synthetic customers: none of their data can belong to a real person.
 
 National identity numbers are of Skatteetaten's synthetic series (month + 80), organisation numbers of the synthetic
 series that starts with 3, e-mail addresses under ``example.com``, and telephone numbers start with zeros.
@@ -46,44 +46,44 @@ _TRADES = ("Rør", "Bygg", "Regnskap", "Transport", "Frukt", "Elektro", "Maling"
 _PLACES = (("0150", "Oslo"), ("5003", "Bergen"), ("7010", "Trondheim"), ("4005", "Stavanger"), ("9008", "Tromsø"))
 _STREETS = ("Storgata", "Kirkeveien", "Skolegata", "Havnegata", "Bjørkeveien", "Åsveien", "Fjordgata")
 
-#: Every tenth customer is a company.
-_COMPANY_EVERY = 10
+#: One in so many customers is a company.
+_COMPANY_INTERVAL = 10
 
-#: A mod 11 check that comes to this cannot be written: the number is not given out.
-_NO_DIGIT = 10
+#: Result of a mod 11 check for which no digit exists: such numbers are not issued.
+_INVALID_CHECK_DIGIT = 10
 
 _SSN_1 = (3, 7, 6, 1, 8, 9, 4, 5, 2)
 _SSN_2 = (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)
 _ORGANIZATION = (3, 2, 7, 6, 5, 4, 3, 2)
 
 
-def customer(client_no: int, account_no: int, customer_no: str, dice: random.Random) -> dict[str, Any]:
-    """One customer, as GET shows it."""
-    company = dice.randrange(_COMPANY_EVERY) == 0
-    first, last = dice.choice(_FIRST), dice.choice(_LAST)
-    name = f"{last} {dice.choice(_TRADES)} AS" if company else f"{first} {last}"
-    code, city = dice.choice(_PLACES)
-    who: dict[str, Any] = {
+def build_customer(client_no: int, account_no: int, customer_no: str, rng: random.Random) -> dict[str, Any]:
+    """Build one customer in the form of a GET response."""
+    company = rng.randrange(_COMPANY_INTERVAL) == 0
+    first, last = rng.choice(_FIRST), rng.choice(_LAST)
+    name = f"{last} {rng.choice(_TRADES)} AS" if company else f"{first} {last}"
+    code, city = rng.choice(_PLACES)
+    record: dict[str, Any] = {
         "clientNo": client_no,
         "accountNo": account_no,
         "customerNo": customer_no,
         "name": name,
         "customerCategory": "BUS" if company else "CONS",
-        "phoneNo": f"000{dice.randrange(100_000):05d}",
+        "phoneNo": f"000{rng.randrange(100_000):05d}",
     }
     if company:
-        who |= {"organizationNo": organization_no(dice), "organizationNoScheme": "0192"}
+        record |= {"organizationNo": build_organization_no(rng), "organizationNoScheme": "0192"}
     else:
-        who |= _birth(dice)
-    return who | {
+        record |= _birth_fields(rng)
+    return record | {
         "language": "no",
         "usingLanguage": "no",
         "currency": "NOK",
-        "dueDays": dice.choice((10, 14, 30)),
+        "dueDays": rng.choice((10, 14, 30)),
         "vatLiable": company,
-        "limitAmount": dice.choice((0, 2000, 5000, 25000)),
+        "limitAmount": rng.choice((0, 2000, 5000, 25000)),
         "postalAddress": {
-            "addressLine1": f"{dice.choice(_STREETS)} {dice.randint(1, 99)}",
+            "addressLine1": f"{rng.choice(_STREETS)} {rng.randint(1, 99)}",
             "addressLine2": "",
             "addressLine3": "",
             "postalCode": code,
@@ -96,34 +96,34 @@ def customer(client_no: int, account_no: int, customer_no: str, dice: random.Ran
     }
 
 
-def _birth(dice: random.Random) -> dict[str, Any]:
-    year, month, day = dice.randint(1950, 1999), dice.randint(1, 12), dice.randint(1, 28)
+def _birth_fields(rng: random.Random) -> dict[str, Any]:
+    year, month, day = rng.randint(1950, 1999), rng.randint(1, 12), rng.randint(1, 28)
     return {
         "dateOfBirth": f"{year}-{month:02d}-{day:02d}",
         "yearOfBirth": year,
-        "ssn": identity_no(year, month, day, dice),
+        "ssn": build_identity_no(year, month, day, rng),
         "ssnCountry": "NO",
     }
 
 
-def identity_no(year: int, month: int, day: int, dice: random.Random) -> str:
-    """A national identity number of the synthetic series, with valid check digits."""
+def build_identity_no(year: int, month: int, day: int, rng: random.Random) -> str:
+    """Build a national identity number of the synthetic series, with valid check digits."""
     while True:
-        digits = f"{day:02d}{month + 80:02d}{year % 100:02d}{dice.randrange(500):03d}"
+        digits = f"{day:02d}{month + 80:02d}{year % 100:02d}{rng.randrange(500):03d}"
         first = _mod11(digits, _SSN_1)
-        if first == _NO_DIGIT:
+        if first == _INVALID_CHECK_DIGIT:
             continue
         second = _mod11(f"{digits}{first}", _SSN_2)
-        if second != _NO_DIGIT:
+        if second != _INVALID_CHECK_DIGIT:
             return f"{digits}{first}{second}"
 
 
-def organization_no(dice: random.Random) -> str:
-    """An organisation number of the synthetic series, with a valid check digit."""
+def build_organization_no(rng: random.Random) -> str:
+    """Build an organisation number of the synthetic series, with a valid check digit."""
     while True:
-        digits = f"3{dice.randrange(10_000_000):07d}"
+        digits = f"3{rng.randrange(10_000_000):07d}"
         check = _mod11(digits, _ORGANIZATION)
-        if check != _NO_DIGIT:
+        if check != _INVALID_CHECK_DIGIT:
             return f"{digits}{check}"
 
 

@@ -1,1 +1,1 @@
-"""What the sandbox keeps: records, clock, effects, switches, faults, requests."""
+"""State of the sandbox: records, clock, effects, switches, faults, request log."""

@@ -1,53 +1,62 @@
-"""The oracle: how often each natural key took effect, when, and by which request. Tests ask it, never the client."""
+"""Effect log: how often each natural key took effect, when, and by which request.
+
+It is the oracle of the tests, because it does not depend on what the client reports.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_arm.sandbox.state.clock import SandboxClock, stamp
+from airflow_provider_arm.sandbox.state.clock import SandboxClock, format_timestamp
 from airflow_provider_arm.sandbox.state.store import Store
 
-#: The kinds of key, as :meth:`EffectLog.as_json` shows them.
+#: Kinds of natural key, as :meth:`EffectLog.as_json` returns them.
 EFFECT_KINDS = ("customers", "documents", "arItems", "payments")
 
 
 class EffectLog:
-    """Writes down every effect."""
+    """Log of every effect of a write."""
 
     def __init__(self, store: Store, clock: SandboxClock) -> None:
         self._store = store
         self._clock = clock
 
-    def record(self, kind: str, key: str, what: str, request: int) -> None:
-        """*key* took effect: ``created``, ``updated``, ``deleted`` or another word."""
-        at = stamp(self._clock.now())
+    def record(self, kind: str, key: str, what: str, request_no: int) -> None:
+        """Record that *key* took effect.
+
+        :param kind: one of ``EFFECT_KINDS``.
+        :param what: ``created``, ``updated``, ``deleted``, ``credited``, ``posted`` or ``reserved``.
+        :param request_no: number of the request in the request log.
+        """
+        at = format_timestamp(self._clock.now())
         self._store.execute(
-            "INSERT INTO effect (kind, key, what, request, at) VALUES (?, ?, ?, ?, ?)", (kind, key, what, request, at)
+            "INSERT INTO effect (kind, key, what, request, at) VALUES (?, ?, ?, ?, ?)",
+            (kind, key, what, request_no, at),
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Everything that took effect, by kind and key."""
-        found: dict[str, Any] = {kind: {} for kind in EFFECT_KINDS}
+        """Return all effects by kind and natural key, and all batches by content hash."""
+        effects: dict[str, Any] = {kind: {} for kind in EFFECT_KINDS}
         rows = self._store.fetch_all("SELECT kind, key, what, request, at FROM effect ORDER BY id")
-        for kind, key, what, request, at in rows:
-            entry = found[kind].setdefault(key, {"effects": 0, "requests": [], "what": [], "at": []})
+        for kind, key, what, request_no, at in rows:
+            entry = effects[kind].setdefault(key, {"effects": 0, "requests": [], "what": [], "at": []})
             entry["effects"] += 1
-            entry["requests"].append(request)
+            entry["requests"].append(request_no)
             entry["what"].append(what)
             entry["at"].append(at)
-        found["batches"] = self._batches()
-        return found
+        effects["batches"] = self._batches()
+        return effects
 
     def _batches(self) -> dict[str, Any]:
-        """By content hash: a batch that was taken twice stands here with two ``submits``."""
-        found: dict[str, Any] = {}
+        """Return batches by content hash: a batch that was submitted twice is one entry with two ``submits``."""
+        batches: dict[str, Any] = {}
         rows = self._store.fetch_all(
             "SELECT content_hash, uuid, resource, method, request, total, state, processed, failed FROM batch "
             "ORDER BY number"
         )
-        for content, uuid, resource, method, request, total, state, processed, failed in rows:
-            entry = found.setdefault(
-                content,
+        for content_hash, uuid, resource, method, request_no, total, state, processed, failed in rows:
+            entry = batches.setdefault(
+                content_hash,
                 {
                     "resource": resource,
                     "method": method,
@@ -63,9 +72,9 @@ class EffectLog:
             )
             entry["submits"] += 1
             entry["effects"] += 1 if processed else 0
-            entry["requests"].append(request)
+            entry["requests"].append(request_no)
             entry["batch_uuids"].append(uuid)
             entry["states"].append(state)
             entry["processed"] += processed
             entry["failed"] += failed
-        return found
+        return batches

@@ -1,4 +1,4 @@
-"""What the page at ``/`` shows, gathered in one answer."""
+"""Data of the web page at ``/``, in one response."""
 
 from __future__ import annotations
 
@@ -10,71 +10,74 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.state.context import SandboxContext
 from airflow_provider_arm.sandbox.state.identity import CLIENT_ID, CLIENT_SECRET
 
-#: The whole page: one file, no build step, nothing loaded from elsewhere.
+#: The whole page: one file, no build step, nothing loaded from other hosts.
 HTML = files("airflow_provider_arm.sandbox.web").joinpath("page.html").read_bytes()
 
-#: Rows of each table on the page.
-ROWS = 12
-REQUESTS = 25
+#: Rows of each table on the page, and of the table of requests.
+MAX_ROWS = 12
+MAX_REQUESTS = 25
 
-#: Adding up more items than this would hold up every caller; the page then shows no sums.
-MOST_ITEMS_ADDED_UP = 200_000
+#: Summing more items than this would block other requests for too long; the page then shows no sums.
+MAX_SUMMED_ITEMS = 200_000
 
-_SUMS = ("items", "currencyAmount", "currencyBalance", "invoiced")
+_SUM_FIELDS = ("items", "currencyAmount", "currencyBalance", "invoiced")
 
 
-def totals(context: SandboxContext) -> dict[str, Any]:
-    """Counts, and the sums of amounts and balances per currency."""
-    sums: dict[str, dict[str, Any]] = {}
-    items = 0
+def compute_totals(context: SandboxContext) -> dict[str, Any]:
+    """Return the counts of records, and the sums of amounts and balances per currency."""
+    currencies: dict[str, dict[str, Any]] = {}
+    item_count = 0
     for (body,) in context.store.fetch_all("SELECT body FROM ar_item WHERE live = 1"):
         item = money.decode(body)
-        items += 1
-        entry = sums.setdefault(item["currency"], dict.fromkeys(_SUMS, 0))
-        entry["items"] += 1
-        entry["currencyAmount"] += item["currencyAmount"]
-        entry["currencyBalance"] += item["currencyBalance"]
-        entry["invoiced"] += max(item["currencyAmount"], 0)
+        item_count += 1
+        sums = currencies.setdefault(item["currency"], dict.fromkeys(_SUM_FIELDS, 0))
+        sums["items"] += 1
+        sums["currencyAmount"] += item["currencyAmount"]
+        sums["currencyBalance"] += item["currencyBalance"]
+        sums["invoiced"] += max(item["currencyAmount"], 0)
     return {
         "customers": context.store.count("customer", "live = 1"),
-        "arItems": items,
+        "arItems": item_count,
         "documents": context.store.count("document", "live = 1"),
         "batches": context.store.count("batch"),
-        "currencies": sums,
+        "currencies": currencies,
     }
 
 
-def gather(context: SandboxContext, origin: str, base: str, token: str) -> dict[str, Any]:
-    """Everything but requests and faults, which the core knows."""
+def build_overview(context: SandboxContext, origin: str, base_path: str, token_path: str) -> dict[str, Any]:
+    """Return the data of the page, without requests and faults, which the core adds.
+
+    :param origin: ``http://host:port`` of the sandbox.
+    """
     connection = {
         "conn_type": "arm",
-        "host": origin + base,
+        "host": origin + base_path,
         "login": CLIENT_ID,
         "password": CLIENT_SECRET,
-        "extra": {"client_no": context.client_no, "auth_url": origin + token, "user_id": "sandbox"},
+        "extra": {"client_no": context.client_no, "auth_url": origin + token_path, "user_id": "sandbox"},
     }
     return {
-        "now": context.stamp(),
+        "now": context.timestamp(),
         "stopped": context.clock.stopped,
         "client_no": context.client_no,
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
         "connection": json.dumps(connection),
-        "totals": _sums(context),
-        "batches": _batches(context),
-        "customers": _customers(context),
-        "unusual": [f"{name} = {_short(value)}" for name, value in context.switches.non_default().items()],
+        "totals": _totals_rows(context),
+        "batches": _batch_rows(context),
+        "customers": _customer_rows(context),
+        "non_default": [f"{name} = {_format(value)}" for name, value in context.switches.non_default().items()],
     }
 
 
-def _short(value: Any) -> str:
+def _format(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _sums(context: SandboxContext) -> list[dict[str, Any]]:
-    if context.store.count("ar_item", "live = 1") > MOST_ITEMS_ADDED_UP:
+def _totals_rows(context: SandboxContext) -> list[dict[str, Any]]:
+    if context.store.count("ar_item", "live = 1") > MAX_SUMMED_ITEMS:
         return []
-    currencies = totals(context)["currencies"]
+    currencies = compute_totals(context)["currencies"]
     return [
         {
             "currency": currency,
@@ -87,21 +90,19 @@ def _sums(context: SandboxContext) -> list[dict[str, Any]]:
     ]
 
 
-def _batches(context: SandboxContext) -> list[dict[str, Any]]:
-    names = ("uuid", "resource", "state", "total", "processed", "failed")
-    rows = context.store.fetch_all(f"SELECT {', '.join(names)} FROM batch ORDER BY number DESC LIMIT {ROWS}")  # noqa: S608
-    return [dict(zip(names, row, strict=True)) for row in rows]
+def _batch_rows(context: SandboxContext) -> list[dict[str, Any]]:
+    columns = ("uuid", "resource", "state", "total", "processed", "failed")
+    sql = f"SELECT {', '.join(columns)} FROM batch ORDER BY number DESC LIMIT {MAX_ROWS}"  # noqa: S608 - our own names
+    return [dict(zip(columns, row, strict=True)) for row in context.store.fetch_all(sql)]
 
 
-def _customers(context: SandboxContext) -> list[dict[str, Any]]:
-    rows = context.store.fetch_all(
-        f"SELECT customer_no, name, account_no FROM customer WHERE live = 1 ORDER BY pos DESC LIMIT {ROWS}"  # noqa: S608
-    )
-    shown = []
-    for customer_no, name, account_no in rows:
-        found = context.store.fetch_one(
+def _customer_rows(context: SandboxContext) -> list[dict[str, Any]]:
+    sql = f"SELECT customer_no, name, account_no FROM customer WHERE live = 1 ORDER BY pos DESC LIMIT {MAX_ROWS}"  # noqa: S608 - our own number
+    rows = []
+    for customer_no, name, account_no in context.store.fetch_all(sql):
+        count = context.store.fetch_one(
             "SELECT count(*) FROM ar_item WHERE customer_no = ? AND live = 1 AND open = 1", (customer_no,)
         )
         masked = " ".join(f"{part[:1]}…" for part in str(name).split()[:4])
-        shown.append({"customerNo": customer_no, "name": masked, "accountNo": account_no, "open": (found or (0,))[0]})
-    return shown
+        rows.append({"customerNo": customer_no, "name": masked, "accountNo": account_no, "open": (count or (0,))[0]})
+    return rows

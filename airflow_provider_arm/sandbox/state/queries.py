@@ -1,4 +1,4 @@
-"""The queries that the server keeps for paging, by ``queryId``."""
+"""Queries stored for paging, by ``queryId``."""
 
 from __future__ import annotations
 
@@ -12,38 +12,39 @@ MAX_QUERIES = 2000
 
 @dataclass(slots=True)
 class StoredQuery:
-    """A list in the middle of being paged through."""
+    """A list query whose pages are being read."""
 
     id: str
-    listing: str
+    #: Key of the records in the response, such as ``arItems``.
+    plural: str
     where: str
     values: tuple[object, ...]
-    #: The matching rows, at the time of the first page.
-    rows: array[int]
-    #: What the summary says; may be more than the rows (row 9).
+    #: Ids of the matching rows, at the time of the first page.
+    row_ids: array[int]
+    #: ``totalCount`` of the summary; can be more than the number of rows (row 9 of the working contract).
     total: int
     page_size: int
     maximum: int
     expires_ms: int
-    pages_given: int = 0
+    pages_served: int = 0
 
-    def pages(self) -> int:
-        """How many pages the rows fill."""
-        return -(-len(self.rows) // self.page_size)
+    def page_count(self) -> int:
+        """Return the number of pages."""
+        return -(-len(self.row_ids) // self.page_size)
 
 
 class QueryStore:
-    """Remembers queries until they expire; the oldest go first when there are too many."""
+    """Stored queries; when there are too many, the oldest are dropped."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, StoredQuery] = OrderedDict()
+        self._queries: OrderedDict[str, StoredQuery] = OrderedDict()
 
-    def keep(self, query: StoredQuery) -> None:
-        """Remember *query*."""
-        self._kept[query.id] = query
-        while len(self._kept) > MAX_QUERIES:
-            self._kept.popitem(last=False)
+    def add(self, query: StoredQuery) -> None:
+        """Store *query*."""
+        self._queries[query.id] = query
+        while len(self._queries) > MAX_QUERIES:
+            self._queries.popitem(last=False)
 
-    def find(self, query_id: str) -> StoredQuery | None:
-        """The query, expired or not, if it was ever opened here."""
-        return self._kept.get(query_id)
+    def get(self, query_id: str) -> StoredQuery | None:
+        """Return the query, expired or not, or ``None`` if it is not stored."""
+        return self._queries.get(query_id)

@@ -1,4 +1,4 @@
-"""The request journal: every request that reached the server, with personal data masked before it is written down."""
+"""Request log: every request that reached the server, with personal data masked before it is stored."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from airflow_provider_arm.sandbox.record_fields import (
     PAYMENT_RESERVATION,
     Field,
 )
-from airflow_provider_arm.sandbox.state.clock import SandboxClock, stamp
+from airflow_provider_arm.sandbox.state.clock import SandboxClock, format_timestamp
 from airflow_provider_arm.sandbox.state.store import Store
 
-#: The journal forgets the oldest requests beyond this many.
-KEPT = 100_000
-#: How often it looks whether there is something to forget.
-_FORGET_EVERY = 1000
+#: Maximum number of stored requests; the oldest are deleted.
+MAX_STORED_REQUESTS = 100_000
+#: Old requests are deleted once per this many requests.
+_DELETE_INTERVAL = 1000
 
-#: Bodies up to this size are kept (masked); of larger ones only the size.
-BODY_LIMIT = 4096
+#: Bodies up to this size are stored (masked); of a larger body only its size is stored.
+MAX_STORED_BODY_BYTES = 4096
 
 MASK = "***"
 
-#: Fields that say something about a person. Natural keys stay: without them no request can be found.
-PERSONAL = frozenset(
+#: Fields with personal data. Natural keys are not masked: without them no request can be found.
+PERSONAL_FIELDS = frozenset(
     {
         "name",
         "informalName",
@@ -57,18 +57,20 @@ PERSONAL = frozenset(
     }
 )
 
-_ENVELOPE = frozenset(
+_ENVELOPE_KEYS = frozenset(
     {"metadata", "userId", "customer", "customers", "document", "documents"}
     | {"arItem", "autoPostings", "paymentReservation"}
 )
 
 
-def _names(fields: tuple[Field, ...]) -> set[str]:
-    return {f.name for f in fields} | {name for f in fields for name in _names(f.fields)}
+def _field_names(fields: tuple[Field, ...]) -> set[str]:
+    return {f.name for f in fields} | {name for f in fields for name in _field_names(f.fields)}
 
 
-#: Only what is known and says nothing about a person is shown: a misspelt field could hold anything.
-_SHOWN = (_names((*CUSTOMER, *DOCUMENT, *AR_ITEM_UPDATE, *AUTO_POSTING, *PAYMENT_RESERVATION)) | _ENVELOPE) - PERSONAL
+_KNOWN_FIELDS = _field_names((*CUSTOMER, *DOCUMENT, *AR_ITEM_UPDATE, *AUTO_POSTING, *PAYMENT_RESERVATION))
+
+#: Only known fields without personal data are stored in clear text: a misspelt field could contain anything.
+_UNMASKED_FIELDS = (_KNOWN_FIELDS | _ENVELOPE_KEYS) - PERSONAL_FIELDS
 
 _PERSONAL_PARAMETERS = frozenset({"name", "organizationno"})
 
@@ -79,43 +81,45 @@ _COLUMNS = (
 
 
 class RequestLog:
-    """Writes requests down and finds them again."""
+    """Log of requests in the store."""
 
     def __init__(self, store: Store, clock: SandboxClock) -> None:
         self._store = store
         self._clock = clock
 
-    def open(self, call: SandboxRequest, template: str, token: str, fault: str | None) -> None:
-        """A request has come in: give it its number."""
-        call.number = self._store.number("request")
+    def add(self, request: SandboxRequest, template: str, token_status: str, fault: str | None) -> None:
+        """Assign the next number to *request*, and store it."""
+        request.number = self._store.next_number("request")
         values = (
-            call.number,
-            stamp(self._clock.now()),
-            call.method,
+            request.number,
+            format_timestamp(self._clock.now()),
+            request.method,
             template,
-            call.path,
-            _masked_query(call.query),
-            token,
+            request.path,
+            _mask_query(request.query),
+            token_status,
             fault,
-            len(call.body),
-            call.headers.get("user-agent", ""),
-            masked_body(call),
+            len(request.body),
+            request.headers.get("user-agent", ""),
+            mask_body(request),
         )
         self._store.execute(
             "INSERT INTO request (n, at, method, template, path, query, token, fault, bytes_in, user_agent, body) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             values,
         )
-        if call.number % _FORGET_EVERY == 0:
-            self._store.execute("DELETE FROM request WHERE n <= ?", (call.number - KEPT,))
+        if request.number % _DELETE_INTERVAL == 0:
+            self._store.execute("DELETE FROM request WHERE n <= ?", (request.number - MAX_STORED_REQUESTS,))
 
-    def close(self, number: int, status: int, bytes_out: int) -> None:
-        """The request has been answered; one that never was keeps ``None``."""
+    def record_response(self, number: int, status: int, bytes_out: int) -> None:
+        """Store the response's status and size; without a response they stay ``None``."""
         self._store.execute("UPDATE request SET status = ?, bytes_out = ? WHERE n = ?", (status, bytes_out, number))
 
     def find(self, **filters: Any) -> list[dict[str, Any]]:
-        """Requests in order, by any of: method, template, path, status, token, fault, after (a number), last (a count).
+        """Return requests in order.
 
+        :param filters: any column (method, template, path, status, token, fault, ...), ``after`` (only requests with a
+            larger number) or ``last`` (only the last so many).
         :raises ValueError: an unknown filter.
         """
         conditions, values = ["1 = 1"], []
@@ -123,7 +127,7 @@ class RequestLog:
         after = filters.pop("after", None)
         for name, value in filters.items():
             if name not in _COLUMNS:
-                msg = f"no filter {name!r}; there are: {', '.join((*_COLUMNS, 'after', 'last'))}"
+                msg = f"unknown filter {name!r}; the filters are {', '.join((*_COLUMNS, 'after', 'last'))}"
                 raise ValueError(msg)
             conditions.append(f"{name} IS ?")
             values.append(value)
@@ -135,37 +139,39 @@ class RequestLog:
         return [dict(zip(_COLUMNS, row, strict=True)) for row in reversed(rows)]
 
 
-def masked_body(call: SandboxRequest) -> str:
-    """The body as it may be written down."""
-    if not call.body:
+def mask_body(request: SandboxRequest) -> str:
+    """Return the request's body with personal data masked, or only its size."""
+    if not request.body:
         return ""
-    if len(call.body) <= BODY_LIMIT:
-        if call.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
-            return _masked_form(call.body.decode("utf-8", "replace"))
+    if len(request.body) <= MAX_STORED_BODY_BYTES:
+        if request.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
+            return _mask_form(request.body.decode("utf-8", "replace"))
         try:
-            return money.encode(_mask(money.decode(call.body))).decode()
+            return money.encode(_mask_value(money.decode(request.body))).decode()
         except (ValueError, RecursionError):
             pass
-    return f"<{len(call.body)} bytes>"
+    return f"<{len(request.body)} bytes>"
 
 
-def _mask(value: Any) -> Any:
+def _mask_value(value: Any) -> Any:
     if isinstance(value, dict):
-        return dict((key, _mask(item)) if key in _SHOWN else (MASK, MASK) for key, item in value.items())
+        return dict(
+            (key, _mask_value(item)) if key in _UNMASKED_FIELDS else (MASK, MASK) for key, item in value.items()
+        )
     if isinstance(value, list):
-        return [_mask(item) for item in value]
+        return [_mask_value(item) for item in value]
     return value
 
 
-def _masked_form(form: str) -> str:
-    parts = [part.partition("=") for part in form.split("&")]
-    return "&".join(name + eq + (value if name == "grant_type" else MASK) for name, eq, value in parts)
+def _mask_form(form: str) -> str:
+    pairs = [pair.partition("=") for pair in form.split("&")]
+    return "&".join(name + equals + (value if name == "grant_type" else MASK) for name, equals, value in pairs)
 
 
-def _masked_query(query: str) -> str:
+def _mask_query(query: str) -> str:
     if not query:
         return ""
-    parts = [part.partition("=") for part in query.split("&")]
+    pairs = [pair.partition("=") for pair in query.split("&")]
     return "&".join(
-        f"{name}={MASK}" if name in _PERSONAL_PARAMETERS else name + eq + value for name, eq, value in parts
+        f"{name}={MASK}" if name in _PERSONAL_PARAMETERS else name + equals + value for name, equals, value in pairs
     )

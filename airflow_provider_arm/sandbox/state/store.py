@@ -1,7 +1,7 @@
-"""SQLite under the sandbox: every record is kept as the JSON text that ARM would serve.
+"""SQLite store: every record is stored as the JSON text that ARM returns.
 
-A record is never changed in place. A change writes a new row and takes ``live`` from the old one, so a query that
-somebody is paging through still finds the rows that it saw (row 11 of the working contract).
+A record is never updated in place. A change adds a new row and sets ``live`` of the old row to 0, so that a query whose
+pages are being read still finds its rows (row 11 of the working contract).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ CREATE TABLE IF NOT EXISTS batch (
     uuid TEXT PRIMARY KEY, number INTEGER NOT NULL, resource TEXT NOT NULL, method TEXT NOT NULL,
     content_hash TEXT NOT NULL, request INTEGER NOT NULL, received_ms INTEGER NOT NULL, due_ms INTEGER NOT NULL,
     processed_ms INTEGER, state TEXT NOT NULL, total INTEGER NOT NULL, processed INTEGER NOT NULL DEFAULT 0,
-    failed INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL, looks INTEGER NOT NULL DEFAULT 0,
-    payload BLOB NOT NULL, pending BLOB NOT NULL, answers BLOB);
+    failed INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL, polls INTEGER NOT NULL DEFAULT 0,
+    payload BLOB NOT NULL, pending BLOB NOT NULL, results BLOB);
 CREATE INDEX IF NOT EXISTS batch_waiting ON batch(due_ms) WHERE state = 'RECEIVED';
 CREATE INDEX IF NOT EXISTS batch_content ON batch(content_hash);
 CREATE TABLE IF NOT EXISTS effect (
@@ -46,10 +46,10 @@ CREATE TABLE IF NOT EXISTS request (
     query TEXT NOT NULL, status INTEGER, token TEXT NOT NULL, fault TEXT, bytes_in INTEGER NOT NULL,
     bytes_out INTEGER, user_agent TEXT NOT NULL, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS sequence (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
-#: Kept apart, because a million rows go in faster before these exist.
+#: Created separately, because a million rows are inserted faster without indexes.
 _INDEXES = {
     "customer_key": "UNIQUE INDEX {} ON customer(customer_no) WHERE live = 1",
     "customer_pos": "INDEX {} ON customer(pos) WHERE live = 1",
@@ -66,7 +66,7 @@ _INDEXES = {
     "document_customer": "INDEX {} ON document(customer_no) WHERE live = 1",
 }
 
-#: Table -> its columns beside id, pos, live and body.
+#: Table -> its columns other than id, pos, live and body.
 COLUMNS = {
     "customer": ("customer_no", "account_no", "name", "organization_no"),
     "ar_item": (
@@ -83,47 +83,50 @@ COLUMNS = {
     "document": ("document_no", "customer_no", "document_day"),
 }
 
-_ALL_TABLES = ("customer", "ar_item", "document", "batch", "effect", "request", "sequence", "note")
+_ALL_TABLES = ("customer", "ar_item", "document", "batch", "effect", "request", "sequence", "setting")
 
-#: Big enough to hold the indexes of a large ledger; negative means KiB to SQLite.
-_CACHE = -64 * 1024
+#: Large enough for the indexes of a large ledger; SQLite reads a negative number as KiB.
+_CACHE_SIZE = -64 * 1024
 
 Row = tuple[Any, ...]
 
 
 class Store:
-    """One connection, used under the core's lock."""
+    """One SQLite connection, used under the core's lock.
+
+    :param folder: folder of the database file, created if it is missing; ``None``: the database is in memory.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        place = ":memory:" if folder is None else str(folder / FILE_NAME)
-        self._db = sqlite3.connect(place, check_same_thread=False, isolation_level=None, cached_statements=256)
-        self._db.execute(f"PRAGMA cache_size = {_CACHE}")
-        self._in_a_file = folder is not None
-        if self._in_a_file:
-            # A killed sandbox keeps every finished request; only a power cut could lose some.
+        path = ":memory:" if folder is None else str(folder / FILE_NAME)
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, cached_statements=256)
+        self._db.execute(f"PRAGMA cache_size = {_CACHE_SIZE}")
+        self._has_file = folder is not None
+        if self._has_file:
+            # A killed sandbox keeps every completed request; only a power failure can lose some.
             self._db.execute("PRAGMA synchronous = OFF")
         self._db.executescript(_TABLES)
-        self.make_indexes()
-        self._next: dict[str, int] = dict(self._db.execute("SELECT name, value FROM sequence"))
-        self._changed: set[str] = set()
+        self.create_indexes()
+        self._last_numbers: dict[str, int] = dict(self._db.execute("SELECT name, value FROM sequence"))
+        self._changed_series: set[str] = set()
 
-    def write_ahead(self) -> None:
-        """Go over from the big write that fills a file to the many small ones of its life.
+    def enable_write_ahead_log(self) -> None:
+        """Enable SQLite's write-ahead log, for the small writes that follow the initial load.
 
-        With a write-ahead log from the start, a million items would lie on disk twice until the log is folded in.
+        With the log enabled from the start, a million items would be on disk twice until the log's checkpoint.
         """
-        if self._in_a_file:
+        if self._has_file:
             self._db.execute("PRAGMA journal_mode = WAL")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside happens, or nothing."""
+        """Run the block in a transaction: all of its writes are committed, or none. A nested block joins it."""
         if self._db.in_transaction:
             yield
             return
-        before = dict(self._next)
+        before = dict(self._last_numbers)
         self._db.execute("BEGIN")
         try:
             yield
@@ -131,113 +134,117 @@ class Store:
             self._db.execute("COMMIT")
         except BaseException:
             self._db.execute("ROLLBACK")
-            self._next, self._changed = before, set()
+            self._last_numbers, self._changed_series = before, set()
             raise
 
     @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """Inside a transaction: what fails in here leaves nothing behind, and the rest goes on."""
-        before = dict(self._next)
-        self._db.execute("SAVEPOINT attempt")
+    def savepoint(self) -> Iterator[None]:
+        """Run the block in a savepoint: if it raises, only its own writes are rolled back, not the transaction."""
+        before = dict(self._last_numbers)
+        self._db.execute("SAVEPOINT block")
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK TO attempt")
-            self._next = before
+            self._db.execute("ROLLBACK TO block")
+            self._last_numbers = before
             raise
         finally:
-            self._db.execute("RELEASE attempt")
+            self._db.execute("RELEASE block")
 
     def fetch_all(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        """All rows of a query."""
+        """Return all rows of a query."""
         return self._db.execute(sql, values).fetchall()
 
     def fetch_one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
-        """The first row, or ``None``."""
-        found: Row | None = self._db.execute(sql, values).fetchone()
-        return found
+        """Return the first row of a query, or ``None`` if it has none."""
+        row: Row | None = self._db.execute(sql, values).fetchone()
+        return row
 
     def count(self, table: str, where: str = "1 = 1") -> int:
-        """How many rows."""
-        found = self.fetch_one(f"SELECT count(*) FROM {table} WHERE {where}")  # noqa: S608 - our own names
-        return int(found[0]) if found else 0
+        """Return the number of rows."""
+        row = self.fetch_one(f"SELECT count(*) FROM {table} WHERE {where}")  # noqa: S608 - our own names
+        return int(row[0]) if row else 0
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
-        """A statement without rows."""
+        """Execute a statement that returns no rows."""
         self._db.execute(sql, values)
 
-    def number(self, name: str, start: int = 1) -> int:
-        """The next number of a series; the first is *start*."""
-        value = self._next.get(name, start - 1) + 1
-        self.move_series(name, value)
+    def next_number(self, name: str, start: int = 1) -> int:
+        """Return the next number of a series; the first is *start*."""
+        value = self._last_numbers.get(name, start - 1) + 1
+        self.set_last_number(name, value)
         return value
 
-    def move_series(self, name: str, last_used: int) -> None:
-        """Go on after *last_used*."""
-        self._next[name] = last_used
-        self._changed.add(name)
+    def set_last_number(self, name: str, last_used: int) -> None:
+        """Set the last used number of a series; the next number follows it."""
+        self._last_numbers[name] = last_used
+        self._changed_series.add(name)
 
-    def note(self, name: str) -> str | None:
-        """A remembered text, such as the seed that filled this file."""
-        row = self.fetch_one("SELECT value FROM note WHERE name = ?", (name,))
+    def get_setting(self, name: str) -> str | None:
+        """Return a stored setting, such as the seed options of this file, or ``None`` if it is not stored."""
+        row = self.fetch_one("SELECT value FROM setting WHERE name = ?", (name,))
         return None if row is None else str(row[0])
 
-    def set_note(self, name: str, value: str) -> None:
-        """Remember a text."""
-        self.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, value))
+    def set_setting(self, name: str, value: str) -> None:
+        """Store a setting."""
+        self.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
 
     def add(self, table: str, body: bytes, values: Sequence[Any], pos: int | None = None) -> int:
-        """Write a record; gives its place in the list."""
+        """Insert a record, and return its position in the list.
+
+        :param values: of the table's ``COLUMNS``.
+        :param pos: position in the list; ``None``: the end.
+        """
         columns = COLUMNS[table]
-        place = self.number(f"{table}_pos") if pos is None else pos
+        position = self.next_number(f"{table}_pos") if pos is None else pos
         marks = ", ".join("?" * (len(columns) + 2))
         sql = f"INSERT INTO {table} ({', '.join(columns)}, pos, body) VALUES ({marks})"  # noqa: S608 - our own names
-        self._db.execute(sql, (*values, place, body))
-        return place
+        self._db.execute(sql, (*values, position, body))
+        return position
 
     def add_many(self, table: str, rows: Iterable[Row]) -> None:
-        """Write many records: the table's columns, then pos, then body."""
+        """Insert many records; each row has the values of the table's ``COLUMNS``, then pos, then body."""
         columns = COLUMNS[table]
         marks = ", ".join("?" * (len(columns) + 2))
         self._db.executemany(f"INSERT INTO {table} ({', '.join(columns)}, pos, body) VALUES ({marks})", rows)  # noqa: S608
 
-    def retire(self, table: str, row_id: int) -> None:
-        """Take a record out of the living; queries that hold it still find it."""
+    def deactivate(self, table: str, row_id: int) -> None:
+        """Mark a row as no longer live; stored queries that contain it still find it."""
         self._db.execute(f"UPDATE {table} SET live = 0 WHERE id = ?", (row_id,))  # noqa: S608
 
     def bodies(self, table: str, ids: Sequence[int]) -> list[bytes]:
-        """The texts of the rows *ids*, in that order."""
+        """Return the JSON texts of the rows *ids*, in that order."""
         if not ids:
             return []
-        wanted = ",".join(map(str, ids))
-        found = dict(self._db.execute(f"SELECT id, body FROM {table} WHERE id IN ({wanted})"))  # noqa: S608
-        return [found[row_id] for row_id in ids if row_id in found]
+        id_list = ",".join(map(str, ids))
+        by_id = dict(self._db.execute(f"SELECT id, body FROM {table} WHERE id IN ({id_list})"))  # noqa: S608
+        return [by_id[row_id] for row_id in ids if row_id in by_id]
 
     def clear(self) -> None:
-        """Empty every table."""
+        """Delete all rows of every table."""
         for table in _ALL_TABLES:
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608
-        self._next.clear()
-        self._changed.clear()
+        self._last_numbers.clear()
+        self._changed_series.clear()
 
     def drop_indexes(self) -> None:
-        """Before a bulk load."""
+        """Drop the indexes, before a bulk load."""
         for name in _INDEXES:
             self._db.execute(f"DROP INDEX IF EXISTS {name}")
 
-    def make_indexes(self) -> None:
-        """After a bulk load, and at the start."""
+    def create_indexes(self) -> None:
+        """Create the indexes that do not exist, at the start and after a bulk load."""
         for name, definition in _INDEXES.items():
             self._db.execute("CREATE " + definition.format(f"IF NOT EXISTS {name}"))
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the connection."""
         self._db.close()
 
     def _write_sequences(self) -> None:
-        if self._changed:
+        if self._changed_series:
             self._db.executemany(
                 "INSERT OR REPLACE INTO sequence VALUES (?, ?)",
-                [(name, self._next[name]) for name in sorted(self._changed)],
+                [(name, self._last_numbers[name]) for name in sorted(self._changed_series)],
             )
-            self._changed.clear()
+            self._changed_series.clear()

@@ -1,1 +1,1 @@
-"""The sandbox over HTTP: server protocol, injected faults, admin paths, page."""
+"""The sandbox over HTTP: server protocol, fault injection, admin paths, web page."""

@@ -1,4 +1,4 @@
-"""Does on the wire what a fault's name says."""
+"""Fault injection on the connection of a request."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from airflow_provider_arm.sandbox.core import Core, PendingRequest
 from airflow_provider_arm.sandbox.messages import SandboxResponse
 from airflow_provider_arm.sandbox.state.faults import FaultRule
 
-#: A page of a proxy in front of ARM, as a caller meets it.
+#: Error page as a proxy in front of ARM sends it.
 _HTML = b"<!DOCTYPE html>\n<html><head><title>Service</title></head><body><h1>We will be back soon</h1></body></html>\n"
 
-#: What ARM would have begun to say where it never took the request.
-_SOME_ANSWER = b'{"status":"FAILED","message":"The connection was lost before this request was taken"}'
+#: Start of the response to a request that never reached ARM.
+_UNPROCESSED_RESPONSE = b'{"status":"FAILED","message":"The connection was lost before this request was taken"}'
 
 
 @dataclass(frozen=True, slots=True)
 class FaultyConnection:
-    """The connection of one request."""
+    """Connection of one request, with the ways to break it."""
 
     transport: asyncio.Transport
     receive: Callable[[], Awaitable[Any]]
@@ -36,56 +36,56 @@ class FaultyConnection:
     refuse: Callable[[float], None]
 
     async def close(self) -> None:
-        """Send what is written, then end the connection (FIN)."""
+        """Flush what is written, then close the connection (FIN)."""
         self.transport.close()
-        await self.gone()
+        await self.wait_closed()
 
     async def reset(self) -> None:
-        """End the connection with RST."""
+        """Reset the connection (RST)."""
         sock = self.transport.get_extra_info("socket")
         with contextlib.suppress(OSError):
-            # Linger on, for zero seconds: the kernel drops what is unsent and resets.
+            # SO_LINGER with 0 seconds: the kernel drops unsent bytes and sends RST.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
-        await self.gone()
+        await self.wait_closed()
 
-    async def gone(self) -> None:
-        """Wait until the connection has ended."""
+    async def wait_closed(self) -> None:
+        """Wait until the connection is closed."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
 
-async def inject_fault(core: Core, ticket: PendingRequest, fault: FaultRule, line: FaultyConnection) -> None:
-    """Answer a request as *fault* says, before or after ARM takes it."""
+async def inject_fault(core: Core, pending: PendingRequest, fault: FaultRule, connection: FaultyConnection) -> None:
+    """Apply *fault* to a request, before or after it takes effect."""
     if fault.do == "delay":
-        await _delay(core, ticket, fault, line)
+        await _delay(core, pending, fault, connection)
         return
-    given = core.take(ticket) if fault.when == "after_accept" and fault.do != "late_commit" else None
+    response = core.process(pending) if fault.when == "after_accept" and fault.do != "late_commit" else None
     if fault.do == "late_commit":
-        core.take_late(ticket, fault.seconds)
+        core.process_later(pending, fault.seconds)
     if fault.do == "token_refused" and not fault.once:
-        core.withdraw_token(ticket)
-    made_up = _made_up(fault, core.clock.now())
-    if made_up is not None:
-        core.close(ticket, made_up.status, len(made_up.body))
-        await line.write(line.send, made_up)
+        core.revoke_token(pending)
+    replacement = _replacement_response(fault, core.clock.now())
+    if replacement is not None:
+        core.record_response(pending, replacement.status, len(replacement.body))
+        await connection.write(connection.send, replacement)
         return
-    await _on_the_wire(fault, line, given or SandboxResponse(200, _SOME_ANSWER))
+    await _break_connection(fault, connection, response or SandboxResponse(200, _UNPROCESSED_RESPONSE))
 
 
-async def _delay(core: Core, ticket: PendingRequest, fault: FaultRule, line: FaultyConnection) -> None:
+async def _delay(core: Core, pending: PendingRequest, fault: FaultRule, connection: FaultyConnection) -> None:
     if fault.when == "before_accept":
         await asyncio.sleep(fault.seconds)
-        given = core.take(ticket)
+        response = core.process(pending)
     else:
-        given = core.take(ticket)
+        response = core.process(pending)
         await asyncio.sleep(fault.seconds)
-    core.close(ticket, given.status, len(given.body))
-    await line.write(line.send, given)
+    core.record_response(pending, response.status, len(response.body))
+    await connection.write(connection.send, response)
 
 
-def _made_up(fault: FaultRule, now: dt.datetime) -> SandboxResponse | None:
-    """The answer that stands in for ARM's, where the fault is one."""
+def _replacement_response(fault: FaultRule, now: dt.datetime) -> SandboxResponse | None:
+    """Return the response that replaces ARM's; ``None`` for a fault that is not a response."""
     if fault.do == "html":
         return SandboxResponse(fault.status, _HTML, "text/html; charset=utf-8")
     if fault.do == "empty":
@@ -103,27 +103,27 @@ def _made_up(fault: FaultRule, now: dt.datetime) -> SandboxResponse | None:
     return SandboxResponse(fault.status, money.encode({"status": "FAILED", "message": message}), headers=headers)
 
 
-async def _on_the_wire(fault: FaultRule, line: FaultyConnection, given: SandboxResponse) -> None:
-    """The faults that are no answer at all. The journal shows them without a status."""
-    phrase = http.HTTPStatus(given.status).phrase
+async def _break_connection(fault: FaultRule, connection: FaultyConnection, response: SandboxResponse) -> None:
+    """Apply a fault that breaks the connection. The request log shows such requests without a status."""
+    phrase = http.HTTPStatus(response.status).phrase
     head = (
-        f"HTTP/1.1 {given.status} {phrase}\r\nx-arm-sandbox: 1\r\ncontent-type: {given.content_type}\r\n"
-        f"content-length: {len(given.body)}\r\n\r\n"
+        f"HTTP/1.1 {response.status} {phrase}\r\nx-arm-sandbox: 1\r\ncontent-type: {response.content_type}\r\n"
+        f"content-length: {len(response.body)}\r\n\r\n"
     ).encode()
     if fault.do == "refuse":
-        line.refuse(fault.seconds)
-        await line.reset()
+        connection.refuse(fault.seconds)
+        await connection.reset()
     elif fault.do == "reset":
-        await line.reset()
+        await connection.reset()
     elif fault.do == "hang":
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(line.gone(), fault.seconds)
-        await line.close()
+            await asyncio.wait_for(connection.wait_closed(), fault.seconds)
+        await connection.close()
     elif fault.do == "half_header":
-        line.transport.write(head[: len(head) // 2])
-        await line.close()
+        connection.transport.write(head[: len(head) // 2])
+        await connection.close()
     elif fault.do == "half_body":
-        line.transport.write(head + given.body[: len(given.body) // 2])
-        await line.close()
+        connection.transport.write(head + response.body[: len(response.body) // 2])
+        await connection.close()
     else:  # close and late_commit
-        await line.close()
+        await connection.close()

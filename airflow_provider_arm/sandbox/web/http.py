@@ -1,4 +1,4 @@
-"""The socket side: reads a request whole, hands it to the core, and writes the answer or the fault."""
+"""HTTP server: reads a complete request, passes it to the core, and writes the response or the fault."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-#: Under this name the protocol hands the connection to the application.
+#: Name under which the protocol passes the connection to the application.
 TRANSPORT = "arm.transport"
 
-#: Every answer says that it is not the real ARM.
-MARK = (b"x-arm-sandbox", b"1")
+#: Header of every response: it does not come from the real ARM.
+SANDBOX_HEADER = (b"x-arm-sandbox", b"1")
 
 
 class SandboxApplication:
-    """The ASGI application. It is small enough to need no framework, and faults need the bare connection."""
+    """ASGI application. It is small enough to need no framework, and faults need direct access to the connection."""
 
     def __init__(self, core: Core, admin: AdminApi) -> None:
         self._core = core
@@ -42,29 +42,29 @@ class SandboxApplication:
         self.refuse: Callable[[float], None] = lambda _: None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """One request."""
-        body = await _whole_body(receive)
+        """Handle one request."""
+        body = await _read_body(receive)
         if body is None:
             return
         if len(body) > MAX_BODY_BYTES:
             await write(send, json_response(413, {"status": "FAILED", "message": "The body is too large"}), close=True)
             return
-        call = _call(scope, body)
-        if self._admin.knows(call.path):
-            await write(send, self._admin.handle(call))
+        request = _build_request(scope, body)
+        if self._admin.serves(request.path):
+            await write(send, self._admin.handle(request))
             return
-        ticket = self._core.open(call)
-        if ticket.fault is not None:
-            line = FaultyConnection(scope["extensions"][TRANSPORT], receive, send, write, self.refuse)
-            await inject_fault(self._core, ticket, ticket.fault, line)
+        pending = self._core.receive(request)
+        if pending.fault is not None:
+            connection = FaultyConnection(scope["extensions"][TRANSPORT], receive, send, write, self.refuse)
+            await inject_fault(self._core, pending, pending.fault, connection)
             return
-        given = self._core.take(ticket)
-        self._core.close(ticket, given.status, len(given.body))
-        await write(send, given)
+        response = self._core.process(pending)
+        self._core.record_response(pending, response.status, len(response.body))
+        await write(send, response)
 
 
-async def _whole_body(receive: Receive) -> bytes | None:
-    """The body; ``None`` if the caller left before it was whole, and only the start of one that is too large."""
+async def _read_body(receive: Receive) -> bytes | None:
+    """Return the body: ``None`` if the caller disconnected before the end, only the start of one that is too large."""
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -77,7 +77,7 @@ async def _whole_body(receive: Receive) -> bytes | None:
             return b"".join(chunks)
 
 
-def _call(scope: Message, body: bytes) -> SandboxRequest:
+def _build_request(scope: Message, body: bytes) -> SandboxRequest:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     server = scope.get("server") or ("127.0.0.1", 0)
     host = headers.get("host") or f"{server[0]}:{server[1]}"
@@ -87,28 +87,32 @@ def _call(scope: Message, body: bytes) -> SandboxRequest:
     )
 
 
-async def write(send: Send, given: SandboxResponse, *, close: bool = False) -> None:
-    """Write an answer."""
-    headers = [MARK, (b"content-type", given.content_type.encode()), (b"content-length", str(len(given.body)).encode())]
-    headers += [(name.encode(), value.encode("latin-1")) for name, value in given.headers.items()]
+async def write(send: Send, response: SandboxResponse, *, close: bool = False) -> None:
+    """Write a response."""
+    headers = [
+        SANDBOX_HEADER,
+        (b"content-type", response.content_type.encode()),
+        (b"content-length", str(len(response.body)).encode()),
+    ]
+    headers += [(name.encode(), value.encode("latin-1")) for name, value in response.headers.items()]
     if close:
         headers.append((b"connection", b"close"))
-    if given.status in (204, 304):
+    if response.status in (204, 304):
         headers = [header for header in headers if header[0] != b"content-length"]
-    await send({"type": "http.response.start", "status": given.status, "headers": headers})
-    await send({"type": "http.response.body", "body": given.body})
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 class SandboxProtocol(H11Protocol):
-    """HTTP/1.1 that lets the application at the connection, and answers nonsense in ARM's format.
+    """HTTP/1.1 that gives the application access to the connection, and reports invalid HTTP in ARM's format.
 
-    h11 and not the faster httptools: it is always there, and it bounds what it reads.
+    It uses h11, not the faster httptools: h11 is always installed, and it limits what it reads.
     """
 
     def connection_made(self, transport: Any) -> None:
-        """A caller has connected."""
+        """Prepare a new connection."""
         super().connection_made(transport)
-        # asyncio does this only for sockets that name their protocol number; without it every answer waits 40 ms.
+        # asyncio does this only for sockets with a protocol number; without it every response is delayed by 40 ms.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         app: Any = self.app
 
@@ -119,14 +123,19 @@ class SandboxProtocol(H11Protocol):
         self.app = with_transport
 
     def send_400_response(self, msg: str) -> None:
-        """What came is no HTTP."""
+        """Respond to input that is not HTTP."""
         body = money.encode({"status": "FAILED", "message": msg, "errors": [{"field": "Request", "message": msg}]})
         length = str(len(body)).encode()
-        headers = [MARK, (b"content-type", JSON_TYPE.encode()), (b"connection", b"close"), (b"content-length", length)]
+        headers = [
+            SANDBOX_HEADER,
+            (b"content-type", JSON_TYPE.encode()),
+            (b"connection", b"close"),
+            (b"content-length", length),
+        ]
         try:
             head = self.conn.send(h11.Response(status_code=400, headers=headers, reason=b"Bad Request"))
             text = self.conn.send(h11.Data(data=body))
             self.transport.write((head or b"") + (text or b""))
         except h11.LocalProtocolError:
-            pass  # an answer was under way: the connection is only closed
+            pass  # a response was being sent: the connection is only closed
         self.transport.close()

@@ -1,4 +1,4 @@
-"""The sandbox's own OpenAPI document, made from the same tables that the checks use."""
+"""OpenAPI document of the sandbox, built from the tables that its validation uses."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from airflow_provider_arm.sandbox.api import ar_items, customers, documents, gl_items
 from airflow_provider_arm.sandbox.api.lists import ListDefinition
 from airflow_provider_arm.sandbox.api.payments import METHODS
-from airflow_provider_arm.sandbox.api.routes import BASE, ROUTES, TOKEN, Route
-from airflow_provider_arm.sandbox.api.validation import LEAST_TOO_LARGE, MAX_INTEGER, MAX_TEXT
+from airflow_provider_arm.sandbox.api.routes import BASE_PATH, ROUTES, TOKEN_PATH, Route
+from airflow_provider_arm.sandbox.api.validation import AMOUNT_LIMIT, MAX_INTEGER, MAX_TEXT
 from airflow_provider_arm.sandbox.record_fields import (
     AR_ITEM,
     AR_ITEM_UPDATE,
@@ -23,10 +23,10 @@ Schema = dict[str, Any]
 
 _DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
-_KINDS: dict[str, Schema] = {
+_TYPES: dict[str, Schema] = {
     "text": {"type": "string", "maxLength": MAX_TEXT},
     "integer": {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
-    "number": {"type": "number", "exclusiveMinimum": -LEAST_TOO_LARGE, "exclusiveMaximum": LEAST_TOO_LARGE},
+    "number": {"type": "number", "exclusiveMinimum": -AMOUNT_LIMIT, "exclusiveMaximum": AMOUNT_LIMIT},
     "boolean": {"type": "boolean"},
     "date": {"type": "string", "format": "date", "pattern": _DATE_PATTERN},
     "time": {"type": "string", "format": "date-time"},
@@ -44,24 +44,24 @@ _TEXT: Schema = {"type": "string"}
 _WHOLE: Schema = {"type": "integer"}
 _MAYBE_TEXT: Schema = {"type": ["string", "null"]}
 
-#: Every answer of ARM's own can be one of these.
+#: Errors that every operation can return.
 _ERRORS = {"400": "Bad request", "401": "Unauthorized", "403": "Forbidden", "404": "Not found", "405": "Wrong method"}
 _WRITE_ERRORS = {**_ERRORS, "413": "Too large", "422": "Refused"}
 
 
 def document(origin: str) -> dict[str, Any]:
-    """The whole document, for a sandbox at *origin*."""
+    """Build the document of a sandbox at *origin*."""
     paths: dict[str, Any] = {}
     for route in ROUTES:
         paths.setdefault(route.template, {})[route.method.lower()] = _operation(route)
-    paths[TOKEN] = {"post": _token()}
+    paths[TOKEN_PATH] = {"post": _token()}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "ARM sandbox",
             "version": "1",
-            "description": "A stand-in for Amili's ARM API with synthetic data. Amili publishes no such document: "
-            "what the reference leaves open is assumed here.",
+            "description": "Stand-in for Amili's ARM API with synthetic data. Amili publishes no such document: "
+            "where the reference is silent, the sandbox makes assumptions.",
         },
         "servers": [{"url": origin}],
         "security": [{"token": []}],
@@ -94,7 +94,7 @@ def _is_batch_update(route: Route) -> bool:
 
 
 def _key(route: Route) -> str:
-    return f"{route.method} {route.template.removeprefix(BASE).removeprefix('/clients/{clientno}')}"
+    return f"{route.method} {route.template.removeprefix(BASE_PATH).removeprefix('/clients/{clientno}')}"
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
@@ -105,17 +105,17 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def _query_parameters(route: Route) -> list[dict[str, Any]]:
-    listing = _LISTS.get(_key(route))
-    if listing is None:
+    definition = _LISTS.get(_key(route))
+    if definition is None:
         names = {"DELETE": ("options", "userid"), "GET": ("userid",)}.get(route.method, ())
         return [_query(name, _TEXT) for name in names if route.needs_token]
     numbers = ("maximumcount", "pagesize", "pageno")
     found = [_query(name, {"type": "integer", "minimum": 1}) for name in numbers]
-    found += [_query(name, _FILTERS.get(name, _TEXT)) for name in listing.filters]
+    found += [_query(name, _FILTERS.get(name, _TEXT)) for name in definition.filters]
     return [*found, _query("query", _TEXT), _query("userid", _TEXT), _query("expand", _TEXT)]
 
 
-#: What a filter's value looks like, where it is not any text.
+#: Schemas of filters whose values are not free text.
 _FILTERS: dict[str, Schema] = {
     **{
         f"{bound}{what}date": {"type": "string", "format": "date"}
@@ -135,13 +135,13 @@ def _query(name: str, schema: Schema) -> dict[str, Any]:
 
 
 def _responses(route: Route) -> dict[str, Any]:
-    answers = {status: _content(name) for status, name in _ANSWERS[_key(route)].items()}
+    responses = {status: _content(name) for status, name in _RESPONSES[_key(route)].items()}
     errors = _ERRORS if route.method in ("GET", "DELETE") else _WRITE_ERRORS
     for status, text in errors.items():
-        answers.setdefault(status, _content("Error", text))
+        responses.setdefault(status, _content("Error", text))
     if _key(route) in _LISTS:
-        answers.setdefault("410", _content("Error", "The query has expired"))
-    return answers
+        responses.setdefault("410", _content("Error", "The query has expired"))
+    return responses
 
 
 def _content(name: str, description: str = "") -> dict[str, Any]:
@@ -153,13 +153,13 @@ def _ref(name: str) -> Schema:
 
 
 _LISTS: dict[str, ListDefinition] = {
-    "GET /customers": customers.LISTING,
-    "GET /aritems": ar_items.LISTING,
-    "GET /documents": documents.LISTING,
-    "GET /glitems": gl_items.LISTING,
+    "GET /customers": customers.CUSTOMER_LIST,
+    "GET /aritems": ar_items.AR_ITEM_LIST,
+    "GET /documents": documents.DOCUMENT_LIST,
+    "GET /glitems": gl_items.GL_ITEM_LIST,
 }
 
-#: Operation -> schema of its body.
+#: Schema of the request body, by operation.
 _BODIES = {
     "POST /customers": "CustomerRequest",
     "PUT /customers": "CustomerRequest",
@@ -172,26 +172,26 @@ _BODIES = {
     "POST /paymentreservations": "PaymentReservationRequest",
 }
 
-#: Operation -> status -> schema. Errors are added to every one.
-_ANSWERS = {
+#: Schema of the responses, by operation and status. The common errors are added to each.
+_RESPONSES = {
     "GET /health": {"200": "Health"},
     "GET /customers": {"200": "CustomerList"},
-    "POST /customers": {"200": "WriteAnswer", "201": "WriteAnswer", "422": "WriteFailure"},
-    "PUT /customers": {"200": "WriteAnswer", "404": "WriteFailure", "422": "WriteFailure"},
+    "POST /customers": {"200": "WriteResponse", "201": "WriteResponse", "422": "WriteFailure"},
+    "PUT /customers": {"200": "WriteResponse", "404": "WriteFailure", "422": "WriteFailure"},
     "POST /customers/batches": {"202": "BatchReceipt"},
     "PUT /customers/batches": {"202": "BatchReceipt"},
     "GET /customers/{customerno}": {"200": "Customer"},
-    "DELETE /customers/{customerno}": {"200": "WriteAnswer", "422": "WriteFailure"},
+    "DELETE /customers/{customerno}": {"200": "WriteResponse", "422": "WriteFailure"},
     "GET /batches/{batchuuid}": {"200": "Batch", "202": "Batch", "206": "Batch", "406": "Batch"},
     "GET /aritems": {"200": "ArItemList"},
-    "PUT /aritems": {"200": "WriteAnswer", "404": "WriteFailure", "422": "WriteFailure"},
+    "PUT /aritems": {"200": "WriteResponse", "404": "WriteFailure", "422": "WriteFailure"},
     "GET /aritems/{aritemid}": {"200": "ArItem"},
     "GET /documents": {"200": "DocumentList"},
-    "POST /documents": {"201": "WriteAnswer", "422": "WriteFailure"},
+    "POST /documents": {"201": "WriteResponse", "422": "WriteFailure"},
     "POST /documents/batches": {"202": "BatchReceipt"},
     "GET /documents/{documentno}": {"200": "Document"},
-    "POST /autopostings/{autopostingmethod}": {"200": "AutoPostingsAnswer", "422": "AutoPostingsFailure"},
-    "POST /paymentreservations": {"201": "WriteAnswer", "422": "WriteFailure"},
+    "POST /autopostings/{autopostingmethod}": {"200": "AutoPostingsResponse", "422": "AutoPostingsFailure"},
+    "POST /paymentreservations": {"201": "WriteResponse", "422": "WriteFailure"},
     "GET /glitems": {"200": "GlItemList"},
     "GET /glitems/{glitemid}": {"200": "GlItem"},
 }
@@ -212,20 +212,20 @@ def _schemas() -> dict[str, Schema]:
         "ArItemRequest": _wrapped("arItem", _write(AR_ITEM_UPDATE)),
         "AutoPostingsRequest": _wrapped("autoPostings", _batch_of(AUTO_POSTING)),
         "PaymentReservationRequest": _wrapped("paymentReservation", _write(PAYMENT_RESERVATION)),
-        **_answers(),
+        **_response_schemas(),
     }
 
 
-def _answers() -> dict[str, Schema]:
+def _response_schemas() -> dict[str, Schema]:
     problems = {"type": "array", "items": _closed({"field": _TEXT, "message": _TEXT})}
     keys = {
         "clientNo": _WHOLE,
         "accountNo": _WHOLE,
         **dict.fromkeys(("customerNo", "documentNo", "arItemId", "creditNoteArItemId", "paymentId"), _TEXT),
     }
-    written = {"status": _word("PROCESSED"), "result": _word("CREATED", "UPDATED", "DELETED"), "message": _TEXT}
-    failed = {"status": _word("FAILED"), "result": _word("REJECTED"), "message": _TEXT}
-    error = _closed({"status": _word("FAILED"), "message": _TEXT, "errors": problems}, "errors")
+    written = {"status": _enum("PROCESSED"), "result": _enum("CREATED", "UPDATED", "DELETED"), "message": _TEXT}
+    failed = {"status": _enum("FAILED"), "result": _enum("REJECTED"), "message": _TEXT}
+    error = _closed({"status": _enum("FAILED"), "message": _TEXT, "errors": problems}, "errors")
     failure = _closed({**failed, **keys, "errors": problems}, *keys, "errors")
     posting = {"recordNo": _WHOLE, "status": _TEXT, "resultType": _TEXT, "arItemId": _TEXT, "errors": problems}
     postings = {"type": "array", "items": _closed(posting, "arItemId", "errors")}
@@ -240,12 +240,12 @@ def _answers() -> dict[str, Schema]:
     return {
         "Health": _closed({"status": _TEXT}),
         "Error": error,
-        "WriteAnswer": _closed({**written, **keys, "warnings": problems}, *keys, "warnings"),
+        "WriteResponse": _closed({**written, **keys, "warnings": problems}, *keys, "warnings"),
         "WriteFailure": {"anyOf": [failure, error]},
         "BatchReceipt": _closed({"status": _TEXT, "batchUuid": _TEXT, "message": _TEXT, "clientNo": _WHOLE}),
         "Batch": _batch(keys, problems),
         "PageSummary": _page_summary(),
-        "AutoPostingsAnswer": _closed(posted),
+        "AutoPostingsResponse": _closed(posted),
         "AutoPostingsFailure": {"anyOf": [_closed(posted), error]},
         "Token": _closed({**token, "resource": _TEXT}),
         "TokenError": _closed({"error": _TEXT, "error_description": _TEXT}),
@@ -276,19 +276,19 @@ def _token() -> dict[str, Any]:
     body = {
         "application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": form, "required": list(form)}}
     }
-    answers = {"200": _content("Token"), "400": _content("TokenError"), "401": _content("TokenError")}
-    answers |= {"405": _content("Error", "Wrong method"), "413": _content("Error", "Too large")}
+    responses = {"200": _content("Token"), "400": _content("TokenError"), "401": _content("TokenError")}
+    responses |= {"405": _content("Error", "Wrong method"), "413": _content("Error", "Too large")}
     return {
         "operationId": "token",
         "summary": "Get a token",
         "security": [],
         "requestBody": {"required": True, "content": body},
-        "responses": answers,
+        "responses": responses,
     }
 
 
-def _word(*words: str) -> Schema:
-    return {"type": "string", "enum": list(words)}
+def _enum(*values: str) -> Schema:
+    return {"type": "string", "enum": list(values)}
 
 
 def _closed(properties: dict[str, Schema], *optional: str) -> Schema:
@@ -315,7 +315,7 @@ def _of(f: Field, *, writing: bool) -> Schema:
     elif f.kind == "objects":
         schema = {"type": "array", "items": make(f.fields)}
     else:
-        schema = _KINDS[f.kind]
+        schema = _TYPES[f.kind]
     if f.required and f.kind == "text":
         return {**schema, "minLength": 1}
     return schema
@@ -324,7 +324,7 @@ def _of(f: Field, *, writing: bool) -> Schema:
 def _gl_item() -> Schema:
     known = {f.name: _of(f, writing=False) for f in AR_ITEM}
     own = {"clientNo": _WHOLE, "glItemId": _TEXT, "glAccountNo": _TEXT}
-    return _closed(own | {name: known[name] for name in gl_items.TAKEN_OVER})
+    return _closed(own | {name: known[name] for name in gl_items.COPIED_FIELDS})
 
 
 def _list_of(name: str, plural: str) -> Schema:

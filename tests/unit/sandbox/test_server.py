@@ -165,12 +165,15 @@ def test_a_killed_sandbox_forgets_nothing_that_it_answered(tmp_path):
     with subprocess.Popen([*command, "--ready-file", str(ready)], stdout=subprocess.DEVNULL) as process:
         while not ready.exists():
             assert process.poll() is None
-        said = json.loads(ready.read_text())
-        form = {"grant_type": "client_credentials", **{name: said[name] for name in ("client_id", "client_secret")}}
-        token = requests.post(said["auth_url"], data=form, timeout=5).json()["access_token"]
+        address = json.loads(ready.read_text())
+        form = {
+            "grant_type": "client_credentials",
+            **{name: address[name] for name in ("client_id", "client_secret")},
+        }
+        token = requests.post(address["auth_url"], data=form, timeout=5).json()["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
         body = {"customer": {"customerNo": "1", "name": "x"}}
-        assert requests.post(f"{said['base_url']}/clients/2218/customers", headers=headers, json=body, timeout=5).ok
+        assert requests.post(f"{address['base_url']}/clients/2218/customers", headers=headers, json=body, timeout=5).ok
         process.kill()
     with ArmSandbox(state_dir=tmp_path / "state") as box:
         assert box.ledger()["customers"]["1"]["effects"] == 1
@@ -182,7 +185,7 @@ def test_the_core_answers_without_a_socket():
     core = Core(SeedOptions(ar_items=5))
     assert core.handle(SandboxRequest("GET", "/arm/v1/health")).status == 200
     assert core.handle(SandboxRequest("GET", "/arm/v1/clients/2218/customers")).status == 401
-    core.shut()
+    core.close()
 
 
 def test_what_a_folder_holds_goes_before_what_is_asked_for(tmp_path):
@@ -193,7 +196,7 @@ def test_what_a_folder_holds_goes_before_what_is_asked_for(tmp_path):
         assert (box.totals()["arItems"], box.client_no, box.connection()["extra"]["client_no"]) == (9, 77, 77)
 
 
-def test_a_batch_that_the_sandbox_cannot_process_stops_nobody(box, caller, customer, monkeypatch, caplog):
+def test_batch_that_cannot_be_processed_does_not_block_others(box, caller, customer, monkeypatch, caplog):
     """It is rejected and logged; the calls after it are served."""
     from airflow_provider_arm.sandbox.api import batches
 
@@ -209,7 +212,7 @@ def test_a_failure_of_the_sandbox_is_a_500_in_arms_format(box, caller, monkeypat
     from airflow_provider_arm.sandbox.api import lists
 
     with monkeypatch.context() as broken:
-        broken.setattr(lists, "_summary", lambda *_: 1 / 0)
+        broken.setattr(lists, "_page_summary", lambda *_: 1 / 0)
         answer = caller.get("customers")
     assert (answer.status_code, answer.json()["status"]) == (500, "FAILED")
     assert "ZeroDivisionError" in caplog.text
@@ -288,15 +291,15 @@ def test_the_journal_masks_people_and_secrets(box, caller, customer):
         assert secret not in journal
 
 
-def test_the_journal_can_be_filtered(box, caller):
+def test_request_log_can_be_filtered(box, caller):
     """By any column, after a number, or the last few."""
     caller.get("customers/543210")
-    caller.get("customers/nobody")
-    assert [line["path"] for line in box.requests(status=404)] == ["/arm/v1/clients/2218/customers/nobody"]
+    caller.get("customers/unknown")
+    assert [line["path"] for line in box.requests(status=404)] == ["/arm/v1/clients/2218/customers/unknown"]
     assert [line["n"] for line in box.requests(after=2)] == [3]
     assert [line["n"] for line in box.requests(last=1)] == [3]
-    with pytest.raises(ValueError, match="no filter 'colour'"):
-        box.requests(colour="red")
+    with pytest.raises(ValueError, match="unknown filter 'color'"):
+        box.requests(color="red")
 
 
 def test_the_admin_paths_do_what_the_methods_do(box, caller, customer):
@@ -456,13 +459,13 @@ def test_the_command_prints_what_to_paste_and_ends_on_sigterm(tmp_path):
                 break
         while not ready.exists():
             assert process.poll() is None
-        said = json.loads(ready.read_text())
-        assert requests.get(f"{said['base_url']}/health", timeout=5).status_code == 200
-        switches = requests.get(f"{said['url']}/__sandbox__/behaviour", timeout=5).json()["switches"]
+        address = json.loads(ready.read_text())
+        assert requests.get(f"{address['base_url']}/health", timeout=5).status_code == 200
+        switches = requests.get(f"{address['url']}/__sandbox__/behaviour", timeout=5).json()["switches"]
         assert (switches["q10_next_page"], switches["batch_delay"]) == ("absent", 3)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
-    assert f"airflow connections add arm_default --conn-json '{json.dumps(said['connection'])}'\n" in lines
+    assert f"airflow connections add arm_default --conn-json '{json.dumps(address['connection'])}'\n" in lines
 
 
 @pytest.mark.parametrize("arguments", [["--switches", "nope=1"], ["--pack", "nope"], ["--port", "1"]])
@@ -478,7 +481,7 @@ def test_the_command_says_in_one_line_what_is_wrong(arguments, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_missing_extra_is_said_in_one_line():
+def test_missing_extra_is_named_in_one_line():
     """Without uvicorn the command names the extra to install."""
     program = (
         "import sys; sys.modules['uvicorn'] = None\n"

@@ -71,7 +71,7 @@ def test_the_ledger_has_exactly_as_many_items_as_asked_for(ar_items):
         assert (totals["arItems"], totals["customers"]) == (ar_items, 3)
 
 
-def test_nobody_in_the_ledger_can_exist(caller_of):
+def test_synthetic_customers_have_no_real_identities(caller_of):
     """Identity numbers have month + 80 and valid check digits, organisations the synthetic series, mail example.com."""
     with ArmSandbox(ar_items=0, customers=300) as box:
         customers = _everything(caller_of(box), "customers", "customers")[1:]

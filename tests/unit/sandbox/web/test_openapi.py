@@ -37,8 +37,8 @@ def test_the_document_is_served_and_written(box, tmp_path, capsys):
     [
         ("customer_get_200.json", "Customer", None),
         ("aritem_get_200.json", "ArItem", None),
-        ("customer_post_200.json", "WriteAnswer", None),
-        ("customer_delete_200.json", "WriteAnswer", None),
+        ("customer_post_200.json", "WriteResponse", None),
+        ("customer_delete_200.json", "WriteResponse", None),
         ("customers_list_200.json", "CustomerList", None),
         ("identity_token_200.json", "Token", None),
         ("customer_post_request.json", "CustomerRequest", None),

@@ -31,7 +31,17 @@ def test_the_page_needs_nothing_from_elsewhere(box):
     page = Page(answer.text)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert page.addresses <= {"/openapi.json", "data:,"}
-    assert {"totals", "batches", "customers", "requests", "unusual", "connection", "reset", "fail", "lose"} <= page.ids
+    assert {
+        "totals",
+        "batches",
+        "customers",
+        "requests",
+        "non_default",
+        "connection",
+        "reset",
+        "fail",
+        "lose",
+    } <= page.ids
     assert "http://" not in answer.text
     assert "innerHTML" not in answer.text
 
@@ -44,7 +54,7 @@ def test_the_overview_shows_what_happened(box, caller, customer):
     shown = _overview(box)
     assert shown["batches"][0]["state"] == "RECEIVED"
     assert shown["requests"][0]["template"].endswith("/customers/batches")
-    assert shown["unusual"] == ["batch_delay = 30", "fault close before_accept (fired 0)"]
+    assert shown["non_default"] == ["batch_delay = 30", "fault close before_accept (fired 0)"]
     assert {"NOK"} <= {line["currency"] for line in shown["totals"]}
     box.advance(31)
     shown = _overview(box)
