@@ -142,7 +142,7 @@ def filter_columns(item: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def settle(context: SandboxContext, payment: dict[str, Any], invoice: dict[str, Any]) -> None:
-    """Book the settlement of an open item (positive) with a payment or credit note (negative), up to the smaller balance."""
+    """Book a payment or credit note (negative) against an open item (positive), up to the smaller balance."""
     amount = min(Decimal(invoice["currencyBalance"]), -Decimal(payment["currencyBalance"]))
     if amount <= 0 or payment["currency"] != invoice["currency"]:
         return
