@@ -139,12 +139,14 @@ def dlt_jsonl(base: str, pages: int, path: Path) -> None:
 def ours(base: str, pages: int, path: Path, workers: int, *, validate_all_fields: bool = False) -> None:
     """This package; the program is imported before the clock starts."""
     from airflow_provider_arm.client import ArmClient, StaticToken
-    from airflow_provider_arm.export.files.file_format import choose_shape
+    from airflow_provider_arm.export.files.file_format import choose_file_format
     from airflow_provider_arm.export.pages.record_types import AR_ITEMS
     from airflow_provider_arm.export.plan import ExportPlan
     from airflow_provider_arm.export.run import run_export
 
-    plan = ExportPlan(AR_ITEMS, path, choose_shape(path.name), workers=workers, validate_all_fields=validate_all_fields)
+    plan = ExportPlan(
+        AR_ITEMS, path, choose_file_format(path.name), workers=workers, validate_all_fields=validate_all_fields
+    )
     with ArmClient(base, StaticToken("t"), client_no=2218) as client:
         manifest = run_export(plan, client.page_source("list_ar_items"), lambda: dt.datetime.now(dt.UTC))
     if manifest["pages"] != pages:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.limits import DEFAULT_WORKERS, MAX_WORKERS
-from airflow_provider_arm.export.pages.record_types import RecordType, Selection
+from airflow_provider_arm.export.pages.record_types import FieldSelection, RecordType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.export.fetch.date_window import DateRange
     from airflow_provider_arm.export.fetch.partition import SplitBy
     from airflow_provider_arm.export.fetch.time_range import TimeRange
-    from airflow_provider_arm.export.files.file_format import Shape
+    from airflow_provider_arm.export.files.file_format import FileFormat
     from airflow_provider_arm.files import WritablePath
 
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 class ExportPlan:
     """What to export, and whereto."""
 
-    kind: RecordType
+    record_type: RecordType
     path: WritablePath
-    shape: Shape
-    selection: Selection = field(default_factory=Selection)
+    file_format: FileFormat
+    selection: FieldSelection = field(default_factory=FieldSelection)
     filters: Mapping[str, Any] = field(default_factory=dict)
     window: DateRange | TimeRange | None = None
     #: Filters to split by where days cannot be split any more.
@@ -39,7 +39,7 @@ class ExportPlan:
 
     def __post_init__(self) -> None:
         """Check what contradicts itself."""
-        ours = {*(self.window.names if self.window else ()), *(name for name, _ in self.split_by)}
+        ours = {*(self.window.filter_names if self.window else ()), *(name for name, _ in self.split_by)}
         for name in sorted(ours & set(self.filters)):
             msg = f"filters must not hold {name}: window or split_by sets it"
             raise ArmConfigurationError(msg)

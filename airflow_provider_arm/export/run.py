@@ -1,4 +1,4 @@
-"""One export: every page of every part, checked, into one file with a manifest that proves it; or it raises."""
+"""One complete export: every page of every partition, verified, in one file with a manifest; or an error."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from airflow_provider_arm.client.errors import (
     ArmInvalidResponseError,
     ArmResultLimitError,
 )
-from airflow_provider_arm.export.fetch.key_set import KeyLog
+from airflow_provider_arm.export.fetch.key_set import KeySet
 from airflow_provider_arm.export.fetch.page_fetcher import PageFetcher, PageQuery
 from airflow_provider_arm.export.fetch.partition import Partition
 from airflow_provider_arm.export.fetch.progress import Progress
-from airflow_provider_arm.export.files.formats import ListShape, PageChunk, choose_format, guarded
-from airflow_provider_arm.export.files.sinks import CountedFile
+from airflow_provider_arm.export.files.encoders import ListSpec, PageChunk, choose_encoder, reject_deep_nesting
+from airflow_provider_arm.export.files.sinks import ChecksumFile
 from airflow_provider_arm.export.manifest.manifest import ExportStats, Origin, build_manifest
 from airflow_provider_arm.export.manifest.paths import manifest_path
 from airflow_provider_arm.export.pages.page_stats import PageStats
@@ -30,143 +30,148 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_arm.client.paging import PageSource
-    from airflow_provider_arm.export.files.formats import Format
+    from airflow_provider_arm.export.files.encoders import PageEncoder
     from airflow_provider_arm.export.files.sinks import Sink
     from airflow_provider_arm.export.pages.record_types import RecordType
     from airflow_provider_arm.export.plan import ExportPlan
 
 log = logging.getLogger(__name__)
 
-#: Stands for the key of a list of which no name is known: the one list beside the summary is taken.
+#: Key of a list whose name is unknown: the only list beside the summary is read.
 _ANY_KEY = "records"
 
 
-class FormatWrapper(Protocol):
-    """What :func:`run_export` needs of an incremental export."""
+class EncoderWrapper(Protocol):
+    """Interface of an incremental export to :func:`run_export`."""
 
-    def around(self, format_: Format, list_: ListShape) -> Format:
-        """Return *format_* wrapped so that it skips the records that are known already."""
+    def wrap(self, encoder: PageEncoder, list_spec: ListSpec) -> PageEncoder:
+        """Return an encoder around *encoder* that skips the records that are already exported."""
 
-    def said(self) -> dict[str, Any]:
-        """Return the manifest's additional fields. Called when every page has come."""
+    def manifest_fields(self) -> dict[str, Any]:
+        """Return the additional fields of the manifest. Called after the last page."""
 
 
 def run_export(
-    plan: ExportPlan, source: PageSource, now: Callable[[], dt.datetime], increment: FormatWrapper | None = None
+    plan: ExportPlan, source: PageSource, now: Callable[[], dt.datetime], increment: EncoderWrapper | None = None
 ) -> dict[str, Any]:
-    """Export; gives the manifest. Neither file appears unless the export is whole, and the manifest comes last.
+    """Export a list, and return its manifest. File and manifest appear only if complete, the manifest last.
 
-    :param increment: leaves out what is known already; see ``export_increment``. Default: everything is taken.
-    :raises ArmIncompleteListError: a list did not come whole, and not the second time either.
-    :raises ArmResultLimitError: more records match than ARM gives and there is nothing left to split by.
+    :param increment: skips records that are already exported; see ``export_increment``. Default: all are exported.
+    :raises ArmIncompleteListError: a list was incomplete, also when it was read a second time.
+    :raises ArmResultLimitError: more records match than ARM returns, and the window cannot be split further.
     :raises ArmInvalidResponseError: a record cannot be exported exactly.
     """
     started, progress = now(), Progress(plan.window, time.monotonic, log.info)
-    list_ = ListShape(plan.kind, source.operation.key or _ANY_KEY, plan.selection)
-    format_ = choose_format(list_, plan.shape, validate_all_fields=plan.validate_all_fields)
+    list_spec = ListSpec(plan.record_type, source.operation.key or _ANY_KEY, plan.selection)
+    encoder = choose_encoder(list_spec, plan.file_format, validate_all_fields=plan.validate_all_fields)
     if increment is not None:
-        format_ = increment.around(format_, list_)
-    flow_of_pages: PageFetcher[PageChunk[Any]] = PageFetcher(
+        encoder = increment.wrap(encoder, list_spec)
+    page_fetcher: PageFetcher[PageChunk[Any]] = PageFetcher(
         source,
         plan.filters,
-        [Partition(plan.window, left=plan.split_by)],
-        guarded(format_),
-        lambda part, piece: _inspect(plan.kind, part, piece),
-        print_of=lambda piece: hash(tuple(piece.facts.keys)),
+        [Partition(plan.window, remaining_split_by=plan.split_by)],
+        reject_deep_nesting(encoder),
+        lambda partition, chunk: _check_span(plan.record_type, partition, chunk),
+        fingerprint=lambda chunk: hash(tuple(chunk.stats.keys)),
         workers=plan.workers,
         verify_pages=plan.verify_pages,
     )
     with ExitStack() as stack:
-        # Entered last, left first: the data has its name before the manifest has.
+        # Entered first, left last: the data file gets its final name before the manifest.
         manifest_file = stack.enter_context(atomic_write(manifest_path(plan.path)))
-        file = CountedFile(stack.enter_context(atomic_write(plan.path)))
-        flow = stack.enter_context(flow_of_pages)
-        sink, keys = format_.sink(file), stack.enter_context(KeyLog())
-        stack.callback(sink.let_go)
-        account = _Run(plan.kind, flow, sink, keys, progress).take_all()
+        file = ChecksumFile(stack.enter_context(atomic_write(plan.path)))
+        fetcher = stack.enter_context(page_fetcher)
+        sink, keys = encoder.open_sink(file), stack.enter_context(KeySet())
+        stack.callback(sink.close)
+        stats = _Run(plan.record_type, fetcher, sink, keys, progress).run()
         sink.finish()
         origin = Origin(source.base_url, source.path, started, now())
-        manifest = build_manifest(plan, account, file, origin) | (increment.said() if increment else {})
+        manifest = build_manifest(plan, stats, file, origin) | (increment.manifest_fields() if increment else {})
         manifest_file.write(money.encode(manifest) + b"\n")
-    progress.whole(account.pages, account.combined.rows, plan.kind.name)
+    progress.export_done(stats.pages, stats.combined.rows, plan.record_type.name)
     return manifest
 
 
-def _inspect(kind: RecordType, part: Partition, piece: PageChunk[Any]) -> None:
-    if part.days is not None:
-        part.days.check(kind, piece.facts)
+def _check_span(record_type: RecordType, partition: Partition, chunk: PageChunk[Any]) -> None:
+    if partition.span is not None:
+        partition.span.check(record_type, chunk.stats)
 
 
 class _Run:
-    """Takes the queries one after the other into the sink."""
+    """One run: writes the pages of one query after the other to the sink."""
 
     def __init__(
-        self, kind: RecordType, flow: PageFetcher[PageChunk[Any]], sink: Sink, keys: KeyLog, progress: Progress
+        self,
+        record_type: RecordType,
+        fetcher: PageFetcher[PageChunk[Any]],
+        sink: Sink,
+        keys: KeySet,
+        progress: Progress,
     ) -> None:
-        self._kind = kind
-        self._flow = flow
+        self._record_type = record_type
+        self._fetcher = fetcher
         self._sink = sink
         self._keys = keys
         self._progress = progress
-        self._account = ExportStats()
+        self._stats = ExportStats()
 
-    def take_all(self) -> ExportStats:
-        """Take every query; gives what came."""
-        for query in self._flow.queries():
-            facts, pages = self._take_or_again(query)
-            self._sink.keep()
-            self._account.add_window(query.part, facts, pages)
-            query.part.finished(query.walk.rows)  # ARM's count: not all of it need go into the file
-        if not self._keys.all_new():
-            raise self._twice("two of the windows")
-        return self._account
+    def run(self) -> ExportStats:
+        """Write every query, and return the statistics of all."""
+        for query in self._fetcher.queries():
+            stats, pages = self._write_with_restart(query)
+            self._sink.commit()
+            self._stats.add_window(query.partition, stats, pages)
+            query.partition.finished(query.walk.rows)  # ARM's count: an increment may skip some of it
+        if not self._keys.all_unique():
+            raise self._duplicate_error("two of the windows")
+        return self._stats
 
-    def _take_or_again(self, query: PageQuery[PageChunk[Any]]) -> tuple[PageStats, int]:
+    def _write_with_restart(self, query: PageQuery[PageChunk[Any]]) -> tuple[PageStats, int]:
         try:
-            return self._take(query)
+            return self._write_query(query)
         except ArmResultLimitError:
             raise
         except ArmIncompleteListError as error:
-            if not self._sink.take_back():
+            if not self._sink.rollback():
                 raise
-            log.warning("%s: %s; begun again, once", query.part, error)
-            # A query that expired is begun again as it was; where a list changes under its readers, look closer.
-            self._flow.verify_pages |= error.status_code is None
-            self._keys.forget_query()
-            self._account.restarts += 1
-            self._flow.begin_again(query)
-            return self._take(query)
+            log.warning("%s: %s; restarting this query once", query.partition, error)
+            # An expired query is restarted unchanged. If the list changed, its pages are verified from now on.
+            self._fetcher.verify_pages |= error.status_code is None
+            self._keys.rollback_query()
+            self._stats.restarts += 1
+            self._fetcher.restart(query)
+            return self._write_query(query)
 
-    def _take(self, query: PageQuery[PageChunk[Any]]) -> tuple[PageStats, int]:
-        facts, pages = PageStats(), 0
-        for page in self._flow.pages(query):
-            piece = page.content
-            self._add(facts, piece.facts, query)
-            self._sink.write(piece.content)
+    def _write_query(self, query: PageQuery[PageChunk[Any]]) -> tuple[PageStats, int]:
+        stats, pages = PageStats(), 0
+        for page in self._fetcher.pages(query):
+            chunk = page.content
+            self._add_page(stats, chunk.stats, query)
+            self._sink.write(chunk.data)
             pages += 1
-            self._progress.page(
-                self._account.pages + pages,
-                self._account.combined.rows + facts.rows,
-                query.part,
+            self._progress.page_done(
+                self._stats.pages + pages,
+                self._stats.combined.rows + stats.rows,
+                query.partition,
                 pages,
                 page.summary.total_pages,
             )
-        if not self._keys.end_query():
-            raise self._twice(str(query.part))
-        return facts, pages
+        if not self._keys.commit_query():
+            raise self._duplicate_error(str(query.partition))
+        return stats, pages
 
-    def _add(self, facts: PageStats, more: PageStats, query: PageQuery[PageChunk[Any]]) -> None:
+    def _add_page(self, stats: PageStats, more: PageStats, query: PageQuery[PageChunk[Any]]) -> None:
         if not self._keys.add(more.keys):
-            raise self._twice(str(query.part))
+            raise self._duplicate_error(str(query.partition))
         try:
-            facts.add(more)
+            stats.add(more)
         except decimal.Inexact:
-            msg = f"a total of the {self._kind.name} has more digits than can be added exactly"
+            msg = f"a total of the {self._record_type.name} has more digits than can be added exactly"
             raise ArmInvalidResponseError(msg) from None
 
-    def _twice(self, where: str) -> ArmIncompleteListError:
+    def _duplicate_error(self, where: str) -> ArmIncompleteListError:
         msg = (
-            f"{self._kind.name}: the same {self._kind.key} came twice in {where}, because the list changed while "
-            "it was read; ask again from the start"
+            f"{self._record_type.name}: the same {self._record_type.key} came twice in {where}: the list changed "
+            "during the export; export again"
         )
         return ArmIncompleteListError(msg)

@@ -97,5 +97,5 @@ class ListExportOperator(ArmExportOperator):
             key=self.item_key,
             currency=self.currency_field,
             amounts=amounts,
-            own_amounts=own,
+            gl_amounts=own,
         )

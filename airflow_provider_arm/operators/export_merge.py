@@ -56,12 +56,12 @@ class ExportMergeOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Merge."""
-        from airflow_provider_arm.export.fetch.plan_windows import read_window
+        from airflow_provider_arm.export.fetch.plan_windows import parse_window
         from airflow_provider_arm.export.manifest.merge import merge_exports
         from airflow_provider_arm.export.manifest.paths import manifest_path
 
         with translate_arm_errors():
-            window, path = read_window(self.window), open_path(self.path)
+            window, path = parse_window(self.window), open_path(self.path)
             parts = manifest_paths(resolve_lazy_xcom(self.exports), "exports")
             manifest = merge_exports(parts, path, window)
         log.info("%d rows in %d parts, %s, add up", manifest["rows"], len(manifest["parts"]), manifest["window"])

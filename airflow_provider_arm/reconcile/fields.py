@@ -66,7 +66,7 @@ def choose_fields(manifest: Mapping[str, Any], query: SideQuery) -> QueryFields:
     record_type = find_record_type(manifest["records"])
     if record_type is not None:
         _check_record_type(record_type, query)
-        is_own = query.field in record_type.own_amounts
+        is_own = query.field in record_type.gl_amounts
     else:
         is_own = query.field in manifest["gl_totals"]
     currency = None if is_own else manifest["currency_field"]
@@ -83,8 +83,8 @@ def _check_record_type(record_type: RecordType, query: SideQuery) -> None:
         msg = f"field: {record_type.name} have no amount field {query.field} (amount fields: {amounts})"
         raise ArmReconcileError(msg)
     by_date = query.period not in {Period.NONE, Period.LEDGER}
-    if by_date and record_type.fields.get(query.by) is not FieldType.DAY:
-        dates = _list_fields(record_type, FieldType.DAY)
+    if by_date and record_type.fields.get(query.by) is not FieldType.DATE:
+        dates = _list_fields(record_type, FieldType.DATE)
         msg = f"by: {record_type.name} have no date field {query.by} (date fields: {dates})"
         raise ArmReconcileError(msg)
 

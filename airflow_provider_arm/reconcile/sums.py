@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.reconcile.fields import SideQuery
 
 #: Fields whose values the report may show. Each has few different values, so none identifies a person.
-_SHOWN_FIELDS = {"currency", "glAccountNo", *AR_ITEMS.repeating, *GL_ITEMS.repeating}
+_SHOWN_FIELDS = {"currency", "glAccountNo", *AR_ITEMS.low_cardinality, *GL_ITEMS.low_cardinality}
 #: Label of the period, and currency.
 PeriodCurrency = tuple[str, str]
 

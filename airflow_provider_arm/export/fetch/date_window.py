@@ -28,14 +28,14 @@ class DateRange:
     by: str
 
     @property
-    def names(self) -> tuple[str, str]:
+    def filter_names(self) -> tuple[str, str]:
         """The filters that it sets."""
         return WINDOW_FILTERS[self.by]
 
     @property
     def filters(self) -> dict[str, str]:
         """The window as ARM's filters."""
-        from_filter, to_filter = self.names
+        from_filter, to_filter = self.filter_names
         return {from_filter: self.first.isoformat(), to_filter: self.last.isoformat()}
 
     def halves(self) -> tuple[DateRange, DateRange] | None:
@@ -45,21 +45,21 @@ class DateRange:
         middle = self.first + (self.last - self.first) // 2
         return DateRange(self.first, middle, self.by), DateRange(middle + dt.timedelta(days=1), self.last, self.by)
 
-    def check(self, kind: RecordType, facts: PageStats) -> None:
+    def check(self, record_type: RecordType, stats: PageStats) -> None:
         """Check that what came lies in the window: a server that does not know a filter may pass over it.
 
         Moments may lie a day off, because the server's days begin when its own zone says.
 
         :raises ArmConfigurationError: a record lies outside.
         """
-        for name in (*kind.days, *kind.moments):
-            if name.lower() != self.by or name not in facts.ranges:
+        for name in (*record_type.dates, *record_type.timestamps):
+            if name.lower() != self.by or name not in stats.ranges:
                 continue
-            slack = dt.timedelta(days=1 if name in kind.moments else 0)
-            first, last = (dt.date.fromisoformat(text[:_DAY_LENGTH]) for text in facts.ranges[name])
+            slack = dt.timedelta(days=1 if name in record_type.timestamps else 0)
+            first, last = (dt.date.fromisoformat(text[:_DAY_LENGTH]) for text in stats.ranges[name])
             if first < self.first - slack or last > self.last + slack:
                 msg = (
-                    f"ARM gave {kind.name} from outside of {self}: it does not go by the filters "
+                    f"ARM gave {record_type.name} from outside of {self}: it does not go by the filters "
                     f"{' and '.join(self.filters)}; give other filters, or no window"
                 )
                 raise ArmConfigurationError(msg)
@@ -87,7 +87,7 @@ class DateWindow:
 
     template_fields: ClassVar[Sequence[str]] = ("start", "end", "by")
 
-    def days(self) -> DateRange:
+    def date_range(self) -> DateRange:
         """Check and give the days.
 
         :raises ArmConfigurationError: a bound is no date, they are the wrong way round, or *by* is not known.

@@ -23,7 +23,7 @@ SLICES = 64
 _BYTES = 8
 
 
-class KeyLog:
+class KeySet:
     """Remembers keys as 64-bit hashes, in sliced runs in a temporary file.
 
     Keys are added query by query; those of a query that is begun again are forgotten. Use it in a ``with`` block.
@@ -47,7 +47,7 @@ class KeyLog:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         with suppress(OSError):
             self._file.close()
@@ -62,7 +62,7 @@ class KeyLog:
         self._fresh_count += len(keys)
         return self._fresh_count < RUN or self._flush()
 
-    def end_query(self) -> bool:
+    def commit_query(self) -> bool:
         """Say that the query is whole; ``False`` where one of its keys came twice."""
         if self._fresh_count and not self._flush():
             return False
@@ -71,7 +71,7 @@ class KeyLog:
         self._ends.append(len(self._runs))
         return alone
 
-    def forget_query(self) -> None:
+    def rollback_query(self) -> None:
         """Forget the keys since the last query that was whole."""
         runs, self._written = self._query
         del self._runs[runs:]
@@ -79,11 +79,11 @@ class KeyLog:
         self._file.seek(self._written * _BYTES)
         self._file.truncate()
 
-    def all_new(self) -> bool:
+    def all_unique(self) -> bool:
         """Whether no key came twice, of all queries."""
         return self._all_new(0)
 
-    def shared(self) -> tuple[int, int] | None:
+    def find_shared_key(self) -> tuple[int, int] | None:
         """Name two whole queries, counted from 0, that have a key in common; ``None`` where there are none."""
         for number in range(SLICES):
             owner: dict[int, int] = {}

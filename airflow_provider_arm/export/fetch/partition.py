@@ -21,38 +21,40 @@ SplitBy = tuple[tuple[str, tuple[str, ...]], ...]
 class Partition:
     """What one query asks for, or what was split because one query does not give it all."""
 
-    days: DateRange | TimeRange | None = None
+    span: DateRange | TimeRange | None = None
     #: Values of the filters that it was split by.
-    chosen: Mapping[str, str] = field(default_factory=dict)
+    split_values: Mapping[str, str] = field(default_factory=dict)
     #: Filters that it can still be split by.
-    left: SplitBy = ()
+    remaining_split_by: SplitBy = ()
     parent: Partition | None = None
     #: What ARM counted, where it was split.
     counted: int = 0
     #: Records that came for it, and parts of it that are still to come.
     rows: int = 0
-    to_come: int = 0
+    pending: int = 0
 
     @property
     def filters(self) -> dict[str, Any]:
         """What it adds to the export's own filters."""
-        return {**(self.days.filters if self.days else {}), **self.chosen}
+        return {**(self.span.filters if self.span else {}), **self.split_values}
 
     def split(self, error: ArmResultLimitError) -> list[Partition]:
         """Split into parts that neither overlap nor leave a gap, in order: days or moments in halves, then by value.
 
         :raises ArmResultLimitError: there is nothing left to split by; the message says what to do.
         """
-        halves = self.days.halves() if self.days else None
+        halves = self.span.halves() if self.span else None
         if halves is not None:
-            parts = [Partition(half, self.chosen, self.left, self) for half in halves]
-        elif self.left:
-            (name, values), *rest = self.left
-            parts = [Partition(self.days, {**self.chosen, name: value}, tuple(rest), self) for value in values]
+            partitions = [Partition(half, self.split_values, self.remaining_split_by, self) for half in halves]
+        elif self.remaining_split_by:
+            (name, values), *rest = self.remaining_split_by
+            partitions = [
+                Partition(self.span, {**self.split_values, name: value}, tuple(rest), self) for value in values
+            ]
         else:
             raise self._too_much(error)
-        self.counted, self.to_come = error.total_count, len(parts)
-        return parts
+        self.counted, self.pending = error.total_count, len(partitions)
+        return partitions
 
     def finished(self, rows: int) -> None:
         """Note that all of this part is there.
@@ -65,8 +67,8 @@ class Partition:
         if above is None:
             return
         above.rows += rows
-        above.to_come -= 1
-        if above.to_come:
+        above.pending -= 1
+        if above.pending:
             return
         if above.rows < above.counted:
             msg = (
@@ -77,7 +79,7 @@ class Partition:
         above.finished(above.rows)
 
     def _too_much(self, error: ArmResultLimitError) -> ArmResultLimitError:
-        if self.days is None and not self.chosen:
+        if self.span is None and not self.split_values:
             way_out = "give the operator a window=DateWindow(...)"
         else:
             way_out = f'{self} cannot be split further: add a filter, or split_by={{"customerno": [...]}}'
@@ -85,12 +87,12 @@ class Partition:
 
     def __str__(self) -> str:
         """Read as ``voucherdate 2026-01-01 to 2026-01-31``; of a value that it was split by only the filter's name."""
-        shown = [str(self.days)] if self.days else []
-        shown += [f"one {name}" for name in self.chosen]
+        shown = [str(self.span)] if self.span else []
+        shown += [f"one {name}" for name in self.split_values]
         return ", ".join(shown) or "the whole list"
 
 
-def read_split_by(value: Mapping[str, Sequence[Any]] | None) -> SplitBy:
+def parse_split_by(value: Mapping[str, Sequence[Any]] | None) -> SplitBy:
     """Check the argument ``split_by``.
 
     :raises ArmConfigurationError: a filter has no values, or one twice.

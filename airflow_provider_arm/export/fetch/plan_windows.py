@@ -42,7 +42,7 @@ def plan_windows(
     :return: ``[{"start": "2026-01-01", "end": "2026-01-31", "by": "voucherdate"}, ...]``, bounds included.
     :raises ArmConfigurationError: the days are none, or not exactly one of *parts* and *days* is given, from 1.
     """
-    whole = DateWindow(start, end, by, end_exclusive=end_exclusive).days()
+    whole = DateWindow(start, end, by, end_exclusive=end_exclusive).date_range()
     if (parts is None) == (days is None):
         msg = "plan_windows: give either parts or days"
         raise ArmConfigurationError(msg)
@@ -86,7 +86,7 @@ def _count(name: str, value: Any) -> int:
     raise ArmConfigurationError(msg)
 
 
-def read_window(value: DateWindow | Mapping[str, Any] | None, name: str = "window") -> DateRange | None:
+def parse_window(value: DateWindow | Mapping[str, Any] | None, name: str = "window") -> DateRange | None:
     """Read an operator's window, as an object or as one of :func:`plan_windows`; ``None`` where there is none.
 
     :param name: what a message calls it.
@@ -95,8 +95,8 @@ def read_window(value: DateWindow | Mapping[str, Any] | None, name: str = "windo
     if value is None:
         return None
     if isinstance(value, DateWindow):
-        return value.days()
+        return value.date_range()
     if isinstance(value, Mapping) and {"start", "end"} <= set(value) <= _KEYS:
-        return DateWindow(**value).days()
+        return DateWindow(**value).date_range()
     msg = f"{name} must be a DateWindow, or a mapping of start, end and, if wanted, by and end_exclusive"
     raise ArmConfigurationError(msg)

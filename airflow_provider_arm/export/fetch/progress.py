@@ -27,22 +27,22 @@ class Progress:
 
     :param window: the days of the whole export, or ``None``.
     :param clock: gives seconds that only grow, from any zero.
-    :param say: takes a line.
+    :param log_line: takes a line.
     """
 
-    def __init__(self, window: object, clock: Callable[[], float], say: Callable[[str], object]) -> None:
+    def __init__(self, window: object, clock: Callable[[], float], log_line: Callable[[str], object]) -> None:
         self._window = window if isinstance(window, DateRange) else None
         self._clock = clock
-        self._say = say
+        self._log_line = log_line
         self._started = clock()
         self._due = self._started + FIRST_LINE_AFTER
 
-    def page(self, pages: int, rows: int, part: Partition, done: int, total: int | None) -> None:
+    def page_done(self, pages: int, rows: int, partition: Partition, done: int, total: int | None) -> None:
         """Note that a page came.
 
         :param pages: pages of the export so far.
         :param rows: its rows so far.
-        :param part: what is being read.
+        :param partition: what is being read.
         :param done: pages of that part's query so far.
         :param total: pages that its query has, where ARM says it.
         """
@@ -51,31 +51,34 @@ class Progress:
             return
         self._due = now + SECONDS_PER_LINE
         rate = self._rate(rows, now)
-        rest = self._rest(self._share(part, done, total), now)
-        self._say(f"{pages} pages, {rows} rows, {rate}{rest}")
+        rest = self._rest(self._share(partition, done, total), now)
+        self._log_line(f"{pages} pages, {rows} rows, {rate}{rest}")
 
-    def whole(self, pages: int, rows: int, name: str) -> None:
+    def export_done(self, pages: int, rows: int, name: str) -> None:
         """Say that the export is whole.
 
         :param name: what the records are called.
         """
         now = self._clock()
         seconds = f"{now - self._started:.1f} s"
-        self._say(f"{rows} {name} on {pages} pages, complete, in {seconds}, {self._rate(rows, now)}")
+        self._log_line(f"{rows} {name} on {pages} pages, complete, in {seconds}, {self._rate(rows, now)}")
 
     def _rate(self, rows: int, now: float) -> str:
         seconds = now - self._started
         return f"{rows / seconds if seconds > 0 else rows:.0f} rows/s"
 
-    def _share(self, part: Partition, done: int, total: int | None) -> float | None:
+    def _share(self, partition: Partition, done: int, total: int | None) -> float | None:
         """Say which share is done: of a window by its days, of one query by its pages; ``None`` where nobody knows."""
         query = min(done / total, 1) if total else 0
-        if self._window is not None and isinstance(part.days, DateRange):
+        if self._window is not None and isinstance(partition.span, DateRange):
             days = (self._window.last - self._window.first).days + 1
-            before, here = part.days.first - self._window.first, (part.days.last - part.days.first).days + 1
+            before, here = (
+                partition.span.first - self._window.first,
+                (partition.span.last - partition.span.first).days + 1,
+            )
             # Of a day that is split by value nobody knows which share one value is.
-            return (before.days + (0 if part.chosen else query * here)) / days
-        return query if total and part.parent is None else None
+            return (before.days + (0 if partition.split_values else query * here)) / days
+        return query if total and partition.parent is None else None
 
     def _rest(self, share: float | None, now: float) -> str:
         if share is None or share < LEAST_SHARE:

@@ -12,14 +12,14 @@ COMPRESSIONS = {"gz": "gzip", "gzip": "gzip", "zst": "zstd", "zstd": "zstd"}
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class FileFormat:
     """A file's format, and ``gzip``, ``zstd`` or ``None``. Parquet compresses inside."""
 
     format: str
     compression: str | None = None
 
 
-def choose_shape(path: str, name: str | None = None) -> Shape:
+def choose_file_format(path: str, name: str | None = None) -> FileFormat:
     """Choose the format by its name, else by the path's ending, and the compression by the path's ending.
 
     Lines and CSV are compressed as a whole (``items.jsonl.gz``), Parquet inside (``items.zst.parquet``; its readers
@@ -44,4 +44,4 @@ def choose_shape(path: str, name: str | None = None) -> Shape:
             msg = f"path: Parquet compresses inside the file, so its name ends in .{endings[-1]}.parquet"
             raise ArmConfigurationError(msg)
         compression = COMPRESSIONS.get(endings[-2]) if len(endings) > 1 else None
-    return Shape(chosen, compression)
+    return FileFormat(chosen, compression)

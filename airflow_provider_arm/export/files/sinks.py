@@ -21,23 +21,23 @@ ROW_GROUP = 50_000
 class Sink(Protocol):
     """Takes what the pages were made into, query by query."""
 
-    def write(self, piece: Any) -> None:
+    def write(self, chunk: Any) -> None:
         """Take a page."""
 
-    def keep(self) -> None:
+    def commit(self) -> None:
         """The query is whole: what was written stays."""
 
-    def take_back(self) -> bool:
-        """Take back what was written since the last :meth:`keep`; ``False`` where that cannot be done any more."""
+    def rollback(self) -> bool:
+        """Take back what was written since the last :meth:`commit`; ``False`` where that cannot be done any more."""
 
     def finish(self) -> None:
         """Write what is still held. The file stays open."""
 
-    def let_go(self) -> None:
+    def close(self) -> None:
         """Free what the sink has, finished or not; nothing is written any more."""
 
 
-class CountedFile:
+class ChecksumFile:
     """Passes bytes on to a file and keeps their checksum and size; as much of a file as pyarrow asks for."""
 
     closed = False
@@ -96,7 +96,7 @@ class CountedFile:
 class BytesSink:
     """Writes pages of bytes."""
 
-    def __init__(self, file: CountedFile, header: bytes) -> None:
+    def __init__(self, file: ChecksumFile, header: bytes) -> None:
         self._file = file
         self._held: Any = None
         self._gathered: list[bytes] = []
@@ -104,17 +104,17 @@ class BytesSink:
         if header:
             file.write(header)
         if not file.can_be_cut:
-            self._held = tempfile.SpooledTemporaryFile(HELD_IN_MEMORY)  # noqa: SIM115 - closed by let_go
+            self._held = tempfile.SpooledTemporaryFile(HELD_IN_MEMORY)  # noqa: SIM115 - closed by close()
         self._mark = file.mark()
 
-    def write(self, piece: bytes) -> None:
+    def write(self, chunk: bytes) -> None:
         """Take a page."""
-        self._gathered.append(piece)
-        self._size += len(piece)
+        self._gathered.append(chunk)
+        self._size += len(chunk)
         if self._size >= WRITTEN_AT_ONCE:
             self._put()
 
-    def keep(self) -> None:
+    def commit(self) -> None:
         """What was written stays."""
         self._put()
         if self._held is None:
@@ -122,9 +122,9 @@ class BytesSink:
             return
         self._held.seek(0)
         shutil.copyfileobj(self._held, self._file, HELD_IN_MEMORY)
-        self.take_back()
+        self.rollback()
 
-    def take_back(self) -> bool:
+    def rollback(self) -> bool:
         """Take back what was written since."""
         self._gathered, self._size = [], 0
         if self._held is None:
@@ -137,7 +137,7 @@ class BytesSink:
     def finish(self) -> None:
         """Nothing is held: every query was kept."""
 
-    def let_go(self) -> None:
+    def close(self) -> None:
         """Close the temporary file."""
         if self._held is not None:
             self._held.close()
@@ -153,7 +153,7 @@ class ParquetSink:
     :param dictionary: the columns whose values repeat.
     """
 
-    def __init__(self, file: CountedFile, schema: Any, compression: str, dictionary: Sequence[str]) -> None:
+    def __init__(self, file: ChecksumFile, schema: Any, compression: str, dictionary: Sequence[str]) -> None:
         import pyarrow.parquet
 
         self._file = file
@@ -165,20 +165,20 @@ class ParquetSink:
         #: How many of the held batches belong to whole queries; ``None`` once a part of the query is written.
         self._kept: int | None = 0
 
-    def write(self, piece: Any) -> None:
+    def write(self, chunk: Any) -> None:
         """Take a page."""
-        self._held.append(piece)
-        self._rows += piece.num_rows
+        self._held.append(chunk)
+        self._rows += chunk.num_rows
         if self._rows >= ROW_GROUP:
             # A query is at most 10,000 records, as documented: only a larger one is written before it is whole.
             whole = self._kept and sum(batch.num_rows for batch in self._held[: self._kept])
             self._put(self._kept if whole else None)
 
-    def keep(self) -> None:
+    def commit(self) -> None:
         """What was written stays."""
         self._kept = len(self._held)
 
-    def take_back(self) -> bool:
+    def rollback(self) -> bool:
         """Take back what was written since, unless a part of it is in the file."""
         if self._kept is None:
             return False
@@ -191,7 +191,7 @@ class ParquetSink:
         self._put(None)
         self._writer.close()
 
-    def let_go(self) -> None:
+    def close(self) -> None:
         """Close the writer."""
         self._file.detach()
         self._writer.close()

@@ -10,17 +10,17 @@ import msgspec
 
 from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.paging import split_list, split_page
-from airflow_provider_arm.export.fetch.page_fetcher import ReadPage
-from airflow_provider_arm.export.files.formats import Format, ListShape, PageChunk
+from airflow_provider_arm.export.fetch.page_fetcher import FetchedPage
+from airflow_provider_arm.export.files.encoders import ListSpec, PageChunk, PageEncoder
 from airflow_provider_arm.export.incremental.watermark import IncrementTracker, PageDigests, digest
-from airflow_provider_arm.export.pages.page_body import wrap
-from airflow_provider_arm.export.pages.page_stats import unusable
-from airflow_provider_arm.export.pages.timestamps import milliseconds_of
+from airflow_provider_arm.export.pages.page_body import wrap_records
+from airflow_provider_arm.export.pages.page_stats import invalid_records_error
+from airflow_provider_arm.export.pages.timestamps import to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from airflow_provider_arm.export.files.sinks import CountedFile, Sink
+    from airflow_provider_arm.export.files.sinks import ChecksumFile, Sink
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +42,19 @@ class IncrementEncoder:
     """
 
     def __init__(
-        self, inner: Format, list_spec: ListShape, tracker: IncrementTracker, before_publish: Callable[[], None]
+        self, inner: PageEncoder, list_spec: ListSpec, tracker: IncrementTracker, before_publish: Callable[[], None]
     ) -> None:
         self._inner = inner
-        self._record_type, self._list_key = list_spec.kind, list_spec.key
+        self._record_type, self._list_key = list_spec.record_type, list_spec.list_key
         self._tracker = tracker
         self._before_publish = before_publish
-        fields = [("created", str | None, msgspec.field(name=self._record_type.moments[0], default=None))]
+        fields = [("created", str | None, msgspec.field(name=self._record_type.timestamps[0], default=None))]
         if self._record_type.key is not None:
             fields.append(("key", str | int, msgspec.field(name=self._record_type.key)))
         struct = msgspec.defstruct("KeyAndTime", fields, kw_only=True, gc=False)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
 
-    def read(self, response: Response) -> ReadPage[PageChunk[Any]]:
+    def encode(self, response: Response) -> FetchedPage[PageChunk[Any]]:
         """Check the records and encode those that are new.
 
         The page's row count and keys are those of all records that ARM returned, so that a record that is on two pages
@@ -71,35 +71,35 @@ class IncrementEncoder:
             page = PageDigests(page.digests, created, sum(is_known))
             new = [record for record, known in zip(records, is_known, strict=True) if not known]
             response = Response(response.status, response.headers, _page_body(self._list_key, new))
-        chunk = self._inner.read(response).content
+        chunk = self._inner.encode(response).content
         if self._record_type.key is not None:
-            chunk.facts.keys = [*chunk.facts.keys, *(record.key for record in compress(fields, is_known))]
-        return ReadPage(summary, len(records), PageChunk(chunk.facts, FilteredPage(chunk.content, page)))
+            chunk.stats.keys = [*chunk.stats.keys, *(record.key for record in compress(fields, is_known))]
+        return FetchedPage(summary, len(records), PageChunk(chunk.stats, FilteredPage(chunk.data, page)))
 
-    def sink(self, file: CountedFile) -> Sink:
+    def open_sink(self, file: ChecksumFile) -> Sink:
         """Open a sink on *file*."""
-        return IncrementSink(self._inner.sink(file), self._tracker, self._before_publish)
+        return IncrementSink(self._inner.open_sink(file), self._tracker, self._before_publish)
 
     def _decode_fields(self, text: bytes) -> list[Any]:
         """Decode key and created time of each record."""
         try:
             fields: list[Any] = self._decoder.decode(text)
         except msgspec.DecodeError:
-            what = f"no {self._record_type.key}, or a {self._record_type.moments[0]} that is no text"
-            raise unusable(self._record_type, what) from None
+            what = f"no {self._record_type.key}, or a {self._record_type.timestamps[0]} that is no text"
+            raise invalid_records_error(self._record_type, what) from None
         return fields
 
     def _parse_created(self, fields: Sequence[Any]) -> list[int | None]:
         try:
-            return [milliseconds_of(record.created) if record.created else None for record in fields]
+            return [to_milliseconds(record.created) if record.created else None for record in fields]
         except ValueError:
-            what = f"{self._record_type.moments[0]} that is no date"
-            raise unusable(self._record_type, what) from None
+            what = f"{self._record_type.timestamps[0]} that is no date"
+            raise invalid_records_error(self._record_type, what) from None
 
 
 def _page_body(list_key: str, records: Sequence[msgspec.Raw]) -> bytes:
     """Build the body of a page. Its summary is empty, because it was already read."""
-    return b'{"summary":{},' + wrap(list_key, b"[" + b",".join(records) + b"]")[1:]
+    return b'{"summary":{},' + wrap_records(list_key, b"[" + b",".join(records) + b"]")[1:]
 
 
 class IncrementSink:
@@ -115,14 +115,14 @@ class IncrementSink:
         self._inner.write(page.data)
         self._tracker.add(page.digests)
 
-    def keep(self) -> None:
+    def commit(self) -> None:
         """Keep the pages of the current query, because it is complete."""
-        self._inner.keep()
+        self._inner.commit()
         self._tracker.commit()
 
-    def take_back(self) -> bool:
+    def rollback(self) -> bool:
         """Discard the pages of the current query; ``False`` if that is no longer possible."""
-        if not self._inner.take_back():
+        if not self._inner.rollback():
             return False
         self._tracker.rollback()
         return True
@@ -132,6 +132,6 @@ class IncrementSink:
         self._inner.finish()
         self._before_publish()
 
-    def let_go(self) -> None:
+    def close(self) -> None:
         """Close the inner sink."""
-        self._inner.let_go()
+        self._inner.close()

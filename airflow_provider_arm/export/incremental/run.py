@@ -22,7 +22,7 @@ from airflow_provider_arm.export.incremental.state import (
 from airflow_provider_arm.export.incremental.stores import translate_store_errors
 from airflow_provider_arm.export.incremental.watermark import IncrementTracker, Watermark
 from airflow_provider_arm.export.manifest.paths import manifest_path
-from airflow_provider_arm.export.pages.timestamps import instant_text, milliseconds_of
+from airflow_provider_arm.export.pages.timestamps import format_milliseconds, to_milliseconds
 from airflow_provider_arm.export.run import run_export
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_arm.client.paging import PageSource
-    from airflow_provider_arm.export.files.formats import Format, ListShape
+    from airflow_provider_arm.export.files.encoders import ListSpec, PageEncoder
     from airflow_provider_arm.export.incremental.stores import WatermarkStore
     from airflow_provider_arm.export.plan import ExportPlan
     from airflow_provider_arm.files import WritablePath
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: The last millisecond whose year has four digits. No record is created that late.
-_FAR_FUTURE = milliseconds_of("9999-12-31T23:59:59.999+00:00")
+_FAR_FUTURE = to_milliseconds("9999-12-31T23:59:59.999+00:00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,9 @@ def export_increment(
     state = None if loaded is None else IncrementState.from_json(loaded)
     start = start_increment(state, fingerprint, options.run_key)
     _check_overwrite(plan.path, start)
-    started = milliseconds_of(now())
+    started = to_milliseconds(now())
     _check_clock(start.before, started)
-    tracker = IncrementTracker(start.before, started, options.overlap, lambda: milliseconds_of(now()))
+    tracker = IncrementTracker(start.before, started, options.overlap, lambda: to_milliseconds(now()))
     if start.before.low is None:
         _check_filter(plan, source, started)
     plan = replace(plan, window=TimeRange(start.before.low, None, started))
@@ -95,13 +95,13 @@ def check_incremental_plan(plan: ExportPlan) -> None:
 
     :raises ArmConfigurationError: it cannot, or an argument cannot be combined with it.
     """
-    if not plan.kind.moments:
-        msg = f"{plan.kind.name} have no known created time, so incremental=True is not possible: use window"
+    if not plan.record_type.timestamps:
+        msg = f"{plan.record_type.name} have no known created time, so incremental=True is not possible: use window"
         raise ArmConfigurationError(msg)
     if plan.window is not None:
         msg = "incremental and window exclude each other: incremental filters by created time, from the watermark on"
         raise ArmConfigurationError(msg)
-    for name in TimeRange(None, None, 0).names:
+    for name in TimeRange(None, None, 0).filter_names:
         if name in plan.filters or name in dict(plan.split_by):
             msg = f"filters must not contain {name}: incremental=True sets it"
             raise ArmConfigurationError(msg)
@@ -150,7 +150,7 @@ def _check_filter(plan: ExportPlan, source: PageSource, started: int) -> None:
         return  # some servers answer so if there is no record; if there is no such list, the export itself fails
     if rows:
         msg = (
-            f"ARM's list of {plan.kind.name} ignores the filter {span.names[0]}: export with window, "
+            f"ARM's list of {plan.record_type.name} ignores the filter {span.filter_names[0]}: export with window, "
             "without incremental"
         )
         raise ArmConfigurationError(msg)
@@ -159,7 +159,7 @@ def _check_filter(plan: ExportPlan, source: PageSource, started: int) -> None:
 def _check_clock(before: Watermark, started: int) -> None:
     if before.low is not None and before.low > started:
         msg = (
-            f"the watermark ({instant_text(before.low)}) is later than the time of this machine's clock: one of "
+            f"the watermark ({format_milliseconds(before.low)}) is later than the time of this machine's clock: one of "
             "the clocks is wrong"
         )
         raise ArmWatermarkUnavailableError(msg)
@@ -179,11 +179,11 @@ class IncrementWrapper:
         self._store = store
         self._loaded = loaded
 
-    def around(self, encoder: Format, list_spec: ListShape) -> Format:
+    def wrap(self, encoder: PageEncoder, list_spec: ListSpec) -> PageEncoder:
         """Return an encoder that skips the records that are already exported."""
         return IncrementEncoder(encoder, list_spec, self._tracker, self._before_publish)
 
-    def said(self) -> dict[str, Any]:
+    def manifest_fields(self) -> dict[str, Any]:
         """Return the additional fields of the manifest, after the last page."""
         increment = {
             "from": _format_time(self._start.before.low),
@@ -215,12 +215,12 @@ class IncrementWrapper:
 
 
 def _format_time(milliseconds: int | None) -> str | None:
-    return None if milliseconds is None else instant_text(milliseconds)
+    return None if milliseconds is None else format_milliseconds(milliseconds)
 
 
 def _log_result(plan: ExportPlan, manifest: dict[str, Any]) -> None:
     since = manifest["increment"]["from"] or "the beginning"
     if manifest["rows"]:
-        log.info("%d new %s since %s", manifest["rows"], plan.kind.name, since)
+        log.info("%d new %s since %s", manifest["rows"], plan.record_type.name, since)
     else:
-        log.info("no new %s since %s", plan.kind.name, since)
+        log.info("no new %s since %s", plan.record_type.name, since)

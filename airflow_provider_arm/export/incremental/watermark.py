@@ -13,7 +13,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.export.fetch.time_range import CLOCK_SKEW
+from airflow_provider_arm.export.fetch.time_range import MAX_CLOCK_SKEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -113,7 +113,7 @@ class IncrementTracker:
         self._clock = clock
         self._latest = before.latest
         #: A time that ARM's clock had certainly reached when the run started.
-        self._arm_time = started - CLOCK_SKEW
+        self._arm_time = started - MAX_CLOCK_SKEW
         if before.latest is not None:
             self._arm_time = max(self._arm_time, before.latest)
         self._created_by_digest: dict[int, int] = {}

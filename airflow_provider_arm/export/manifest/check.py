@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.export.fetch.key_set import KeyLog
+from airflow_provider_arm.export.fetch.key_set import KeySet
 from airflow_provider_arm.export.manifest.merge import verify_merged
 from airflow_provider_arm.export.manifest.verify import PARTS_KEY, read_manifest, verify_file
 
@@ -28,6 +28,6 @@ def check_export(path: WritablePath | str) -> dict[str, Any]:
     if PARTS_KEY in manifest:
         verify_merged(manifest_file, manifest)
         return manifest
-    with KeyLog() as keys:
+    with KeySet() as keys:
         verify_file(manifest_file, manifest, keys)
     return manifest

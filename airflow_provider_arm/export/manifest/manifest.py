@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from airflow_provider_arm.export.fetch.partition import Partition
-    from airflow_provider_arm.export.files.sinks import CountedFile
+    from airflow_provider_arm.export.files.sinks import ChecksumFile
     from airflow_provider_arm.export.plan import ExportPlan
 
 
@@ -33,8 +33,8 @@ class ExportStats:
         """Add the stats of a partition whose query is complete."""
         self.combined.add(stats)
         self.pages += pages
-        window = {"window": str(partition.days) if partition.days else None, "pages": pages, "rows": stats.rows}
-        self.windows.append(window | ({"split_by": dict(partition.chosen)} if partition.chosen else {}))
+        window = {"window": str(partition.span) if partition.span else None, "pages": pages, "rows": stats.rows}
+        self.windows.append(window | ({"split_by": dict(partition.split_values)} if partition.split_values else {}))
 
 
 def format_totals(totals: dict[str, dict[str, Decimal]]) -> dict[str, dict[str, str]]:
@@ -64,9 +64,9 @@ class Origin:
     finished: dt.datetime
 
 
-def build_manifest(plan: ExportPlan, stats: ExportStats, file: CountedFile, origin: Origin) -> dict[str, Any]:
+def build_manifest(plan: ExportPlan, stats: ExportStats, file: ChecksumFile, origin: Origin) -> dict[str, Any]:
     """Build the manifest of a complete export."""
-    file_format, record_type, selection = plan.shape, plan.kind, plan.selection
+    file_format, record_type, selection = plan.file_format, plan.record_type, plan.selection
     has_all_fields = file_format.format == "jsonl" and selection.chosen is None
     return {
         "file": plan.path.name,
@@ -77,7 +77,7 @@ def build_manifest(plan: ExportPlan, stats: ExportStats, file: CountedFile, orig
         "pages": stats.pages,
         # There is no count of duplicates: a duplicate fails the export, because another record may be missing instead.
         "totals": format_totals(stats.combined.totals),
-        "gl_totals": format_amounts(stats.combined.own_totals),
+        "gl_totals": format_amounts(stats.combined.gl_totals),
         "dates": format_date_ranges(stats.combined),
         "sha256": file.sha256,
         "bytes": file.size,

@@ -16,7 +16,7 @@ from airflow_provider_arm import __version__
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.fetch.date_window import DateRange
-from airflow_provider_arm.export.fetch.key_set import KeyLog
+from airflow_provider_arm.export.fetch.key_set import KeySet
 from airflow_provider_arm.export.manifest.errors import ArmExportMismatchError, ArmMergeError
 from airflow_provider_arm.export.manifest.manifest import format_amounts, format_date_ranges, format_totals
 from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX, data_path, manifest_path
@@ -157,7 +157,7 @@ def build_merged_manifest(name: str, parts: Sequence[ExportPart]) -> dict[str, A
         "rows": stats.rows,
         **{key: sum(manifest[key] for manifest in manifests) for key in ("pages", "restarts", "bytes")},
         "totals": format_totals(stats.totals),
-        "gl_totals": format_amounts(stats.own_totals),
+        "gl_totals": format_amounts(stats.gl_totals),
         "dates": format_date_ranges(stats),
         "window": str(_covered_days(parts)),
         "windows": [
@@ -180,7 +180,7 @@ def _add_part(stats: PageStats, part: ExportPart) -> None:
         part_stats = PageStats(
             manifest["rows"],
             totals={currency: _parse_amounts(totals) for currency, totals in manifest["totals"].items()},
-            own_totals=_parse_amounts(manifest["gl_totals"]),
+            gl_totals=_parse_amounts(manifest["gl_totals"]),
             ranges={name: (dates["first"], dates["last"]) for name, dates in manifest["dates"].items()},
         )
         part.span.check(record_type_of(manifest), part_stats)
@@ -268,7 +268,7 @@ def _read_part_file(address: str, path: Any) -> ExportPart:
 
 def _verify_files(parts: Sequence[ExportPart]) -> None:
     """Compare each file with its manifest, and check that no key is in two files."""
-    with KeyLog() as keys:
+    with KeySet() as keys:
         for part in parts:
             try:
                 verify_file(part.path, dict(part.manifest), keys)
@@ -278,9 +278,9 @@ def _verify_files(parts: Sequence[ExportPart]) -> None:
             except ArmExportMismatchError as error:
                 msg = f"{part.address}: {error}"
                 raise ArmMergeError(msg) from None
-        if keys.all_new():
+        if keys.all_unique():
             return
-        shared = " and ".join(parts[number].address for number in keys.shared() or ())
+        shared = " and ".join(parts[number].address for number in keys.find_shared_key() or ())
     msg = (
         f"{shared} contain the same {parts[0].manifest['key']}: the list changed between their exports, or one file "
         "contains the other's records; export both again"

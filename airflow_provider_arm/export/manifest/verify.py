@@ -10,14 +10,14 @@ from airflow_provider_arm.export.manifest.errors import ArmExportMismatchError
 from airflow_provider_arm.export.manifest.file_reader import read_batches, translate_format_errors
 from airflow_provider_arm.export.manifest.manifest import format_amounts, format_date_ranges, format_totals
 from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX, data_path
-from airflow_provider_arm.export.pages.page_body import wrap
+from airflow_provider_arm.export.pages.page_body import wrap_records
 from airflow_provider_arm.export.pages.page_stats import PageStats, PageStatsReader
 from airflow_provider_arm.export.pages.record_types import RecordType, find_record_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_arm.export.fetch.key_set import KeyLog
+    from airflow_provider_arm.export.fetch.key_set import KeySet
 
 
 _BYTES_PER_READ = 2**20
@@ -50,7 +50,7 @@ def read_manifest(path: Any) -> dict[str, Any]:
     raise ArmExportMismatchError(msg)
 
 
-def verify_file(path: Any, manifest: dict[str, Any], keys: KeyLog) -> None:
+def verify_file(path: Any, manifest: dict[str, Any], keys: KeySet) -> None:
     """Compare an export's file with its manifest.
 
     :param path: the manifest's path.
@@ -84,12 +84,14 @@ def _size_and_checksum(data: Any) -> dict[str, Any]:
     return {"bytes": size, "sha256": checksum.hexdigest()}
 
 
-def _recompute(data: Any, manifest: dict[str, Any], keys: KeyLog) -> dict[str, Any]:
+def _recompute(data: Any, manifest: dict[str, Any], keys: KeySet) -> dict[str, Any]:
     """Return the entries of the manifest that can be computed from the file's records."""
     record_type = record_type_of(manifest)
-    columns = record_type.looked_at if manifest["columns"] is None else manifest["columns"]
+    columns = record_type.validated_fields if manifest["columns"] is None else manifest["columns"]
     available = set(columns) - set(manifest["masked"])
-    stats, is_unique = _read_file(data, manifest, PageStatsReader(record_type, _LIST_KEY, only=available), keys)
+    stats, is_unique = _read_file(
+        data, manifest, PageStatsReader(record_type, _LIST_KEY, available_fields=available), keys
+    )
     if not is_unique:
         msg = f"{data.name} contains the same {record_type.key} twice: export again"
         raise ArmExportMismatchError(msg)
@@ -98,9 +100,9 @@ def _recompute(data: Any, manifest: dict[str, Any], keys: KeyLog) -> dict[str, A
         actual["windows"] = None
     if record_type.currency is not None and available.issuperset((record_type.currency, *record_type.amounts)):
         actual["totals"] = format_totals(stats.totals)
-    if available.issuperset(record_type.own_amounts):
-        actual["gl_totals"] = format_amounts(stats.own_totals)
-    if available.issuperset((*record_type.days, *record_type.moments)):
+    if available.issuperset(record_type.gl_amounts):
+        actual["gl_totals"] = format_amounts(stats.gl_totals)
+    if available.issuperset((*record_type.dates, *record_type.timestamps)):
         actual["dates"] = format_date_ranges(stats)
     return actual
 
@@ -115,19 +117,19 @@ def record_type_of(manifest: Mapping[str, Any]) -> RecordType:
     return RecordType(manifest["records"], None, manifest["key"], manifest["currency_field"], amounts, gl_amounts)
 
 
-def _read_file(data: Any, manifest: dict[str, Any], reader: PageStatsReader, keys: KeyLog) -> tuple[PageStats, bool]:
+def _read_file(data: Any, manifest: dict[str, Any], reader: PageStatsReader, keys: KeySet) -> tuple[PageStats, bool]:
     """Return the stats of all records, and whether their keys are unique. Stop at the first duplicate key."""
     total = PageStats()
     with translate_format_errors(manifest), data.open("rb") as file:
         for rows, columns in read_batches(
             file,
             manifest,
-            reader.names,
-            decode_json=lambda records: reader.decode(wrap(_LIST_KEY, records)),
-            decode_cells=reader.of_text,
+            reader.field_names,
+            decode_json=lambda records: reader.decode(wrap_records(_LIST_KEY, records)),
+            decode_cells=reader.parse_csv_column,
         ):
-            stats = reader.of_columns(rows, columns)
+            stats = reader.from_columns(rows, columns)
             total.add(stats)
             if not keys.add(stats.keys):
                 return total, False
-        return total, keys.end_query()
+        return total, keys.commit_query()

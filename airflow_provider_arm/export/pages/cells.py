@@ -29,19 +29,19 @@ _NOTHING = type(None)
 #: How a JSON value begins that is a number.
 _NUMBER_BEGINS = "^[-0-9]"
 #: Said to nobody: whatever does not fit is looked at again with care.
-OTHER_TYPE = "of another type"
+TYPE_MISMATCH = "of another type"
 
 #: What a column may hold besides an Arrow type: text; a number as it is written; anything (text without its quotes,
 #: everything else as it is written).
-TEXT, WRITTEN_NUMBER, ANYTHING = "text", "written number", "anything"
-Column = Any  # pyarrow ships no types
+TEXT, RAW_NUMBER, RAW_VALUE = "text", "written number", "anything"
+ColumnType = Any  # pyarrow ships no types
 
 _texts: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[str | None])
 _flags: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[bool | None])
 _numbers: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[Any], float_hook=Decimal)
 
 
-class MisfitError(ValueError):
+class ColumnTypeError(ValueError):
     """A field of some record is not what its column holds."""
 
     def __init__(self, name: str) -> None:
@@ -49,7 +49,7 @@ class MisfitError(ValueError):
         self.name = name
 
 
-def cells_type(names: Sequence[str]) -> Any:
+def raw_fields_struct(names: Sequence[str]) -> Any:
     """Make the type to which a record is split: these fields' own texts, as ``f0``, ``f1``, ..."""
     fields = [(f"f{n}", msgspec.Raw, msgspec.field(name=name, default=_NULL)) for n, name in enumerate(names)]
     return msgspec.defstruct("Cells", fields, gc=False)
@@ -58,13 +58,13 @@ def cells_type(names: Sequence[str]) -> Any:
 class CellReader:
     """Reads columns that a file has as they are written.
 
-    :param columns: by field name, :data:`WRITTEN_NUMBER` or :data:`ANYTHING`.
+    :param columns: by field name, :data:`RAW_NUMBER` or :data:`RAW_VALUE`.
     """
 
-    def __init__(self, columns: Mapping[str, Column]) -> None:
+    def __init__(self, columns: Mapping[str, ColumnType]) -> None:
         self._columns = dict(columns)
         #: The type to which a record is split.
-        self.record = cells_type(list(columns))
+        self.record = raw_fields_struct(list(columns))
         # Once: building the options takes as long as reading a hundred records.
         self._names = [str(number) for number in range(len(self._columns))]
         self._parse = pyarrow.csv.ParseOptions(
@@ -78,12 +78,12 @@ class CellReader:
         """Read the columns of a page that has records.
 
         :param records: the page, split to :attr:`record`.
-        :raises ValueError: a value does not fit its column, or may not: :func:`read_with_care` tells.
+        :raises ValueError: a value does not fit its column, or may not: :func:`read_columns_strictly` tells.
         """
         data = b"\n".join(map(_BETWEEN.join, map(msgspec.structs.astuple, records)))
         table = self._table(data)
         if table.num_rows != len(records):  # a line break in an object, where there is one column
-            raise pa.ArrowInvalid(OTHER_TYPE)
+            raise pa.ArrowInvalid(TYPE_MISMATCH)
         columns = [column.chunk(0) for column in table.columns]
         escaped = _ESCAPE in data
         return {
@@ -99,47 +99,47 @@ class CellReader:
 
     def _plain(self, number: int, column: pa.Array, records: Sequence[Any], *, escaped: bool) -> pa.Array:
         """Take the quotes off texts; see that numbers are some."""
-        if list(self._columns.values())[number] == WRITTEN_NUMBER:
+        if list(self._columns.values())[number] == RAW_NUMBER:
             if pc.all(pc.match_substring_regex(column, _NUMBER_BEGINS)).as_py() is False:
-                raise pa.ArrowInvalid(OTHER_TYPE)
+                raise pa.ArrowInvalid(TYPE_MISMATCH)
             return column
         if escaped and pc.any(pc.match_substring(column, "\\")).as_py():
-            return _column(ANYTHING, list(map(operator.attrgetter(f"f{number}"), records)))
+            return _column(RAW_VALUE, list(map(operator.attrgetter(f"f{number}"), records)))
         unquoted = pc.ascii_trim(column, characters='"')  # where nothing is escaped, there is no quote inside
         return pc.if_else(pc.starts_with(column, pattern='"'), unquoted, column)
 
 
-def read_with_care(columns: Mapping[str, Column], records: Sequence[msgspec.Raw]) -> dict[str, pa.Array]:
+def read_columns_strictly(columns: Mapping[str, ColumnType], records: Sequence[msgspec.Raw]) -> dict[str, pa.Array]:
     """Read columns of any kind, one by one: slow, and this decides what fits.
 
     :param records: each record's own text.
     :raises MisfitError: a value does not fit its column, which is named.
     :raises msgspec.DecodeError: a record is no object.
     """
-    split = list(map(msgspec.json.Decoder(cells_type(list(columns))).decode, records))
+    split = list(map(msgspec.json.Decoder(raw_fields_struct(list(columns))).decode, records))
     found = {}
-    for number, (name, holds) in enumerate(columns.items()):
+    for number, (name, field_type) in enumerate(columns.items()):
         try:
-            found[name] = _column(holds, list(map(operator.attrgetter(f"f{number}"), split)))
+            found[name] = _column(field_type, list(map(operator.attrgetter(f"f{number}"), split)))
         except (ValueError, ArithmeticError, pa.ArrowException):
-            raise MisfitError(name) from None
+            raise ColumnTypeError(name) from None
     return found
 
 
-def _column(holds: Column, raws: Sequence[msgspec.Raw]) -> pa.Array:
+def _column(field_type: ColumnType, raws: Sequence[msgspec.Raw]) -> pa.Array:
     """Make a column of its cells' texts. Raises whatever it is that does not fit."""
     text = b"[%b]" % b",".join(raws)
-    if holds == TEXT:
+    if field_type == TEXT:
         return pa.array(_texts.decode(text), pa.string())
-    if holds == ANYTHING:
+    if field_type == RAW_VALUE:
         return pa.array(list(map(cell, raws)), pa.string())
-    if holds == pa.bool_():
+    if field_type == pa.bool_():
         return pa.array(_flags.decode(text), pa.bool_())
     numbers = _numbers.decode(text)
     if not set(map(type, numbers)) <= {int, Decimal, _NOTHING}:
-        raise ValueError(OTHER_TYPE)
-    if isinstance(holds, pa.DataType) and pa.types.is_decimal(holds):
-        return pa.array([None if one is None else Decimal(one) for one in numbers], holds)
+        raise ValueError(TYPE_MISMATCH)
+    if isinstance(field_type, pa.DataType) and pa.types.is_decimal(field_type):
+        return pa.array([None if one is None else Decimal(one) for one in numbers], field_type)
     pairs = zip(numbers, raws, strict=True)
     written = pa.array([None if one is None else bytes(raw).decode() for one, raw in pairs], pa.string())
-    return written if isinstance(holds, str) else written.cast(holds)
+    return written if isinstance(field_type, str) else written.cast(field_type)

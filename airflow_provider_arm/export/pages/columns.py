@@ -12,7 +12,14 @@ import msgspec
 import pyarrow as pa
 import pyarrow.json
 
-from airflow_provider_arm.export.pages.cells import ANYTHING, TEXT, WRITTEN_NUMBER, CellReader, Column, read_with_care
+from airflow_provider_arm.export.pages.cells import (
+    RAW_NUMBER,
+    RAW_VALUE,
+    TEXT,
+    CellReader,
+    ColumnType,
+    read_columns_strictly,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,11 +35,11 @@ class PageColumns:
     :param list_key: the name of the list of records in the page's text.
     """
 
-    def __init__(self, columns: Mapping[str, Column], list_key: str) -> None:
+    def __init__(self, columns: Mapping[str, ColumnType], list_key: str) -> None:
         self._columns = dict(columns)
-        cut = {name: holds for name, holds in columns.items() if holds in {WRITTEN_NUMBER, ANYTHING}}
+        cut = {name: field_type for name, field_type in columns.items() if field_type in {RAW_NUMBER, RAW_VALUE}}
         self._cut = CellReader(cut) if cut else None
-        self._read = {name: _read_as(holds) for name, holds in columns.items() if name not in cut}
+        self._read = {name: _read_as(field_type) for name, field_type in columns.items() if name not in cut}
         self._schema = pa.schema([(list_key, pa.list_(pa.struct(list(self._read.items()))))])
         numbers = [name for name, to in self._read.items() if pa.types.is_decimal(to)]
         fields = [
@@ -49,16 +56,16 @@ class PageColumns:
 
         :param records: the page, split to :attr:`record`.
         :param text: the page's text, an object that holds the list of records.
-        :raises ValueError: a value does not fit its column, or may not: :meth:`with_care` tells.
+        :raises ValueError: a value does not fit its column, or may not: :meth:`read_strictly` tells.
         """
         found = self._plain(text) if self._read else {}
         if self._cut is not None:
             found |= self._cut.read(records)
         return found
 
-    def with_care(self, records: Sequence[msgspec.Raw]) -> dict[str, pa.Array]:
-        """Read them slowly; this decides. See :func:`~airflow_provider_arm.export.pages.cells.read_with_care`."""
-        return read_with_care(self._columns, records)
+    def read_strictly(self, records: Sequence[msgspec.Raw]) -> dict[str, pa.Array]:
+        """Read the columns strictly; see :func:`~airflow_provider_arm.export.pages.cells.read_columns_strictly`."""
+        return read_columns_strictly(self._columns, records)
 
     def _plain(self, text: bytes) -> dict[str, pa.Array]:
         if self._numbers is not None:
@@ -73,12 +80,12 @@ class PageColumns:
         return found
 
 
-def _read_as(holds: Column) -> pa.DataType:
-    if holds == TEXT:
+def _read_as(field_type: ColumnType) -> pa.DataType:
+    if field_type == TEXT:
         return pa.string()
-    if pa.types.is_decimal(holds):
-        return pa.decimal128(min(_MOST_DIGITS, holds.precision), holds.scale)
-    return holds
+    if pa.types.is_decimal(field_type):
+        return pa.decimal128(min(_MOST_DIGITS, field_type.precision), field_type.scale)
+    return field_type
 
 
 def _read_json(text: bytes, schema: pa.Schema) -> list[pa.Array]:

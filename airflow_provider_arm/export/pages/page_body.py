@@ -21,7 +21,7 @@ _SUMMARY = "summary"
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class PageBody:
     """A page: *text* is a JSON object that holds the list of records under the expected key."""
 
     summary: PageSummary
@@ -29,7 +29,7 @@ class Body:
     text: bytes
 
 
-class BodySplitter:
+class PageBodyParser:
     """Splits bodies in one pass where the list stands under the expected key, else in two.
 
     :param key: the key under which the records should stand.
@@ -44,23 +44,23 @@ class BodySplitter:
         ]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(msgspec.defstruct("Body", fields))
 
-    def split(self, answer: Response) -> Body:
+    def split(self, response: Response) -> PageBody:
         """Split.
 
         :raises ValueError: the body is no page, or a record is not of its type.
         """
-        if answer.status == HTTPStatus.NO_CONTENT:
-            return Body(split_page(answer, self._key)[0], [], wrap(self._key, b"[]"))
+        if response.status == HTTPStatus.NO_CONTENT:
+            return PageBody(split_page(response, self._key)[0], [], wrap_records(self._key, b"[]"))
         try:
-            body, text = self._decoder.decode(answer.body), answer.body
+            body, text = self._decoder.decode(response.body), response.body
         except msgspec.ValidationError:
             # Perhaps the list has another name (Q8).
-            summary, records = split_page(answer, self._key)
-            text = b"{%b:{},%b" % (msgspec.json.encode(_SUMMARY), wrap(self._key, records)[1:])
-            return Body(summary, self._decoder.decode(text).records, text)
-        return Body(PageSummary.from_wire(money.decode(bytes(body.summary))), body.records, text)
+            summary, records = split_page(response, self._key)
+            text = b"{%b:{},%b" % (msgspec.json.encode(_SUMMARY), wrap_records(self._key, records)[1:])
+            return PageBody(summary, self._decoder.decode(text).records, text)
+        return PageBody(PageSummary.from_wire(money.decode(bytes(body.summary))), body.records, text)
 
 
-def wrap(key: str, records: bytes) -> bytes:
+def wrap_records(key: str, records: bytes) -> bytes:
     """Put the text of a list under its key."""
     return b"{%b:%b}" % (msgspec.json.encode(key), records)

@@ -18,7 +18,7 @@ import msgspec
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.http.messages import InvalidResponseError
-from airflow_provider_arm.export.pages.ranges import day_range, moment_range
+from airflow_provider_arm.export.pages.ranges import date_bounds, timestamp_bounds
 from airflow_provider_arm.export.pages.record_types import FieldType
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ _NUMBERS = {int, Decimal, _NOTHING}
 #: Types that are checked on request only. An amount must be a number: as a ``Decimal`` it would be taken from text.
 _TYPES: dict[FieldType, Any] = {
     FieldType.TEXT: str | None,
-    FieldType.WHOLE: int | None,
-    FieldType.FLAG: bool | None,
-    FieldType.DAY: dt.date | None,
-    FieldType.MOMENT: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None,
+    FieldType.INTEGER: int | None,
+    FieldType.BOOLEAN: bool | None,
+    FieldType.DATE: dt.date | None,
+    FieldType.TIMESTAMP: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None,
     FieldType.AMOUNT: int | float | None,
     FieldType.OTHER: Any,
 }
@@ -53,7 +53,7 @@ class PageStats:
     #: By currency, by field. Records without a currency stand under "".
     totals: dict[str, dict[str, Decimal]] = field(default_factory=dict)
     #: Of amounts in the client's own currency, by field.
-    own_totals: dict[str, Decimal] = field(default_factory=dict)
+    gl_totals: dict[str, Decimal] = field(default_factory=dict)
     #: Of days and moments, by field; a field that no record has is not there.
     ranges: dict[str, Range] = field(default_factory=dict)
 
@@ -65,7 +65,7 @@ class PageStats:
         self.rows += other.rows
         for currency, totals in other.totals.items():
             _add(self.totals.setdefault(currency, {}), totals)
-        _add(self.own_totals, other.own_totals)
+        _add(self.gl_totals, other.gl_totals)
         for name, (first, last) in other.ranges.items():
             known = self.ranges.get(name, (first, last))
             self.ranges[name] = min(known[0], first), max(known[1], last)
@@ -82,45 +82,55 @@ def amount_text(amount: Decimal) -> str:
     return format(plain or Decimal(0), "f")
 
 
-def unusable(kind: RecordType, what: str) -> InvalidResponseError:
+def invalid_records_error(record_type: RecordType, what: str) -> InvalidResponseError:
     """Say that a page's records cannot be exported; asking again would bring the same."""
-    return InvalidResponseError(f"{kind.name} of which one has {what}: the export would not be exact", retryable=False)
+    return InvalidResponseError(
+        f"{record_type.name} of which one has {what}: the export would not be exact", retryable=False
+    )
 
 
 class PageStatsReader:
     """Reads the facts of a page from its text: an object that holds the list of records under *list_key*.
 
     :param validate_all_fields: check the type of every field that the model knows, too.
-    :param only: the fields that the text has, where it has not all (a file that is read again).
+    :param available_fields: the fields that the text has, where it has not all (a file that is read again).
     """
 
     def __init__(
-        self, kind: RecordType, list_key: str, *, validate_all_fields: bool = False, only: Iterable[str] | None = None
+        self,
+        record_type: RecordType,
+        list_key: str,
+        *,
+        validate_all_fields: bool = False,
+        available_fields: Iterable[str] | None = None,
     ) -> None:
-        self._kind = kind
-        there = None if only is None else set(only)
-        #: The fields that are looked at.
-        self.names = [name for name in kind.looked_at if there is None or name in there]
+        self._record_type = record_type
+        there = None if available_fields is None else set(available_fields)
+        #: Names of the fields that are read.
+        self.field_names = [name for name in record_type.validated_fields if there is None or name in there]
         struct = msgspec.defstruct("Checked", self._fields(validate_all_fields=validate_all_fields), gc=False)
         body = msgspec.defstruct("Page", [("records", list[struct], msgspec.field(name=list_key))])  # type: ignore[valid-type]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body, float_hook=Decimal)
         # A column at a time: a tuple for each record would wake the garbage collector, over and over.
-        self._columns = {name: operator.attrgetter(f"f{number}") for number, name in enumerate(self.names)}
+        self._columns = {name: operator.attrgetter(f"f{number}") for number, name in enumerate(self.field_names)}
 
     def _fields(self, *, validate_all_fields: bool) -> list[tuple[str, Any, Any]]:
-        kind, fields = self._kind, []
-        names = [*self.names, *(name for name in kind.fields if validate_all_fields and name not in self.names)]
+        record_type, fields = self._record_type, []
+        names = [
+            *self.field_names,
+            *(name for name in record_type.fields if validate_all_fields and name not in self.field_names),
+        ]
         for number, name in enumerate(names):
-            if name == kind.key:
+            if name == record_type.key:
                 fields.append((f"f{number}", str | int, msgspec.field(name=name)))
                 continue
-            if name in kind.all_amounts:
-                holds: Any = Any  # looked at when it is added up
+            if name in record_type.all_amounts:
+                field_type: Any = Any  # checked when it is summed
             elif validate_all_fields:
-                holds = _TYPES[kind.fields.get(name, FieldType.TEXT)]
+                field_type = _TYPES[record_type.fields.get(name, FieldType.TEXT)]
             else:
-                holds = str | None
-            fields.append((f"f{number}", holds, msgspec.field(name=name, default=None)))
+                field_type = str | None
+            fields.append((f"f{number}", field_type, msgspec.field(name=name, default=None)))
         return fields
 
     def read(self, text: bytes) -> PageStats:
@@ -130,7 +140,7 @@ class PageStatsReader:
             another type.
         """
         rows, columns = self.decode(text)
-        return self.of_columns(rows, columns) if rows else PageStats()
+        return self.from_columns(rows, columns) if rows else PageStats()
 
     def decode(self, text: bytes) -> tuple[int, dict[str, Sequence[Any]]]:
         """Return the number of records in a page's text, and their values by field.
@@ -140,33 +150,33 @@ class PageStatsReader:
         try:
             records = self._decoder.decode(text).records
         except (msgspec.DecodeError, decimal.InvalidOperation, RecursionError):
-            what = f"no {self._kind.key}, or a field of another type than it should have"
-            raise unusable(self._kind, what) from None
+            what = f"no {self._record_type.key}, or a field of another type than it should have"
+            raise invalid_records_error(self._record_type, what) from None
         return len(records), {name: list(map(get, records)) for name, get in self._columns.items()}
 
-    def of_text(self, name: str, cells: Sequence[str]) -> Sequence[Any]:
+    def parse_csv_column(self, name: str, cells: Sequence[str]) -> Sequence[Any]:
         """Read a column of a CSV: an amount as a number, an empty cell as none.
 
         :raises decimal.InvalidOperation: a cell is no number.
         """
-        if name in self._kind.all_amounts:
+        if name in self._record_type.all_amounts:
             return [Decimal(cell) if cell else None for cell in cells]
-        return cells if name == self._kind.key else [cell or None for cell in cells]
+        return cells if name == self._record_type.key else [cell or None for cell in cells]
 
-    def of_columns(self, rows: int, columns: Mapping[str, Sequence[Any]]) -> PageStats:
+    def from_columns(self, rows: int, columns: Mapping[str, Sequence[Any]]) -> PageStats:
         """Find the facts of columns by their names. Raises as :meth:`read`."""
-        kind = self._kind
-        facts = PageStats(rows, columns.get(kind.key or "", ()))
-        for names, range_of in ((kind.days, day_range), (kind.moments, moment_range)):
+        record_type = self._record_type
+        stats = PageStats(rows, columns.get(record_type.key or "", ()))
+        for names, range_of in ((record_type.dates, date_bounds), (record_type.timestamps, timestamp_bounds)):
             for name in filter(columns.__contains__, names):
-                self._range(facts, name, range_of, columns[name])
-        amounts = {name: self._numbers(name, columns[name]) for name in kind.all_amounts if name in columns}
-        facts.own_totals = {name: self._sum(name, amounts[name]) for name in kind.own_amounts if name in amounts}
-        currencies = columns.get(kind.currency or "")
+                self._range(stats, name, range_of, columns[name])
+        amounts = {name: self._numbers(name, columns[name]) for name in record_type.all_amounts if name in columns}
+        stats.gl_totals = {name: self._sum(name, amounts[name]) for name in record_type.gl_amounts if name in amounts}
+        currencies = columns.get(record_type.currency or "")
         if currencies is not None:
-            named = [name for name in kind.amounts if name in amounts]
-            facts.totals = self._totals(currencies, {name: amounts[name] for name in named})
-        return facts
+            named = [name for name in record_type.amounts if name in amounts]
+            stats.totals = self._totals(currencies, {name: amounts[name] for name in named})
+        return stats
 
     def _totals(self, currencies: Sequence[Any], amounts: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Decimal]]:
         """Add up by currency."""
@@ -179,19 +189,19 @@ class PageStatsReader:
             totals[currency or ""] = {name: self._sum(name, compress(values, mine)) for name, values in amounts.items()}
         return totals
 
-    def _range(self, facts: PageStats, name: str, range_of: _RangeOf, values: Sequence[Any]) -> None:
+    def _range(self, stats: PageStats, name: str, range_of: _RangeOf, values: Sequence[Any]) -> None:
         try:
             found = range_of(values)
         except ValueError:
-            raise unusable(self._kind, f"{name} that is no date") from None
+            raise invalid_records_error(self._record_type, f"{name} that is no date") from None
         if found is not None:
-            facts.ranges[name] = found
+            stats.ranges[name] = found
 
     def _numbers(self, name: str, values: Sequence[Any]) -> Sequence[Any]:
         """Check that amounts are numbers; null counts for nothing."""
         kinds = set(map(type, values))
         if not kinds <= _NUMBERS:
-            raise unusable(self._kind, f"{name} that is no number")
+            raise invalid_records_error(self._record_type, f"{name} that is no number")
         return [value or 0 for value in values] if _NOTHING in kinds else values
 
     def _sum(self, name: str, values: Iterable[Any]) -> Decimal:
@@ -199,7 +209,7 @@ class PageStatsReader:
             with decimal.localcontext(money.EXACT):
                 total = sum(values, Decimal(0))
         except decimal.Inexact:
-            raise unusable(self._kind, f"{name} of more digits than can be added exactly") from None
+            raise invalid_records_error(self._record_type, f"{name} of more digits than can be added exactly") from None
         if abs(total.adjusted()) > money.MAX_EXPONENT:
-            raise unusable(self._kind, f"{name} of an absurd size")
+            raise invalid_records_error(self._record_type, f"{name} of an absurd size")
         return total

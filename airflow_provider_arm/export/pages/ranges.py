@@ -19,7 +19,7 @@ _DAYS_OF_OFFSETS = 3
 _AFTER_T = "U"
 
 
-def day_range(values: Sequence[Any]) -> tuple[str, str] | None:
+def date_bounds(values: Sequence[Any]) -> tuple[str, str] | None:
     """Give first and last of days, which are text or dates; ``None`` where there is none. Null and "" are no days.
 
     :raises ValueError: the first or the last is not written ``YYYY-MM-DD``.
@@ -35,7 +35,7 @@ def day_range(values: Sequence[Any]) -> tuple[str, str] | None:
     return first, last
 
 
-def moment_range(values: Sequence[Any]) -> tuple[str, str] | None:
+def timestamp_bounds(values: Sequence[Any]) -> tuple[str, str] | None:
     """Give first and last of moments in UTC, which are text with an offset or datetimes; ``None`` where there is none.
 
     :raises ValueError: one that was looked at is no moment with an offset.
@@ -44,8 +44,8 @@ def moment_range(values: Sequence[Any]) -> tuple[str, str] | None:
     if not moments:
         return None
     if type(moments[0]) is str:
-        moments = [moment_of(text) for text in _outermost(moments)]
-    return moment_text(min(moments)), moment_text(max(moments))
+        moments = [parse_timestamp(text) for text in _outermost(moments)]
+    return format_utc_timestamp(min(moments)), format_utc_timestamp(max(moments))
 
 
 def _outermost(texts: Sequence[str]) -> Sequence[str]:
@@ -77,7 +77,7 @@ def _ends(texts: Sequence[str]) -> list[str]:
     return [text for text in texts if text < begin or text >= end]
 
 
-def moment_of(text: str) -> dt.datetime:
+def parse_timestamp(text: str) -> dt.datetime:
     """Read a moment.
 
     :raises ValueError: it is none, or has no offset.
@@ -88,7 +88,7 @@ def moment_of(text: str) -> dt.datetime:
     return moment
 
 
-def moment_text(moment: dt.datetime) -> str:
+def format_utc_timestamp(moment: dt.datetime) -> str:
     """Write a moment in UTC, always as long, so that text sorts as time does.
 
     :raises ValueError: in UTC it lies before the year 1 or after 9999.

@@ -23,32 +23,32 @@ class FieldType(StrEnum):
     """What a column holds."""
 
     TEXT = "text"
-    WHOLE = "whole number"
-    FLAG = "true or false"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
     AMOUNT = "amount"
-    DAY = "day"
-    MOMENT = "moment"
+    DATE = "date"
+    TIMESTAMP = "timestamp"
     #: An object, a list, or a field that no model knows: carried as ARM's own JSON text.
     OTHER = "other"
 
 
 _KINDS = {
     str: FieldType.TEXT,
-    int: FieldType.WHOLE,
-    bool: FieldType.FLAG,
+    int: FieldType.INTEGER,
+    bool: FieldType.BOOLEAN,
     Decimal: FieldType.AMOUNT,
-    dt.date: FieldType.DAY,
-    dt.datetime: FieldType.MOMENT,
+    dt.date: FieldType.DATE,
+    dt.datetime: FieldType.TIMESTAMP,
 }
 
 
-def _holds(annotation: Any) -> FieldType:
+def _field_type(annotation: Any) -> FieldType:
     """Read ``str | None`` and ``Annotated[Decimal, ...] | None`` alike: by the one plain type in them."""
     if annotation in _KINDS:
         return _KINDS[annotation]
     if get_origin(annotation) in {list, dict}:
         return FieldType.OTHER
-    found = {_holds(part) for part in get_args(annotation) if isinstance(part, type) or get_args(part)} - {
+    found = {_field_type(part) for part in get_args(annotation) if isinstance(part, type) or get_args(part)} - {
         FieldType.OTHER
     }
     return found.pop() if len(found) == 1 else FieldType.OTHER
@@ -68,12 +68,12 @@ class RecordType:
     currency: str | None = None
     amounts: tuple[str, ...] = ()
     #: Amounts in the client's own currency, which no field names.
-    own_amounts: tuple[str, ...] = ()
+    gl_amounts: tuple[str, ...] = ()
     #: Days and moments of which the manifest has the first and the last.
-    days: tuple[str, ...] = ()
-    moments: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    timestamps: tuple[str, ...] = ()
     #: Fields with few values: Parquet keeps each value once. Of others a dictionary would be as large as the column.
-    repeating: tuple[str, ...] = ()
+    low_cardinality: tuple[str, ...] = ()
 
     @cached_property
     def fields(self) -> dict[str, FieldType]:
@@ -82,18 +82,18 @@ class RecordType:
             return {}
         found = {}
         for name, field in self.model.model_fields.items():
-            found[field.alias or name] = _holds(field.annotation)
+            found[field.alias or name] = _field_type(field.annotation)
         return found
 
     @property
     def all_amounts(self) -> tuple[str, ...]:
         """Amounts that are added up."""
-        return self.amounts + self.own_amounts
+        return self.amounts + self.gl_amounts
 
     @property
-    def looked_at(self) -> list[str]:
+    def validated_fields(self) -> list[str]:
         """The fields of which an export reads something, whatever goes into its file: key, totals, dates."""
-        names = (self.key, self.currency, *self.all_amounts, *self.days, *self.moments)
+        names = (self.key, self.currency, *self.all_amounts, *self.dates, *self.timestamps)
         return [name for name in names if name is not None]
 
 
@@ -129,10 +129,10 @@ _DETAILS: dict[str, dict[str, Any]] = {
         "name": "AR items",
         "currency": "currency",
         "amounts": ("currency_amount", "currency_balance"),
-        "own_amounts": ("gl_amount", "gl_balance"),
-        "days": ("voucher_date", "due_date"),
-        "moments": ("created_time",),
-        "repeating": (
+        "gl_amounts": ("gl_amount", "gl_balance"),
+        "dates": ("voucher_date", "due_date"),
+        "timestamps": ("created_time",),
+        "low_cardinality": (
             *_LEDGER,
             "reference_sequence_no",
             "due_date",
@@ -145,13 +145,13 @@ _DETAILS: dict[str, dict[str, Any]] = {
         "name": "GL items",
         "currency": "currency",
         "amounts": ("currency_amount",),
-        "own_amounts": ("gl_amount",),
-        "days": ("voucher_date",),
-        "moments": ("created_time",),
-        "repeating": (*_LEDGER, "gl_account_no", "gl_lot_no"),
+        "gl_amounts": ("gl_amount",),
+        "dates": ("voucher_date",),
+        "timestamps": ("created_time",),
+        "low_cardinality": (*_LEDGER, "gl_account_no", "gl_lot_no"),
     },
     "list_customers": {
-        "repeating": (
+        "low_cardinality": (
             "client_no",
             "customer_category",
             "customer_group_code",
@@ -161,8 +161,8 @@ _DETAILS: dict[str, dict[str, Any]] = {
         ),
     },
     "list_documents": {
-        "days": ("document_date", "due_date"),
-        "repeating": ("document_type", "document_date", "due_date", "currency", "language"),
+        "dates": ("document_date", "due_date"),
+        "low_cardinality": ("document_type", "document_date", "due_date", "currency", "language"),
     },
 }
 
@@ -181,7 +181,7 @@ def find_record_type(name: str) -> RecordType | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class FieldSelection:
     """Which fields of a record go into the file, and which of them without their value."""
 
     #: Chosen columns, or ``None`` for all: of JSON lines all that ARM gives, else all that the model knows.
@@ -194,20 +194,22 @@ class Selection:
         """Whether a record goes into a file of JSON lines exactly as it came."""
         return self.chosen is None and not self.masked
 
-    def columns(self, kind: RecordType) -> tuple[str, ...]:
+    def columns(self, record_type: RecordType) -> tuple[str, ...]:
         """Name the columns of a table.
 
         :raises ArmConfigurationError: the list has no model that would name them.
         """
         if self.chosen is not None:
             return self.chosen
-        if kind.model is None:
-            msg = f"columns must be given: which fields {kind.name} have is not published (.jsonl needs none)"
+        if record_type.model is None:
+            msg = f"columns must be given: which fields {record_type.name} have is not published (.jsonl needs none)"
             raise ArmConfigurationError(msg)
-        return wire_names(kind.model)
+        return wire_names(record_type.model)
 
 
-def select(kind: RecordType, columns: Iterable[str] | None = None, mask: Iterable[str] = ()) -> Selection:
+def select_fields(
+    record_type: RecordType, columns: Iterable[str] | None = None, mask: Iterable[str] = ()
+) -> FieldSelection:
     """Choose fields.
 
     :raises ArmConfigurationError: a name comes twice, or a field to mask is not one of the list's: a typo
@@ -218,8 +220,8 @@ def select(kind: RecordType, columns: Iterable[str] | None = None, mask: Iterabl
         msg = "columns must name at least one field, and none twice"
         raise ArmConfigurationError(msg)
     masked = frozenset(mask)
-    unknown = sorted(masked - set(kind.fields)) if kind.model is not None else []
+    unknown = sorted(masked - set(record_type.fields)) if record_type.model is not None else []
     if unknown:
-        msg = f"mask: {kind.name} have no field {', '.join(unknown)} (names are case-sensitive)"
+        msg = f"mask: {record_type.name} have no field {', '.join(unknown)} (names are case-sensitive)"
         raise ArmConfigurationError(msg)
-    return Selection(chosen, masked)
+    return FieldSelection(chosen, masked)

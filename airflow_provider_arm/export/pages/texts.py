@@ -11,7 +11,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from airflow_provider_arm.export.pages.record_types import Selection
+    from airflow_provider_arm.export.pages.record_types import FieldSelection
 
 #: A record as its fields' own texts.
 Fields = dict[str, msgspec.Raw]
@@ -39,7 +39,7 @@ def json_lines(records: Sequence[msgspec.Raw], text: bytes) -> bytes:
     return b"\n".join((*records, b""))
 
 
-def selected(record: Fields, selection: Selection) -> msgspec.Raw:
+def selected(record: Fields, selection: FieldSelection) -> msgspec.Raw:
     """Write the chosen fields of a record, each as ARM wrote it; of a masked one there is null."""
     names = record if selection.chosen is None else [name for name in selection.chosen if name in record]
     kept = {name: _NULL if name in selection.masked else record[name] for name in names}

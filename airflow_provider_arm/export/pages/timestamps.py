@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 
-from airflow_provider_arm.export.pages.ranges import moment_of
+from airflow_provider_arm.export.pages.ranges import parse_timestamp
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
 
 
-def milliseconds_of(moment: str | dt.datetime) -> int:
+def to_milliseconds(moment: str | dt.datetime) -> int:
     """Give the milliseconds of a moment, or of its text; a part of a millisecond is left out.
 
     :raises ValueError: the text is no moment with an offset.
     """
     if isinstance(moment, str):
-        moment = moment_of(moment)
+        moment = parse_timestamp(moment)
     return (moment - _EPOCH) // _MILLISECOND
 
 
-def instant_text(milliseconds: int) -> str:
+def format_milliseconds(milliseconds: int) -> str:
     """Write a moment as ARM's lists write it and take it in their filters."""
     # assumed (Q7): the filters take a moment with its offset, as ARM writes one, and not only a day
     return (_EPOCH + milliseconds * _MILLISECOND).isoformat(timespec="milliseconds")

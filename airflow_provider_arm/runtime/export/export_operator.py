@@ -185,21 +185,21 @@ class ArmExportOperator(ArmBaseOperator):
     def _build_plan(self) -> ExportPlan:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-        from airflow_provider_arm.export.fetch.partition import read_split_by
-        from airflow_provider_arm.export.fetch.plan_windows import read_window
-        from airflow_provider_arm.export.files.file_format import choose_shape
-        from airflow_provider_arm.export.pages.record_types import select
+        from airflow_provider_arm.export.fetch.partition import parse_split_by
+        from airflow_provider_arm.export.fetch.plan_windows import parse_window
+        from airflow_provider_arm.export.files.file_format import choose_file_format
+        from airflow_provider_arm.export.pages.record_types import select_fields
         from airflow_provider_arm.export.plan import ExportPlan
 
         record_type = self._record_type()
         return ExportPlan(
-            kind=record_type,
+            record_type=record_type,
             path=ObjectStoragePath(self.path),
-            shape=choose_shape(self.path, self.format),
-            selection=select(record_type, self.columns, self.mask),
+            file_format=choose_file_format(self.path, self.format),
+            selection=select_fields(record_type, self.columns, self.mask),
             filters=self.filters or {},
-            window=read_window(self.window),
-            split_by=read_split_by(self.split_by),
+            window=parse_window(self.window),
+            split_by=parse_split_by(self.split_by),
             workers=self.workers,
             validate_all_fields=self.validate_all_fields,
             verify_pages=self.verify_pages,

@@ -22,7 +22,7 @@ from airflow_provider_arm.client.money import MAX_EXPONENT
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import MAX_QUERY_RECORDS, PageRequest, PageWalk
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS
-from airflow_provider_arm.export.pages.timestamps import instant_text, milliseconds_of
+from airflow_provider_arm.export.pages.timestamps import format_milliseconds, to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["AR_ITEMS", "Item", "read_items"]
 
 _LIST = OPERATIONS["list_ar_items"]
-_KEY, _CURRENCY, _CREATED = AR_ITEMS.key or "", AR_ITEMS.currency or "", AR_ITEMS.moments[0]
+_KEY, _CURRENCY, _CREATED = AR_ITEMS.key or "", AR_ITEMS.currency or "", AR_ITEMS.timestamps[0]
 _SUMMARY = "summary"
 
 #: Items on a page: half of ARM's largest, because reading a page's text holds the event loop.
@@ -66,7 +66,10 @@ async def read_items(
     :raises ArmInvalidResponseError: ARM's answer is no list of AR items with keys and created times.
     """
     is_moment = first == last
-    bounds = (instant_text(first), None if last is None else instant_text(last))  # ``None`` leaves the filter out
+    bounds = (
+        format_milliseconds(first),
+        None if last is None else format_milliseconds(last),
+    )  # ``None`` leaves the filter out
     span: dict[str, Any] = dict(zip(WINDOW_FILTERS["createdtime"], bounds, strict=True))
     if is_moment:
         span["maximumcount"] = MAX_QUERY_RECORDS
@@ -117,7 +120,7 @@ def _item(record: Any) -> Item:
     """Read what a watcher needs of a record."""
     try:
         key, text, currency = record[_KEY], record[_CREATED], record.get(_CURRENCY)
-        created = milliseconds_of(text)
+        created = to_milliseconds(text)
     except (TypeError, KeyError, ValueError, AttributeError):
         msg = f"an AR item has no {_KEY} or no {_CREATED} with an offset, so nobody can tell what is new"
         raise ArmInvalidResponseError(msg) from None

@@ -29,8 +29,8 @@ from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import PageSource
 from airflow_provider_arm.export import DateWindow, check_export
-from airflow_provider_arm.export.fetch.partition import read_split_by
-from airflow_provider_arm.export.files.file_format import choose_shape
+from airflow_provider_arm.export.fetch.partition import parse_split_by
+from airflow_provider_arm.export.files.file_format import choose_file_format
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export
@@ -91,7 +91,7 @@ class Arm:
 def run(arm: Arm, path: Any, **more: Any) -> dict[str, Any]:
     """Export."""
     source = PageSource(OPERATIONS["list_ar_items"], BASE, SIZE, DEFAULT_ASSUMPTIONS, arm.call)
-    plan = ExportPlan(AR_ITEMS, path, choose_shape(path.name), workers=4, **more)
+    plan = ExportPlan(AR_ITEMS, path, choose_file_format(path.name), workers=4, **more)
     return run_export(plan, source, lambda: NOW)
 
 
@@ -201,13 +201,13 @@ def test_a_next_page_elsewhere_is_never_fetched(tmp_path, address):
 @pytest.mark.parametrize("kept", [0, 1, 4])
 def test_a_server_that_passes_over_the_window_is_told(tmp_path, kept):
     """A filter whose name ARM does not know could give everything for every window: the records' own days decide."""
-    days = DateWindow("2026-01-05", "2026-01-11").days()
+    days = DateWindow("2026-01-05", "2026-01-11").date_range()
     outside = dt.date(2026, 1, 12) + dt.timedelta(days=kept)
     items = [{"arItemId": str(n), "voucherDate": str(day)} for n, day in enumerate((days.first, outside))]
     summary = {"pageNo": 1, "totalPages": 1, "totalCount": 2, "queryId": "q"}
     answer = Response(200, {}, money.encode({"summary": summary, "arItems": items}))
     source = PageSource(OPERATIONS["list_ar_items"], BASE, SIZE, DEFAULT_ASSUMPTIONS, lambda _, read: read(answer))
-    plan = ExportPlan(AR_ITEMS, tmp_path / "a.jsonl", choose_shape("a.jsonl"), window=days)
+    plan = ExportPlan(AR_ITEMS, tmp_path / "a.jsonl", choose_file_format("a.jsonl"), window=days)
     with pytest.raises(ArmConfigurationError, match="does not go by the filters fromvoucherdate and tovoucherdate"):
         run_export(plan, source, lambda: NOW)
 
@@ -233,7 +233,7 @@ def client(box):
 
 def export(client: ArmClient, path: Path, **more: Any) -> dict[str, Any]:
     """Export from the sandbox."""
-    plan = ExportPlan(AR_ITEMS, path, choose_shape(path.name), **more)
+    plan = ExportPlan(AR_ITEMS, path, choose_file_format(path.name), **more)
     return run_export(plan, client.page_source("list_ar_items", page_size=10), lambda: NOW)
 
 
@@ -264,7 +264,7 @@ def test_a_day_past_the_cap_is_split_by_the_second_filter(client, box, tmp_path,
     mine = [item["arItemId"] for item in items if item["voucherDate"] == day]
     assert len(mine) > 1
     manifest = export(
-        client, tmp_path / "a.jsonl", window=DateWindow(day, day).days(), split_by=read_split_by(by), workers=8
+        client, tmp_path / "a.jsonl", window=DateWindow(day, day).date_range(), split_by=parse_split_by(by), workers=8
     )
     assert sorted(found(tmp_path / "a.jsonl")) == sorted(mine)
     assert {tuple(window["split_by"]) for window in manifest["windows"]} <= {
@@ -279,7 +279,7 @@ def test_values_that_are_not_all_there_are_seen_where_arm_counts(client, box, tm
     box.behave(q09_total="true")
     customers = sorted({money.decode(text)["customerNo"] for page in every_page(client) for text in page})
     with pytest.raises(ArmIncompleteListError, match="the parts of the whole list hold"):
-        export(client, tmp_path / "a.jsonl", split_by=read_split_by({"customerno": customers[1:]}))
+        export(client, tmp_path / "a.jsonl", split_by=parse_split_by({"customerno": customers[1:]}))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -33,8 +33,8 @@ from airflow_provider_arm.client.errors import (
 from airflow_provider_arm.client.http.retry import RetryPolicy
 from airflow_provider_arm.client.models import ArItem, wire_names
 from airflow_provider_arm.export import DateWindow, run
-from airflow_provider_arm.export.fetch.partition import read_split_by
-from airflow_provider_arm.export.files.file_format import Shape
+from airflow_provider_arm.export.fetch.partition import parse_split_by
+from airflow_provider_arm.export.files.file_format import FileFormat
 from airflow_provider_arm.export.manifest.check import check_export
 from airflow_provider_arm.export.manifest.paths import manifest_path
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ITEMS = 137
-EVERYTHING = DateWindow("2000-01-01", "2030-12-31").days()
+EVERYTHING = DateWindow("2000-01-01", "2030-12-31").date_range()
 OLD = b"what stood there before"
 
 
@@ -90,10 +90,10 @@ class Exporter:
         plan = ExportPlan(
             AR_ITEMS,
             path,
-            Shape(name),
+            FileFormat(name),
             filters=filters,
             window=window,
-            split_by=read_split_by(self.split_by),
+            split_by=parse_split_by(self.split_by),
             workers=self.workers,
             verify_pages=self.verify_pages,
         )
@@ -231,7 +231,7 @@ def test_filters_are_passed_through_and_written_down(export, tmp_path):
 )
 def test_an_empty_list_is_an_empty_file(export, target, name, content):
     """Nothing to export is a result: a file that says so, with its manifest."""
-    manifest = export(target, name, DateWindow("1990-01-01", "1990-01-31").days())
+    manifest = export(target, name, DateWindow("1990-01-01", "1990-01-31").date_range())
     assert target.read_bytes() == content
     assert manifest["sha256"] == hashlib.sha256(content).hexdigest()
     assert (manifest["rows"], manifest["bytes"], manifest["totals"]) == (0, len(content), {})
@@ -304,7 +304,7 @@ def test_beyond_the_real_cap_the_export_is_whole(tmp_path):
     with ArmSandbox(ar_items=10_240, customers=10) as box:
         exporter = Exporter(box)
         exporter.page_size = 1000
-        manifest = exporter(tmp_path / "a", window=DateWindow("2024-01-01", "2025-12-31").days())
+        manifest = exporter(tmp_path / "a", window=DateWindow("2024-01-01", "2025-12-31").date_range())
         exporter.client.close()
         assert manifest["rows"] == box.totals()["arItems"] == 10_240
     assert (tmp_path / "a").read_bytes().count(b"\n") == 10_240
@@ -314,7 +314,10 @@ def test_beyond_the_real_cap_the_export_is_whole(tmp_path):
     ("window", "says"),
     [
         (None, "give the operator a window=DateWindow"),
-        (DateWindow("2025-02-27", "2025-02-27").days(), "voucherdate 2025-02-27 to 2025-02-27 cannot be split further"),
+        (
+            DateWindow("2025-02-27", "2025-02-27").date_range(),
+            "voucherdate 2025-02-27 to 2025-02-27 cannot be split further",
+        ),
         (EVERYTHING, "cannot be split further: add a filter, or split_by="),
     ],
 )
@@ -354,7 +357,7 @@ def test_a_failure_leaves_what_stood_there_before(export, target, fault, switche
     if fault:
         export.box.fault({"match": ITEMS_CALL, "nth": 3, **fault})
     export.box.behave(**switches)
-    window = DateWindow("1990-01-01", "1990-01-31").days() if "q12_empty_list" in switches else EVERYTHING
+    window = DateWindow("1990-01-01", "1990-01-31").date_range() if "q12_empty_list" in switches else EVERYTHING
     with pytest.raises(error):
         export(target, name, window)
     assert names(target.parent) == (["items.data", "items.data.manifest.json"] if existed else [])

@@ -13,8 +13,8 @@ from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import PageSource
-from airflow_provider_arm.export.files.file_format import choose_shape
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, GL_ITEMS, RecordType, select
+from airflow_provider_arm.export.files.file_format import choose_file_format
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, GL_ITEMS, RecordType, select_fields
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export
 
@@ -80,6 +80,6 @@ def write_export(path: Path, items: Sequence[dict[str, Any]], **options: Any) ->
     summary = {"pageNo": 1, "totalPages": 1, "totalCount": len(items), "maximumCount": 10_000}
     response = Response(200, {}, money.encode({"summary": summary, operation.key: list(items)}))
     source = PageSource(operation, BASE, 1000, DEFAULT_ASSUMPTIONS, lambda _request, read: read(response))
-    selection = select(record_type, options.pop("columns", None), options.pop("mask", ()))
-    run_export(ExportPlan(record_type, path, choose_shape(path.name), selection, **options), source, lambda: NOW)
+    selection = select_fields(record_type, options.pop("columns", None), options.pop("mask", ()))
+    run_export(ExportPlan(record_type, path, choose_file_format(path.name), selection, **options), source, lambda: NOW)
     return path.with_name(f"{path.name}.manifest.json")

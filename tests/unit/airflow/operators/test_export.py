@@ -136,5 +136,5 @@ def test_the_arguments_of_a_list_are_templated(arm_sandbox, arm_connection, tmp_
     operator.render_template_fields({"ds": "2026-01-05", "what": "logitems"})
     assert (operator.path, operator.resource) == ("2026-01-05.jsonl", "/clients/{clientno}/logitems")
     assert isinstance(operator.window, DateWindow)
-    assert str(operator.window.days()) == "voucherdate 2026-01-05 to 2026-01-05"
+    assert str(operator.window.date_range()) == "voucherdate 2026-01-05 to 2026-01-05"
     assert (operator.columns, operator.mask) == (["logitems"], ["logitems"])

@@ -52,7 +52,7 @@ def test_lineage_of_an_export_has_list_and_file(arm_sandbox, arm_connection, fir
     assert output.outputFacets["outputStatistics"].rowCount == result["rows"]
     assert output.outputFacets["outputStatistics"].size == result["bytes"]
     assert [field.name for field in output.facets["schema"].fields] == columns
-    assert {field.type for field in output.facets["schema"].fields} == {"text", "day"}
+    assert {field.type for field in output.facets["schema"].fields} == {"text", "date"}
 
 
 def test_lineage_of_json_lines_has_no_schema(arm_sandbox, arm_connection, first_try, tmp_path):

@@ -53,7 +53,7 @@ def test_split_to_the_end_every_day_stands_alone_once(whole):
 @pytest.mark.parametrize("by", WINDOW_FILTERS)
 def test_a_window_is_two_filters_with_both_days_included(by):
     """The filters are those of the date that was asked for."""
-    window = DateWindow("2026-01-01", "2026-01-31", by=by).days()
+    window = DateWindow("2026-01-01", "2026-01-31", by=by).date_range()
     assert window.filters == {f"from{by}": "2026-01-01", f"to{by}": "2026-01-31"}
     assert str(window) == f"{by} 2026-01-01 to 2026-01-31"
 
@@ -71,7 +71,7 @@ def test_a_window_is_two_filters_with_both_days_included(by):
 )
 def test_a_bound_is_a_day_however_airflow_renders_it(start):
     """Text, a date, a datetime, and a timestamp's text, as templates give them."""
-    assert DateWindow(start, "2026-01-02").days().first == dt.date(2026, 1, 1)
+    assert DateWindow(start, "2026-01-02").date_range().first == dt.date(2026, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_bound_is_a_day_however_airflow_renders_it(start):
 )
 def test_an_exclusive_end_is_the_first_day_that_is_not_wanted(start, end, first, last):
     """Airflow's data_interval_end is the first moment after the interval."""
-    found = DateWindow(start, end, end_exclusive=True).days()
+    found = DateWindow(start, end, end_exclusive=True).date_range()
     assert (found.first.isoformat(), found.last.isoformat()) == (first, last)
 
 
@@ -95,8 +95,8 @@ def test_neighbouring_exclusive_windows_meet(start, length):
     if (dt.date.max - start).days < 2 * length:
         return
     middle = start + ONE * length
-    left = DateWindow(start, middle, end_exclusive=True).days()
-    right = DateWindow(middle, middle + ONE * length, end_exclusive=True).days()
+    left = DateWindow(start, middle, end_exclusive=True).date_range()
+    right = DateWindow(middle, middle + ONE * length, end_exclusive=True).date_range()
     assert right.first - left.last == ONE
 
 
@@ -119,7 +119,7 @@ def test_neighbouring_exclusive_windows_meet(start, length):
 def test_a_window_that_cannot_be_is_refused(window, says):
     """Before anything is asked of ARM, and with what is wrong with which bound."""
     with pytest.raises(ArmConfigurationError, match="^" + re.escape(says)):
-        window.days()
+        window.date_range()
 
 
 def test_airflow_renders_all_three_fields_in_place():
@@ -127,4 +127,4 @@ def test_airflow_renders_all_three_fields_in_place():
     window = DateWindow("{{ ds }}", "{{ ds }}")
     assert DateWindow.template_fields == ("start", "end", "by")
     window.start = window.end = "2026-01-01"
-    assert window.days() == DateRange(dt.date(2026, 1, 1), dt.date(2026, 1, 1), "voucherdate")
+    assert window.date_range() == DateRange(dt.date(2026, 1, 1), dt.date(2026, 1, 1), "voucherdate")

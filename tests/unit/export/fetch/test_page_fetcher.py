@@ -12,11 +12,11 @@ from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.models import PageSummary
 from airflow_provider_arm.client.paging import PageSource
 from airflow_provider_arm.export import DateWindow
-from airflow_provider_arm.export.fetch.page_fetcher import PAGES_PER_WORKER, PageFetcher, ReadPage
+from airflow_provider_arm.export.fetch.page_fetcher import PAGES_PER_WORKER, FetchedPage, PageFetcher
 from airflow_provider_arm.export.fetch.partition import Partition
 
 BASE = BaseUrl.parse("https://arm.example/v1")
-MONTH = DateWindow("2026-01-01", "2026-01-31").days()
+MONTH = DateWindow("2026-01-01", "2026-01-31").date_range()
 
 
 class Server:
@@ -25,7 +25,7 @@ class Server:
     def __init__(self, *, cap: int = 1000, by_query: bool = True) -> None:
         self.cap, self.by_query = cap, by_query
         self.queries: list[list[str]] = []
-        self.asked: list[tuple[int, int]] = []
+        self.in_flight: list[tuple[int, int]] = []
         self.in_work = self.most_in_work = 0
         self.lock = threading.Lock()
         #: Called with query and page before the answer.
@@ -34,11 +34,11 @@ class Server:
         self.reading: Any = lambda query, page: None
         self.source = PageSource(ad_hoc_operation("GET", "/x", None), BASE, 3, DEFAULT_ASSUMPTIONS, self.call)
 
-    def call(self, due: Any, read: Any) -> ReadPage[list[str]]:
+    def call(self, due: Any, read: Any) -> FetchedPage[list[str]]:
         """Answer."""
         with self.lock:
             query, page = self._find(due)
-            self.asked.append((query, page))
+            self.in_flight.append((query, page))
             self.in_work += 1
             self.most_in_work = max(self.in_work, self.most_in_work)
         try:
@@ -58,7 +58,7 @@ class Server:
             query_id=str(query) if self.by_query else None,
             next_page=None if last else f"{BASE.url}/x?q={query}&p={page + 1}",
         )
-        return ReadPage(summary, len(shown), shown)
+        return FetchedPage(summary, len(shown), shown)
 
     def _find(self, due: Any) -> tuple[int, int]:
         if due.url:
@@ -80,7 +80,7 @@ class Server:
             parts,
             lambda place: self.reading(*place),  # type: ignore[misc]
             inspect,
-            print_of=hash_of,
+            fingerprint=hash_of,
             workers=workers,
             **more,
         )
@@ -108,7 +108,7 @@ def test_days_come_once_and_in_order(by_query, cap, workers):
     server = Server(cap=cap, by_query=by_query)
     assert take(server.flow(Partition(MONTH), workers=workers)) == EVERY_DAY
     assert server.most_in_work <= workers
-    assert len(server.asked) == len(set(server.asked))
+    assert len(server.in_flight) == len(set(server.in_flight))
 
 
 def test_pages_are_fetched_at_the_same_time():
@@ -140,7 +140,7 @@ def test_a_page_that_could_not_be_read_is_fetched_in_its_own_turn(workers):
     server, failed = Server(), set()
     once = server.call
 
-    def twice(due: Any, read: Any) -> ReadPage[list[str]]:
+    def twice(due: Any, read: Any) -> FetchedPage[list[str]]:
         try:
             return once(due, read)
         except ValueError:
@@ -157,7 +157,7 @@ def test_a_page_that_could_not_be_read_is_fetched_in_its_own_turn(workers):
         days = [day for query in flow.queries() for page in flow.pages(query) for day in page.content]
         assert days == EVERY_DAY
         # Every turn was given back, and none twice.
-        assert [flow._to_fetch.acquire(blocking=False) for _ in range(workers + 1)] == [True] * workers + [False]
+        assert [flow._fetch_slots.acquire(blocking=False) for _ in range(workers + 1)] == [True] * workers + [False]
     assert server.most_in_work <= workers
 
 
@@ -166,7 +166,7 @@ def test_the_next_query_is_begun_before_its_turn():
     server = Server(cap=17)
     together = threading.Barrier(2, timeout=30)
     server.before = lambda query, page: together.wait() if (query, page) in {(1, 2), (2, 1)} else None
-    halves = [DateWindow("2026-01-01", "2026-01-16").days(), DateWindow("2026-01-17", "2026-01-31").days()]
+    halves = [DateWindow("2026-01-01", "2026-01-16").date_range(), DateWindow("2026-01-17", "2026-01-31").date_range()]
     server.queries.append([])  # so that the halves are queries 1 and 2
     assert take(server.flow(*map(Partition, halves))) == EVERY_DAY
 
@@ -179,8 +179,8 @@ def test_no_more_pages_are_held_than_there_is_room_for():
         pages = flow.pages(query)
         assert next(pages).content == EVERY_DAY[:3]
         assert next(pages).content == EVERY_DAY[3:6]
-        assert query.held <= 2 * PAGES_PER_WORKER
-        assert len(server.asked) <= 2 * PAGES_PER_WORKER + 2
+        assert query.buffered <= 2 * PAGES_PER_WORKER
+        assert len(server.in_flight) <= 2 * PAGES_PER_WORKER + 2
 
 
 @pytest.mark.parametrize("page", [1, 2, 5])
@@ -219,7 +219,7 @@ def test_an_expired_query_can_be_begun_again():
         query = next(flow.queries())
         with pytest.raises(ArmIncompleteListError, match="no longer keeps its query"):
             list(flow.pages(query))
-        flow.begin_again(query)
+        flow.restart(query)
         assert [day for page in flow.pages(query) for day in page.content] == EVERY_DAY
 
 
@@ -230,7 +230,7 @@ def test_a_list_that_grew_past_the_cap_while_it_was_read_is_not_split_half_way()
         query = next(flow.queries())
         server.cap = 10
         with pytest.raises(ArmIncompleteListError, match="grew past what ARM gives") as caught:
-            flow.begin_again(query)
+            flow.restart(query)
         assert not isinstance(caught.value, ArmResultLimitError)
 
 
@@ -238,7 +238,7 @@ def test_a_second_look_sees_a_page_that_changed():
     """Every page is asked for twice; other records on one of them are an error."""
     server = Server()
     assert take(server.flow(Partition(MONTH), verify_pages=True)) == EVERY_DAY
-    assert sorted(server.asked) == sorted([(0, page) for page in range(1, 12)] * 2)
+    assert sorted(server.in_flight) == sorted([(0, page) for page in range(1, 12)] * 2)
 
     changed = Server()
     changed.before = lambda query, page: changed.queries[query].__setitem__(4, "xx") if page == 11 else None

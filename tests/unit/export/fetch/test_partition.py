@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmIncompleteListError, ArmResultLimitError
 from airflow_provider_arm.export import DateWindow
-from airflow_provider_arm.export.fetch.partition import Partition, read_split_by
+from airflow_provider_arm.export.fetch.partition import Partition, parse_split_by
 
-WEEK = DateWindow("2026-01-05", "2026-01-11").days()
-SPLIT = read_split_by({"customerno": ["1", 2], "onlyopen": ["true", "false"]})
+WEEK = DateWindow("2026-01-05", "2026-01-11").date_range()
+SPLIT = parse_split_by({"customerno": ["1", 2], "onlyopen": ["true", "false"]})
 
 
 def cap(counted: int = 10_000) -> ArmResultLimitError:
@@ -32,8 +32,8 @@ def leaves(part: Partition) -> list[Partition]:
 @given(st.dates(dt.date(2000, 1, 1), dt.date(2030, 1, 1)), st.integers(0, 40))
 def test_every_day_and_value_is_asked_for_once(first, length):
     """Split to the end, days and values make every pair once, in order."""
-    days = DateWindow(first, first + dt.timedelta(days=length)).days()
-    asked = [part.filters for part in leaves(Partition(days, left=SPLIT))]
+    days = DateWindow(first, first + dt.timedelta(days=length)).date_range()
+    asked = [part.filters for part in leaves(Partition(days, remaining_split_by=SPLIT))]
     assert asked == [
         {
             "fromvoucherdate": str(first + dt.timedelta(days=n)),
@@ -49,7 +49,7 @@ def test_every_day_and_value_is_asked_for_once(first, length):
 
 def test_without_days_it_is_split_by_value():
     """A list that has no window can be split by the author's filter alone."""
-    assert [part.filters for part in Partition(left=SPLIT[:1]).split(cap())] == [
+    assert [part.filters for part in Partition(remaining_split_by=SPLIT[:1]).split(cap())] == [
         {"customerno": "1"},
         {"customerno": "2"},
     ]
@@ -59,8 +59,11 @@ def test_without_days_it_is_split_by_value():
     ("part", "says"),
     [
         (Partition(), r"give the operator a window=DateWindow\(\.\.\.\)"),
-        (Partition(DateWindow("2026-01-05", "2026-01-05").days()), "2026-01-05 to 2026-01-05 cannot be split further"),
-        (Partition(chosen={"customerno": "540001"}), "one customerno cannot be split further"),
+        (
+            Partition(DateWindow("2026-01-05", "2026-01-05").date_range()),
+            "2026-01-05 to 2026-01-05 cannot be split further",
+        ),
+        (Partition(split_values={"customerno": "540001"}), "one customerno cannot be split further"),
     ],
 )
 def test_what_cannot_be_split_says_what_to_do(part, says):
@@ -97,4 +100,4 @@ def test_the_count_is_held_to_at_every_level():
 def test_values_to_split_by_are_a_list_without_repeats(values):
     """Text is no list, and a value that stands there twice would come twice."""
     with pytest.raises(ArmConfigurationError, match="split_by: customerno"):
-        read_split_by({"customerno": values})
+        parse_split_by({"customerno": values})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export import DateWindow, plan_windows
-from airflow_provider_arm.export.fetch.plan_windows import read_window
+from airflow_provider_arm.export.fetch.plan_windows import parse_window
 
 DAY = dt.timedelta(days=1)
 spans = st.builds(
@@ -27,7 +27,7 @@ cuts = st.one_of(
 @given(spans, cuts)
 def test_the_windows_cover_the_days_without_gap_or_overlap(span, cut):
     """However they are cut: the first begins with the first day, each next one the day after, the last ends it."""
-    days = [read_window(window) for window in plan_windows(*span, **cut)]
+    days = [parse_window(window) for window in plan_windows(*span, **cut)]
     assert (days[0].first, days[-1].last) == span
     assert all(after.first == before.last + DAY for before, after in pairwise(days))
     assert all(one.first <= one.last and one.by == "voucherdate" for one in days)
@@ -36,7 +36,7 @@ def test_the_windows_cover_the_days_without_gap_or_overlap(span, cut):
 @given(spans, st.integers(1, 900))
 def test_parts_are_as_long_as_each_other(span, parts):
     """So many as asked for, or one for each day; no two differ by more than a day."""
-    days = [read_window(window) for window in plan_windows(*span, parts=parts)]
+    days = [parse_window(window) for window in plan_windows(*span, parts=parts)]
     lengths = {(one.last - one.first).days for one in days}
     assert len(days) == min(parts, (span[1] - span[0]).days + 1)
     assert max(lengths) - min(lengths) <= 1
@@ -45,7 +45,7 @@ def test_parts_are_as_long_as_each_other(span, parts):
 @given(spans, st.integers(1, 900))
 def test_days_are_so_many_in_each(span, length):
     """Only the last window may have fewer."""
-    days = [read_window(window) for window in plan_windows(*span, days=length)]
+    days = [parse_window(window) for window in plan_windows(*span, days=length)]
     assert {(one.last - one.first).days + 1 for one in days[:-1]} <= {length}
     assert (days[-1].last - days[-1].first).days + 1 <= length
 
@@ -92,8 +92,8 @@ def test_what_makes_no_windows_is_told(arguments, says):
 )
 def test_an_operator_takes_a_window_in_either_form(value):
     """An object or a mapping, the same days."""
-    assert str(read_window(value)) == "duedate 2026-01-01 to 2026-01-31"
-    assert read_window(None) is None
+    assert str(parse_window(value)) == "duedate 2026-01-01 to 2026-01-31"
+    assert parse_window(None) is None
 
 
 @pytest.mark.parametrize(
@@ -102,4 +102,4 @@ def test_an_operator_takes_a_window_in_either_form(value):
 def test_what_is_no_window_is_told(value):
     """In one sentence that says what would be one."""
     with pytest.raises(ArmConfigurationError, match="window must be a DateWindow, or a mapping of start, end"):
-        read_window(value)
+        parse_window(value)

@@ -8,7 +8,7 @@ from airflow_provider_arm.export import DateWindow
 from airflow_provider_arm.export.fetch.partition import Partition
 from airflow_provider_arm.export.fetch.progress import Progress
 
-YEAR = DateWindow("2026-01-01", "2026-12-31").days()
+YEAR = DateWindow("2026-01-01", "2026-12-31").date_range()
 
 
 class Told:
@@ -22,7 +22,7 @@ class Told:
     def at(self, seconds, pages, rows, part=None, done=1, total=None):
         """Let a page come so many seconds after the start; gives the lines that it made."""
         self.now, before = 100 + seconds, len(self.lines)
-        self.progress.page(pages, rows, part or Partition(), done, total)
+        self.progress.page_done(pages, rows, part or Partition(), done, total)
         return self.lines[before:]
 
 
@@ -59,8 +59,8 @@ def test_the_rest_of_one_query_goes_by_its_pages(seconds, done, total, left):
 
 def test_the_rest_of_a_window_goes_by_its_days():
     """Of the queries that are done, and of the pages of the one being read."""
-    june = Partition(DateWindow("2026-06-01", "2026-06-30").days())
-    quarter = Partition(DateWindow("2026-01-01", "2026-03-31").days())
+    june = Partition(DateWindow("2026-06-01", "2026-06-30").date_range())
+    quarter = Partition(DateWindow("2026-01-01", "2026-03-31").date_range())
     assert Told(YEAR).at(151, 9, 1, june, 0, None)[0].endswith(", about 4 min left")
     assert Told(YEAR).at(45, 9, 1, quarter, 1, 2)[0].endswith(", about 5 min left")
     assert Told(YEAR).at(90, 9, 1, quarter, 2, 2)[0].endswith(", about 5 min left")
@@ -68,14 +68,14 @@ def test_the_rest_of_a_window_goes_by_its_days():
 
 def test_a_day_that_is_split_by_value_counts_when_it_is_done():
     """Nobody knows which share of a day one customer is."""
-    days = DateWindow("2026-01-01", "2026-01-02").days()
-    second = DateWindow("2026-01-02", "2026-01-02").days()
+    days = DateWindow("2026-01-01", "2026-01-02").date_range()
+    second = DateWindow("2026-01-02", "2026-01-02").date_range()
     assert Told(days).at(30, 9, 1, Partition(second, {"customerno": "1"}), 5, 5)[0].endswith(", about 30 s left")
 
 
 def test_a_list_that_is_split_by_value_alone_is_not_guessed():
     """One value's pages say nothing of the others'."""
-    part = Partition(chosen={"customerno": "1"}, parent=Partition())
+    part = Partition(split_values={"customerno": "1"}, parent=Partition())
     assert Told().at(30, 9, 1, part, 5, 5) == ["9 pages, 1 rows, 0 rows/s"]
 
 
@@ -89,9 +89,9 @@ def test_a_window_of_another_kind_is_not_guessed_by_days():
 def test_the_last_line_says_all_of_it():
     """Also where no time has passed."""
     told = Told()
-    told.progress.whole(1, 12, "AR items")
+    told.progress.export_done(1, 12, "AR items")
     told.now += 4
-    told.progress.whole(13, 12_345, "AR items")
+    told.progress.export_done(13, 12_345, "AR items")
     assert told.lines == [
         "12 AR items on 1 pages, complete, in 0.0 s, 12 rows/s",
         "12345 AR items on 13 pages, complete, in 4.0 s, 3086 rows/s",

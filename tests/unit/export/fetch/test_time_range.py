@@ -8,20 +8,20 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmResultLimitError
 from airflow_provider_arm.export.fetch.partition import Partition
-from airflow_provider_arm.export.fetch.time_range import CLOCK_SKEW, EARLIEST, TimeRange
+from airflow_provider_arm.export.fetch.time_range import EARLIEST, MAX_CLOCK_SKEW, TimeRange
 from airflow_provider_arm.export.pages.page_stats import PageStats
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS
-from airflow_provider_arm.export.pages.timestamps import instant_text, milliseconds_of
+from airflow_provider_arm.export.pages.timestamps import format_milliseconds, to_milliseconds
 
-BEGAN = milliseconds_of("2026-03-01T12:00:00.000+00:00")
+BEGAN = to_milliseconds("2026-03-01T12:00:00.000+00:00")
 moments = st.integers(-(10**13), 10**14)
 
 
 @given(moments)
 def test_a_moment_is_written_and_read_to_the_millisecond(moment):
     """What is written to a filter is read as the same millisecond, and always has its offset."""
-    assert milliseconds_of(instant_text(moment)) == moment
-    assert instant_text(moment).endswith("+00:00")
+    assert to_milliseconds(format_milliseconds(moment)) == moment
+    assert format_milliseconds(moment).endswith("+00:00")
 
 
 @pytest.mark.parametrize(
@@ -29,14 +29,14 @@ def test_a_moment_is_written_and_read_to_the_millisecond(moment):
 )
 def test_one_moment_is_one_number_whatever_its_offset(text):
     """Midnight in one zone is the evening before in another, and the same millisecond."""
-    assert instant_text(milliseconds_of(text)) == "2026-01-04T23:30:00.000+00:00"
+    assert format_milliseconds(to_milliseconds(text)) == "2026-01-04T23:30:00.000+00:00"
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-01-05T00:30:00.000", "2026-01-05"])
 def test_a_text_that_is_no_moment_with_an_offset_is_refused(text):
     """Nobody guesses the zone of a moment."""
     with pytest.raises(ValueError):  # noqa: PT011 - its text is never shown
-        milliseconds_of(text)
+        to_milliseconds(text)
 
 
 @given(moments, st.integers(0, 10**12))
@@ -76,7 +76,7 @@ def test_a_span_without_an_end_is_split_where_the_run_began():
     left, right = TimeRange(5, None, BEGAN).halves()
     assert (left.first, left.last, right.first, right.last) == (5, BEGAN, BEGAN + 1, None)
     near, far = right.halves()
-    assert (near.last, far.first, far.last) == (BEGAN + CLOCK_SKEW, BEGAN + CLOCK_SKEW + 1, None)
+    assert (near.last, far.first, far.last) == (BEGAN + MAX_CLOCK_SKEW, BEGAN + MAX_CLOCK_SKEW + 1, None)
     assert far.halves() is None
 
 
@@ -85,7 +85,7 @@ def test_a_span_without_a_beginning_is_split_at_the_year_2000():
     whole, _ = TimeRange(None, None, BEGAN).halves()
     old, new = whole.halves()
     assert (old.first, old.last, new.first, new.last) == (None, EARLIEST, EARLIEST + 1, BEGAN)
-    assert instant_text(EARLIEST) == "2000-01-01T00:00:00.000+00:00"
+    assert format_milliseconds(EARLIEST) == "2000-01-01T00:00:00.000+00:00"
     assert old.halves() is None
 
 
@@ -102,8 +102,8 @@ def test_the_filters_and_the_name_say_the_bounds():
 
 def test_a_single_millisecond_past_the_cap_says_what_to_do():
     """It is split by other filters, or the error names them."""
-    part = Partition(TimeRange(BEGAN, BEGAN, BEGAN), left=(("customerno", ("1", "2")),))
-    assert [dict(half.chosen) for half in part.split(ArmResultLimitError("too many"))] == [
+    part = Partition(TimeRange(BEGAN, BEGAN, BEGAN), remaining_split_by=(("customerno", ("1", "2")),))
+    assert [dict(half.split_values) for half in part.split(ArmResultLimitError("too many"))] == [
         {"customerno": "1"},
         {"customerno": "2"},
     ]

@@ -7,28 +7,28 @@ import pytest
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.files.compression import compressor, open_compressed
-from airflow_provider_arm.export.files.file_format import Shape, choose_shape
+from airflow_provider_arm.export.files.file_format import FileFormat, choose_file_format
 
 
 @pytest.mark.parametrize(
     ("path", "name", "shape"),
     [
-        ("s3://b/a.jsonl", None, Shape("jsonl")),
-        ("/x/a.CSV", None, Shape("csv")),
-        ("/x/a.txt", "csv", Shape("csv")),
-        ("/x.csv/a", "jsonl", Shape("jsonl")),
-        ("/x/a.jsonl.gz", None, Shape("jsonl", "gzip")),
-        ("/x/2026.01.csv.zst", "csv", Shape("csv", "zstd")),
-        ("/x/a.gz", "csv", Shape("csv", "gzip")),
-        ("/x/a.parquet", None, Shape("parquet")),
-        ("/x/a.gz.parquet", None, Shape("parquet", "gzip")),
-        ("/x/a.zstd.parquet", "parquet", Shape("parquet", "zstd")),
-        ("/x/a.b.parquet", None, Shape("parquet")),
+        ("s3://b/a.jsonl", None, FileFormat("jsonl")),
+        ("/x/a.CSV", None, FileFormat("csv")),
+        ("/x/a.txt", "csv", FileFormat("csv")),
+        ("/x.csv/a", "jsonl", FileFormat("jsonl")),
+        ("/x/a.jsonl.gz", None, FileFormat("jsonl", "gzip")),
+        ("/x/2026.01.csv.zst", "csv", FileFormat("csv", "zstd")),
+        ("/x/a.gz", "csv", FileFormat("csv", "gzip")),
+        ("/x/a.parquet", None, FileFormat("parquet")),
+        ("/x/a.gz.parquet", None, FileFormat("parquet", "gzip")),
+        ("/x/a.zstd.parquet", "parquet", FileFormat("parquet", "zstd")),
+        ("/x/a.b.parquet", None, FileFormat("parquet")),
     ],
 )
 def test_format_and_compression_are_told_by_the_name(path, name, shape):
     """The last part's endings say both, unless the format is given."""
-    assert choose_shape(path, name) == shape
+    assert choose_file_format(path, name) == shape
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_format_and_compression_are_told_by_the_name(path, name, shape):
 def test_a_format_that_cannot_be_is_refused(path, name, says):
     """Before anything is asked of ARM."""
     with pytest.raises(ArmConfigurationError, match=says):
-        choose_shape(path, name)
+        choose_file_format(path, name)
 
 
 @pytest.mark.parametrize("name", [None, "gzip", "zstd"])

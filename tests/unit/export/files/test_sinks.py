@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.export.files import sinks
-from airflow_provider_arm.export.files.sinks import BytesSink, CountedFile, ParquetSink
+from airflow_provider_arm.export.files.sinks import BytesSink, ChecksumFile, ParquetSink
 
 #: What happens to a sink: a page of so many rows, the end of a query, or a query that is begun again.
 steps = st.lists(st.integers(0, 9) | st.sampled_from(["keep", "again"]), max_size=30)
@@ -37,10 +37,10 @@ def play(sink: Any, made: list, make: Any) -> list[int]:
     number = 0
     for step in [*made, "keep"]:
         if step == "keep":
-            sink.keep()
+            sink.commit()
             kept, fresh = kept + fresh, []
         elif step == "again":
-            if sink.take_back():
+            if sink.rollback():
                 fresh = []
         else:
             rows = list(range(number, number + step))
@@ -67,7 +67,7 @@ def small():
 def test_a_query_that_is_begun_again_leaves_nothing_in_the_file(made, kind):
     """Whether the file can be cut or not: what was kept is there once, with a true checksum and size."""
     file = kind()
-    counted = CountedFile(file)
+    counted = ChecksumFile(file)
     rows = play(BytesSink(counted, b"head\n"), made, lambda rows: "".join(f"{n}\n" for n in rows).encode())
     content = file.getvalue()
     assert content == b"head\n" + "".join(f"{n}\n" for n in rows).encode()
@@ -79,7 +79,7 @@ def test_a_query_that_is_begun_again_leaves_nothing_in_the_file(made, kind):
 def test_a_parquet_file_holds_what_was_kept(made):
     """Row groups are written as they fill up, and never a part of a query that could still be taken back."""
     file = io.BytesIO()
-    counted = CountedFile(file)
+    counted = ChecksumFile(file)
     batch = lambda rows: pa.record_batch({"n": pa.array(rows, pa.int64())})  # noqa: E731 - as short as it is
     rows = play(ParquetSink(counted, SCHEMA, "zstd", []), made, batch)
     content = file.getvalue()
@@ -89,12 +89,12 @@ def test_a_parquet_file_holds_what_was_kept(made):
 
 def test_only_a_query_that_fills_a_row_group_alone_cannot_be_taken_back():
     """ARM gives 10,000 records for a query; a row group is five times as long."""
-    sink = ParquetSink(CountedFile(io.BytesIO()), SCHEMA, "zstd", [])
+    sink = ParquetSink(ChecksumFile(io.BytesIO()), SCHEMA, "zstd", [])
     page = pa.record_batch({"n": pa.array(range(15), pa.int64())})
     sink.write(page)
-    sink.keep()
+    sink.commit()
     sink.write(page)
-    assert sink.take_back()
+    assert sink.rollback()
     sink.write(page)
     sink.write(page)
-    assert not sink.take_back()
+    assert not sink.rollback()

@@ -13,15 +13,15 @@ from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import PageSource
-from airflow_provider_arm.export.files.file_format import choose_shape
+from airflow_provider_arm.export.files.file_format import choose_file_format
 from airflow_provider_arm.export.incremental.run import IncrementOptions, export_increment
 from airflow_provider_arm.export.incremental.state import TaskRunKey
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS
-from airflow_provider_arm.export.pages.timestamps import instant_text, milliseconds_of
+from airflow_provider_arm.export.pages.timestamps import format_milliseconds, to_milliseconds
 from airflow_provider_arm.export.plan import ExportPlan
 
 BASE = BaseUrl.parse("https://arm.example/arm/v1")
-NOON = milliseconds_of("2026-03-01T12:00:00.000+00:00")
+NOON = to_milliseconds("2026-03-01T12:00:00.000+00:00")
 HOUR = 3600 * 1000
 PAGE = 3
 
@@ -69,7 +69,7 @@ class GrowingLedger:
         item = self.items[key]
         created = None
         if item.created is not None:
-            local = dt.datetime.fromisoformat(instant_text(item.created)).astimezone(self.zone)
+            local = dt.datetime.fromisoformat(format_milliseconds(item.created)).astimezone(self.zone)
             created = local.isoformat(timespec="milliseconds")
         amounts = {"currency": "NOK", "currencyAmount": item.version}
         return money.encode({"arItemId": key, "createdTime": created, **amounts})
@@ -100,8 +100,8 @@ class GrowingLedger:
     def _parse_bound(self, text: str, at: dt.time) -> int:
         """Parse a bound: a timestamp, or a day in the ledger's time zone."""
         if "T" in text:
-            return milliseconds_of(text)
-        return milliseconds_of(dt.datetime.combine(dt.date.fromisoformat(text), at, self.zone))
+            return to_milliseconds(text)
+        return to_milliseconds(dt.datetime.combine(dt.date.fromisoformat(text), at, self.zone))
 
     def _select(self, params: dict[str, str]) -> list[bytes]:
         self.requested.append({name: value for name, value in params.items() if name.endswith("createdtime")})
@@ -138,7 +138,7 @@ class InMemoryStore:
 
 def make_plan(path: Any, **options: Any) -> ExportPlan:
     """Return the plan of an export of AR items."""
-    return ExportPlan(AR_ITEMS, path, choose_shape(path.name), workers=2, **options)
+    return ExportPlan(AR_ITEMS, path, choose_file_format(path.name), workers=2, **options)
 
 
 def export_new(
@@ -148,6 +148,6 @@ def export_new(
     options = IncrementOptions(store, TaskRunKey.of("d", run, task), overlap, 2218)
 
     def now() -> dt.datetime:
-        return dt.datetime.fromisoformat(instant_text(ledger.now))
+        return dt.datetime.fromisoformat(format_milliseconds(ledger.now))
 
     return export_increment(make_plan(path, **plan), ledger.source(), now, options)

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmIncompleteListError, ArmNotFoundError
 from airflow_provider_arm.export import DateWindow
-from airflow_provider_arm.export.fetch.time_range import CLOCK_SKEW
+from airflow_provider_arm.export.fetch.time_range import MAX_CLOCK_SKEW
 from airflow_provider_arm.export.incremental.state import IncrementState, TaskRunKey, start_increment
 from airflow_provider_arm.export.incremental.watermark import IncrementTracker, PageDigests, Watermark, digest
 from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX
-from airflow_provider_arm.export.pages.timestamps import instant_text
+from airflow_provider_arm.export.pages.timestamps import format_milliseconds
 from airflow_provider_arm.export.run import run_export
 from tests.unit.export.incremental.growing_ledger import (
     HOUR,
@@ -188,11 +188,11 @@ def test_union_of_increments_equals_the_full_export(events, skew, cap, pace):
 
 def export_windows(history: History) -> dict[str, bytes]:
     """Export the whole list in windows of created days and return the records by key."""
-    start = dt.datetime.fromisoformat(instant_text(NOON + history.skew)).date() - dt.timedelta(days=1)
+    start = dt.datetime.fromisoformat(format_milliseconds(NOON + history.skew)).date() - dt.timedelta(days=1)
     records: dict[str, bytes] = {}
     for number in range(0, 100, 25):
         first, last = start + dt.timedelta(days=number), start + dt.timedelta(days=number + 24)
-        records |= export_full(history, window=DateWindow(first, last, by="createdtime").days())
+        records |= export_full(history, window=DateWindow(first, last, by="createdtime").date_range())
     return records
 
 
@@ -230,7 +230,7 @@ def test_watermark_never_moves_back_or_past_now(before, pages, overlap):
     if before.low is not None:
         assert after.low >= before.low
     if after.low != before.low:
-        assert NOON - overlap - CLOCK_SKEW <= after.low <= NOON - overlap
+        assert NOON - overlap - MAX_CLOCK_SKEW <= after.low <= NOON - overlap
     assert after.seen == {value: created for value, created in read.items() if created >= after.low}
 
 

@@ -16,12 +16,12 @@ from airflow_provider_arm.client.errors import ArmConfigurationError, ArmIncompl
 from airflow_provider_arm.client.http.messages import InvalidResponseError
 from airflow_provider_arm.export import DateWindow, check_export
 from airflow_provider_arm.export.fetch import page_fetcher
-from airflow_provider_arm.export.fetch.partition import read_split_by
-from airflow_provider_arm.export.fetch.time_range import CLOCK_SKEW
+from airflow_provider_arm.export.fetch.partition import parse_split_by
+from airflow_provider_arm.export.fetch.time_range import MAX_CLOCK_SKEW
 from airflow_provider_arm.export.incremental.errors import ArmWatermarkError, ArmWatermarkUnavailableError
 from airflow_provider_arm.export.incremental.stores import FileWatermarkStore
 from airflow_provider_arm.export.pages.record_types import CUSTOMERS
-from airflow_provider_arm.export.pages.timestamps import instant_text
+from airflow_provider_arm.export.pages.timestamps import format_milliseconds
 from airflow_provider_arm.export.run import run_export
 from tests.unit.export.incremental.growing_ledger import (
     HOUR,
@@ -69,9 +69,9 @@ def test_each_run_exports_only_what_is_new_in_every_format(ledger, store, tmp_pa
     """All items, then none, then the new one; each file matches its manifest."""
     files, options = [], {}
     if columns:
-        from airflow_provider_arm.export.pages.record_types import AR_ITEMS, select
+        from airflow_provider_arm.export.pages.record_types import AR_ITEMS, select_fields
 
-        options["selection"] = select(AR_ITEMS, columns)
+        options["selection"] = select_fields(AR_ITEMS, columns)
     for run in "123":
         (tmp_path / run).mkdir()
         files.append(tmp_path / run / name)
@@ -88,20 +88,20 @@ def test_manifest_describes_the_increment(ledger, store, tmp_path):
     first = export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     ledger.now += 30 * MINUTE
     second = export_new(ledger, store, tmp_path / "2.jsonl", "r2")
-    assert first["increment"] == {"from": None, "to": instant_text(NOON), "skipped": 0, "number": 1}
+    assert first["increment"] == {"from": None, "to": format_milliseconds(NOON), "skipped": 0, "number": 1}
     assert second["increment"] == {
-        "from": instant_text(NOON - HOUR),
-        "to": instant_text(NOON),
+        "from": format_milliseconds(NOON - HOUR),
+        "to": format_milliseconds(NOON),
         "skipped": 10,
         "number": 2,
     }
     assert (first["run"], second["run"]) == ("d/r1/t/-1", "d/r2/t/-1")
     assert [window["window"] for window in first["windows"] + second["windows"]] == [
         "createdtime the beginning to now",
-        f"createdtime {instant_text(NOON - HOUR)} to now",
+        f"createdtime {format_milliseconds(NOON - HOUR)} to now",
     ]
     probe = {"fromcreatedtime": "9999-12-31T23:59:59.999+00:00"}  # checks that the list applies the filter
-    assert ledger.requested == [probe, {}, {"fromcreatedtime": instant_text(NOON - HOUR)}]
+    assert ledger.requested == [probe, {}, {"fromcreatedtime": format_milliseconds(NOON - HOUR)}]
 
 
 def test_manifest_of_a_full_export_has_no_increment(ledger, tmp_path):
@@ -118,7 +118,7 @@ def test_empty_increment_succeeds(ledger, store, tmp_path, caplog):
     caplog.set_level(logging.INFO, "airflow_provider_arm.export")
     export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     assert export_new(ledger, store, tmp_path / "2.jsonl", "r2")["rows"] == 0
-    assert f"no new AR items since {instant_text(NOON - HOUR)}" in caplog.text
+    assert f"no new AR items since {format_milliseconds(NOON - HOUR)}" in caplog.text
     empty = InMemoryStore()
     for run in ("r1", "r2"):
         manifest = export_new(GrowingLedger(), empty, tmp_path / f"empty-{run}.jsonl", run)
@@ -172,7 +172,7 @@ def test_watermark_advances_without_new_items(ledger, store, tmp_path):
     export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     ledger.now += 7 * 24 * HOUR
     export_new(ledger, store, tmp_path / "2.jsonl", "r2")
-    assert store.state["after"] == {"low": ledger.now - HOUR - CLOCK_SKEW, "latest": NOON, "seen": {}}
+    assert store.state["after"] == {"low": ledger.now - HOUR - MAX_CLOCK_SKEW, "latest": NOON, "seen": {}}
 
 
 def test_watermark_ahead_of_the_clock_raises(ledger, store, tmp_path):
@@ -404,7 +404,7 @@ def test_run_fails_when_another_run_moved_the_watermark(ledger, store, tmp_path)
 
 @pytest.mark.parametrize(
     "change",
-    [{"filters": {"customerno": "2"}}, {"filters": {}}, {"split_by": read_split_by({"kid": ["1"]})}],
+    [{"filters": {"customerno": "2"}}, {"filters": {}}, {"split_by": parse_split_by({"kid": ["1"]})}],
     ids=str,
 )
 def test_changed_request_does_not_use_the_watermark(ledger, store, tmp_path, change):
@@ -428,10 +428,10 @@ def test_watermark_of_another_task_raises(ledger, store, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"window": DateWindow("2026-01-01", "2026-01-02").days()}, "incremental and window exclude each other"),
+        ({"window": DateWindow("2026-01-01", "2026-01-02").date_range()}, "incremental and window exclude each other"),
         ({"filters": {"fromcreatedtime": "2026-01-01"}}, "fromcreatedtime"),
         ({"filters": {"tocreatedtime": "2026-01-01"}}, "tocreatedtime"),
-        ({"split_by": read_split_by({"fromcreatedtime": ["2026-01-01"]})}, "fromcreatedtime"),
+        ({"split_by": parse_split_by({"fromcreatedtime": ["2026-01-01"]})}, "fromcreatedtime"),
     ],
     ids=["window", "from", "to", "split_by"],
 )
@@ -449,7 +449,7 @@ def test_list_without_a_known_created_time_raises(ledger, store, tmp_path):
     from airflow_provider_arm.export.incremental.run import check_incremental_plan
 
     with pytest.raises(ArmConfigurationError, match=r"customers have no known created time.*window"):
-        check_incremental_plan(replace(make_plan(tmp_path / "a.jsonl"), kind=CUSTOMERS))
+        check_incremental_plan(replace(make_plan(tmp_path / "a.jsonl"), record_type=CUSTOMERS))
 
 
 def test_watermark_above_the_limit_fails_before_the_file_appears(ledger, tmp_path):
@@ -525,7 +525,7 @@ def test_item_that_becomes_visible_during_a_long_run_is_exported(store, tmp_path
 
     ARM's clock is behind, so the created time of the newer item is before the start of the run.
     """
-    monkeypatch.setattr(page_fetcher, "QUERIES_AHEAD", 0)  # reads one half after the other
+    monkeypatch.setattr(page_fetcher, "PREFETCHED_QUERIES", 0)  # reads one half after the other
     ledger = GrowingLedger(cap=6)
     for minute in range(8):
         ledger.add(NOON + skew - minute * 10 * MINUTE)
@@ -533,7 +533,7 @@ def test_item_that_becomes_visible_during_a_long_run_is_exported(store, tmp_path
     original_select, read, newest = ledger._select, [], []
 
     def covers(params: dict[str, str], created: int) -> bool:
-        return params.get("fromcreatedtime", "") <= instant_text(created) <= params.get("tocreatedtime", "9")
+        return params.get("fromcreatedtime", "") <= format_milliseconds(created) <= params.get("tocreatedtime", "9")
 
     def select_and_add(params: dict[str, str]) -> list[bytes]:
         if read and not newest and covers(params, ledger.now + 30 * MINUTE + skew):

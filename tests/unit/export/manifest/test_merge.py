@@ -16,11 +16,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.export import ArmExportMismatchError, check_export, plan_windows
-from airflow_provider_arm.export.fetch.plan_windows import read_window
-from airflow_provider_arm.export.files.file_format import choose_shape
+from airflow_provider_arm.export.fetch.plan_windows import parse_window
+from airflow_provider_arm.export.files.file_format import choose_file_format
 from airflow_provider_arm.export.manifest.errors import ArmMergeError
 from airflow_provider_arm.export.manifest.merge import list_part_manifests, merge_exports
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, DOCUMENTS, GL_ITEMS, RecordType, select
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, DOCUMENTS, GL_ITEMS, RecordType, select_fields
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export
 from airflow_provider_arm.sandbox.api import lists
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FIRST, LAST = "2024-01-01", "2026-12-31"
-WHOLE = read_window({"start": FIRST, "end": LAST})
+WHOLE = parse_window({"start": FIRST, "end": LAST})
 
 
 @pytest.fixture
@@ -43,9 +43,11 @@ def export(client, tmp_path):
         record_type: RecordType = AR_ITEMS,
         **options: Any,
     ) -> Path:
-        selection = select(record_type, options.pop("columns", None), options.pop("mask", ()))
+        selection = select_fields(record_type, options.pop("columns", None), options.pop("mask", ()))
         path = tmp_path / name
-        plan = ExportPlan(record_type, path, choose_shape(name), selection, window=read_window(window), **options)
+        plan = ExportPlan(
+            record_type, path, choose_file_format(name), selection, window=parse_window(window), **options
+        )
         run_export(plan, client.page_source(operation, page_size=50), lambda: dt.datetime.now(dt.UTC))
         return path.with_name(f"{path.name}.manifest.json")
 

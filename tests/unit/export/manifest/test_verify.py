@@ -12,8 +12,8 @@ import pytest
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.export import ArmExportMismatchError, check_export
-from airflow_provider_arm.export.files.file_format import choose_shape
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordType, select
+from airflow_provider_arm.export.files.file_format import choose_file_format
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordType, select_fields
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export
 
@@ -25,8 +25,8 @@ def export(client, tmp_path):
     """Return a function that exports a list and returns the manifest's path."""
 
     def run(name: str, operation: str = "list_ar_items", record_type: RecordType = AR_ITEMS, **options: Any) -> Any:
-        selection = select(record_type, options.pop("columns", None), options.pop("mask", ()))
-        plan = ExportPlan(record_type, tmp_path / name, choose_shape(name), selection, **options)
+        selection = select_fields(record_type, options.pop("columns", None), options.pop("mask", ()))
+        plan = ExportPlan(record_type, tmp_path / name, choose_file_format(name), selection, **options)
         run_export(plan, client.page_source(operation, page_size=50), lambda: dt.datetime.now(dt.UTC))
         return tmp_path / f"{name}.manifest.json"
 

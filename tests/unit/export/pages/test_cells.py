@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.export.pages.cells import (
-    ANYTHING,
+    RAW_NUMBER,
+    RAW_VALUE,
     TEXT,
-    WRITTEN_NUMBER,
     CellReader,
-    MisfitError,
-    read_with_care,
+    ColumnTypeError,
+    read_columns_strictly,
 )
 from airflow_provider_arm.export.pages.columns import PageColumns
 
 MONEY = pa.decimal128(19, 4)
-COLUMNS = {"t": TEXT, "w": WRITTEN_NUMBER, "a": ANYTHING, "n": pa.int64(), "f": pa.bool_(), "m": MONEY}
+COLUMNS = {"t": TEXT, "w": RAW_NUMBER, "a": RAW_VALUE, "n": pa.int64(), "f": pa.bool_(), "m": MONEY}
 #: Those that are cut out as they stand.
-CUT = {"w": WRITTEN_NUMBER, "a": ANYTHING}
+CUT = {"w": RAW_NUMBER, "a": RAW_VALUE}
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 numbers = st.integers(-(2**64), 2**64) | st.decimals(allow_nan=False, allow_infinity=False, places=3)
@@ -58,7 +58,7 @@ def read(columns: dict[str, Any], page: list[str]) -> dict[str, list[Any]]:
     try:
         found = reader.read(split(page, reader.record))
     except (pa.ArrowException, ValueError):
-        found = read_with_care(columns, split(page))
+        found = read_columns_strictly(columns, split(page))
     return as_values(found, columns)
 
 
@@ -68,13 +68,13 @@ def read_page(columns: dict[str, Any], page: list[str]) -> dict[str, list[Any]]:
     try:
         found = reader.read(split(page, reader.record), f'{{"x":[{",".join(page)}]}}'.encode())
     except (pa.ArrowException, ValueError):
-        found = reader.with_care(split(page))
+        found = reader.read_strictly(split(page))
     return as_values(found, columns)
 
 
 def alone(columns: dict[str, Any], page: list[str]) -> dict[str, list[Any]]:
     """Read columns with care only."""
-    return as_values(read_with_care(columns, split(page)), columns)
+    return as_values(read_columns_strictly(columns, split(page)), columns)
 
 
 def as_values(found: dict[str, Any], columns: dict[str, Any]) -> dict[str, list[Any]]:
@@ -86,7 +86,7 @@ def outcome(way: Any, *arguments: Any) -> Any:
     """Give what comes, or the column that does not fit."""
     try:
         return way(*arguments)
-    except MisfitError as error:
+    except ColumnTypeError as error:
         return error.name
 
 
@@ -155,7 +155,7 @@ def test_an_object_over_several_lines_is_one_cell(nested):
     page = [f'{{"a":{nested},"w":1.0}}', f'{{"w":2,"a":{nested}}}']
     for way in (read, read_page):
         assert way(CUT, page) == {"w": ["1.0", "2"], "a": [nested, nested]}
-        assert way({"a": ANYTHING}, page) == {"a": [nested, nested]}
+        assert way({"a": RAW_VALUE}, page) == {"a": [nested, nested]}
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,8 @@ def test_text_that_is_not_utf8_fits_no_column(name):
     page = PageColumns(columns, "x")
     with pytest.raises(ValueError):  # noqa: PT011 - msgspec's own, Arrow's or ours
         page.read([msgspec.json.decode(record, type=page.record)], b'{"x":[%b]}' % bytes(record))
-    with pytest.raises(MisfitError):
-        read_with_care(columns, [record])
+    with pytest.raises(ColumnTypeError):
+        read_columns_strictly(columns, [record])
 
 
 def test_a_record_that_is_no_object_has_no_columns():

@@ -36,7 +36,7 @@ def test_the_facts_are_those_of_the_records(pages):
         for currency in {r.get("currency") for r in records}:
             mine = sum((Fraction(r.get(name) or 0) for r in records if r.get("currency") == currency), Fraction(0))
             assert Fraction(facts.totals[currency or ""][name]) == mine
-    assert {name: Fraction(total) for name, total in facts.own_totals.items()} == (
+    assert {name: Fraction(total) for name, total in facts.gl_totals.items()} == (
         {name: sums[name] for name in AMOUNTS[2:]} if records else {}
     )
     for name in ("voucherDate", "dueDate"):
@@ -143,6 +143,6 @@ def test_the_strict_check_finds_the_same_facts(page):
 
 def test_a_list_that_nobody_knows_is_counted_and_added_up_as_told():
     """Without a model the author names key and amounts."""
-    kind = RecordType("log items", key="id", own_amounts=("cost",))
+    kind = RecordType("log items", key="id", gl_amounts=("cost",))
     facts = PageStatsReader(kind, "x").read(text_answer('{"id":7,"cost":1.10}', '{"id":"8"}', key="x").body)
-    assert (facts.rows, list(facts.keys), facts.own_totals) == (2, [7, "8"], {"cost": Decimal("1.10")})
+    assert (facts.rows, list(facts.keys), facts.gl_totals) == (2, [7, "8"], {"cost": Decimal("1.10")})

@@ -18,28 +18,35 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.http.messages import InvalidResponseError, Response
 from airflow_provider_arm.client.models import ArItem, wire_names
 from airflow_provider_arm.client.money import EXACT
-from airflow_provider_arm.export.files import formats
-from airflow_provider_arm.export.files.file_format import Shape
-from airflow_provider_arm.export.files.formats import ArrowCsv, Csv, JsonLines, ListShape, Parquet, choose_format
-from airflow_provider_arm.export.files.sinks import CountedFile
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordType, select
+from airflow_provider_arm.export.files import encoders
+from airflow_provider_arm.export.files.encoders import (
+    ArrowCsvEncoder,
+    CsvEncoder,
+    JsonLinesEncoder,
+    ListSpec,
+    ParquetEncoder,
+    choose_encoder,
+)
+from airflow_provider_arm.export.files.file_format import FileFormat
+from airflow_provider_arm.export.files.sinks import ChecksumFile
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordType, select_fields
 from tests.unit.export.sample_pages import AMOUNTS, answer, pages_of_items, text_answer
 
-ALL = ListShape(AR_ITEMS, "arItems", select(AR_ITEMS))
+ALL = ListSpec(AR_ITEMS, "arItems", select_fields(AR_ITEMS))
 
 
-def shape(columns: Any = None, mask: Any = (), kind: RecordType = AR_ITEMS, key: str = "arItems") -> ListShape:
+def shape(columns: Any = None, mask: Any = (), kind: RecordType = AR_ITEMS, key: str = "arItems") -> ListSpec:
     """Choose fields."""
-    return ListShape(kind, key, select(kind, columns, mask))
+    return ListSpec(kind, key, select_fields(kind, columns, mask))
 
 
 def written(format_: Any, *pages: Response) -> bytes:
     """Write pages to a file as an export does."""
     file = io.BytesIO()
-    sink = format_.sink(CountedFile(file))
+    sink = format_.open_sink(ChecksumFile(file))
     for page in pages:
-        sink.write(format_.read(page).content.content)
-        sink.keep()
+        sink.write(format_.encode(page).content.data)
+        sink.commit()
     sink.finish()
     return file.getvalue()
 
@@ -63,7 +70,7 @@ def test_jsonl_keeps_arms_own_bytes():
         '{"b" : 1.10,"a":1e2, "arItemId":"\\u00e6 \\n","nytt":{"x":[ ]}}',
         '{"æ":"øå","arItemId":"2","big":123456789012345678.9000}',
     ]
-    content = written(JsonLines(ALL, None, validate_all_fields=False), text_answer(*records))
+    content = written(JsonLinesEncoder(ALL, None, validate_all_fields=False), text_answer(*records))
     assert content == "".join(record + "\n" for record in records).encode()
 
 
@@ -71,7 +78,7 @@ def test_a_record_over_several_lines_is_one_line():
     """Outside text a line break means nothing in JSON, and inside it is escaped."""
     record = '{\r\n  "arItemId": "a\\nb",\n  "n": 1\r\n}'
     content = written(
-        JsonLines(ALL, None, validate_all_fields=False), text_answer(record, record.replace('"a\\', '"c\\'))
+        JsonLinesEncoder(ALL, None, validate_all_fields=False), text_answer(record, record.replace('"a\\', '"c\\'))
     )
     assert content.count(b"\n") == 2
     assert json.loads(content.splitlines()[0]) == json.loads(record)
@@ -82,7 +89,7 @@ def test_a_record_over_several_lines_is_one_line():
 def test_chosen_fields_of_jsonl_are_arms_own_text_too(page, names, count):
     """In the order that was chosen; what a record does not have is not made up."""
     columns = names[:count]
-    lines = written(JsonLines(shape(columns), None, validate_all_fields=False), answer(page)).splitlines()
+    lines = written(JsonLinesEncoder(shape(columns), None, validate_all_fields=False), answer(page)).splitlines()
     assert [money.decode(line) for line in lines] == [{n: r[n] for n in columns if n in r} for r in page]
     assert [list(money.decode(line)) for line in lines] == [[n for n in columns if n in r] for r in page]
 
@@ -93,12 +100,12 @@ def test_a_masked_value_is_in_no_format():
         '{"customerNo":"1","ssn":"01010112345","dateOfBirth":"2001-01-01","name":"Kari"}', key="customers"
     )
     list_ = shape(mask=["ssn", "dateOfBirth"], kind=CUSTOMERS, key="customers")
-    lines = written(JsonLines(list_, None, validate_all_fields=False), page)
+    lines = written(JsonLinesEncoder(list_, None, validate_all_fields=False), page)
     assert lines == b'{"customerNo":"1","ssn":null,"dateOfBirth":null,"name":"Kari"}\n'
-    for kind in (Csv, ArrowCsv):
+    for kind in (CsvEncoder, ArrowCsvEncoder):
         [row] = csv.DictReader(io.StringIO(written(kind(list_, None), page).decode(), newline=""))
         assert (row["customerNo"], row["ssn"], row["dateOfBirth"], row["name"]) == ("1", "", "", "Kari")
-    [record] = table_of(written(Parquet(list_, None), page)).to_pylist()
+    [record] = table_of(written(ParquetEncoder(list_, None), page)).to_pylist()
     assert (record["customerNo"], record["ssn"], record["dateOfBirth"], record["name"]) == ("1", None, None, "Kari")
 
 
@@ -106,7 +113,7 @@ def test_a_masked_value_is_in_no_format():
 def test_a_field_to_mask_that_is_none_is_refused(mask):
     """A typo must not show what it should hide."""
     with pytest.raises(ArmConfigurationError, match=r"mask: customers have no field (SSN|nosuch)"):
-        select(CUSTOMERS, None, mask)
+        select_fields(CUSTOMERS, None, mask)
 
 
 # ---- CSV
@@ -118,15 +125,15 @@ def test_arrow_and_python_write_the_same_csv(pages, known, count):
     """Whether pyarrow is installed changes not a byte and not a fact, whatever stands in the fields."""
     columns = list(wire_names(ArItem))[-count:] if known else ["nytt", "arItemId", *AMOUNTS, "transactionText"][:count]
     answers = [answer(page) for page in pages]
-    plain, arrow = Csv(shape(columns), None), ArrowCsv(shape(columns), None)
+    plain, arrow = CsvEncoder(shape(columns), None), ArrowCsvEncoder(shape(columns), None)
     assert written(arrow, *answers) == written(plain, *answers)
     for page in answers:
-        mine, other = arrow.read(page).content.facts, plain.read(page).content.facts
+        mine, other = arrow.encode(page).content.stats, plain.encode(page).content.stats
         assert (mine.rows, list(mine.keys), mine.ranges) == (other.rows, list(other.keys), other.ranges)
-        assert (mine.totals, mine.own_totals) == (other.totals, other.own_totals)
+        assert (mine.totals, mine.gl_totals) == (other.totals, other.gl_totals)
 
 
-@pytest.mark.parametrize("kind", [Csv, ArrowCsv])
+@pytest.mark.parametrize("kind", [CsvEncoder, ArrowCsvEncoder])
 @pytest.mark.parametrize(
     ("value", "cell"),
     [
@@ -145,7 +152,7 @@ def test_an_amount_is_written_as_arm_wrote_it(kind, value, cell):
     assert rows_of(written(kind(shape(["arItemId", "currencyAmount"]), None), page))[1:] == [["1", cell]]
 
 
-@pytest.mark.parametrize("kind", [Csv, ArrowCsv])
+@pytest.mark.parametrize("kind", [CsvEncoder, ArrowCsvEncoder])
 @pytest.mark.parametrize(
     ("value", "cell"),
     [
@@ -172,10 +179,10 @@ def test_a_number_that_is_not_added_up_is_written_as_it_is(limit):
     """Of either making, whatever ARM puts there: nothing depends on it."""
     list_ = shape(["customerNo", "limitAmount"], kind=CUSTOMERS, key="customers")
     page = text_answer(f'{{"customerNo":"1","limitAmount":{limit}}}', '{"customerNo":"2"}', key="customers")
-    assert written(ArrowCsv(list_, None), page) == written(Csv(list_, None), page)
+    assert written(ArrowCsvEncoder(list_, None), page) == written(CsvEncoder(list_, None), page)
 
 
-@pytest.mark.parametrize("kind", [Csv, ArrowCsv])
+@pytest.mark.parametrize("kind", [CsvEncoder, ArrowCsvEncoder])
 def test_csv_ends_its_lines_as_the_standard_says(kind):
     """RFC 4180: CRLF, and no byte order mark; without a record there is the header."""
     format_ = kind(shape(["arItemId", "kid"]), None)
@@ -185,17 +192,17 @@ def test_csv_ends_its_lines_as_the_standard_says(kind):
 
 def test_without_pyarrow_csv_is_written_by_python(monkeypatch):
     """The extra is for speed and Parquet, not for CSV."""
-    assert isinstance(choose_format(ALL, Shape("csv")), ArrowCsv)
+    assert isinstance(choose_encoder(ALL, FileFormat("csv")), ArrowCsvEncoder)
     monkeypatch.setitem(__import__("sys").modules, "airflow_provider_arm.export.pages.arrow", None)
-    assert isinstance(choose_format(ALL, Shape("csv")), Csv)
+    assert isinstance(choose_encoder(ALL, FileFormat("csv")), CsvEncoder)
 
 
 def test_without_pyarrow_parquet_and_zstd_say_what_to_install(monkeypatch):
     """One sentence with the extra's name, before anything is asked of ARM."""
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    for wanted in (Shape("parquet"), Shape("jsonl", "zstd")):
+    for wanted in (FileFormat("parquet"), FileFormat("jsonl", "zstd")):
         with pytest.raises(ArmConfigurationError, match=r"install airflow-provider-arm\[parquet\]"):
-            choose_format(ALL, wanted)
+            choose_encoder(ALL, wanted)
 
 
 # ---- Parquet
@@ -207,7 +214,7 @@ def test_parquet_has_types():
         '{"arItemId":"1","voucherDate":"2025-02-27","dueDate":"","currencyAmount":625,"currencyBalance":124.37,'
         '"glYear":2025,"createdTime":"2025-02-27T17:03:36.176+01:00"}'
     )
-    table = table_of(written(Parquet(ALL, None), page))
+    table = table_of(written(ParquetEncoder(ALL, None), page))
     assert table.schema.names == list(wire_names(ArItem))
     [row] = table.to_pylist()
     assert row["currencyAmount"] == Decimal(625)
@@ -222,7 +229,7 @@ def test_parquet_has_types():
 @given(st.lists(pages_of_items, min_size=1, max_size=3))
 def test_parquet_is_read_back_as_it_was(pages):
     """Text, whole numbers, dates and amounts of 15 digits and 4 places: the same values."""
-    table = table_of(written(Parquet(ALL, None), *map(answer, pages)))
+    table = table_of(written(ParquetEncoder(ALL, None), *map(answer, pages)))
     records = [record for page in pages for record in page]
     assert table.num_rows == len(records)
     for row, record in zip(table.to_pylist(), records, strict=True):
@@ -233,7 +240,7 @@ def test_parquet_is_read_back_as_it_was(pages):
         assert row["createdTime"] == (dt.datetime.fromisoformat(moment) if moment else None)
 
 
-@pytest.mark.parametrize("kind", [ArrowCsv, Parquet])
+@pytest.mark.parametrize("kind", [ArrowCsvEncoder, ParquetEncoder])
 @pytest.mark.parametrize(
     ("field", "name"),
     [
@@ -253,78 +260,78 @@ def test_a_value_that_does_not_fit_its_column_raises(kind, field, name):
     """Nothing is rounded, cut or left out; the message names the column and shows no value."""
     page = text_answer('{"arItemId":"1"}', f'{{"arItemId":"2",{field}}}')
     with pytest.raises(InvalidResponseError, match=name) as caught:
-        kind(ALL, None).read(page)
+        kind(ALL, None).encode(page)
     assert field.split(":", 1)[1].strip('"') not in str(caught.value)
 
 
 @pytest.mark.parametrize("field", ["kid", "nytt"])
-@pytest.mark.parametrize("kind", [Csv, ArrowCsv, Parquet])
+@pytest.mark.parametrize("kind", [CsvEncoder, ArrowCsvEncoder, ParquetEncoder])
 def test_bytes_that_are_no_text_are_in_no_table(kind, field):
     """A reader of the file would fail on them, or show what ARM never wrote."""
     body = b'{"summary":{},"arItems":[{"arItemId":"1","%b":"\xff"}]}' % field.encode()
     with pytest.raises(ValueError):  # noqa: PT011 - our own or msgspec's: no page either way
-        kind(shape(["arItemId", field]), None).read(Response(200, {}, body))
+        kind(shape(["arItemId", field]), None).encode(Response(200, {}, body))
 
 
-@pytest.mark.parametrize("kind", [Csv, ArrowCsv, JsonLines])
+@pytest.mark.parametrize("kind", [CsvEncoder, ArrowCsvEncoder, JsonLinesEncoder])
 @pytest.mark.parametrize("amount", ["1.12345678901", "99999999999999999999999999999.5", "-1E-12"])
 def test_an_amount_of_more_digits_than_arrow_adds_up_is_added_up_by_python(kind, amount):
     """Ten of the largest would overflow Arrow's sum without a word."""
-    more = {"validate_all_fields": False} if kind is JsonLines else {}
+    more = {"validate_all_fields": False} if kind is JsonLinesEncoder else {}
     page = text_answer(
         *(f'{{"arItemId":"{n}","currency":"NOK","currencyAmount":{amount},"glBalance":{amount}}}' for n in range(10))
     )
-    facts = kind(ALL, None, **more).read(page).content.facts
-    assert facts.totals["NOK"]["currencyAmount"] == facts.own_totals["glBalance"] == EXACT.multiply(Decimal(amount), 10)
+    facts = kind(ALL, None, **more).encode(page).content.stats
+    assert facts.totals["NOK"]["currencyAmount"] == facts.gl_totals["glBalance"] == EXACT.multiply(Decimal(amount), 10)
 
 
 @pytest.mark.parametrize("amount", ["1.00001", "1000000000000000", "9999999999999999.9", "1E-5"])
 def test_parquet_takes_money_of_its_own_size_only(amount):
     """15 digits before the point and 4 after it."""
     with pytest.raises(InvalidResponseError, match="currencyAmount that does not fit"):
-        Parquet(ALL, None).read(text_answer(f'{{"arItemId":"1","currencyAmount":{amount}}}'))
+        ParquetEncoder(ALL, None).encode(text_answer(f'{{"arItemId":"1","currencyAmount":{amount}}}'))
 
 
-@pytest.mark.parametrize("kind", [JsonLines, Csv, ArrowCsv, Parquet])
+@pytest.mark.parametrize("kind", [JsonLinesEncoder, CsvEncoder, ArrowCsvEncoder, ParquetEncoder])
 @pytest.mark.parametrize("absent", ['{"kid":"1"}', '{"arItemId":null}'])
 def test_a_record_without_its_key_is_in_no_file(kind, absent):
     """Every format refuses it."""
-    more = {"validate_all_fields": False} if kind is JsonLines else {}
+    more = {"validate_all_fields": False} if kind is JsonLinesEncoder else {}
     with pytest.raises(InvalidResponseError, match="arItemId"):
-        kind(ALL, None, **more).read(text_answer(absent))
+        kind(ALL, None, **more).encode(text_answer(absent))
 
 
-@pytest.mark.parametrize("kind", [JsonLines, Csv, ArrowCsv, Parquet])
+@pytest.mark.parametrize("kind", [JsonLinesEncoder, CsvEncoder, ArrowCsvEncoder, ParquetEncoder])
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
 def test_a_moment_beyond_all_years_is_no_date(kind, moment):
     """Some programs write the first of all days for none; in UTC it lies before the year 1."""
-    more = {"validate_all_fields": False} if kind is JsonLines else {}
+    more = {"validate_all_fields": False} if kind is JsonLinesEncoder else {}
     page = text_answer(f'{{"arItemId":"1","createdTime":"{moment}"}}', '{"arItemId":"2"}')
     with pytest.raises(InvalidResponseError, match="createdTime that is no date"):
-        kind(ALL, None, **more).read(page)
+        kind(ALL, None, **more).encode(page)
 
 
 # ---- the same for every list, body and compression
 
 
 @pytest.mark.parametrize("key", ["arItems", "poster"])
-@pytest.mark.parametrize("kind", [JsonLines, Csv, ArrowCsv, Parquet])
+@pytest.mark.parametrize("kind", [JsonLinesEncoder, CsvEncoder, ArrowCsvEncoder, ParquetEncoder])
 def test_the_list_is_found_under_any_name(kind, key):
     """The one list beside the summary is taken, with the same result (Q8)."""
-    more = {"validate_all_fields": False} if kind is JsonLines else {}
+    more = {"validate_all_fields": False} if kind is JsonLinesEncoder else {}
     records = ['{"arItemId":"1","currencyAmount":5}', '{"arItemId":"2"}']
-    found = kind(ALL, None, **more).read(text_answer(*records, key=key)).content
-    assert list(found.facts.keys) == ["1", "2"]
+    found = kind(ALL, None, **more).encode(text_answer(*records, key=key)).content
+    assert list(found.stats.keys) == ["1", "2"]
     assert written(kind(ALL, None, **more), text_answer(*records, key=key)) == written(
         kind(ALL, None, **more), text_answer(*records)
     )
 
 
-@pytest.mark.parametrize("kind", [JsonLines, Csv, ArrowCsv, Parquet])
+@pytest.mark.parametrize("kind", [JsonLinesEncoder, CsvEncoder, ArrowCsvEncoder, ParquetEncoder])
 def test_204_is_an_empty_page(kind):
     """An answer without content has no records."""
-    more = {"validate_all_fields": False} if kind is JsonLines else {}
-    page = kind(ALL, None, **more).read(Response(204, {}, b""))
+    more = {"validate_all_fields": False} if kind is JsonLinesEncoder else {}
+    page = kind(ALL, None, **more).encode(Response(204, {}, b""))
     assert (page.rows, page.summary.total_count) == (0, 0)
 
 
@@ -335,32 +342,32 @@ def test_204_is_an_empty_page(kind):
 def test_what_is_no_page_is_a_value_error(wanted, body):
     """The client asks again, and then gives up, as for every unreadable answer."""
     with pytest.raises(ValueError):  # noqa: PT011 - any of them
-        formats.guarded(choose_format(ALL, Shape(wanted)))(Response(200, {}, body))
+        encoders.reject_deep_nesting(choose_encoder(ALL, FileFormat(wanted)))(Response(200, {}, body))
 
 
 def test_a_list_without_a_model_has_text_columns():
     """What nobody knows is text in every table, and key and amounts are what the author said."""
-    kind = RecordType("log items", key="id", own_amounts=("cost",))
+    kind = RecordType("log items", key="id", gl_amounts=("cost",))
     list_ = shape(["id", "cost", "what"], kind=kind, key="records")
     page = text_answer('{"id":7,"cost":1.10,"what":{"a":1}}', '{"id":8,"what":"b"}', key="logItems")
-    assert rows_of(written(ArrowCsv(list_, None), page)) == rows_of(written(Csv(list_, None), page))
-    assert table_of(written(Parquet(list_, None), page)).to_pylist() == [
+    assert rows_of(written(ArrowCsvEncoder(list_, None), page)) == rows_of(written(CsvEncoder(list_, None), page))
+    assert table_of(written(ParquetEncoder(list_, None), page)).to_pylist() == [
         {"id": "7", "cost": Decimal("1.1"), "what": '{"a":1}'},
         {"id": "8", "cost": None, "what": "b"},
     ]
     with pytest.raises(ArmConfigurationError, match="columns must be given: which fields log items have"):
-        select(kind).columns(kind)
+        select_fields(kind).columns(kind)
 
 
 @pytest.mark.parametrize("columns", [[], ["kid", "kid"]])
 def test_columns_are_named_once(columns):
     """No column is an accident, and two of a name are one too many."""
     with pytest.raises(ArmConfigurationError, match="columns"):
-        select(AR_ITEMS, columns)
+        select_fields(AR_ITEMS, columns)
 
 
 def test_every_list_knows_its_fields():
     """Key, currency, amounts and dates of each list are fields of its model."""
     for kind in (AR_ITEMS, CUSTOMERS, GL_ITEMS):
-        names = {kind.key, *kind.all_amounts, *kind.days, *kind.moments, *kind.repeating}
+        names = {kind.key, *kind.all_amounts, *kind.dates, *kind.timestamps, *kind.low_cardinality}
         assert names <= set(kind.fields)
