@@ -193,12 +193,12 @@ async def ours(url: str) -> dict[str, float]:
 
     lags = Lags()
 
-    class Timetable(shared_timer.SharedTimer):
-        def plan(self, turn: Any, seconds: float) -> None:
-            lags.planned(turn, seconds)
-            super().plan(turn, seconds)
+    class MeasuredTimer(shared_timer.SharedTimer):
+        def schedule(self, entry: Any, seconds: float) -> None:
+            lags.planned(entry, seconds)
+            super().schedule(entry, seconds)
 
-    shared_timer.SharedTimer = Timetable  # type: ignore[misc]
+    shared_timer.SharedTimer = MeasuredTimer  # type: ignore[misc]
     ends = [time.time() + WARM_UP + MEASURE + 3 + ENDINGS * random.random() for _ in range(TRIGGERS)]
     late: list[float] = []
 

@@ -1,4 +1,4 @@
-"""Wait for batches in the triggerer: no worker slot, one shared client per connection and event loop."""
+"""Trigger that waits for batches: no worker slot, one shared client per connection and event loop."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: By how much a task's own defer timeout is longer than the trigger's deadline, so that the trigger's clear message
-#: arrives first and Airflow's backstop is only met when the triggerer is down.
+#: Difference between a task's defer timeout and the trigger's deadline: the trigger's clear message arrives first, and
+#: Airflow's own timeout only takes effect if the triggerer is down.
 DEFER_MARGIN = timedelta(minutes=10)
 
 
 class BatchTrigger(BaseTrigger):
-    """Sends one event when every batch is finished, the deadline has come, or the wait cannot go on.
+    """Trigger that sends one event when every batch is finished, at the deadline, or if the wait fails.
 
-    It only reads (``GET /clients/{clientno}/batches/{batchuuid}``), so it may run again, or twice. Its arguments hold
-    no secret: the connection is looked up by its id where it runs.
+    It only reads (``GET /clients/{clientno}/batches/{batchuuid}``), so it may run again, or twice. Its arguments
+    contain no secret: the triggerer looks the connection up by its id.
 
     :param batch_uuids: the batches.
     :param arm_conn_id: connection of type ``arm``.
     :param client_no: the ARM client; ``None`` for the connection's.
-    :param poll_interval: seconds between two looks at a young batch.
+    :param poll_interval: seconds between status checks of a young batch.
     :param started: unix seconds of the submission.
-    :param deadline: unix seconds after which the wait is over: wall-clock, so that it survives a triggerer's restart.
-    :param max_poll_interval: seconds between two looks at an old batch; default five minutes, or *poll_interval* where
-        that is longer. A batch's end is noticed at most a twentieth of its age later than it came.
+    :param deadline: unix seconds at which the wait ends: wall-clock time, which survives a restart of the triggerer.
+    :param max_poll_interval: seconds between status checks of an old batch, at most; default five minutes. 0 turns the
+        back-off off. The end of a batch is detected at most a twentieth of its age late.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class BatchTrigger(BaseTrigger):
         self.max_poll_interval = max_poll_interval
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give class path and arguments, plain JSON."""
+        """Return class path and arguments as plain JSON."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -72,18 +72,18 @@ class BatchTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait; then send exactly one event. A wait that is cancelled sends none."""
-        # In a thread: HTTP library and models take a quarter of a second to load, and every trigger of the process
-        # would stand still for it.
-        waiting = await asyncio.to_thread(import_module, "airflow_provider_arm.triggers.polling.batch_poller")
-        yield TriggerEvent(await waiting.wait_for_end(self))
+        """Wait, then send exactly one event; none if the wait is cancelled."""
+        # In a thread: importing the HTTP library and the models takes a quarter of a second and would block every
+        # trigger of the process.
+        batch_poller = await asyncio.to_thread(import_module, "airflow_provider_arm.triggers.polling.batch_poller")
+        yield TriggerEvent(await batch_poller.wait_for_batches(self))
 
     async def on_kill(self) -> None:
-        """Say that the batches go on: ARM has no call that stops one. The journal of the submission stays as it is.
+        """Log that the batches continue: ARM cannot cancel a batch. The journal of the submission is left untouched.
 
-        Airflow 3.3 and later call this when somebody clears the waiting task or sets its state.
+        Airflow 3.3 and later call this when the deferred task is cleared or its state is set.
         """
         log.warning(
-            "The wait was ended by hand. ARM cannot cancel a batch: these go on there, and nothing was undone: %s",
+            "The wait was ended manually. ARM cannot cancel a batch, so these batches continue at ARM: %s",
             ", ".join(self.batch_uuids),
         )

@@ -1,4 +1,4 @@
-"""Start a DAG when batches are finished that somebody else has submitted."""
+"""Event trigger for finished batches that another DAG or system has submitted."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from airflow_provider_arm.files import check_absolute
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.triggers.event_stream import ArmEventTrigger, as_text
 
-#: Seconds between two looks.
+#: Seconds between polls.
 DEFAULT_POLL_INTERVAL = 60.0
 
 
 class BatchFinishedEventTrigger(ArmEventTrigger):
-    """Sends an event whenever all batches of a receipt are finished: for an ``AssetWatcher``.
+    """Event trigger, for an ``AssetWatcher``, that sends an event when all batches of a receipt are finished.
 
-    ARM has no list of batches. Whoever submits some leaves a receipt in a folder
+    ARM has no list of batches. The submitting side writes a batch receipt to a folder
     (``airflow_provider_arm.submission.batch_receipts.write_receipt``, or any JSON file
-    ``{"batch_uuids": [...]}``); the watcher reads the folder, looks at the batches
+    ``{"batch_uuids": [...]}``); the trigger reads the folder, polls the batches
     (``GET /clients/{clientno}/batches/{batchuuid}``) and sends one event for each receipt::
 
         {"batch_uuids": ["..."], "submitted": 1200, "rejected": 7, "succeeded": 2, "partial": 1, "refused": 0,
          "unknown": 0}
 
-    ``submitted`` and ``rejected`` count records and are ``None`` where ARM does not say; the others count batches:
-    ``partial`` ones have refused records, of ``refused`` ones ARM took none, and ``unknown`` ones it does not know.
-    Then the receipt is removed. It stands until Airflow has stored the event, on every version, so that no restart
-    loses one; an event comes twice only where the triggerer dies in between.
+    ``submitted`` and ``rejected`` count records and are ``None`` if ARM does not return the counts. The others count
+    batches: ``partial`` with some rejected records, ``refused`` with only rejected records, ``unknown`` not known to
+    ARM. The receipt is removed only after Airflow has stored the event, in every Airflow version, so that no restart
+    loses an event; an event is sent twice only if the triggerer dies in between.
 
-    Where the DAG that submits can wait itself, no watcher is needed: ``outlets=[asset]`` on a deferred ``BatchSensor``.
+    If the submitting DAG can wait itself, no watcher is needed: ``outlets=[asset]`` on a deferred ``BatchSensor``.
 
     :param receipts_path: the folder (local and absolute, ``s3://``, ``gs://``, ...); the triggerer reads and writes it.
-        One watcher a folder: another one would miss what the first has removed. Several assets may have the same.
+        One watcher per folder: a second one would miss receipts removed by the first. It may serve several assets.
     :param arm_conn_id: connection of type ``arm``; default ``arm_default``.
     :param client_no: the ARM client; default the connection's.
-    :param poll_interval: seconds between two looks; default 60.
-    :raises ValueError: a number or a folder that cannot be.
+    :param poll_interval: seconds between polls; default 60.
+    :raises ValueError: an invalid number or folder.
     """
 
-    worker: ClassVar[str] = "airflow_provider_arm.triggers.polling.finished_batches_poller"
+    implementation_module: ClassVar[str] = "airflow_provider_arm.triggers.polling.finished_batches_poller"
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class BatchFinishedEventTrigger(ArmEventTrigger):
         self.receipts_path = receipts_path
 
     def arguments(self) -> dict[str, Any]:
-        """Give the arguments as text, numbers and None."""
+        """Return the arguments as text, numbers and None."""
         return {
             "receipts_path": self.receipts_path,
             "arm_conn_id": self.arm_conn_id,
@@ -62,5 +62,5 @@ class BatchFinishedEventTrigger(ArmEventTrigger):
         }
 
     def stream_key(self) -> tuple[str, ...]:
-        """Name the poll: whoever watches a folder at another interval shares it, because a receipt is told once."""
+        """Return the key of the poll. The interval is not part of it: a receipt is reported once."""
         return ("arm_batch_finished", as_text([self.receipts_path, self.arm_conn_id, self.client_no]))

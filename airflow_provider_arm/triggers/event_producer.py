@@ -1,4 +1,4 @@
-"""The one poll that many watchers share, as Airflow 3.3 and later drive it."""
+"""Shared poll of many watchers, for Airflow 3.3 and later."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Producer(SharedStreamProducer):
-    """Gives raw events, and tells each of them when Airflow has stored what the watchers made of it.
+class EventProducer(SharedStreamProducer):
+    """Producer of poll results that confirms each result when Airflow has stored the events made from it.
 
-    :param open_rounds: begins to poll for one watcher of the group, which all have the same key.
+    :param open_poll: starts to poll for one watcher of the group; all of them have the same key.
     """
 
-    def __init__(self, open_rounds: Callable[[], Awaitable[AsyncGenerator[Any, None]]]) -> None:
-        self._open_rounds = open_rounds
+    def __init__(self, open_poll: Callable[[], Awaitable[AsyncGenerator[Any, None]]]) -> None:
+        self._open_rounds = open_poll
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
-        """Look for ever."""
-        async with aclosing(await self._open_rounds()) as rounds:
-            async for each in rounds:
-                yield each, each
+        """Poll without end."""
+        async with aclosing(await self._open_rounds()) as poll_results:
+            async for result in poll_results:
+                yield result, result
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
-        """Confirm what every watcher has done with; what one of them failed at is not, and comes again."""
+        """Confirm the results that every watcher has processed; report a failed one again."""
         for item in batch:
             if item.outcome.failed:
-                log.warning("Airflow did not store every event of a look, so it is reported again")
+                log.warning("Airflow did not store every event of a poll; the poll is reported again")
                 item.broker_payload.abandon()
             else:
                 await item.broker_payload.confirm()

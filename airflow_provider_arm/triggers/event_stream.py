@@ -1,7 +1,7 @@
-"""What the event triggers share: one poll for many watchers where Airflow can, and no event lost on the way.
+"""Base class of the event triggers: one poll for many watchers where Airflow supports it, and no lost events.
 
-In Airflow 3.3 and later watchers with the same key share one poll, and what they have reported is written down only
-when Airflow has stored their events. Before that each watcher polls for itself. Importing this loads nothing heavy.
+In Airflow 3.3 and later watchers with the same key share one poll, and what they have reported is stored only after
+Airflow has stored their events. Before 3.3 each watcher polls separately. Light to import.
 """
 
 from __future__ import annotations
@@ -20,92 +20,92 @@ if TYPE_CHECKING:
 
     from airflow.triggers.shared_stream import SharedStreamProducer
 
-#: Whether this Airflow says when an event is stored. A shared poll that cannot know it would lose events.
+#: Whether this Airflow confirms that an event is stored. Without that a shared poll could lose events.
 CAN_SHARE = hasattr(BaseEventTrigger, "create_shared_stream_producer")
 
 
 class ArmEventTrigger(BaseEventTrigger):
-    """Base of the triggers for an ``AssetWatcher``: they run for ever, and only read from ARM.
+    """Base class of triggers for an ``AssetWatcher``: they run without end, and only read from ARM.
 
     :param arm_conn_id: connection of type ``arm``.
     :param client_no: the ARM client; ``None`` for the connection's.
-    :param poll_interval: seconds between two looks.
+    :param poll_interval: seconds between polls.
     """
 
-    #: The module that does the work, loaded in the triggerer only: it has ``rounds(trigger)``, which looks for ever and
-    #: gives raw events, and ``events(trigger, raw)``, which makes one watcher's payloads of them.
-    worker: ClassVar[str]
+    #: Module with the implementation, imported in the triggerer only. ``poll_results(trigger)`` polls without end and
+    #: yields results; ``payloads(trigger, results)`` yields the event payloads of one watcher.
+    implementation_module: ClassVar[str]
 
     def __init__(self, *, arm_conn_id: str, client_no: int | None, poll_interval: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         if poll_interval <= 0:
-            msg = "poll_interval must be more than 0 seconds"
+            msg = "poll_interval must be greater than 0 seconds"
             raise ValueError(msg)
         self.arm_conn_id = arm_conn_id
         self.client_no = client_no
-        # One type, whatever the author wrote: Airflow knows a trigger by its arguments' text.
+        # Always a float: Airflow identifies a trigger by the text of its arguments.
         self.poll_interval = float(poll_interval)
 
     @abstractmethod
     def arguments(self) -> dict[str, Any]:
-        """Give the arguments as text, numbers and None, the same however the author wrote them."""
+        """Return the arguments as text, numbers and None, in one spelling for equal values."""
 
     @abstractmethod
     def stream_key(self) -> tuple[str, ...]:
-        """Name the poll that this watcher needs; watchers of the same name share it."""
+        """Return the key of the poll that this watcher needs; watchers with an equal key share it."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give class path and arguments. By them Airflow knows the trigger again."""
+        """Return class path and arguments, by which Airflow identifies the trigger."""
         return f"{type(self).__module__}.{type(self).__qualname__}", self.arguments()
 
     def shared_stream_key(self) -> Hashable | None:
-        """Name the shared poll; ``None`` where this Airflow has none that is safe."""
+        """Return the key of the shared poll; ``None`` if this Airflow cannot share one safely."""
         return self.stream_key() if CAN_SHARE else None
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
-        """Make the one poll of a group of watchers."""
-        from airflow_provider_arm.triggers.event_producer import Producer
+        """Create the shared poll of a group of watchers."""
+        from airflow_provider_arm.triggers.event_producer import EventProducer
 
-        return Producer(cls(**kwargs).open_rounds)
+        return EventProducer(cls(**kwargs).open_poll)
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
-        """Make this watcher's events of what the shared poll gives."""
-        working = await self.load()
-        async with aclosing(working.events(self, shared_stream)) as payloads:
+        """Yield this watcher's events from the results of the shared poll."""
+        implementation = await self.load()
+        async with aclosing(implementation.payloads(self, shared_stream)) as payloads:
             async for payload in payloads:
                 yield TriggerEvent(payload)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll for this watcher alone, as Airflow before 3.3 wants it."""
-        async with aclosing(self._alone()) as raw, aclosing(self.filter_shared_stream(raw)) as events:  # type: ignore[type-var]
+        """Poll for this watcher alone: the interface of Airflow before 3.3."""
+        async with aclosing(self._poll_alone()) as raw, aclosing(self.filter_shared_stream(raw)) as events:  # type: ignore[type-var]
             async for event in events:
                 yield event
 
     async def load(self) -> Any:
-        """Load the module that does the work, in a thread: every trigger would else stand still for it."""
-        return await asyncio.to_thread(import_module, self.worker)
+        """Import the implementation module in a thread: the import would block every trigger of the process."""
+        return await asyncio.to_thread(import_module, self.implementation_module)
 
-    async def open_rounds(self) -> AsyncGenerator[Any, None]:
-        """Begin to poll; each round is one poll's raw events."""
-        return (await self.load()).rounds(self)  # type: ignore[no-any-return]
+    async def open_poll(self) -> AsyncGenerator[Any, None]:
+        """Start to poll; return the generator of the results."""
+        return (await self.load()).poll_results(self)  # type: ignore[no-any-return]
 
-    async def _alone(self) -> AsyncIterator[Any]:
-        """Look for ever; what one look brought counts as stored at the next, which comes long after Airflow's loop."""
-        earlier = None
-        async with aclosing(await self.open_rounds()) as rounds:
-            async for each in rounds:
-                if earlier is not None:
-                    await earlier.confirm()
-                yield each
-                earlier = each
+    async def _poll_alone(self) -> AsyncIterator[Any]:
+        """Poll without end. A result counts as stored at the next poll, when Airflow has long stored the event."""
+        previous = None
+        async with aclosing(await self.open_poll()) as poll_results:
+            async for result in poll_results:
+                if previous is not None:
+                    await previous.confirm()
+                yield result
+                previous = result
 
 
 def as_text(value: Any) -> str:
-    """Give JSON as text, equal for what is equal."""
+    """Return a value as JSON text; equal values have equal text."""
     return json.dumps(value, sort_keys=True, default=str)
 
 
 def as_mapping(value: Mapping[str, Any] | str | None) -> dict[str, Any]:
-    """Read a mapping that may have become text: Airflow 3.1 does not know a stored trigger again that has one."""
+    """Return a mapping that may be JSON text: Airflow 3.1 does not recognise a stored trigger with a mapping."""
     return json.loads(value) if isinstance(value, str) else json.loads(as_text(value or {}))  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""What a trigger tells its task: small JSON, one event. Both sides read it here."""
+"""Event of a ``BatchTrigger``: small JSON, written by the trigger and read by the task."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ FINISHED, TIMED_OUT, FAILED = "finished", "timeout", "failed"
 
 
 def finished() -> dict[str, Any]:
-    """Every batch is finished."""
+    """Build the event for: every batch is finished."""
     return {"status": FINISHED}
 
 
 def timed_out(message: str) -> dict[str, Any]:
-    """The deadline came first."""
+    """Build the event for: the deadline has passed."""
     return {"status": TIMED_OUT, "message": message}
 
 
 def failed(message: str, *, permanent: bool) -> dict[str, Any]:
-    """The wait cannot go on; ``permanent`` says that a retry would meet the same."""
+    """Build the event for: the wait has failed.
+
+    :param permanent: whether a retry would fail in the same way.
+    """
     return {"status": FAILED, "message": message, "permanent": permanent}
 
 
 def check_event(event: Any, timeout_error: type[Exception] = ArmTransientException) -> None:
-    """Return if the batches are finished, else raise what the waiting worker would have raised.
+    """Return if the batches are finished; otherwise raise what a wait on a worker would raise.
 
-    :param timeout_error: what a passed deadline means to the caller.
-    :raises ArmFailException: the wait failed for good, or the event is none of ours.
+    :param timeout_error: exception for a passed deadline.
+    :raises ArmFailException: the wait failed permanently, or the event is unknown.
     """
     if not isinstance(event, Mapping) or event.get("status") not in (FINISHED, TIMED_OUT, FAILED):
-        msg = "the trigger sent an event that is not known: do worker and triggerer run the same provider version?"
+        msg = "the trigger sent an unknown event: check that worker and triggerer run the same provider version"
         raise ArmFailException(msg)
     if event["status"] == FINISHED:
         return
-    message = str(event.get("message") or "the wait ended without a reason")
+    message = str(event.get("message") or "the wait ended for an unknown reason")
     if event["status"] == TIMED_OUT:
         raise timeout_error(message)
     raise (ArmFailException if event.get("permanent", True) else ArmTransientException)(message)

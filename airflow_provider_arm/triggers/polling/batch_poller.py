@@ -1,4 +1,4 @@
-"""What a ``BatchTrigger`` does when it runs. Loaded in the triggerer only, off the event loop: it is heavy."""
+"""Implementation of ``BatchTrigger``. Imported in the triggerer only, off the event loop: the import is slow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import requests.utils  # noqa: F401 - as async_client: the first call would else load it on the event loop
+import requests.utils  # noqa: F401 - as in async_client: otherwise the first call imports it on the event loop
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_arm.client import async_client  # noqa: F401
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Batches of one wait that are looked at in the same moment: one submission of a thousand batches must not crowd out
-#: the other waits of the connection.
-LOOKS_AT_ONCE = 8
+#: Batches of one wait that are polled concurrently: a submission of a thousand batches must not delay the other waits
+#: of the connection.
+MAX_CONCURRENT_POLLS = 8
 
 CLOCK = SystemClock()
 
 
-async def wait_for_end(trigger: BatchTrigger) -> dict[str, Any]:
-    """Wait as *trigger* says; gives the payload of its one event, whatever happens but a cancellation."""
+async def wait_for_batches(trigger: BatchTrigger) -> dict[str, Any]:
+    """Wait for the batches of *trigger*, and return the payload of its one event. Raises only if cancelled."""
     event = await _wait(trigger)
     record_batch_wait(CLOCK.time() - trigger.started, event["status"])
     return event
@@ -50,23 +50,23 @@ async def wait_for_end(trigger: BatchTrigger) -> dict[str, Any]:
 
 async def _wait(trigger: BatchTrigger) -> dict[str, Any]:
     try:
-        await _Waiter(trigger).until_finished()
+        await _BatchWaiter(trigger).wait_until_finished()
     except WaitTimeoutError as error:
         return events.timed_out(str(error))
     except ArmError as error:
         return events.failed(str(error), permanent=error.permanent)
     except Exception as error:  # noqa: BLE001 - without an event the task would be deferred until Airflow's own timeout
-        log.error("The wait broke off with %s:\n%s", type(error).__name__, format_traceback(error))  # noqa: TRY400
+        log.error("The wait failed with %s:\n%s", type(error).__name__, format_traceback(error))  # noqa: TRY400
         return events.failed(
-            f"the wait broke off with {type(error).__name__}, a fault of the provider: the batches go on in ARM, a "
-            "retry waits for them again, and the trigger's log shows the place to report",
+            f"the wait failed with {type(error).__name__}, a defect of the provider: the batches continue at ARM, a "
+            "retry waits for them again; report the traceback in the trigger's log",
             permanent=False,
         )
     return events.finished()
 
 
-class _Waiter:
-    """One wait by one trigger. Thousands of these live at once, so they are as small as can be."""
+class _BatchWaiter:
+    """Wait of one trigger. Thousands of them exist at once, so they are small."""
 
     __slots__ = ("_client_no", "_conn_id", "_wait")
 
@@ -78,32 +78,32 @@ class _Waiter:
         until = datetime.fromtimestamp(trigger.deadline, UTC)
         log.info("Waiting for %d batches at ARM until %s UTC", len(self._wait.pending), f"{until:%F %R}")
 
-    async def until_finished(self) -> None:
-        """Return when every batch is finished.
+    async def wait_until_finished(self) -> None:
+        """Poll until every batch is finished.
 
-        :raises WaitTimeoutError: the deadline came first.
-        :raises ArmError: the wait cannot go on.
+        :raises WaitTimeoutError: the deadline has passed.
+        :raises ArmError: the wait has failed.
         """
         client: AsyncArmClient | None = None
-        refusal: ArmAuthenticationError | None = None
+        rejection: ArmAuthenticationError | None = None
         while self._wait.pending:
             lease = await self._connect()
             try:
-                if refusal is not None and lease.client is client:
-                    raise refusal
+                if rejection is not None and lease.client is client:
+                    raise rejection
                 client = lease.client
                 self._wait.not_found_grace = client.assumptions.batch_not_found_grace
-                await repeat(partial(self._look, client), self._wait.first_delay(CLOCK.time()), CLOCK)
+                await repeat(partial(self._poll, client), self._wait.first_delay(CLOCK.time()), CLOCK)
             except ArmAuthenticationError as error:
-                if error is refusal:
+                if error is rejection:
                     raise
-                # A wait may outlive a secret: the connection is read again, and the wait goes on if it has changed.
-                refusal = error
+                # A secret may expire during a wait: read the connection again, and continue if it has changed.
+                rejection = error
             finally:
                 lease.release()
 
     async def _connect(self) -> ClientLease:
-        """Take the connection's client; that Airflow cannot tell the connection for a while ends no wait."""
+        """Lease the client of the connection. The wait survives a time in which Airflow cannot read the connection."""
         while True:
             try:
                 return await lease_client(self._conn_id)
@@ -119,29 +119,29 @@ class _Waiter:
                 self._wait.record_poll(batch_uuid, unread, CLOCK.time())
             await CLOCK.asleep(self._wait.next_delay(CLOCK.time()))
 
-    async def _look(self, client: AsyncArmClient) -> float | None:
-        """Look at every pending batch once; gives the seconds until the next look, ``None`` when none is to come."""
+    async def _poll(self, client: AsyncArmClient) -> float | None:
+        """Poll every pending batch once; return the seconds until the next poll, ``None`` if none is pending."""
         wait, before = self._wait, len(self._wait.pending)
-        if before == 1:  # nearly always: spares a task and lists
-            wait.record_poll(wait.pending[0], await self._see(client, wait.pending[0]), CLOCK.time())
+        if before == 1:  # the usual case, without a task and lists
+            wait.record_poll(wait.pending[0], await self._poll_batch(client, wait.pending[0]), CLOCK.time())
         else:
-            await self._see_all(client, list(wait.pending))
+            await self._poll_all(client, list(wait.pending))
         if len(wait.pending) < before:
             log.info("%d of %d batches are finished", len(wait.finished), len(wait.finished) + len(wait.pending))
         return wait.next_delay(CLOCK.time()) if wait.pending else None
 
-    async def _see_all(self, client: AsyncArmClient, pending: list[str]) -> None:
-        for first in range(0, len(pending), LOOKS_AT_ONCE):
-            some = pending[first : first + LOOKS_AT_ONCE]
-            looks = await asyncio.gather(*(self._see(client, batch_uuid) for batch_uuid in some))
-            for batch_uuid, seen in zip(some, looks, strict=True):
-                self._wait.record_poll(batch_uuid, seen, CLOCK.time())
+    async def _poll_all(self, client: AsyncArmClient, pending: list[str]) -> None:
+        for first in range(0, len(pending), MAX_CONCURRENT_POLLS):
+            group = pending[first : first + MAX_CONCURRENT_POLLS]
+            results = await asyncio.gather(*(self._poll_batch(client, batch_uuid) for batch_uuid in group))
+            for batch_uuid, result in zip(group, results, strict=True):
+                self._wait.record_poll(batch_uuid, result, CLOCK.time())
 
-    async def _see(self, client: AsyncArmClient, batch_uuid: str) -> BatchStatus | ArmError:
+    async def _poll_batch(self, client: AsyncArmClient, batch_uuid: str) -> BatchStatus | ArmError:
         try:
             status = await client.get_batch(batch_uuid, client_no=self._client_no)
         except ArmError as error:
             log.warning("Batch %s: %s", batch_uuid, error)
             return error
-        # The task reads the records when it goes on; a thousand waits must not keep them here until then.
+        # The task reads the records when it resumes; a thousand waits must not hold them in memory until then.
         return replace(status, records=()) if status.records else status

@@ -1,4 +1,4 @@
-"""What a ``BatchFinishedEventTrigger`` does when it runs. Loaded in the triggerer only, off the loop: it is heavy."""
+"""Implementation of ``BatchFinishedEventTrigger``. Imported in the triggerer only: the import is slow."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Batches that are looked at in the same moment: other waits of the connection must not be crowded out.
-LOOKS_AT_ONCE = 8
-#: Looks in a row at which ARM does not know a batch before that is believed: it may take a moment to know one (Q4).
-UNKNOWN_LOOKS = 10
+#: Batches that are polled concurrently: they must not delay the other waits of the connection.
+MAX_CONCURRENT_POLLS = 8
+#: Consecutive polls that do not find a batch before it counts as unknown: ARM may not find a new batch at once (Q4).
+NOT_FOUND_POLLS = 10
 
 
 @dataclass(slots=True)
 class ReceiptStatus:
-    """What is known of the batches of one receipt."""
+    """State of the batches of one receipt."""
 
     uuids: list[str]
     finished: dict[str, BatchStatus | None] = field(default_factory=dict)
-    #: How often in a row ARM did not know each batch.
-    unknown: dict[str, int] = field(default_factory=dict)
-    #: Its event is on its way.
-    is_told: bool = False
+    #: Number of consecutive polls that did not find each batch.
+    not_found: dict[str, int] = field(default_factory=dict)
+    #: Its event is sent, and may not be stored yet.
+    is_reported: bool = False
 
     @property
     def pending(self) -> list[str]:
-        """The batches that are not finished."""
+        """Batches that are not finished."""
         return [uuid for uuid in self.uuids if uuid not in self.finished]
 
     def payload(self) -> dict[str, Any]:
-        """Say how the batches ended: counts, no record."""
+        """Return the event payload: how the batches ended, in counts, without records."""
         known = [status for status in self.finished.values() if status is not None]
         states = [status.state for status in known]
         return {
             "batch_uuids": self.uuids,
             "submitted": _sum([status.total for status in known]),
-            "rejected": _sum([_refused(status) for status in known]),
+            "rejected": _sum([_count_rejected(status) for status in known]),
             "succeeded": states.count(BatchState.SUCCEEDED),
             "partial": states.count(BatchState.PARTIAL),
             "refused": states.count(BatchState.REJECTED),
@@ -61,128 +61,135 @@ class ReceiptStatus:
 
 
 @dataclass(slots=True, eq=False)
-class Round:
-    """What one look brought: the receipts whose batches are all finished."""
+class FinishedReceipts:
+    """Result of one poll: the receipts whose batches are all finished."""
 
-    watched: Watched
+    folder: ReceiptFolder
     payloads: dict[str, dict[str, Any]]
 
     async def confirm(self) -> None:
-        """Airflow has stored the events: the receipts have done their work."""
-        await self.watched.remove(self.payloads)
+        """Remove the receipts, because Airflow has stored their events."""
+        await self.folder.remove(self.payloads)
 
     def abandon(self) -> None:
-        """Not every event is stored: the receipts are told again."""
-        self.watched.tell_again(self.payloads)
+        """Report the receipts again, because not every event is stored."""
+        self.folder.report_again(self.payloads)
 
 
-class Watched:
-    """A folder of receipts."""
+class ReceiptFolder:
+    """Folder of batch receipts, and the state of their batches."""
 
     def __init__(self, trigger: BatchFinishedEventTrigger) -> None:
         self._folder = ObjectStoragePath(trigger.receipts_path)
         self._client_no = trigger.client_no
         self._receipts: dict[str, ReceiptStatus] = {}
-        self._refused: set[str] = set()
-        #: A receipt that is removed while the folder is read must not come back.
+        self._invalid_files: set[str] = set()
+        #: Held while the folder is read, so that a receipt that is removed meanwhile does not reappear.
         self._reading = asyncio.Lock()
 
-    async def take(self, client: AsyncArmClient) -> AsyncGenerator[Round, None]:
-        """Look once."""
+    async def poll(self, client: AsyncArmClient) -> AsyncGenerator[FinishedReceipts, None]:
+        """Read the folder, poll its batches once, and yield the finished receipts."""
         async with self._reading:
             await self._read()
-        waiting = [
-            (receipt, uuid) for receipt in self._receipts.values() if not receipt.is_told for uuid in receipt.pending
+        pending = [
+            (receipt, uuid)
+            for receipt in self._receipts.values()
+            if not receipt.is_reported
+            for uuid in receipt.pending
         ]
         error: ArmError | None = None
-        for first in range(0, len(waiting), LOOKS_AT_ONCE):
-            seen = await asyncio.gather(*(self._see(client, *each) for each in waiting[first : first + LOOKS_AT_ONCE]))
-            error = next(filter(None, seen), None)
+        for first in range(0, len(pending), MAX_CONCURRENT_POLLS):
+            errors = await asyncio.gather(
+                *(self._poll_batch(client, *each) for each in pending[first : first + MAX_CONCURRENT_POLLS])
+            )
+            error = next(filter(None, errors), None)
             if error is not None:
                 break
         done = {
-            name: receipt for name, receipt in self._receipts.items() if not receipt.pending and not receipt.is_told
+            name: receipt for name, receipt in self._receipts.items() if not receipt.pending and not receipt.is_reported
         }
         for receipt in done.values():
-            receipt.is_told = True
-        # Also where there is nothing to tell: it shows that the one before has arrived.
-        yield Round(self, {name: receipt.payload() for name, receipt in done.items()})
+            receipt.is_reported = True
+        # Also without finished receipts: the next result confirms the previous one.
+        yield FinishedReceipts(self, {name: receipt.payload() for name, receipt in done.items()})
         if error is not None:
             raise error
 
     async def remove(self, names: Any) -> None:
-        """Remove receipts whose events are stored. One that cannot be removed stays told for as long as this runs."""
+        """Remove receipts whose events are stored. One that cannot be removed is not reported again by this process."""
         for name in names:
             async with self._reading:
                 try:
                     await asyncio.to_thread(remove_receipt, self._folder, name)
                 except Exception as error:  # noqa: BLE001 - each object store has exceptions of its own
                     log.warning(
-                        "Receipt %s cannot be removed (%s): a restart tells it again", name, type(error).__name__
+                        "Receipt %s cannot be removed (%s): a restart reports it again", name, type(error).__name__
                     )
                 else:
                     self._receipts.pop(name, None)
 
-    def tell_again(self, names: Any) -> None:
-        """Let the receipts be told with the next look."""
+    def report_again(self, names: Any) -> None:
+        """Report the receipts again with the next poll."""
         for name in names:
             if name in self._receipts:
-                self._receipts[name].is_told = False
+                self._receipts[name].is_reported = False
 
     async def _read(self) -> None:
-        """Read the folder, in a thread."""
+        """Read the folder in a thread."""
         known = {name: receipt.uuids for name, receipt in self._receipts.items()}
-        there = await asyncio.to_thread(read_receipts, self._folder, known)
-        for name, uuids in there.items():
+        receipts = await asyncio.to_thread(read_receipts, self._folder, known)
+        for name, uuids in receipts.items():
             if uuids is None:
-                if name not in self._refused:
-                    log.error('%s is no receipt: it needs {"batch_uuids": [...]}; it is passed over', name)
-                    self._refused.add(name)
+                if name not in self._invalid_files:
+                    log.error('%s is not a batch receipt, which has {"batch_uuids": [...]}: skipped', name)
+                    self._invalid_files.add(name)
             elif name not in self._receipts:
                 self._receipts[name] = ReceiptStatus(uuids)
-                self._refused.discard(name)
-        # One that somebody took away is nobody's concern any more.
-        self._receipts = {name: receipt for name, receipt in self._receipts.items() if name in there}
+                self._invalid_files.discard(name)
+        # A receipt that was removed from the folder is no longer polled.
+        self._receipts = {name: receipt for name, receipt in self._receipts.items() if name in receipts}
 
-    async def _see(self, client: AsyncArmClient, receipt: ReceiptStatus, uuid: str) -> ArmError | None:
-        """Look at one batch; gives the error that ends the look for now."""
+    async def _poll_batch(self, client: AsyncArmClient, receipt: ReceiptStatus, uuid: str) -> ArmError | None:
+        """Poll one batch; return the error that ends this poll."""
         try:
             status = await client.get_batch(uuid, client_no=self._client_no)
         except ArmNotFoundError as error:
-            receipt.unknown[uuid] = receipt.unknown.get(uuid, 0) + 1
-            if receipt.unknown[uuid] >= UNKNOWN_LOOKS:
-                log.error("Batch %s: %s", uuid, error)  # noqa: TRY400 - the sentence says all
+            receipt.not_found[uuid] = receipt.not_found.get(uuid, 0) + 1
+            if receipt.not_found[uuid] >= NOT_FOUND_POLLS:
+                log.error("Batch %s: %s", uuid, error)  # noqa: TRY400 - the message is complete
                 receipt.finished[uuid] = None
             return None
         except ArmError as error:
             return error
-        receipt.unknown.pop(uuid, None)
+        receipt.not_found.pop(uuid, None)
         if status.state is BatchState.INVALID_RESPONSE:
-            log.warning("Batch %s: ARM's answer is unclear: %s", uuid, status.reason)
+            log.warning("Batch %s: invalid response from ARM: %s", uuid, status.reason)
         elif status.state.finished:
-            # Counts are all that is told; a thousand batches' records must not stay here until then.
-            receipt.finished[uuid] = replace(status, records=(), failed=_refused(status))
+            # Only counts are reported; the records of a thousand batches must not stay in memory.
+            receipt.finished[uuid] = replace(status, records=(), failed=_count_rejected(status))
         return None
 
 
-async def rounds(trigger: BatchFinishedEventTrigger) -> AsyncIterator[Round]:
-    """Look at the folder and its batches for ever."""
-    watched = Watched(trigger)
-    async with aclosing(poll_forever(trigger, watched.take, f"Finished batches ({trigger.arm_conn_id})")) as looks:  # type: ignore[type-var]
-        async for look in looks:
-            yield look
+async def poll_results(trigger: BatchFinishedEventTrigger) -> AsyncIterator[FinishedReceipts]:
+    """Poll the folder and its batches without end."""
+    folder = ReceiptFolder(trigger)
+    async with aclosing(poll_forever(trigger, folder.poll, f"Finished batches ({trigger.arm_conn_id})")) as results:  # type: ignore[type-var]
+        async for result in results:
+            yield result
 
 
-async def events(_: BatchFinishedEventTrigger, looks: AsyncIterator[Round]) -> AsyncIterator[dict[str, Any]]:
-    """Give the payload of each receipt that is done."""
-    async for look in looks:
-        for payload in look.payloads.values():
+async def payloads(
+    _: BatchFinishedEventTrigger, results: AsyncIterator[FinishedReceipts]
+) -> AsyncIterator[dict[str, Any]]:
+    """Yield the payload of each finished receipt."""
+    async for result in results:
+        for payload in result.payloads.values():
             log.info("%d batches at ARM are finished", len(payload["batch_uuids"]))
             yield payload
 
 
-def _refused(status: BatchStatus) -> int | None:
-    """Count refused records; ``None`` where ARM does not say."""
+def _count_rejected(status: BatchStatus) -> int | None:
+    """Return the number of rejected records; ``None`` if ARM does not return it."""
     if status.failed is not None:
         return status.failed
     return {BatchState.SUCCEEDED: 0, BatchState.REJECTED: status.total}.get(status.state)

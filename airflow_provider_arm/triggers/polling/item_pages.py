@@ -1,4 +1,4 @@
-"""The AR items that were created within a span of time: read page by page, whole or not at all."""
+"""Reader of the AR items created within a period: page by page, complete or not at all."""
 
 from __future__ import annotations
 
@@ -36,15 +36,16 @@ _LIST = OPERATIONS["list_ar_items"]
 _KEY, _CURRENCY, _CREATED = AR_ITEMS.key or "", AR_ITEMS.currency or "", AR_ITEMS.timestamps[0]
 _SUMMARY = "summary"
 
-#: Items on a page: half of ARM's largest, because reading a page's text holds the event loop.
+#: Items per page: half of ARM's maximum, because parsing a page blocks the event loop.
 PAGE_SIZE = 500
-#: Items that are read in one part, so that no absence fills the triggerer's memory; more are split by time.
-MOST_AT_ONCE = 2000
+#: Maximum number of items read in one part, so that downtime cannot fill the triggerer's memory; more are split by
+#: created time.
+MAX_ITEMS_PER_READ = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An AR item, as far as a watcher looks at it."""
+    """Fields of an AR item that a watcher needs."""
 
     key: str = field(repr=False)
     #: Unix milliseconds, and the text as ARM wrote it.
@@ -58,32 +59,33 @@ class Item:
 async def read_items(
     client: AsyncArmClient, trigger: NewArItemsEventTrigger, first: int, last: int | None
 ) -> list[Item] | None:
-    """Read the items that were created from *first* to *last* (unix milliseconds, included); ``None`` last: no end.
+    """Read the items created from *first* to *last* (unix milliseconds, inclusive).
 
-    :return: ``None`` where there are too many to be read at once. Of a single moment ARM gives 10,000, and that has to
-        do.
-    :raises ArmIncompleteListError: the list did not come whole.
-    :raises ArmInvalidResponseError: ARM's answer is no list of AR items with keys and created times.
+    :param last: ``None`` for no upper bound.
+    :return: ``None`` if there are too many to read at once. Of a single millisecond up to 10,000 are read, ARM's
+        maximum.
+    :raises ArmIncompleteListError: the list was incomplete.
+    :raises ArmInvalidResponseError: the response is not a list of AR items with keys and created times.
     """
-    is_moment = first == last
+    is_single_time = first == last
     bounds = (
         format_milliseconds(first),
         None if last is None else format_milliseconds(last),
     )  # ``None`` leaves the filter out
     span: dict[str, Any] = dict(zip(WINDOW_FILTERS["createdtime"], bounds, strict=True))
-    if is_moment:
+    if is_single_time:
         span["maximumcount"] = MAX_QUERY_RECORDS
     walk = PageWalk({**trigger.filters, **span}, PAGE_SIZE, BaseUrl.parse(client.base_url), _LIST.label)
     found: dict[str, Item] = {}
     try:
         while (due := walk.next_request()) is not None:
             summary, records = await _read_page(client, trigger.client_no, due, walk)
-            if not is_moment and (summary.total_count or 0) > MOST_AT_ONCE:
+            if not is_single_time and (summary.total_count or 0) > MAX_ITEMS_PER_READ:
                 return None
             walk.accept_summary(summary, len(records))
             found |= {item.key: item for item in map(_item, records)}
             if len(found) != walk.rows:
-                msg = f"an item came twice, because the list changed while it was read ({_LIST.label})"
+                msg = f"an item came twice, because the list changed during the poll ({_LIST.label})"
                 raise ArmIncompleteListError(msg)
     except ArmResultLimitError:
         return None
@@ -93,7 +95,7 @@ async def read_items(
 async def _read_page(
     client: AsyncArmClient, client_no: int | None, due: PageRequest, walk: PageWalk
 ) -> tuple[PageSummary, list[Any]]:
-    """Get a page's summary and records."""
+    """Return summary and records of a page."""
     params = due.params if due.url is None else dict(parse_qsl(urlsplit(due.url).query))
     path = None if client_no is None else {"clientno": client_no}
     try:
@@ -111,28 +113,28 @@ async def _read_page(
     except (TypeError, KeyError, InvalidRecordError):
         named = None
     if named is None or not isinstance(named[1], list):
-        msg = f"ARM's answer is no page of AR items ({_LIST.label})"
+        msg = f"invalid response: no page of AR items ({_LIST.label})"
         raise ArmInvalidResponseError(msg)
     return summary, named[1]
 
 
 def _item(record: Any) -> Item:
-    """Read what a watcher needs of a record."""
+    """Parse the fields of a record that a watcher needs."""
     try:
         key, text, currency = record[_KEY], record[_CREATED], record.get(_CURRENCY)
         created = to_milliseconds(text)
     except (TypeError, KeyError, ValueError, AttributeError):
-        msg = f"an AR item has no {_KEY} or no {_CREATED} with an offset, so nobody can tell what is new"
+        msg = f"an AR item has no {_KEY}, or no {_CREATED} with an offset, so new items cannot be detected"
         raise ArmInvalidResponseError(msg) from None
     amounts = {name: record[name] for name in AR_ITEMS.amounts if record.get(name) is not None}
-    if not isinstance(key, str) or not all(map(_can_be_added, amounts.values())):
-        msg = f"an AR item has a {_KEY} that is no text, or an amount that is no number of a sane size"
+    if not isinstance(key, str) or not all(map(_is_summable, amounts.values())):
+        msg = f"an AR item has a {_KEY} that is not text, or an amount that is not a number of a plausible size"
         raise ArmInvalidResponseError(msg)
     return Item(key, created, text, currency if isinstance(currency, str) else "", amounts, record)
 
 
-def _can_be_added(amount: Any) -> bool:
-    """Whether sums of such amounts keep every digit."""
+def _is_summable(amount: Any) -> bool:
+    """Return whether sums of such amounts are exact."""
     if type(amount) not in (int, Decimal):
         return False
     number = Decimal(amount)

@@ -1,4 +1,4 @@
-"""What a ``NewArItemsEventTrigger`` does when it runs. Loaded in the triggerer only, off the loop: it is heavy."""
+"""Implementation of ``NewArItemsEventTrigger``. Imported in the triggerer only: the import is slow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_arm.export.pages.page_stats import amount_text
 from airflow_provider_arm.triggers.polling.item_pages import AR_ITEMS, read_items
 from airflow_provider_arm.triggers.polling.poll_loop import CLOCK, poll_forever
 from airflow_provider_arm.triggers.polling.reported_store import ReportedStore
-from airflow_provider_arm.triggers.polling.watermark import Span, WatchedRange
+from airflow_provider_arm.triggers.polling.watermark import PollSpan, WatcherWatermark
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -31,123 +31,124 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Milliseconds by which a watermark moves without an event before it is written down nevertheless: else a watcher that
-#: found nothing for weeks would read those weeks again after a restart.
-KEEP_EVERY = 3_600_000
+#: Milliseconds after which an advanced watermark is saved even without an event: otherwise a watcher without new items
+#: for weeks would read those weeks again after a restart.
+SAVE_INTERVAL = 3_600_000
 _SECOND = 1000
-#: Milliseconds by which ARM's clock may be ahead of ours and what it makes is still read in one bounded part.
-_AHEAD = 3_600_000
-#: Bytes of an item's digest: among 5,000 no two are alike in ten thousand million years of looks.
+#: Milliseconds by which ARM's clock may be ahead of ours, read as one bounded part.
+_MAX_CLOCK_LEAD = 3_600_000
+#: Bytes of an item's digest: a collision among 5,000 items is practically impossible.
 _DIGEST_BYTES = 8
 
-#: Where the watchers of each poll stand, by event loop and by the poll's key: it begins where the last of them does.
-_standing: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, ...], WeakSet[WatchedRange]]] = (
+#: Watermarks of the watchers of each poll, by event loop and key of the poll: the lowest one is its start.
+_active_watermarks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, ...], WeakSet[WatcherWatermark]]] = (
     WeakKeyDictionary()
 )
-_turns = itertools.count(1)
+_poll_numbers = itertools.count(1)
 
 
 @dataclass(slots=True, eq=False)
-class Look:
-    """One part of a look at the list."""
+class ItemsPoll:
+    """Result of one part of a poll."""
 
-    span: Span
+    span: PollSpan
     items: Sequence[Item]
-    _keeping: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    _callbacks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
-    def when_stored(self, keep: Callable[[], Awaitable[None]]) -> None:
-        """Let *keep* be called when Airflow has stored what was made of this."""
-        self._keeping.append(keep)
+    def on_stored(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Register a callback for when Airflow has stored the events of this result."""
+        self._callbacks.append(callback)
 
     async def confirm(self) -> None:
-        """Airflow has stored it."""
-        for keep in self._keeping:
-            await keep()
+        """Call the callbacks, because Airflow has stored the events."""
+        for callback in self._callbacks:
+            await callback()
 
     def abandon(self) -> None:
-        """Some of it is not stored: nothing is kept, and a watcher that begins anew finds it again."""
+        """Do nothing: without a save, a restarted watcher finds the items again."""
 
 
-async def rounds(trigger: NewArItemsEventTrigger) -> AsyncIterator[Look]:
-    """Look at the list for ever."""
+async def poll_results(trigger: NewArItemsEventTrigger) -> AsyncIterator[ItemsPoll]:
+    """Poll the list without end."""
     async with aclosing(
-        poll_forever(trigger, partial(_take, trigger), f"New AR items ({trigger.arm_conn_id})")
-    ) as looks:  # type: ignore[type-var]
-        async for look in looks:
-            yield look
+        poll_forever(trigger, partial(_poll, trigger), f"New AR items ({trigger.arm_conn_id})")
+    ) as results:  # type: ignore[type-var]
+        async for result in results:
+            yield result
 
 
-async def _take(trigger: NewArItemsEventTrigger, client: AsyncArmClient) -> AsyncGenerator[Look, None]:
-    """Look once at all that was created since the watcher that is furthest behind, in parts that ARM gives whole."""
-    began, turn = now(), next(_turns)
-    since = min((mark.low for mark in _marks(trigger)), default=None)
+async def _poll(trigger: NewArItemsEventTrigger, client: AsyncArmClient) -> AsyncGenerator[ItemsPoll, None]:
+    """Read once all items since the lowest watermark, in parts that ARM returns completely."""
+    started, number = now(), next(_poll_numbers)
+    since = min((watermark.low for watermark in _watermarks_of(trigger)), default=None)
     parts: list[tuple[int, int | None]] = [] if since is None else [(since, None)]
     while parts:
         first, last = parts.pop()
         items = await read_items(client, trigger, first, last)
         if items is not None:
-            yield Look(Span(turn, began, first, last), items)
+            yield ItemsPoll(PollSpan(number, started, first, last), items)
             continue
-        parts += reversed(_halves(first, last, began))
+        parts += reversed(_split(first, last, started))
 
 
-def _halves(first: int, last: int | None, began: int) -> tuple[tuple[int, int | None], ...]:
-    """Split a part in two, the earlier first."""
+def _split(first: int, last: int | None, started: int) -> tuple[tuple[int, int | None], ...]:
+    """Split a part in two; return the earlier one first."""
     if last is None:
-        # What ARM's clock, ahead of ours, has made since is a part of its own, and that of a bounded length.
-        middle = began if first < began else first + _AHEAD
+        # If ARM's clock is ahead of ours, the items created since then are a separate part of bounded length.
+        middle = started if first < started else first + _MAX_CLOCK_LEAD
         return (first, middle), (middle + 1, None)
     middle = first + (last - first) // 2
     return (first, middle), (middle + 1, last)
 
 
-async def events(trigger: NewArItemsEventTrigger, looks: AsyncIterator[Look]) -> AsyncIterator[dict[str, Any]]:
-    """Make one watcher's payloads of the looks."""
-    memory = ReportedStore(trigger, trigger.memory_key())
-    mark = await _begin(trigger, memory)
-    kept = mark.low
-    standing = _marks(trigger)
-    standing.add(mark)
+async def payloads(trigger: NewArItemsEventTrigger, results: AsyncIterator[ItemsPoll]) -> AsyncIterator[dict[str, Any]]:
+    """Yield the event payloads of one watcher from the poll results."""
+    store = ReportedStore(trigger, trigger.store_key())
+    watermark = await _load_watermark(trigger, store)
+    saved = watermark.low
+    active = _watermarks_of(trigger)
+    active.add(watermark)
     try:
-        async for look in looks:
-            by_digest = {_digest(item.key): item for item in look.items}
-            fresh = mark.take(look.span, ((digest, item.created) for digest, item in by_digest.items()))
-            if fresh is None:
+        async for result in results:
+            by_digest = {_digest(item.key): item for item in result.items}
+            new = watermark.add(result.span, ((digest, item.created) for digest, item in by_digest.items()))
+            if new is None:
                 continue
-            news = [by_digest[digest] for digest in fresh if _counts(by_digest[digest], trigger.where)]
-            if news or mark.low - kept >= KEEP_EVERY:
-                kept = mark.low
-                look.when_stored(partial(memory.keep, mark.as_json()))
-            if news:
-                log.info("%d new AR items at ARM", len(news))
-                yield payload(news)
+            reported = [by_digest[digest] for digest in new if _matches(by_digest[digest], trigger.where)]
+            if reported or watermark.low - saved >= SAVE_INTERVAL:
+                saved = watermark.low
+                result.on_stored(partial(store.save, watermark.as_json()))
+            if reported:
+                log.info("%d new AR items at ARM", len(reported))
+                yield build_payload(reported)
     finally:
-        standing.discard(mark)
+        active.discard(watermark)
 
 
-async def _begin(trigger: NewArItemsEventTrigger, memory: ReportedStore) -> WatchedRange:
-    """Go on where this watcher, before a restart, left off; the first time, begin now."""
+async def _load_watermark(trigger: NewArItemsEventTrigger, store: ReportedStore) -> WatcherWatermark:
+    """Return the stored watermark of this watcher; the first time, store and return a new one."""
     overlap = round(trigger.overlap * _SECOND)
-    known = [mark for kept in await memory.recall() if (mark := WatchedRange.from_json(kept, overlap)) is not None]
+    stored = [WatcherWatermark.from_json(value, overlap) for value in await store.load()]
+    known = [watermark for watermark in stored if watermark is not None]
     if known:
-        # Of several assets' memories the one that is behind: rather twice than never.
-        return min(known, key=lambda mark: mark.low)
-    mark = WatchedRange(now() - round(trigger.look_back * _SECOND), overlap)
-    await memory.keep(mark.as_json())
-    return mark
+        # The lowest one of several assets: an item may be reported twice, but none is lost.
+        return min(known, key=lambda watermark: watermark.low)
+    watermark = WatcherWatermark(now() - round(trigger.look_back * _SECOND), overlap)
+    await store.save(watermark.as_json())
+    return watermark
 
 
-def payload(news: Sequence[Item]) -> dict[str, Any]:
-    """Say how many items are new, from when to when they were created, and what they add up to. No record, no key."""
+def build_payload(items: Sequence[Item]) -> dict[str, Any]:
+    """Return the event payload: count, first and last created time, and totals of new items. No record, no key."""
     totals: dict[str, dict[str, Decimal]] = {}
-    for item in news:
+    for item in items:
         of_currency = totals.setdefault(item.currency, dict.fromkeys(AR_ITEMS.amounts, Decimal(0)))
         for name, amount in item.amounts.items():
             of_currency[name] = EXACT.add(of_currency[name], amount)
     return {
-        "count": len(news),
-        "from": min(news, key=lambda item: item.created).created_text,
-        "to": max(news, key=lambda item: item.created).created_text,
+        "count": len(items),
+        "from": min(items, key=lambda item: item.created).created_text,
+        "to": max(items, key=lambda item: item.created).created_text,
         "totals": {
             currency: {name: amount_text(total) for name, total in sums.items()}
             for currency, sums in sorted(totals.items())
@@ -156,12 +157,12 @@ def payload(news: Sequence[Item]) -> dict[str, Any]:
 
 
 def now() -> int:
-    """Give the time in unix milliseconds."""
+    """Return the time in unix milliseconds."""
     return int(CLOCK.time() * _SECOND)
 
 
-def _marks(trigger: NewArItemsEventTrigger) -> WeakSet[WatchedRange]:
-    of_loop = _standing.setdefault(asyncio.get_running_loop(), {})
+def _watermarks_of(trigger: NewArItemsEventTrigger) -> WeakSet[WatcherWatermark]:
+    of_loop = _active_watermarks.setdefault(asyncio.get_running_loop(), {})
     return of_loop.setdefault(trigger.stream_key(), WeakSet())
 
 
@@ -170,5 +171,5 @@ def _digest(key: str) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def _counts(item: Item, where: Mapping[str, Sequence[Any]]) -> bool:
+def _matches(item: Item, where: Mapping[str, Sequence[Any]]) -> bool:
     return all(item.record.get(name) in values for name, values in where.items())

@@ -1,4 +1,4 @@
-"""Taking a turn at ARM for ever: what the event triggers' polls share. Loaded in the triggerer only: it is heavy."""
+"""Poll loop that the event triggers share. Imported in the triggerer only: the import is slow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
-import requests.utils  # noqa: F401 - as async_client: the first call would else load it on the event loop
+import requests.utils  # noqa: F401 - as in async_client: otherwise the first call imports it on the event loop
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_arm.client import async_client  # noqa: F401
@@ -27,59 +27,57 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CLOCK = SystemClock()
-#: Seconds until the next turn after a failure that a person has to mend, at least: nobody mends a secret in a minute,
-#: and a token service counts refusals.
-PERMANENT_PAUSE = 900.0
+#: Minimum seconds until the next poll after a permanent error: a person has to correct a secret, which takes time, and
+#: a token service counts rejections.
+PERMANENT_ERROR_DELAY = 900.0
 
 T = TypeVar("T")
 
 
 async def poll_forever(
-    trigger: ArmEventTrigger, take: Callable[[AsyncArmClient], AsyncGenerator[T, None]], what: str
+    trigger: ArmEventTrigger, poll: Callable[[AsyncArmClient], AsyncGenerator[T, None]], name: str
 ) -> AsyncIterator[T]:
-    """Take a turn each ``poll_interval``, for ever, and give what the turns give.
+    """Poll every ``poll_interval`` without end, and yield the results.
 
-    The first comes anywhere within the interval, so that a triggerer that starts with many watchers is no storm. No
-    failure ends it: Airflow would start the trigger again at once, and again. It is logged, and the next turn, which
-    reads the connection anew, begins where the last good one ended.
+    The first poll is at a random time within the interval, so that a triggerer that starts with many watchers does not
+    send all requests at once. A failure does not end the loop, because Airflow would restart the trigger at once. It
+    is logged, and the next poll reads the connection again and continues after the last successful poll.
 
-    :param take: makes one turn with a client.
-    :param what: names the watcher in the log.
+    :param poll: polls once with a client, and yields results.
+    :param name: of the watcher, for the log.
     """
-    line = ClientHandle(trigger.arm_conn_id, trigger.client_no)
+    handle = ClientHandle(trigger.arm_conn_id, trigger.client_no)
     seconds = trigger.poll_interval * random_fraction()
     try:
         while True:
             await CLOCK.asleep(seconds)
             seconds = trigger.poll_interval * (1 - JITTER * random_fraction())
             try:
-                async with aclosing(take(await line.client())) as taken:
-                    async for each in taken:
-                        yield each
+                async with aclosing(poll(await handle.get())) as results:
+                    async for result in results:
+                        yield result
             except Exception as error:  # noqa: BLE001 - see above
-                await line.drop()
-                seconds = max(seconds, _tell(error, what, trigger.arm_conn_id))
+                await handle.release()
+                seconds = max(seconds, _log_failure(error, name, trigger.arm_conn_id))
     finally:
-        await line.drop()
+        await handle.release()
 
 
-def _tell(error: Exception, what: str, conn_id: str) -> float:
-    """Log why a turn failed, without any value; gives the seconds until the next, at least."""
+def _log_failure(error: Exception, name: str, conn_id: str) -> float:
+    """Log why a poll failed, without any value; return the minimum seconds until the next poll."""
     if isinstance(error, ArmError):
-        log.log(logging.ERROR if error.permanent else logging.WARNING, "%s: %s; it is tried again", what, error)
-        rest = 0.0 if error.retry_after is None else min(error.retry_after, MAX_COOLDOWN)
-        return max(rest, PERMANENT_PAUSE) if error.permanent else rest
+        log.log(logging.ERROR if error.permanent else logging.WARNING, "%s: %s; retrying", name, error)
+        cooldown = 0.0 if error.retry_after is None else min(error.retry_after, MAX_COOLDOWN)
+        return max(cooldown, PERMANENT_ERROR_DELAY) if error.permanent else cooldown
     if isinstance(error, AirflowNotFoundException):
-        log.error("%s: connection %r is not defined where the triggerer runs; it is tried again", what, conn_id)
-        return PERMANENT_PAUSE
-    log.error(
-        "%s: the look broke off with %s; it is tried again:\n%s", what, type(error).__name__, format_traceback(error)
-    )
+        log.error("%s: connection %r is not defined where the triggerer runs; retrying", name, conn_id)
+        return PERMANENT_ERROR_DELAY
+    log.error("%s: polling failed (%s); retrying:\n%s", name, type(error).__name__, format_traceback(error))
     return 0.0
 
 
 class ClientHandle:
-    """The client of a connection, kept until something fails."""
+    """Client of a connection, held until a failure."""
 
     def __init__(self, conn_id: str, client_no: int | None) -> None:
         self._conn_id = conn_id
@@ -87,8 +85,8 @@ class ClientHandle:
         self._lease: ClientLease | None = None
         self._own: AsyncArmClient | None = None
 
-    async def client(self) -> AsyncArmClient:
-        """Give the client that all triggers of the connection share.
+    async def get(self) -> AsyncArmClient:
+        """Return the client that all triggers of the connection share.
 
         :raises ArmConfigurationError: the connection is not usable.
         """
@@ -98,13 +96,13 @@ class ClientHandle:
             self._lease = await lease_client(self._conn_id)
         if self._client_no is None or self._lease.client.client_no is not None:
             return self._lease.client
-        # The connection names no ARM client: one of our own that does.
-        await self.drop()
+        # The connection has no client number: use a separate client that has one.
+        await self.release()
         self._own = await ArmHook(self._conn_id, client_no=self._client_no).get_async_client()
         return self._own
 
-    async def drop(self) -> None:
-        """Let go of the client; the next is made of the connection as it is then."""
+    async def release(self) -> None:
+        """Release the client; the next one is created from the connection as it is then."""
         lease, own, self._lease, self._own = self._lease, self._own, None, None
         if lease is not None:
             lease.release()

@@ -1,8 +1,8 @@
-"""One timer for thousands of triggers. It is what ``repeat`` says, made cheap.
+"""One timer for thousands of triggers: a cheap implementation of :func:`repeat`.
 
-A sleeping coroutine is a dozen objects that Python's garbage collector has to visit, made anew at each pause; five
-thousand of them make the collector stop the triggerer for a fifth of a second every few seconds. A turn in a timetable
-is one small object.
+A sleeping coroutine consists of a dozen objects that Python's garbage collector has to visit, created anew for each
+sleep. Five thousand of them make the collector pause the triggerer for a fifth of a second every few seconds. An entry
+of this timer is one small object.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.client.http.retry import Clock
 
-    #: Does one piece of work; gives the seconds until the next, or ``None`` when there is none.
+    #: Does one step; returns the seconds until the next one, ``None`` for the last.
     Step = Callable[[], Awaitable[float | None]]
 
 
 async def repeat(step: Step, first: float, clock: Clock) -> None:
-    """Call *step* in *first* seconds, and again as it says, until it gives ``None``.
+    """Call *step* after *first* seconds, then after the seconds that it returns, until it returns ``None``.
 
-    The same as::
+    Equivalent to::
 
         await clock.asleep(first)
         while (seconds := await step()) is not None:
             await clock.asleep(seconds)
 
-    It raises what *step* raises. *step* runs in a task of its own with the caller's context variables: by them Airflow
-    tells whose log a line belongs to.
+    Raises what *step* raises. *step* runs in a separate task with the caller's context variables, by which Airflow
+    assigns log lines to triggers.
     """
     loop = asyncio.get_running_loop()
-    timetable = _timetables.get(loop)
-    if timetable is None:
-        timetable = _timetables[loop] = SharedTimer(clock)
-    turn = _Turn(step)
-    timetable.plan(turn, first)
+    timer = _timers.get(loop)
+    if timer is None:
+        timer = _timers[loop] = SharedTimer(clock)
+    entry = _TimerEntry(step)
+    timer.schedule(entry, first)
     try:
-        await turn.done
+        await entry.done
     finally:
-        turn.end()
+        entry.cancel()
 
 
-class _Turn:
-    """One caller of :func:`repeat`."""
+class _TimerEntry:
+    """Entry of one caller of :func:`repeat`."""
 
     __slots__ = ("context", "done", "step", "task")
 
@@ -60,72 +60,72 @@ class _Turn:
         self.task: asyncio.Task[None] | None = None
 
     def fail(self, error: Exception) -> None:
-        """Raise *error* in the caller, unless it has gone."""
+        """Raise *error* in the caller, unless it no longer waits."""
         if not self.done.done():
             self.done.set_exception(error)
 
-    def end(self) -> None:
-        """Stop what is under way; a turn that is planned yet is passed over."""
+    def cancel(self) -> None:
+        """Cancel the running step; a scheduled entry is skipped."""
         if self.task is not None:
             self.task.cancel()
             self.task = None
 
 
 class SharedTimer:
-    """The turns of one event loop, by the time at which they are due."""
+    """Scheduled entries of one event loop, by due time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        #: A heap; the number keeps two turns of one moment from being compared.
-        self._planned: list[tuple[float, int, _Turn]] = []
+        #: A heap; the number prevents a comparison of two entries with one due time.
+        self._scheduled: list[tuple[float, int, _TimerEntry]] = []
         self._numbers = itertools.count()
         self._sleeper: asyncio.Task[None] | None = None
         self._sleeps_until = math.inf
 
-    def plan(self, turn: _Turn, seconds: float) -> None:
-        """Let *turn* be due in so many seconds."""
+    def schedule(self, entry: _TimerEntry, seconds: float) -> None:
+        """Schedule an entry, due in *seconds*."""
         due = self._clock.monotonic() + seconds
-        heapq.heappush(self._planned, (due, next(self._numbers), turn))
+        heapq.heappush(self._scheduled, (due, next(self._numbers), entry))
         if self._sleeper is None or self._sleeper.done() or due < self._sleeps_until:
             if self._sleeper is not None:
                 self._sleeper.cancel()
             self._sleeps_until = due
-            # No caller's context: it serves them all.
-            self._sleeper = asyncio.create_task(self._serve(), context=contextvars.Context())
+            # An empty context: the task serves all callers.
+            self._sleeper = asyncio.create_task(self._run_due(), context=contextvars.Context())
 
-    async def _serve(self) -> None:
-        """Begin each turn when it is due, until none is planned. Nothing is awaited but sleep."""
+    async def _run_due(self) -> None:
+        """Start the step of each entry when it is due, until none is scheduled. Only sleep is awaited."""
         try:
-            while self._planned:
-                self._sleeps_until = self._planned[0][0]
+            while self._scheduled:
+                self._sleeps_until = self._scheduled[0][0]
                 left = self._sleeps_until - self._clock.monotonic()
                 if left > 0:
                     await self._clock.asleep(left)
-                _, _, turn = heapq.heappop(self._planned)
-                if not turn.done.done():
-                    turn.task = asyncio.create_task(self._take(turn), context=turn.context)
+                _, _, entry = heapq.heappop(self._scheduled)
+                if not entry.done.done():
+                    entry.task = asyncio.create_task(self._run_step(entry), context=entry.context)
             self._sleeps_until = math.inf
-        except Exception as error:  # noqa: BLE001 - else thousands would wait for ever for their turns
-            planned, self._planned = self._planned, []
-            for _, _, turn in planned:
-                turn.fail(error)
+        except Exception as error:  # noqa: BLE001 - otherwise thousands of callers would wait for ever
+            scheduled, self._scheduled = self._scheduled, []
+            for _, _, entry in scheduled:
+                entry.fail(error)
 
-    async def _take(self, turn: _Turn) -> None:
+    async def _run_step(self, entry: _TimerEntry) -> None:
         try:
-            seconds = await turn.step()
+            seconds = await entry.step()
         except asyncio.CancelledError:
-            turn.done.cancel()
+            entry.done.cancel()
             raise
-        except Exception as error:  # noqa: BLE001 - the caller of repeat gets it
-            turn.fail(error)
+        except Exception as error:  # noqa: BLE001 - raised in the caller of repeat
+            entry.fail(error)
             return
-        turn.task = None
-        if turn.done.done():
+        entry.task = None
+        if entry.done.done():
             return
         if seconds is None:
-            turn.done.set_result(None)
+            entry.done.set_result(None)
         else:
-            self.plan(turn, seconds)
+            self.schedule(entry, seconds)
 
 
-_timetables: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedTimer] = WeakKeyDictionary()
+_timers: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedTimer] = WeakKeyDictionary()

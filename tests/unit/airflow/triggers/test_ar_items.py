@@ -267,7 +267,7 @@ def test_a_store_that_cannot_be_read_is_waited_for(arm_sandbox, clock):
 
 def test_more_than_is_read_at_once_is_told_in_parts(arm_sandbox, clock, monkeypatch):
     """After an absence the span is split until each part is small; the parts add up, and no item is in two."""
-    monkeypatch.setattr(item_pages, "MOST_AT_ONCE", 4)
+    monkeypatch.setattr(item_pages, "MAX_ITEMS_PER_READ", 4)
 
     async def story():
         store, invoices = AssetStore(), Invoices()
@@ -294,7 +294,7 @@ def test_more_than_is_read_at_once_is_told_in_parts(arm_sandbox, clock, monkeypa
 @pytest.mark.parametrize("clock_error", [-1800, 1800])
 def test_a_moment_that_holds_more_than_is_read_at_once_is_read(arm_sandbox, clock, monkeypatch, clock_error):
     """Many items of one millisecond, which no split parts, are told; also where ARM's clock is half an hour off."""
-    monkeypatch.setattr(item_pages, "MOST_AT_ONCE", 4)
+    monkeypatch.setattr(item_pages, "MAX_ITEMS_PER_READ", 4)
 
     async def story():
         from datetime import UTC, datetime, timedelta
@@ -416,10 +416,10 @@ def test_triggers_that_say_the_same_are_one_to_airflow():
     hashes = [airflows_hash(trigger) for trigger in (one, same, other)]
     assert hashes[0] == hashes[1] != hashes[2]
     assert one.stream_key() == other.stream_key()
-    assert one.memory_key() != other.memory_key()
+    assert one.store_key() != other.store_key()
     slower = NewArItemsEventTrigger(**one.serialize()[1] | {"poll_interval": 90})
     assert one.stream_key() != slower.stream_key()
-    assert one.memory_key() == slower.memory_key()
+    assert one.store_key() == slower.store_key()
 
 
 def airflows_hash(trigger):
@@ -469,9 +469,9 @@ def test_only_what_every_watcher_has_got_through_is_noted():
     """One watcher's event that Airflow did not store keeps all of that look unnoted; the next look notes more."""
     from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
 
-    from airflow_provider_arm.triggers.event_producer import Producer
-    from airflow_provider_arm.triggers.polling.new_items_poller import Look
-    from airflow_provider_arm.triggers.polling.watermark import Span
+    from airflow_provider_arm.triggers.event_producer import EventProducer
+    from airflow_provider_arm.triggers.polling.new_items_poller import ItemsPoll
+    from airflow_provider_arm.triggers.polling.watermark import PollSpan
 
     noted = []
 
@@ -479,11 +479,11 @@ def test_only_what_every_watcher_has_got_through_is_noted():
         async def note():
             noted.append(number)
 
-        made = Look(Span(number, 0, 0), [])
-        made.when_stored(note)
+        made = ItemsPoll(PollSpan(number, 0, 0), [])
+        made.on_stored(note)
         return made
 
     outcomes = [AdvanceOutcome(2, 0), AdvanceOutcome(1, 1), AdvanceOutcome(0, 2), AdvanceOutcome(2, 0)]
     batch = [AdvanceItem(look(number), outcome) for number, outcome in enumerate(outcomes)]
-    run(Producer(NewArItemsEventTrigger()).advance(batch))
+    run(EventProducer(NewArItemsEventTrigger()).advance(batch))
     assert noted == [0, 3]

@@ -211,7 +211,7 @@ def test_records_are_not_kept_in_the_triggerer(client, arm_sandbox, monkeypatch)
 def test_a_wait_for_many_batches_does_not_crowd_out_the_others(client, monkeypatch):
     """Of one wait's batches eight are looked at in the same moment, and each is looked at."""
     from airflow_provider_arm.client.async_client import AsyncArmClient
-    from airflow_provider_arm.triggers.polling.batch_poller import LOOKS_AT_ONCE
+    from airflow_provider_arm.triggers.polling.batch_poller import MAX_CONCURRENT_POLLS
 
     under_way, most, get = [], [], AsyncArmClient.get_batch
 
@@ -224,9 +224,9 @@ def test_a_wait_for_many_batches_does_not_crowd_out_the_others(client, monkeypat
             under_way.remove(uuid)
 
     monkeypatch.setattr(AsyncArmClient, "get_batch", counted)
-    uuids = [submit(client, PEOPLE[0]) for _ in range(3 * LOOKS_AT_ONCE)]
+    uuids = [submit(client, PEOPLE[0]) for _ in range(3 * MAX_CONCURRENT_POLLS)]
     assert asyncio.run(events_of(make(uuids))) == [{"status": "finished"}]
-    assert (max(most), len(most)) == (LOOKS_AT_ONCE, len(uuids))
+    assert (max(most), len(most)) == (MAX_CONCURRENT_POLLS, len(uuids))
 
 
 class MovedClock:

@@ -11,7 +11,7 @@ from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.submission.batch_receipts import write_receipt
 from airflow_provider_arm.triggers.batch_finished import BatchFinishedEventTrigger
 from airflow_provider_arm.triggers.event_stream import CAN_SHARE
-from airflow_provider_arm.triggers.polling.finished_batches_poller import UNKNOWN_LOOKS
+from airflow_provider_arm.triggers.polling.finished_batches_poller import NOT_FOUND_POLLS
 from tests.unit.airflow.watching import StoppedClock, Triggerer
 
 ROUND = 61.0
@@ -144,7 +144,7 @@ def test_a_batch_that_arm_does_not_know_is_told_as_unknown(arm_sandbox, clock, t
         write_receipt(tmp_path, submit("A"))
         triggerer = Triggerer(clock)
         await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
-        await clock.pass_by((UNKNOWN_LOOKS - 3) * 54)
+        await clock.pass_by((NOT_FOUND_POLLS - 3) * 54)
         assert [payload["unknown"] for payload in triggerer.all_payloads] == [0]
         await clock.pass_by(6 * ROUND)
         await triggerer.stop()
@@ -174,7 +174,7 @@ def test_a_file_that_is_no_receipt_holds_up_nothing(arm_sandbox, clock, tmp_path
         assert [path.name for path in tmp_path.iterdir()] == ["notes.json"]
 
     run(story())
-    assert caplog.text.count("notes.json is no receipt") == 1
+    assert caplog.text.count("notes.json is not a batch receipt") == 1
     assert "canary" not in caplog.text
 
 
