@@ -1,5 +1,5 @@
-# Every target sets itself up: it needs make, git and Python 3.11 or newer with venv and pip, nothing else.
-# The first run makes a virtual environment from constraints.txt (half a minute); later runs find it ready.
+# Every target creates its own virtual environment. It needs only make, git and Python 3.11 or newer with venv and pip.
+# The first run installs from constraints.txt (half a minute); later runs reuse the environment.
 
 PYTHON ?= python3
 AIRFLOW ?= 3.3
@@ -18,42 +18,42 @@ help: ## Show this help
 	@echo "  AIRFLOW=3.1         another Airflow (3.3 or 3.1); default: $(AIRFLOW)"
 	@echo "  ARGS=\"...\"          more arguments, for example: make test ARGS=\"-k batch -x\""
 
-demo: ## Run the quickstart DAG on a real Airflow against the sandbox, and sum up what happened
+demo: ## Run the quickstart DAG on a real Airflow against the sandbox and print a summary
 	@scripts/run python scripts/demo.py $(ARGS)
 
-up: ## Start the sandbox and Airflow's UI to click around in; Ctrl-C ends both
+up: ## Start the sandbox and Airflow's UI to try things by hand; Ctrl-C stops both
 	@scripts/run python scripts/up.py $(ARGS)
 
-test: ## Run the whole test suite on every processor, with branch coverage of the package
+test: ## Run the whole test suite, one process per processor, with branch coverage of the package
 	@scripts/test $(ARGS)
 
-crash: ## Lose answers, play 5,000 orders of events, kill at every point 200 times and more: nothing lost, nothing doubled
+crash: ## Lose responses, run 5,000 orders of events and kill the process 200 times and more: nothing is lost or doubled
 	@scripts/run python -m tests.crash.long_run $(ARGS)
 
-verify-real: ## Observe which readings of ARM turn out true on a real client number (docs/verify-real.md)
+verify-real: ## Find out which readings of ARM's reference are true on a real client number (docs/verify-real.md)
 	@scripts/run python scripts/verify_real.py $(ARGS)
 
-system: ## Kill processes of a live Airflow, on SQLite and on Celery workers, while ARM works: nothing is lost or doubled
+system: ## Kill processes of a live Airflow, with SQLite and with Celery workers: nothing is lost or doubled
 	@scripts/system-packages --deployment
 	@GROUP=system scripts/run python -m pytest tests/system -m system -rs $(ARGS)
 
 lint: ## Run every check: ruff, mypy, import-linter, check_tree
 	@scripts/lint
 
-format: ## Let ruff format the code and mend what it can mend safely
+format: ## Format the code and apply ruff's safe fixes
 	@scripts/run ruff format --quiet .
 	@scripts/run ruff check --fix --show-fixes .
 
-bench: ## Run the benchmarks
+bench: ## Run the benchmarks and compare each figure with its limit
 	@scripts/bench $(ARGS)
 
 build: ## Build the sdist and the wheel into dist/
 	@PIP_CONSTRAINT=constraints.txt scripts/run python -m build $(ARGS)
 
-constraints: ## Pin the dependencies anew (ARGS=--upgrade: the newest of everything)
+constraints: ## Update the pinned versions (ARGS=--upgrade: to the newest of everything)
 	@scripts/update-constraints $(ARGS)
 
-clean: ## Remove all that make has made: environments, demo, caches, reports
+clean: ## Delete everything that make has created: environments, demo, caches, reports
 	@rm -rf .venv .venv-* .venv*.lock .demo dist build htmlcov .coverage .coverage.* \
 		.pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -97,7 +97,7 @@ def kill_the_worker_of_the_held(airflow, dag_id, run_id, task_id, state, others)
     return held["map_index"], worker
 
 
-def test_the_quickstart_runs(airflow, box):
+def test_quickstart_succeeds(airflow, box):
     """The example as it stands, on workers: every record answered for, and the export is whole."""
     box.reset()
     box.behave(batch_delay=2)
@@ -109,7 +109,7 @@ def test_the_quickstart_runs(airflow, box):
     assert airflow.task("arm_quickstart", run_id, "wait")["try_number"] == 1
 
 
-def test_mapped_submissions_and_exports_outlive_a_worker_and_the_triggerer(airflow, box):
+def test_mapped_submissions_and_exports_survive_kills(airflow, box):
     """Worker and triggerer die while batches are sent, a worker while pages are read: 24 batches, every item once."""
     box.reset()
     hold(box, "POST", SUBMISSIONS, 12)
@@ -142,7 +142,7 @@ def test_mapped_submissions_and_exports_outlive_a_worker_and_the_triggerer(airfl
         assert Decimal(merged["totals"][currency]["currencyAmount"]) == total["currencyAmount"]
 
 
-def test_a_task_whose_worker_is_dead_sends_nothing_more(airflow, box):
+def test_task_whose_worker_was_killed_sends_nothing_more(airflow, box):
     """The worker dies and its task lives on, gets its answer late, and stops; the next try sends the rest."""
     box.reset()
     hold(box, "POST", SUBMISSIONS, 3, ORPHAN_SECONDS)
@@ -162,7 +162,7 @@ def test_a_task_whose_worker_is_dead_sends_nothing_more(airflow, box):
     assert effects(box, "72") == {f"72{number:03}": 1 for number in range(50)}
 
 
-def test_500_deferred_waits_outlive_the_triggerer_and_both_workers(airflow, box):
+def test_500_deferred_waits_survive_kills(airflow, box):
     """A worker dies while the waits begin, the triggerer in their midst, a worker at their end: each is answered."""
     box.reset()
     lines = [json.dumps(each) + "\n" for each in documents("9", WAITS)]

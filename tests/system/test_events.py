@@ -49,7 +49,7 @@ class Arm:
         return len([call for call in self.box.requests() if call["path"].endswith("/aritems")])
 
 
-def test_a_killed_triggerer_loses_no_event_and_doubles_none(tmp_path):
+def test_killed_triggerer_sends_each_event_once(tmp_path):
     """New items and finished batches start DAGs, before a kill -9 of the triggerer and after it, each told once."""
     receipts = tmp_path / "receipts"
     dags = [Path(__file__).parent / "event_dags"]

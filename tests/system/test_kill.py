@@ -51,7 +51,7 @@ def submissions(box, prefix):
         ("kill_deferred", "72", ["triggerer"]),
     ],
 )
-def test_a_killed_process_submits_nothing_twice(airflow, box, dag_id, prefix, victims):
+def test_killed_process_submits_nothing_twice(airflow, box, dag_id, prefix, victims):
     """SIGKILL of the task, the triggerer or both while batches are in work: 5 batches sent, one effect each."""
     box.reset()
     pid_file = airflow.home / f"{dag_id}.pid"
@@ -80,7 +80,7 @@ def test_a_killed_process_submits_nothing_twice(airflow, box, dag_id, prefix, vi
 
 
 @pytest.mark.parametrize(("dag_id", "prefix"), [("kill_held", "71"), ("kill_deferred", "72")])
-def test_a_task_that_is_killed_while_it_submits_finds_its_batch(airflow, box, dag_id, prefix):
+def test_retry_recovers_batch_when_task_is_killed_during_submit(airflow, box, dag_id, prefix):
     """SIGKILL after ARM took the third batch and before it answered: the next try finds it there and sends the rest."""
     box.reset()
     box.behave(batch_delay=3600)

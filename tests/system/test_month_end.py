@@ -24,7 +24,7 @@ END_SECONDS = 180
 ENDED = ("success", "failed", "upstream_failed", "skipped")
 
 
-def test_a_month_closes_where_ledgers_agree_or_a_person_says_so(tmp_path, monkeypatch):
+def test_month_closes_when_ledgers_match_or_after_approval(tmp_path, monkeypatch):
     """The example DAG: nobody is asked where all is well; else the differences are shown, and the answer decides."""
     monkeypatch.setenv("ARM_OUTPUT", str(tmp_path / "out"))
     examples = Path(__file__).parents[2] / "example_dags"

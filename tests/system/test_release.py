@@ -33,7 +33,7 @@ def box():
         yield box
 
 
-def test_a_person_answers_and_the_run_goes_on(box, tmp_path, monkeypatch):
+def test_run_continues_after_manual_resolution(box, tmp_path, monkeypatch):
     """The example DAG: three tries look in vain, a person says absent, the chunk is sent; every invoice once."""
     monkeypatch.setenv("ARM_OUTPUT", str(tmp_path / "out"))
     examples = Path(__file__).parents[2] / "example_dags"

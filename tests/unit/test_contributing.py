@@ -1,4 +1,4 @@
-"""The pages for contributors name the targets, folders and files that there are."""
+"""Tests of the pages for contributors and of the README: the targets, folders and files that they name exist."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "airflow_provider_arm"
-PAGES = ("AGENTS.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md")
+PAGES = ("AGENTS.md", "CONTRIBUTING.md", "README.md", "RELEASING.md", "SECURITY.md")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 def read_page(name):
-    """Return the text of a page without the blocks of commands and the glossary's tables."""
+    """Return the text of a page without code blocks and without the glossary."""
     text = (ROOT / name).read_text(encoding="utf-8").partition("\n## Glossary\n")[0]
     return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
 
@@ -33,7 +33,7 @@ def test_rooms_are_the_folders_of_the_package():
 
 
 def test_glossary_terms_are_sorted_and_unique():
-    """The terms of the glossary are in alphabetical order, and none comes twice."""
+    """The terms of the glossary are in alphabetical order, each once."""
     table = CONTRIBUTING.partition("| term | meaning |")[2].partition("\n\n")[0]
     terms = re.findall(r"^\| ([\w ]+) \|", table, flags=re.MULTILINE)
     assert len(terms) > 50
@@ -42,7 +42,7 @@ def test_glossary_terms_are_sorted_and_unique():
 
 @pytest.mark.parametrize("name", PAGES)
 def test_links_lead_to_files_and_headings(name):
-    """Each relative link of the page leads to a file, and each link within the page to a heading."""
+    """Each relative link of the page leads to a file, and each link within the page leads to a heading."""
     text = (ROOT / name).read_text(encoding="utf-8")
     headings = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in re.findall(r"(?m)^#+ (.*)$", text)}
     for link in re.findall(r"\]\(([^)]+)\)", text):
@@ -53,8 +53,8 @@ def test_links_lead_to_files_and_headings(name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_paths_exist(name):
-    """Each file and folder that the page names is there, from the root or inside the package."""
+    """Each file and folder that the page names exists, relative to the root or to the package."""
     text = read_page(name)
-    named = set(re.findall(r"`((?:\.?[\w-]+/)+(?:[\w.-]+\.\w+)?)`", text))
+    paths = set(re.findall(r"`((?:\.?[\w-]+/)+(?:[\w.-]+\.\w+)?)`", text))
     built = {"dist/"}
-    assert [path for path in sorted(named - built) if not any((base / path).exists() for base in (ROOT, PACKAGE))] == []
+    assert [path for path in sorted(paths - built) if not any((base / path).exists() for base in (ROOT, PACKAGE))] == []

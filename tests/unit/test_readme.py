@@ -1,4 +1,4 @@
-"""What the README shows must run."""
+"""Tests of the README: its snippets run, and the classes that it names exist."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0][:40])
-def test_every_python_snippet_compiles_and_its_imports_exist(block):
-    """Each snippet is valid Python, and all that it imports is there."""
+def test_snippet_compiles_and_its_imports_exist(block):
+    """Each snippet is valid Python, and everything that it imports exists."""
     compile(block, "README.md", "exec")
     names = {}
     for line in block.splitlines():
@@ -22,31 +22,31 @@ def test_every_python_snippet_compiles_and_its_imports_exist(block):
     assert len(names) > 1
 
 
-def test_the_dag_of_the_readme_is_a_dag():
-    """The README's DAG builds with all its tasks in a row."""
+def test_dag_snippet_builds_dag():
+    """The DAG of the README has its three tasks in sequence."""
     names = {}
     exec(BLOCKS[0], names)  # noqa: S102 - our own file
     dag = names["submit"].dag
     assert [task.task_id for task in dag.topological_sort()] == ["submit", "wait", "export"]
 
 
-def test_the_client_snippet_lists_items_of_the_sandbox(arm_sandbox, capsys):
-    """The README's client snippet works when its addresses lead to a sandbox."""
+def test_client_snippet_lists_items_of_sandbox(arm_sandbox, capsys):
+    """The client snippet prints items when its addresses are those of a sandbox."""
     block = BLOCKS[1]
-    for shown, real in (
+    for placeholder, value in (
         ("https://auth.staging.amili.no/token", arm_sandbox.auth_url),
         ("https://api.staging.amili.no/arm/v1", arm_sandbox.base_url),
         ("<client id>", arm_sandbox.client_id),
         ("<client secret>", arm_sandbox.client_secret),
     ):
-        assert shown in block
-        block = block.replace(shown, real)
+        assert placeholder in block
+        block = block.replace(placeholder, value)
     exec(block, {})  # noqa: S102 - our own file
     assert capsys.readouterr().out.strip()
 
 
-def test_every_class_of_the_table_exists():
-    """Each operator, sensor, hook and trigger that the README names can be imported from where it says."""
+def test_classes_in_table_exist():
+    """Each operator, sensor, hook and trigger of the table can be imported from the module that the table names."""
     import importlib
 
     rows = re.findall(r"^\| `((?:operators|sensors|hooks|triggers)\.[\w.]+)`", README, flags=re.MULTILINE)
