@@ -64,13 +64,13 @@ class NewArItemsEventTrigger(ArmEventTrigger):
         self.filters: dict[str, Any] = as_mapping(filters)
         self.where: dict[str, list[Any]] = as_mapping(where)
         if own := sorted(OWN_FILTERS & set(self.filters)):
-            msg = f"filters: {', '.join(own)} must not be given: the trigger sets it"
+            msg = f"filters must not contain {', '.join(own)}: the trigger sets these parameters"
             raise ValueError(msg)
         if overlap < 0 or look_back < 0:
             msg = "overlap and look_back must not be negative"
             raise ValueError(msg)
         if not all(isinstance(values, list) for values in self.where.values()):
-            msg = 'where must have a list of values for each field, such as {"currency": ["NOK"]}'
+            msg = 'where needs a list of values for each field, such as {"currency": ["NOK"]}'
             raise ValueError(msg)
         self.overlap = float(overlap)
         self.look_back = float(look_back)

@@ -23,11 +23,11 @@ class EventProducer(SharedStreamProducer):
     """
 
     def __init__(self, open_poll: Callable[[], Awaitable[AsyncGenerator[Any, None]]]) -> None:
-        self._open_rounds = open_poll
+        self._open_poll = open_poll
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
         """Poll without end."""
-        async with aclosing(await self._open_rounds()) as poll_results:
+        async with aclosing(await self._open_poll()) as poll_results:
             async for result in poll_results:
                 yield result, result
 

@@ -71,24 +71,24 @@ class ArmEventTrigger(BaseEventTrigger):
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
         """Yield this watcher's events from the results of the shared poll."""
-        implementation = await self.load()
+        implementation = await self.load_implementation()
         async with aclosing(implementation.payloads(self, shared_stream)) as payloads:
             async for payload in payloads:
                 yield TriggerEvent(payload)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll for this watcher alone: the interface of Airflow before 3.3."""
-        async with aclosing(self._poll_alone()) as raw, aclosing(self.filter_shared_stream(raw)) as events:  # type: ignore[type-var]
+        async with aclosing(self._poll_alone()) as results, aclosing(self.filter_shared_stream(results)) as events:  # type: ignore[type-var]
             async for event in events:
                 yield event
 
-    async def load(self) -> Any:
+    async def load_implementation(self) -> Any:
         """Import the implementation module in a thread: the import would block every trigger of the process."""
         return await asyncio.to_thread(import_module, self.implementation_module)
 
     async def open_poll(self) -> AsyncGenerator[Any, None]:
         """Start to poll; return the generator of the results."""
-        return (await self.load()).poll_results(self)  # type: ignore[no-any-return]
+        return (await self.load_implementation()).poll_results(self)  # type: ignore[no-any-return]
 
     async def _poll_alone(self) -> AsyncIterator[Any]:
         """Poll without end. A result counts as stored at the next poll, when Airflow has long stored the event."""

@@ -11,17 +11,17 @@ FINISHED, TIMED_OUT, FAILED = "finished", "timeout", "failed"
 
 
 def finished() -> dict[str, Any]:
-    """Build the event for: every batch is finished."""
+    """Build the event of a wait that ended because every batch is finished."""
     return {"status": FINISHED}
 
 
 def timed_out(message: str) -> dict[str, Any]:
-    """Build the event for: the deadline has passed."""
+    """Build the event of a wait that ended at its deadline."""
     return {"status": TIMED_OUT, "message": message}
 
 
 def failed(message: str, *, permanent: bool) -> dict[str, Any]:
-    """Build the event for: the wait has failed.
+    """Build the event of a wait that failed.
 
     :param permanent: whether a retry would fail in the same way.
     """

@@ -43,6 +43,25 @@ def _decode_digest(text: str) -> int:
     return int.from_bytes(data, "big")
 
 
+def encode_digests(created_by_digest: Mapping[int, int]) -> dict[str, str]:
+    """Return digests as small JSON values, grouped by the created time of their records."""
+    by_time: dict[str, list[str]] = {}
+    for value, created in sorted(created_by_digest.items(), key=lambda item: (item[1], item[0])):
+        by_time.setdefault(str(created), []).append(_encode_digest(value))
+    return {created: " ".join(digests) for created, digests in by_time.items()}
+
+
+def decode_digests(value: Any) -> dict[int, int]:
+    """Read digests and created times from the result of :func:`encode_digests`.
+
+    :raises ValueError: *value* is something else.
+    """
+    try:
+        return {_decode_digest(text): int(created) for created, texts in value.items() for text in texts.split()}
+    except (TypeError, AttributeError):
+        raise ValueError from None
+
+
 @dataclass(frozen=True, slots=True)
 class Watermark:
     """Time from which the next increment reads, and the records that are already exported from then on.
@@ -58,11 +77,7 @@ class Watermark:
 
     def as_json(self) -> dict[str, Any]:
         """Return the watermark as small JSON values, with the digests grouped by created time."""
-        by_time: dict[str, list[str]] = {}
-        for value, created in sorted(self.seen.items(), key=lambda item: (item[1], item[0])):
-            by_time.setdefault(str(created), []).append(_encode_digest(value))
-        seen = {created: " ".join(digests) for created, digests in by_time.items()}
-        return {"low": self.low, "latest": self.latest, "seen": seen}
+        return {"low": self.low, "latest": self.latest, "seen": encode_digests(self.seen)}
 
     @classmethod
     def from_json(cls, value: Any) -> Watermark:
@@ -71,11 +86,8 @@ class Watermark:
         :raises ValueError: *value* is something else.
         """
         try:
-            low, latest = value["low"], value["latest"]
-            seen = {
-                _decode_digest(text): int(created) for created, texts in value["seen"].items() for text in texts.split()
-            }
-        except (TypeError, KeyError, AttributeError):
+            low, latest, seen = value["low"], value["latest"], decode_digests(value["seen"])
+        except (TypeError, KeyError):
             raise ValueError from None
         if not all(bound is None or type(bound) is int for bound in (low, latest)):
             raise ValueError

@@ -103,7 +103,7 @@ class _BatchWaiter:
                 lease.release()
 
     async def _connect(self) -> ClientLease:
-        """Lease the client of the connection. The wait survives a time in which Airflow cannot read the connection."""
+        """Return a lease of the connection's client. Retry while Airflow cannot read the connection."""
         while True:
             try:
                 return await lease_client(self._conn_id)

@@ -16,7 +16,7 @@ from airflow_provider_arm.submission.batch_receipts import read_receipts, remove
 from airflow_provider_arm.triggers.polling.poll_loop import poll_forever
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
     from airflow_provider_arm.client import AsyncArmClient
     from airflow_provider_arm.triggers.batch_finished import BatchFinishedEventTrigger
@@ -99,23 +99,22 @@ class ReceiptFolder:
         ]
         error: ArmError | None = None
         for first in range(0, len(pending), MAX_CONCURRENT_POLLS):
-            errors = await asyncio.gather(
-                *(self._poll_batch(client, *each) for each in pending[first : first + MAX_CONCURRENT_POLLS])
-            )
+            group = pending[first : first + MAX_CONCURRENT_POLLS]
+            errors = await asyncio.gather(*(self._poll_batch(client, receipt, uuid) for receipt, uuid in group))
             error = next(filter(None, errors), None)
             if error is not None:
                 break
-        done = {
+        finished = {
             name: receipt for name, receipt in self._receipts.items() if not receipt.pending and not receipt.is_reported
         }
-        for receipt in done.values():
+        for receipt in finished.values():
             receipt.is_reported = True
         # Also without finished receipts: the next result confirms the previous one.
-        yield FinishedReceipts(self, {name: receipt.payload() for name, receipt in done.items()})
+        yield FinishedReceipts(self, {name: receipt.payload() for name, receipt in finished.items()})
         if error is not None:
             raise error
 
-    async def remove(self, names: Any) -> None:
+    async def remove(self, names: Iterable[str]) -> None:
         """Remove receipts whose events are stored. One that cannot be removed is not reported again by this process."""
         for name in names:
             async with self._reading:
@@ -128,8 +127,8 @@ class ReceiptFolder:
                 else:
                     self._receipts.pop(name, None)
 
-    def report_again(self, names: Any) -> None:
-        """Report the receipts again with the next poll."""
+    def report_again(self, names: Iterable[str]) -> None:
+        """Mark the receipts so that the next poll reports them again."""
         for name in names:
             if name in self._receipts:
                 self._receipts[name].is_reported = False
@@ -150,7 +149,7 @@ class ReceiptFolder:
         self._receipts = {name: receipt for name, receipt in self._receipts.items() if name in receipts}
 
     async def _poll_batch(self, client: AsyncArmClient, receipt: ReceiptStatus, uuid: str) -> ArmError | None:
-        """Poll one batch; return the error that ends this poll."""
+        """Poll one batch; return the error if it ends this poll."""
         try:
             status = await client.get_batch(uuid, client_no=self._client_no)
         except ArmNotFoundError as error:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client import AsyncArmClient
     from airflow_provider_arm.triggers.ar_items import NewArItemsEventTrigger
 
-__all__ = ["AR_ITEMS", "Item", "read_items"]
-
 _LIST = OPERATIONS["list_ar_items"]
 _KEY, _CURRENCY, _CREATED = AR_ITEMS.key or "", AR_ITEMS.currency or "", AR_ITEMS.timestamps[0]
 _SUMMARY = "summary"
@@ -67,58 +65,56 @@ async def read_items(
     :raises ArmIncompleteListError: the list was incomplete.
     :raises ArmInvalidResponseError: the response is not a list of AR items with keys and created times.
     """
-    is_single_time = first == last
-    bounds = (
-        format_milliseconds(first),
-        None if last is None else format_milliseconds(last),
-    )  # ``None`` leaves the filter out
+    is_single_millisecond = first == last
+    # A filter of None is not sent.
+    bounds = (format_milliseconds(first), None if last is None else format_milliseconds(last))
     span: dict[str, Any] = dict(zip(WINDOW_FILTERS["createdtime"], bounds, strict=True))
-    if is_single_time:
+    if is_single_millisecond:
         span["maximumcount"] = MAX_QUERY_RECORDS
     walk = PageWalk({**trigger.filters, **span}, PAGE_SIZE, BaseUrl.parse(client.base_url), _LIST.label)
-    found: dict[str, Item] = {}
+    items: dict[str, Item] = {}
     try:
-        while (due := walk.next_request()) is not None:
-            summary, records = await _read_page(client, trigger.client_no, due, walk)
-            if not is_single_time and (summary.total_count or 0) > MAX_ITEMS_PER_READ:
+        while (request := walk.next_request()) is not None:
+            summary, records = await _read_page(client, trigger.client_no, request, walk)
+            if not is_single_millisecond and (summary.total_count or 0) > MAX_ITEMS_PER_READ:
                 return None
             walk.accept_summary(summary, len(records))
-            found |= {item.key: item for item in map(_item, records)}
-            if len(found) != walk.rows:
-                msg = f"an item came twice, because the list changed during the poll ({_LIST.label})"
+            items |= {item.key: item for item in map(_parse_item, records)}
+            if len(items) != walk.rows:
+                msg = f"an item appears twice, because the list changed while it was read ({_LIST.label})"
                 raise ArmIncompleteListError(msg)
     except ArmResultLimitError:
         return None
-    return [item for item in found.values() if item.created >= first and (last is None or item.created <= last)]
+    return [item for item in items.values() if item.created >= first and (last is None or item.created <= last)]
 
 
 async def _read_page(
-    client: AsyncArmClient, client_no: int | None, due: PageRequest, walk: PageWalk
+    client: AsyncArmClient, client_no: int | None, request: PageRequest, walk: PageWalk
 ) -> tuple[PageSummary, list[Any]]:
     """Return summary and records of a page."""
-    params = due.params if due.url is None else dict(parse_qsl(urlsplit(due.url).query))
+    params = request.params if request.url is None else dict(parse_qsl(urlsplit(request.url).query))
     path = None if client_no is None else {"clientno": client_no}
     try:
         body = await client.call(_LIST.name, path=path, params=params)
     except ArmError as error:
-        reason = walk.on_page_error(error, client.assumptions)
-        if reason is not None:
-            raise reason from None
+        list_error = walk.on_page_error(error, client.assumptions)
+        if list_error is not None:
+            raise list_error from None
         body = None
     if body is None:
         return PageSummary(total_count=0, total_pages=0), []
     try:
         summary = PageSummary.from_wire(body[_SUMMARY])
-        named = (_LIST.key, body[_LIST.key]) if _LIST.key in body else find_only_list(body, frozenset({_SUMMARY}))
+        entry = (_LIST.key, body[_LIST.key]) if _LIST.key in body else find_only_list(body, frozenset({_SUMMARY}))
     except (TypeError, KeyError, InvalidRecordError):
-        named = None
-    if named is None or not isinstance(named[1], list):
-        msg = f"invalid response: no page of AR items ({_LIST.label})"
+        entry = None
+    if entry is None or not isinstance(entry[1], list):
+        msg = f"invalid response: not a page of AR items ({_LIST.label})"
         raise ArmInvalidResponseError(msg)
-    return summary, named[1]
+    return summary, entry[1]
 
 
-def _item(record: Any) -> Item:
+def _parse_item(record: Any) -> Item:
     """Parse the fields of a record that a watcher needs."""
     try:
         key, text, currency = record[_KEY], record[_CREATED], record.get(_CURRENCY)

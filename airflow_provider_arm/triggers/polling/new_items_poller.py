@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import itertools
 import logging
 from contextlib import aclosing
@@ -16,8 +14,10 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from airflow_provider_arm.client.keys import fold
 from airflow_provider_arm.client.money import EXACT
+from airflow_provider_arm.export.incremental.watermark import digest
 from airflow_provider_arm.export.pages.page_stats import amount_text
-from airflow_provider_arm.triggers.polling.item_pages import AR_ITEMS, read_items
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS
+from airflow_provider_arm.triggers.polling.item_pages import read_items
 from airflow_provider_arm.triggers.polling.poll_loop import CLOCK, poll_forever
 from airflow_provider_arm.triggers.polling.reported_store import ReportedStore
 from airflow_provider_arm.triggers.polling.watermark import PollSpan, WatcherWatermark
@@ -34,11 +34,9 @@ log = logging.getLogger(__name__)
 #: Milliseconds after which an advanced watermark is saved even without an event: otherwise a watcher without new items
 #: for weeks would read those weeks again after a restart.
 SAVE_INTERVAL = 3_600_000
-_SECOND = 1000
+_MS_PER_SECOND = 1000
 #: Milliseconds by which ARM's clock may be ahead of ours, read as one bounded part.
 _MAX_CLOCK_LEAD = 3_600_000
-#: Bytes of an item's digest: a collision among 5,000 items is practically impossible.
-_DIGEST_BYTES = 8
 
 #: Watermarks of the watchers of each poll, by event loop and key of the poll: the lowest one is its start.
 _active_watermarks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, ...], WeakSet[WatcherWatermark]]] = (
@@ -65,7 +63,7 @@ class ItemsPoll:
             await callback()
 
     def abandon(self) -> None:
-        """Do nothing: without a save, a restarted watcher finds the items again."""
+        """Ignore that an event is not stored: without a save, a restarted watcher finds the items again."""
 
 
 async def poll_results(trigger: NewArItemsEventTrigger) -> AsyncIterator[ItemsPoll]:
@@ -79,7 +77,7 @@ async def poll_results(trigger: NewArItemsEventTrigger) -> AsyncIterator[ItemsPo
 
 async def _poll(trigger: NewArItemsEventTrigger, client: AsyncArmClient) -> AsyncGenerator[ItemsPoll, None]:
     """Read once all items since the lowest watermark, in parts that ARM returns completely."""
-    started, number = now(), next(_poll_numbers)
+    started, number = now_milliseconds(), next(_poll_numbers)
     since = min((watermark.low for watermark in _watermarks_of(trigger)), default=None)
     parts: list[tuple[int, int | None]] = [] if since is None else [(since, None)]
     while parts:
@@ -110,30 +108,30 @@ async def payloads(trigger: NewArItemsEventTrigger, results: AsyncIterator[Items
     active.add(watermark)
     try:
         async for result in results:
-            by_digest = {_digest(item.key): item for item in result.items}
-            new = watermark.add(result.span, ((digest, item.created) for digest, item in by_digest.items()))
+            by_digest = {digest(fold(item.key).encode()): item for item in result.items}
+            new = watermark.add(result.span, ((value, item.created) for value, item in by_digest.items()))
             if new is None:
                 continue
-            reported = [by_digest[digest] for digest in new if _matches(by_digest[digest], trigger.where)]
-            if reported or watermark.low - saved >= SAVE_INTERVAL:
+            matching = [by_digest[value] for value in new if _matches(by_digest[value], trigger.where)]
+            if matching or watermark.low - saved >= SAVE_INTERVAL:
                 saved = watermark.low
                 result.on_stored(partial(store.save, watermark.as_json()))
-            if reported:
-                log.info("%d new AR items at ARM", len(reported))
-                yield build_payload(reported)
+            if matching:
+                log.info("%d new AR items at ARM", len(matching))
+                yield build_payload(matching)
     finally:
         active.discard(watermark)
 
 
 async def _load_watermark(trigger: NewArItemsEventTrigger, store: ReportedStore) -> WatcherWatermark:
     """Return the stored watermark of this watcher; the first time, store and return a new one."""
-    overlap = round(trigger.overlap * _SECOND)
+    overlap = round(trigger.overlap * _MS_PER_SECOND)
     stored = [WatcherWatermark.from_json(value, overlap) for value in await store.load()]
     known = [watermark for watermark in stored if watermark is not None]
     if known:
         # The lowest one of several assets: an item may be reported twice, but none is lost.
         return min(known, key=lambda watermark: watermark.low)
-    watermark = WatcherWatermark(now() - round(trigger.look_back * _SECOND), overlap)
+    watermark = WatcherWatermark(now_milliseconds() - round(trigger.look_back * _MS_PER_SECOND), overlap)
     await store.save(watermark.as_json())
     return watermark
 
@@ -142,9 +140,9 @@ def build_payload(items: Sequence[Item]) -> dict[str, Any]:
     """Return the event payload: count, first and last created time, and totals of new items. No record, no key."""
     totals: dict[str, dict[str, Decimal]] = {}
     for item in items:
-        of_currency = totals.setdefault(item.currency, dict.fromkeys(AR_ITEMS.amounts, Decimal(0)))
+        sums = totals.setdefault(item.currency, dict.fromkeys(AR_ITEMS.amounts, Decimal(0)))
         for name, amount in item.amounts.items():
-            of_currency[name] = EXACT.add(of_currency[name], amount)
+            sums[name] = EXACT.add(sums[name], amount)
     return {
         "count": len(items),
         "from": min(items, key=lambda item: item.created).created_text,
@@ -156,19 +154,14 @@ def build_payload(items: Sequence[Item]) -> dict[str, Any]:
     }
 
 
-def now() -> int:
-    """Return the time in unix milliseconds."""
-    return int(CLOCK.time() * _SECOND)
+def now_milliseconds() -> int:
+    """Return the current time in unix milliseconds."""
+    return int(CLOCK.time() * _MS_PER_SECOND)
 
 
 def _watermarks_of(trigger: NewArItemsEventTrigger) -> WeakSet[WatcherWatermark]:
-    of_loop = _active_watermarks.setdefault(asyncio.get_running_loop(), {})
-    return of_loop.setdefault(trigger.stream_key(), WeakSet())
-
-
-def _digest(key: str) -> str:
-    digest = hashlib.blake2b(fold(key).encode(), digest_size=_DIGEST_BYTES).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    by_stream_key = _active_watermarks.setdefault(asyncio.get_running_loop(), {})
+    return by_stream_key.setdefault(trigger.stream_key(), WeakSet())
 
 
 def _matches(item: Item, where: Mapping[str, Sequence[Any]]) -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_arm.export.incremental.watermark import decode_digests, encode_digests
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -45,11 +47,11 @@ class WatcherWatermark:
 
     low: int
     overlap: int
-    seen: dict[str, int] = field(default_factory=dict)
+    seen: dict[int, int] = field(default_factory=dict)
     _poll_number: int | None = None
     _joined_until: int = 0
 
-    def add(self, span: PollSpan, records: Iterable[tuple[str, int]]) -> list[str] | None:
+    def add(self, span: PollSpan, records: Iterable[tuple[int, int]]) -> list[int] | None:
         """Add the records of one part of a poll, and return the digests of the new ones, in order.
 
         :param records: digest and created time of every record in *span*.
@@ -82,16 +84,12 @@ class WatcherWatermark:
 
     def as_json(self) -> dict[str, Any]:
         """Return the watermark as small JSON: digests by created time."""
-        by_time: dict[str, list[str]] = {}
-        for digest, created in self.seen.items():
-            by_time.setdefault(str(created), []).append(digest)
-        return {"low": self.low, "seen": {time: " ".join(digests) for time, digests in by_time.items()}}
+        return {"low": self.low, "seen": encode_digests(self.seen)}
 
     @classmethod
     def from_json(cls, stored: Any, overlap: int) -> WatcherWatermark | None:
         """Return the watermark of :meth:`as_json`; ``None`` for any other value."""
         try:
-            seen = {digest: int(time) for time, text in stored["seen"].items() for digest in text.split()}
-            return cls(int(stored["low"]), overlap, seen)
-        except (TypeError, KeyError, ValueError, AttributeError):
+            return cls(int(stored["low"]), overlap, decode_digests(stored["seen"]))
+        except (TypeError, KeyError, ValueError):
             return None

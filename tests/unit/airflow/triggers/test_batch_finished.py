@@ -1,4 +1,4 @@
-"""``BatchFinishedEventTrigger``: a receipt is told once its batches are finished, and stands until Airflow knows."""
+"""Tests of ``BatchFinishedEventTrigger``: a receipt is reported once, and removed after its event is stored."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from airflow_provider_arm.submission.batch_receipts import write_receipt
 from airflow_provider_arm.triggers.batch_finished import BatchFinishedEventTrigger
 from airflow_provider_arm.triggers.event_stream import CAN_SHARE
 from airflow_provider_arm.triggers.polling.finished_batches_poller import NOT_FOUND_POLLS
-from tests.unit.airflow.watching import StoppedClock, Triggerer
+from tests.unit.airflow.fake_triggerer import FakeTriggerer, SteppedClock
 
-ROUND = 61.0
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
+OVER_AN_INTERVAL = 61.0
+UNKNOWN_BATCH = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
 def clock(arm_sandbox, arm_connection, monkeypatch):
-    """Give the time of watcher and sandbox."""
-    return StoppedClock(arm_sandbox, monkeypatch)
+    """Return the clock of trigger and sandbox."""
+    return SteppedClock(arm_sandbox, monkeypatch)
 
 
 @pytest.fixture(params=["shared", "alone"])
-def way(request, monkeypatch):
-    """Run on a shared stream where there is one, and as on an Airflow that has none."""
+def stream_mode(request, monkeypatch):
+    """Run the test on a shared stream if this Airflow has them, and as on an Airflow without them."""
     if request.param == "alone":
-        for module in ("airflow_provider_arm.triggers.event_stream", "tests.unit.airflow.watching"):
+        for module in ("airflow_provider_arm.triggers.event_stream", "tests.unit.airflow.fake_triggerer"):
             monkeypatch.setattr(f"{module}.CAN_SHARE", False)
     elif not CAN_SHARE:
         pytest.skip("this Airflow has no shared streams")
@@ -36,154 +36,157 @@ def way(request, monkeypatch):
 
 
 def submit(*names):
-    """Submit a batch of customers; a number for a name is refused by ARM."""
-    people = [{"customerNo": str(81000 + place), "name": name} for place, name in enumerate(names)]
-    return ArmHook().client.submit_batch("create_customer_batch", people).batch_uuid
+    """Submit a batch of customers with these names; return its batchUuid."""
+    customers = [{"customerNo": str(81000 + position), "name": name} for position, name in enumerate(names)]
+    return ArmHook().client.submit_batch("create_customer_batch", customers).batch_uuid
 
 
-def refused():
-    """Submit a batch of which ARM refuses one record of two."""
-    people = [{"customerNo": "81000", "name": "A"}, {"customerNo": "81001", "name": "B", "organizationNo": "312345678"}]
-    return ArmHook().client.submit_batch("create_customer_batch", people).batch_uuid
+def submit_partly_rejected():
+    """Submit a batch of two records, of which ARM rejects one; return its batchUuid."""
+    customers = [
+        {"customerNo": "81000", "name": "A"},
+        {"customerNo": "81001", "name": "B", "organizationNo": "312345678"},
+    ]
+    return ArmHook().client.submit_batch("create_customer_batch", customers).batch_uuid
 
 
-def run(story):
-    """Run a story on an event loop."""
-    asyncio.run(asyncio.wait_for(story, 60))
+def run(scenario):
+    """Run a coroutine on a new event loop, for at most 60 seconds."""
+    asyncio.run(asyncio.wait_for(scenario, 60))
 
 
-def test_a_receipt_is_told_once_when_its_last_batch_is_finished(arm_sandbox, clock, tmp_path, way):
-    """No event while a batch is in work; then one with counts, and the receipt is removed."""
+def test_receipt_is_reported_once_when_its_last_batch_is_finished(arm_sandbox, clock, tmp_path, stream_mode):
+    """No event is sent while a batch is pending; then one with counts is sent, and the receipt is removed."""
     arm_sandbox.behave(batch_delay=600)
 
-    async def story():
-        triggerer = Triggerer(clock)
+    async def scenario():
+        triggerer = FakeTriggerer(clock)
         await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
-        await clock.pass_by(ROUND)
-        uuids = [submit("A", "B", "C"), refused()]
+        await clock.advance(OVER_AN_INTERVAL)
+        uuids = [submit("A", "B", "C"), submit_partly_rejected()]
         write_receipt(tmp_path, {"batch_uuids": uuids, "submitted": 5})
-        await clock.pass_by(500)
+        await clock.advance(500)
         assert triggerer.all_payloads == []
-        await clock.pass_by(200 + 3 * ROUND)
+        await clock.advance(200 + 3 * OVER_AN_INTERVAL)
         await triggerer.stop()
-        ended = {"succeeded": 1, "partial": 1, "refused": 0, "unknown": 0}
-        assert triggerer.all_payloads == [{"batch_uuids": uuids, "submitted": 5, "rejected": 1, **ended}]
+        outcomes = {"succeeded": 1, "partial": 1, "refused": 0, "unknown": 0}
+        assert triggerer.all_payloads == [{"batch_uuids": uuids, "submitted": 5, "rejected": 1, **outcomes}]
         assert list(tmp_path.iterdir()) == []
 
-    run(story())
+    run(scenario())
 
 
-def test_each_receipt_is_told_by_itself(arm_sandbox, clock, tmp_path, way):
-    """Receipts of one folder do not wait for each other, and several that are done at once are several events."""
+def test_receipts_are_reported_separately(arm_sandbox, clock, tmp_path, stream_mode):
+    """Receipts do not wait for each other, and several that are finished at the same time are several events."""
     arm_sandbox.behave(batch_delay=600)
 
-    async def story():
-        triggerer = Triggerer(clock)
+    async def scenario():
+        triggerer = FakeTriggerer(clock)
         await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
         early = [submit("A"), submit("B")]
         for uuid in early:
             write_receipt(tmp_path, uuid)
-        await clock.pass_by(550)
+        await clock.advance(550)
         write_receipt(tmp_path, submit("C"))
-        await clock.pass_by(3 * ROUND)
+        await clock.advance(3 * OVER_AN_INTERVAL)
         assert sorted(payload["batch_uuids"][0] for payload in triggerer.all_payloads) == sorted(early)
-        await clock.pass_by(600)
+        await clock.advance(600)
         await triggerer.stop()
         assert len(triggerer.all_payloads) == 3
 
-    run(story())
+    run(scenario())
 
 
-@pytest.mark.skipif(not CAN_SHARE, reason="this Airflow does not say when an event is stored")
-def test_an_event_that_airflow_did_not_store_leaves_the_receipt(arm_sandbox, clock, tmp_path):
-    """A triggerer that dies before its event is stored leaves the receipt; the next one sends it and removes it."""
+@pytest.mark.skipif(not CAN_SHARE, reason="this Airflow does not confirm that an event is stored")
+def test_receipt_remains_when_its_event_is_not_stored(arm_sandbox, clock, tmp_path):
+    """If the triggerer is killed before the event is stored, the next one sends the event and removes the receipt."""
 
-    async def story():
+    async def scenario():
         write_receipt(tmp_path, submit("A"))
-        first, second = Triggerer(clock), Triggerer(clock)
-        first.stores_no_event = True
+        first, second = FakeTriggerer(clock), FakeTriggerer(clock)
+        first.loses_events = True
         await first.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
-        await clock.pass_by(3 * ROUND)
+        await clock.advance(3 * OVER_AN_INTERVAL)
         await first.stop()
         assert len(list(tmp_path.iterdir())) == 1
         await second.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
-        await clock.pass_by(3 * ROUND)
+        await clock.advance(3 * OVER_AN_INTERVAL)
         await second.stop()
         assert [payload["succeeded"] for payload in second.all_payloads] == [1]
         assert list(tmp_path.iterdir()) == []
 
-    run(story())
+    run(scenario())
 
 
 @pytest.mark.parametrize("outage", ["status", "reset", "html"])
-def test_an_outage_ends_nothing(arm_sandbox, clock, tmp_path, outage, way):
-    """ARM is away for ten minutes: the receipt is told afterwards, once."""
+def test_receipt_is_reported_after_an_outage(arm_sandbox, clock, tmp_path, outage, stream_mode):
+    """If ARM is down for ten minutes, the receipt is reported afterwards, once."""
 
-    async def story():
+    async def scenario():
         uuid = submit("A")
         write_receipt(tmp_path, uuid)
-        down = {"match": {"path": "*/batches/*"}, "do": outage, "times": 0}
-        arm_sandbox.fault(down | ({"status": 503} if outage == "status" else {}))
-        triggerer = Triggerer(clock)
+        fault = {"match": {"path": "*/batches/*"}, "do": outage, "times": 0}
+        arm_sandbox.fault(fault | ({"status": 503} if outage == "status" else {}))
+        triggerer = FakeTriggerer(clock)
         await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
-        await clock.pass_by(600)
+        await clock.advance(600)
         assert triggerer.all_payloads == []
         arm_sandbox.clear_faults()
-        await clock.pass_by(3 * ROUND)
+        await clock.advance(3 * OVER_AN_INTERVAL)
         await triggerer.stop()
         assert [payload["batch_uuids"] for payload in triggerer.all_payloads] == [[uuid]]
 
-    run(story())
+    run(scenario())
 
 
-def test_a_batch_that_arm_does_not_know_is_told_as_unknown(arm_sandbox, clock, tmp_path, way):
-    """A wrong batchUuid is believed only after several looks, then told, and holds up no other receipt."""
+def test_batch_that_arm_does_not_find_is_reported_as_unknown(arm_sandbox, clock, tmp_path, stream_mode):
+    """A wrong batchUuid is reported after several polls, and does not delay another receipt."""
 
-    async def story():
-        write_receipt(tmp_path, [UNKNOWN])
+    async def scenario():
+        write_receipt(tmp_path, [UNKNOWN_BATCH])
         write_receipt(tmp_path, submit("A"))
-        triggerer = Triggerer(clock)
+        triggerer = FakeTriggerer(clock)
         await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
-        await clock.pass_by((NOT_FOUND_POLLS - 3) * 54)
+        await clock.advance((NOT_FOUND_POLLS - 3) * 54)
         assert [payload["unknown"] for payload in triggerer.all_payloads] == [0]
-        await clock.pass_by(6 * ROUND)
+        await clock.advance(6 * OVER_AN_INTERVAL)
         await triggerer.stop()
         last = triggerer.all_payloads[1:]
-        assert [(payload["batch_uuids"], payload["unknown"]) for payload in last] == [([UNKNOWN], 1)]
+        assert [(payload["batch_uuids"], payload["unknown"]) for payload in last] == [([UNKNOWN_BATCH], 1)]
         assert (last[0]["submitted"], last[0]["rejected"]) == (None, None)
 
-    run(story())
+    run(scenario())
 
 
-def test_a_file_that_is_no_receipt_holds_up_nothing(arm_sandbox, clock, tmp_path, way, caplog):
-    """What is no receipt is named in the log once and stays; a receipt that somebody takes away is forgotten."""
+def test_invalid_receipt_file_does_not_block_others(arm_sandbox, clock, tmp_path, stream_mode, caplog):
+    """A file that is not a receipt is logged once and left in the folder; a deleted receipt is no longer polled."""
     arm_sandbox.behave(batch_delay=600)
 
-    async def story():
+    async def scenario():
         (tmp_path / "notes.json").write_text("canary", encoding="utf-8")
         uuid = submit("A")
         write_receipt(tmp_path, uuid)
-        taken = write_receipt(tmp_path, submit("B"))
-        triggerer = Triggerer(clock)
+        deleted = write_receipt(tmp_path, submit("B"))
+        triggerer = FakeTriggerer(clock)
         await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
-        await clock.pass_by(4 * ROUND)
-        (tmp_path / taken).unlink()
-        await clock.pass_by(800)
+        await clock.advance(4 * OVER_AN_INTERVAL)
+        (tmp_path / deleted).unlink()
+        await clock.advance(800)
         await triggerer.stop()
         assert [payload["batch_uuids"] for payload in triggerer.all_payloads] == [[uuid]]
         assert [path.name for path in tmp_path.iterdir()] == ["notes.json"]
 
-    run(story())
+    run(scenario())
     assert caplog.text.count("notes.json is not a batch receipt") == 1
     assert "canary" not in caplog.text
 
 
-def test_the_arguments_are_plain_and_checked():
-    """The trigger is made anew from its arguments; a folder that each process would find elsewhere is refused."""
+def test_arguments_survive_serialization_and_relative_folder_raises():
+    """A trigger created from the serialized arguments is equal; a relative folder raises."""
     trigger = BatchFinishedEventTrigger(receipts_path="s3://b/receipts", client_no=5, poll_interval=9)
     path, arguments = trigger.serialize()
-    again = BatchFinishedEventTrigger(**json.loads(json.dumps(arguments)))
-    assert again.serialize() == (path, arguments)
+    deserialized = BatchFinishedEventTrigger(**json.loads(json.dumps(arguments)))
+    assert deserialized.serialize() == (path, arguments)
     assert path == "airflow_provider_arm.triggers.batch_finished.BatchFinishedEventTrigger"
     with pytest.raises(ValueError, match="absolute"):
         BatchFinishedEventTrigger(receipts_path="receipts")
