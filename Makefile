@@ -37,7 +37,7 @@ system: ## Kill processes of a live Airflow, with SQLite and with Celery workers
 	@scripts/system-packages --deployment
 	@GROUP=system scripts/run python -m pytest tests/system -m system -rs $(ARGS)
 
-lint: ## Run every check: ruff, mypy, import-linter, check_tree
+lint: ## Run every check: ruff, mypy, pyright, import-linter, check_tree
 	@scripts/lint
 
 format: ## Format the code and apply ruff's safe fixes

@@ -11,8 +11,10 @@ from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Literal
 
     from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import XComArg
 
 
 class ArItemExportOperator(ArmExportOperator):
@@ -43,8 +45,14 @@ class ArItemUpdateOperator(ArmWriteOperator):
     template_fields: Sequence[str] = (*ArmWriteOperator.template_fields, "changes")
     personal_fields: ClassVar[Sequence[str]] = ("changes",)
 
-    def __init__(self, *, changes: Mapping[str, Any] | str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        changes: Mapping[str, Any] | str | XComArg,
+        on_unknown_outcome: Literal["fail", "resend"] = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(on_unknown_outcome=on_unknown_outcome, **kwargs)
         self.changes = changes
 
     def execute(self, context: Context) -> dict[str, Any]:

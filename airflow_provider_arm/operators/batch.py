@@ -10,13 +10,24 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_arm.exceptions import ArmBatchFailedException, translate_arm_errors
 from airflow_provider_arm.links.batch import BatchLink
+from airflow_provider_arm.runtime.arguments import (
+    REJECTS_SUFFIXES,
+    SOURCE_SUFFIXES,
+    check_choice,
+    check_exactly_one,
+    check_range,
+    check_suffix,
+)
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, as_seconds, revealed
 from airflow_provider_arm.runtime.journal_location import open_journal
+from airflow_provider_arm.submission.limits import MAX_CHUNK_SIZE, MAX_IN_FLIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Literal
 
     from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import XComArg
 
     from airflow_provider_arm.client.batch_state import BatchStatus
     from airflow_provider_arm.runtime.submission import SubmissionResult, SubmissionRun, SubmitOptions, Submitted
@@ -26,6 +37,8 @@ if TYPE_CHECKING:
 DEFAULT_POLL_INTERVAL = 30.0
 #: Seconds to wait for the batches: ARM promises no time; a day is longer than any night's work.
 DEFAULT_TIMEOUT = 24 * 3600.0
+#: Actions of each resource: the operations table has a batch operation for each.
+_ACTIONS = {"customers": ("create", "update"), "documents": ("create",)}
 #: Records per batch: half of what ARM is taken to accept at most.
 DEFAULT_CHUNK_SIZE = 500
 
@@ -110,36 +123,46 @@ class BatchSubmitOperator(ArmBaseOperator):
     def __init__(
         self,
         *,
-        resource: str,
-        action: str = "create",
-        records: Sequence[Mapping[str, Any]] | str | None = None,
-        source: str | None = None,
+        resource: Literal["customers", "documents"],
+        action: Literal["create", "update"] = "create",
+        records: Sequence[Mapping[str, Any]] | str | XComArg | None = None,
+        source: str | XComArg | None = None,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float = DEFAULT_POLL_INTERVAL,
         max_poll_interval: float | None = None,
         timeout: timedelta | float = DEFAULT_TIMEOUT,
-        on_rejected: str = "fail",
-        on_invalid: str = "fail",
+        on_rejected: Literal["fail", "warn"] = "fail",
+        on_invalid: Literal["fail", "reject"] = "fail",
         max_rejected: int | str = 0,
         rejects_path: str | None = None,
         journal_path: str | None = None,
         continue_from: str | None = None,
         registry_path: str | None = None,
         durable: bool = True,
-        on_unknown_outcome: str = "fail",
+        on_unknown_outcome: Literal["fail", "resend"] = "fail",
         assume_absent_after: timedelta | float | None = None,
-        resolutions: Sequence[Mapping[str, Any]] | str | None = None,
+        resolutions: Sequence[Mapping[str, Any]] | str | XComArg | None = None,
         max_in_flight: int = 1,
         plan_only: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_choice("resource", resource, tuple(_ACTIONS))
+        check_choice("action", action, _ACTIONS.get(resource, ("create", "update")))
+        check_exactly_one(records=records, source=source)
+        check_suffix("source", source, SOURCE_SUFFIXES)
+        check_suffix("rejects_path", rejects_path, REJECTS_SUFFIXES)
+        check_range("chunk_size", chunk_size, 1, MAX_CHUNK_SIZE)
+        check_range("max_in_flight", max_in_flight, 1, MAX_IN_FLIGHT)
+        check_choice("on_rejected", on_rejected, ("fail", "warn"))
+        check_choice("on_invalid", on_invalid, ("fail", "reject"))
+        check_choice("on_unknown_outcome", on_unknown_outcome, ("fail", "resend"))
         self.resource = resource
         self.action = action
         self.records = records
-        self.source = source
+        self.source: Any = source
         self.chunk_size = chunk_size
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import XComArg
 
 
 class CustomerUpsertOperator(ArmBaseOperator):
@@ -34,7 +35,7 @@ class CustomerUpsertOperator(ArmBaseOperator):
     template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "customer")
     personal_fields: ClassVar[Sequence[str]] = ("customer",)
 
-    def __init__(self, *, customer: Mapping[str, Any] | str, **kwargs: Any) -> None:
+    def __init__(self, *, customer: Mapping[str, Any] | str | XComArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.customer = customer
 
@@ -65,10 +66,10 @@ class CustomerDeleteOperator(ArmBaseOperator):
     template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "customer_no", "options")
 
     def __init__(
-        self, *, customer_no: str, options: str | None = None, ignore_if_missing: bool = False, **kwargs: Any
+        self, *, customer_no: str | XComArg, options: str | None = None, ignore_if_missing: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.customer_no = customer_no
+        self.customer_no: Any = customer_no
         self.options = options
         self.ignore_if_missing = ignore_if_missing
 

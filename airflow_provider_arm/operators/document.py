@@ -11,8 +11,10 @@ from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
+    from typing import Literal
 
     from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import XComArg
 
     from airflow_provider_arm.submission.sending.lookup import LookupResult
 
@@ -43,11 +45,12 @@ class DocumentCreateOperator(ArmWriteOperator):
     def __init__(
         self,
         *,
-        document: Mapping[str, Any] | str,
+        document: Mapping[str, Any] | str | XComArg,
         assume_absent_after: timedelta | float | None = None,
+        on_unknown_outcome: Literal["fail", "resend"] = "fail",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(on_unknown_outcome=on_unknown_outcome, **kwargs)
         self.document = document
         self.assume_absent_after = as_seconds(assume_absent_after)
 

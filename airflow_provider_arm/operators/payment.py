@@ -11,8 +11,10 @@ from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Literal
 
     from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import XComArg
 
 
 class PaymentReservationOperator(ArmWriteOperator):
@@ -36,8 +38,15 @@ class PaymentReservationOperator(ArmWriteOperator):
     template_fields: Sequence[str] = (*ArmWriteOperator.template_fields, "payment_id", "reservation")
     personal_fields: ClassVar[Sequence[str]] = ("reservation",)
 
-    def __init__(self, *, payment_id: str, reservation: Mapping[str, Any] | str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        payment_id: str | XComArg,
+        reservation: Mapping[str, Any] | str | XComArg,
+        on_unknown_outcome: Literal["fail", "resend"] = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(on_unknown_outcome=on_unknown_outcome, **kwargs)
         self.payment_id = payment_id
         self.reservation = reservation
 

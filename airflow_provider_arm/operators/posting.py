@@ -6,13 +6,16 @@ import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmValidationError
+from airflow_provider_arm.runtime.arguments import check_exactly_one
 from airflow_provider_arm.runtime.base_operator import revealed
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Literal
 
     from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import XComArg
 
 
 log = logging.getLogger(__name__)
@@ -51,15 +54,17 @@ class AutoPostingOperator(ArmWriteOperator):
         self,
         *,
         method: str,
-        postings: Sequence[Mapping[str, Any]] | str | None = None,
-        source: str | None = None,
+        postings: Sequence[Mapping[str, Any]] | str | XComArg | None = None,
+        source: str | XComArg | None = None,
         validate_only: bool = False,
+        on_unknown_outcome: Literal["fail", "resend"] = "fail",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(on_unknown_outcome=on_unknown_outcome, **kwargs)
+        check_exactly_one(postings=postings, source=source)
         self.method = method
         self.postings = postings
-        self.source = source
+        self.source: Any = source
         self.validate_only = validate_only
 
     def execute(self, context: Context) -> dict[str, Any]:

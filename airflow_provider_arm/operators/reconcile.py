@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import translate_arm_errors
 from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX
+from airflow_provider_arm.runtime.arguments import check_choice
 from airflow_provider_arm.runtime.base_operator import read_bool
 from airflow_provider_arm.runtime.export.manifest_args import (
     manifest_addresses,
@@ -22,6 +23,7 @@ from airflow_provider_arm.runtime.export.manifest_args import (
 
 if TYPE_CHECKING:
     from decimal import Decimal
+    from typing import Literal
 
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -114,7 +116,7 @@ class LedgerReconcileOperator(BaseOperator):
         path: str,
         field: str = "currencyAmount",
         against_field: str | None = None,
-        period: str = "month",
+        period: Literal["month", "quarter", "year", "ledger", "none"] = "month",
         by: str = "voucherDate",
         against_by: str | None = None,
         periods: Sequence[str] | str | None = None,
@@ -123,11 +125,13 @@ class LedgerReconcileOperator(BaseOperator):
         own_currency: str | None = None,
         tolerance: str | int | Decimal | Mapping[str, Any] = "0",
         invert_against: bool | str = False,
-        on_difference: str = FAIL,
+        on_difference: Literal["fail", "warn", "skip"] = "fail",
         allow_empty: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_choice("period", period, ("month", "quarter", "year", "ledger", "none"))
+        check_choice("on_difference", on_difference, (FAIL, WARN, SKIP))
         self.export = export
         self.against = against
         self.path = path

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import XComArg
 
 
 class SubmissionResolveOperator(BaseOperator):
@@ -43,7 +44,7 @@ class SubmissionResolveOperator(BaseOperator):
         *,
         journal_path: str,
         submit_task_id: str,
-        resolutions: Sequence[Mapping[str, Any]] | Mapping[str, Any] | str,
+        resolutions: Sequence[Mapping[str, Any]] | Mapping[str, Any] | str | XComArg,
         submit_run_id: str | None = None,
         submit_dag_id: str | None = None,
         submit_map_index: int = -1,

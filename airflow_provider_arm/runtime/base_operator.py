@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.hooks.arm import ArmHook
+from airflow_provider_arm.runtime.arguments import add_inherited_params
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -74,6 +75,11 @@ class ArmBaseOperator(BaseOperator):
     #: Templated arguments that hold people's data: rendered, but never stored or shown.
     personal_fields: ClassVar[Sequence[str]] = ()
     ui_color = "#dcebf7"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Show inherited arguments in the docstring of each operator."""
+        super().__init_subclass__(**kwargs)
+        add_inherited_params(cls)
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ from airflow_provider_arm.runtime.resolutions import (
     push_unresolved_chunks,
     read_resolutions,
 )
+from airflow_provider_arm.submission.limits import MAX_IN_FLIGHT
 from airflow_provider_arm.submission.planning.prepare import PreparedSubmission, prepare
 from airflow_provider_arm.submission.planning.resources import Resource, find_operation
 from airflow_provider_arm.submission.results.outcome import count_outcomes, describe_counts, find_invalid, find_rejects
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
     from airflow_provider_arm.submission.sources.source import Source
 
 log = logging.getLogger(__name__)
-
-#: Connections that one task opens to ARM at most: what a browser would, several times over.
-MOST_IN_FLIGHT = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +99,8 @@ class SubmitOptions:
         if self.assume_absent_after is not None and self.assume_absent_after < 0:
             msg = f"assume_absent_after must be a number of seconds or a timedelta, not {self.assume_absent_after!r}"
             raise ArmConfigurationError(msg)
-        if not 1 <= self.max_in_flight <= MOST_IN_FLIGHT:
-            msg = f"max_in_flight must be from 1 to {MOST_IN_FLIGHT}, not {self.max_in_flight!r}"
+        if not 1 <= self.max_in_flight <= MAX_IN_FLIGHT:
+            msg = f"max_in_flight must be between 1 and {MAX_IN_FLIGHT}, not {self.max_in_flight!r}"
             raise ArmConfigurationError(msg)
 
 

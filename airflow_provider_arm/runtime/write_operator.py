@@ -6,13 +6,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.exceptions import translate_arm_errors
+from airflow_provider_arm.runtime.arguments import check_choice
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator
 from airflow_provider_arm.runtime.journal_location import open_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Literal
 
     from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import XComArg
 
     from airflow_provider_arm.client.models import WriteResponse
     from airflow_provider_arm.submission.journal.entries import Journal
@@ -43,11 +46,12 @@ class ArmWriteOperator(ArmBaseOperator):
         *,
         journal_path: str | None = None,
         durable: bool = True,
-        on_unknown_outcome: str = "fail",
-        resolutions: Sequence[Mapping[str, Any]] | str | None = None,
+        on_unknown_outcome: Literal["fail", "resend"] = "fail",
+        resolutions: Sequence[Mapping[str, Any]] | str | XComArg | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_choice("on_unknown_outcome", on_unknown_outcome, ("fail", "resend"))
         self.journal_path = journal_path
         self.durable = durable
         self.on_unknown_outcome = on_unknown_outcome

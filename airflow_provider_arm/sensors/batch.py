@@ -20,12 +20,15 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_arm.exceptions import ArmBatchFailedException, translate_arm_errors
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.links.batch import BatchLink
+from airflow_provider_arm.runtime.arguments import REJECTS_SUFFIXES, check_choice, check_suffix
 from airflow_provider_arm.runtime.records import as_batch_uuids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Literal
 
     from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import XComArg
 
     from airflow_provider_arm.client.batch_state import BatchStatus
     from airflow_provider_arm.submission.results.batch_wait import BatchWait
@@ -64,10 +67,10 @@ class BatchSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        batch_uuid: str | Sequence[str] | Mapping[str, Any],
+        batch_uuid: str | Sequence[str] | Mapping[str, Any] | XComArg,
         arm_conn_id: str = ArmHook.default_conn_name,
         client_no: int | str | None = None,
-        on_rejected: str = "fail",
+        on_rejected: Literal["fail", "warn"] = "fail",
         max_rejected: int | str = 0,
         rejects_path: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -75,6 +78,8 @@ class BatchSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
+        check_choice("on_rejected", on_rejected, ("fail", "warn"))
+        check_suffix("rejects_path", rejects_path, REJECTS_SUFFIXES)
         self.batch_uuid = batch_uuid
         self.arm_conn_id = arm_conn_id
         self.client_no = client_no

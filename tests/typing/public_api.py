@@ -121,7 +121,6 @@ def wrong_literals() -> None:
     DocumentCreateOperator(task_id="h", document={}, on_unknown_outcome="retry")  # type: ignore[arg-type]
     LedgerReconcileOperator(task_id="i", export="a", against="b", path="c", on_difference="ignore")  # type: ignore[arg-type]
     LedgerReconcileOperator(task_id="j", export="a", against="b", path="c", period="week")  # type: ignore[arg-type]
-    DateWindow(start="2026-01-01", end="2026-01-31", by="voucher_date")  # type: ignore[arg-type]
 
 
 def missing_arguments() -> None:

@@ -87,10 +87,15 @@ class DateWindow:
 
     template_fields: ClassVar[Sequence[str]] = ("start", "end", "by")
 
-    def date_range(self) -> DateRange:
-        """Check and give the days.
+    def __post_init__(self) -> None:
+        """Check the dates when the DAG is parsed, unless one of them is a template."""
+        if not any("{{" in str(value) or "{%" in str(value) for value in (self.start, self.end, self.by)):
+            self.date_range()
 
-        :raises ArmConfigurationError: a bound is no date, they are the wrong way round, or *by* is not known.
+    def date_range(self) -> DateRange:
+        """Check the dates and return them.
+
+        :raises ArmConfigurationError: a bound is not a date, *end* is before *start*, or *by* is unknown.
         """
         if self.by not in WINDOW_FILTERS:
             msg = f"window: by must be one of {', '.join(WINDOW_FILTERS)}, not {self.by!r}"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import translate_arm_errors
-from airflow_provider_arm.export.limits import DEFAULT_WORKERS
+from airflow_provider_arm.export.limits import DEFAULT_WORKERS, MAX_WORKERS
+from airflow_provider_arm.runtime.arguments import check_choice, check_range
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, read_bool
 from airflow_provider_arm.runtime.export.asset_events import emit_asset_events
 from airflow_provider_arm.runtime.export.watermark_args import (
@@ -19,6 +20,7 @@ from airflow_provider_arm.runtime.export.watermark_args import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
+    from typing import Literal
 
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -101,7 +103,7 @@ class ArmExportOperator(ArmBaseOperator):
         self,
         *,
         path: str,
-        format: str | None = None,  # noqa: A002 - the usual name of this argument
+        format: Literal["jsonl", "csv", "parquet"] | None = None,  # noqa: A002 - the usual name of this argument
         filters: Mapping[str, Any] | None = None,
         window: DateWindow | Mapping[str, Any] | None = None,
         split_by: Mapping[str, Sequence[Any]] | None = None,
@@ -117,6 +119,10 @@ class ArmExportOperator(ArmBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if format is not None:
+            check_choice("format", format, ("jsonl", "csv", "parquet"))
+        check_range("page_size", page_size, 1, DEFAULT_PAGE_SIZE)
+        check_range("workers", workers, 1, MAX_WORKERS)
         self.path = path
         self.format = format
         self.filters = filters

@@ -7,9 +7,6 @@ from dataclasses import asdict, dataclass
 
 from airflow_provider_arm.client import money
 
-#: Records in one batch that ARM is taken to accept; more is answered 422.
-MAX_CHUNK_SIZE = 1000  # assumed (Q16)
-
 
 @dataclass(frozen=True, slots=True)
 class ChunkPlan:

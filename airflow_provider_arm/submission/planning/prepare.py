@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, FieldIssue
 from airflow_provider_arm.submission.errors import SourceError
-from airflow_provider_arm.submission.planning.plan import MAX_CHUNK_SIZE, ChunkPlan, SubmissionPlan
+from airflow_provider_arm.submission.limits import MAX_CHUNK_SIZE
+from airflow_provider_arm.submission.planning.plan import ChunkPlan, SubmissionPlan
 from airflow_provider_arm.submission.planning.spool import Spool
 from airflow_provider_arm.submission.planning.totals import CurrencyTotal, CurrencyTotalsAccumulator
 from airflow_provider_arm.submission.planning.validate import (
@@ -71,7 +72,7 @@ def prepare(
     :raises ArmConfigurationError: *chunk_size* is out of range.
     """
     if not 1 <= chunk_size <= MAX_CHUNK_SIZE:
-        msg = f"chunk_size must be from 1 to {MAX_CHUNK_SIZE}, not {chunk_size}"
+        msg = f"chunk_size must be between 1 and {MAX_CHUNK_SIZE}, not {chunk_size}"
         raise ArmConfigurationError(msg)
     spool = Spool(source.name)
     try:

@@ -7,6 +7,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import ArmFailException, ArmTransientException
 from airflow_provider_arm.export import DateWindow, check_export
 from airflow_provider_arm.operators.ar_item import ArItemExportOperator
@@ -109,7 +110,7 @@ def test_a_list_by_its_path_is_exported(arm_sandbox, arm_connection, first_try, 
 def test_a_wrong_argument_is_told(arm_sandbox, arm_connection, first_try, tmp_path, kind, arguments, words):
     """Each mistake is one sentence, and no file appears."""
     arguments = {"path": "a.jsonl", **arguments}
-    with pytest.raises(ArmFailException) as caught:
+    with pytest.raises((ArmFailException, ArmConfigurationError)) as caught:
         run(kind, tmp_path / arguments.pop("path"), first_try, **arguments)
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import DAG
 
+from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import ArmFailException
 from airflow_provider_arm.export import DateWindow
 from airflow_provider_arm.operators.ar_item import ArItemExportOperator
@@ -216,7 +217,7 @@ GIVEN = {"2025-10": {"NOK": "1"}}
 def test_a_wrong_argument_is_told(exported, first_try, tmp_path, arguments, says):
     """Each mistake is one sentence, and no report appears."""
     arguments = {"export": exported()[0], "against": GIVEN, **arguments}
-    with pytest.raises(ArmFailException) as caught:
+    with pytest.raises((ArmFailException, ArmConfigurationError)) as caught:
         run(tmp_path, first_try, arguments.pop("export"), arguments.pop("against"), **arguments)
     assert says in str(caught.value)
     assert not list(tmp_path.glob("report*"))

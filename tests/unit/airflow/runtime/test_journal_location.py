@@ -147,9 +147,9 @@ def test_a_later_try_on_a_disk_without_a_trace_stops(arm_sandbox, arm_connection
 
 def test_a_try_that_failed_before_it_sent_has_left_its_trace(arm_sandbox, arm_connection, a_try, tmp_path):
     """A wrong argument in the first try does not make the second one wonder."""
-    with pytest.raises(ArmFailException, match="chunk_size"):
+    with pytest.raises(ArmFailException, match="max_rejected"):
         BatchSubmitOperator(
-            task_id="submit", resource="documents", records=documents(1), chunk_size=0, journal_path=str(tmp_path)
+            task_id="submit", resource="documents", records=documents(1), max_rejected="x", journal_path=str(tmp_path)
         ).execute(a_try(1, 0))
     assert len(submit(tmp_path).execute(a_try(2, 1))["batch_uuids"]) == 2
 

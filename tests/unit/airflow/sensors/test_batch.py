@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import (
     TaskDeferred,
 )
 
+from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.http.retry import SystemClock
 from airflow_provider_arm.exceptions import ArmBatchFailedException, ArmFailException, ArmTransientException
 from airflow_provider_arm.hooks.arm import ArmHook
@@ -186,7 +187,7 @@ def test_an_outage_ends_no_wait(arm_sandbox, client, first_try, monkeypatch, mod
 @pytest.mark.parametrize("arguments", [{"max_rejected": "few"}, {"on_rejected": "x"}, {"rejects_path": "a.txt"}])
 def test_a_wrong_argument_is_told_at_the_first_look(client, first_try, arguments):
     """A policy that cannot be is told now, not after the wait."""
-    with pytest.raises(ArmFailException):
+    with pytest.raises((ArmFailException, ArmConfigurationError)):
         wait("poke", submit(client, GOOD), first_try, **arguments)
 
 

@@ -103,23 +103,32 @@ def test_neighbouring_exclusive_windows_meet(start, length):
 @pytest.mark.parametrize(
     ("window", "says"),
     [
-        (DateWindow("31.01.2026", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
-        (DateWindow("2026-01-01", "2026-02-30"), "window: end must be a day, YYYY-MM-DD"),
-        (DateWindow("2026-01-01", "2026-01-311"), "window: end must be a day, YYYY-MM-DD"),
-        (DateWindow("", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
-        (DateWindow("None", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
-        (DateWindow(None, "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
-        (DateWindow("{{ ds }}", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
-        (DateWindow("2026-01-02", "2026-01-01"), "window: 2026-01-02 to 2026-01-01 has no day in it"),
-        (DateWindow("2026-01-01", "2026-01-01", end_exclusive=True), "window: 2026-01-01 to 2025-12-31 has no day in"),
-        (DateWindow("2026-01-01", "2026-01-31", by="paiddate"), "window: by must be one of voucherdate, duedate, "),
-        (DateWindow("2026-01-01", "2026-01-31", by="VoucherDate"), "window: by must be one of voucherdate, duedate, "),
+        (lambda: DateWindow("31.01.2026", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
+        (lambda: DateWindow("2026-01-01", "2026-02-30"), "window: end must be a day, YYYY-MM-DD"),
+        (lambda: DateWindow("2026-01-01", "2026-01-311"), "window: end must be a day, YYYY-MM-DD"),
+        (lambda: DateWindow("", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
+        (lambda: DateWindow("None", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
+        (lambda: DateWindow(None, "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
+        (lambda: DateWindow("{{ ds }}", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
+        (lambda: DateWindow("2026-01-02", "2026-01-01"), "window: 2026-01-02 to 2026-01-01 has no day in it"),
+        (
+            lambda: DateWindow("2026-01-01", "2026-01-01", end_exclusive=True),
+            "window: 2026-01-01 to 2025-12-31 has no day in",
+        ),
+        (
+            lambda: DateWindow("2026-01-01", "2026-01-31", by="paiddate"),
+            "window: by must be one of voucherdate, duedate, ",
+        ),
+        (
+            lambda: DateWindow("2026-01-01", "2026-01-31", by="VoucherDate"),
+            "window: by must be one of voucherdate, duedate, ",
+        ),
     ],
 )
 def test_a_window_that_cannot_be_is_refused(window, says):
     """Before anything is asked of ARM, and with what is wrong with which bound."""
     with pytest.raises(ArmConfigurationError, match="^" + re.escape(says)):
-        window.date_range()
+        window().date_range()
 
 
 def test_airflow_renders_all_three_fields_in_place():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.submission.errors import SourceError
-from airflow_provider_arm.submission.planning.plan import MAX_CHUNK_SIZE, SubmissionPlan
+from airflow_provider_arm.submission.limits import MAX_CHUNK_SIZE
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.planning.validate import MAX_LISTED_ROWS
 from airflow_provider_arm.submission.sources.source import ListSource
 from tests.unit.submission.records import CANARY, CUSTOMERS, DOCUMENTS, customer, document, file_source
+
+if TYPE_CHECKING:
+    from airflow_provider_arm.submission.planning.plan import SubmissionPlan
 
 
 def plan_of(records: list[dict[str, Any]], size: int = 2, operation: Any = CUSTOMERS) -> SubmissionPlan:
@@ -114,7 +117,7 @@ def test_the_same_records_give_the_same_plan_from_every_format(tmp_path):
 @pytest.mark.parametrize("size", [0, -1, MAX_CHUNK_SIZE + 1])
 def test_a_chunk_size_out_of_range_is_refused(size):
     """ARM takes at most so many, and none makes no sense."""
-    with pytest.raises(ArmConfigurationError, match=f"chunk_size must be from 1 to {MAX_CHUNK_SIZE}, not {size}"):
+    with pytest.raises(ArmConfigurationError, match=f"chunk_size must be between 1 and {MAX_CHUNK_SIZE}, not {size}"):
         plan_of([customer(1)], size)
 
 
