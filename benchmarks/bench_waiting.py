@@ -1,13 +1,14 @@
-"""How many batches one triggerer can wait for: 5,000 triggers, each looking every five seconds, at 20 ms of latency.
+"""Benchmark of waiting for batches: 5,000 triggers in one process, each polling every five seconds, at 20 ms latency.
 
-The server is another process: it answers each look after 20 ms, counts connections, and lets each batch end at a moment
-that its name says. "no core" is the share of time in which our process was ready and another one had the core: where it
-is more than a few hundredths, the lags are the machine's. "stops" are full rounds of Python's collector, which look
-through all of Airflow and hold every trigger meanwhile: how many, and the milliseconds of the longest.
-The same looks by what a user might pick instead are run beside it: an aiohttp session per trigger, and requests in
-threads.
+The server is another process. It responds to each poll after 20 ms, counts connections, and finishes each batch at the
+time in its batchUuid. For comparison, two alternatives send the same polls: an aiohttp session per trigger, and
+requests in threads.
 
-Reads "MISSED" where a figure is beyond its bound. Run it alone on the machine:
+Columns: "no core" is the share of time in which this process was ready to run and had no core. Above a few hundredths,
+the machine causes the lags. "gc stops" are full runs of Python's garbage collector, which visit all objects of Airflow
+and stop every trigger: their number, and the milliseconds of the longest.
+
+It prints "MISSED" beside a figure beyond its limit. Run it on an otherwise idle machine:
 scripts/bench benchmarks/bench_waiting.py
 """
 
@@ -33,61 +34,62 @@ if TYPE_CHECKING:
 TRIGGERS = 5000
 INTERVAL = 5.0
 LATENCY = 0.020
-#: Seconds until every trigger is in its rhythm, of measuring, and in which the batches end.
+#: Seconds before the measurement, of the measurement, and in which the batches finish.
 WARM_UP, MEASURE, ENDINGS = 10.0, 30.0, 10.0
-#: Seconds of measuring what is only there to compare with.
+#: Seconds of the measurement of an alternative.
 COMPARE = 10.0
 THREADS = 32
 
 
 class Server(asyncio.Protocol):
-    """As little of HTTP as it takes: one request at a time on a kept connection, answered after the latency."""
+    """Minimal HTTP: one request at a time on a kept-alive connection, with the response after the latency."""
 
-    open = most = looks = 0
+    open_connections = max_connections = polls = 0
 
     def connection_made(self, transport: Any) -> None:
-        """Count."""
+        """Count the connection."""
         self.transport, self.buffer = transport, b""
-        Server.open += 1
-        Server.most = max(Server.most, Server.open)
+        Server.open_connections += 1
+        Server.max_connections = max(Server.max_connections, Server.open_connections)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Count."""
-        Server.open -= 1
+        """Count the closed connection."""
+        Server.open_connections -= 1
 
     def data_received(self, data: bytes) -> None:
-        """Answer a whole request."""
+        """Respond to a complete request."""
         self.buffer += data
         head, end, body = self.buffer.partition(b"\r\n\r\n")
         if not end or (head.startswith(b"POST") and not body):
             return
         self.buffer = b""
         path = head.split(b" ", 2)[1].decode()
-        if path == "/counts":  # itself a connection, which does not count
-            answer, Server.most, Server.looks = {"most": Server.most - 1, "looks": Server.looks}, Server.open, 0
-            self.transport.write(response(200, answer))
+        if path == "/counts":  # its own connection is not counted
+            counts = {"max_connections": Server.max_connections - 1, "polls": Server.polls}
+            Server.max_connections, Server.polls = Server.open_connections, 0
+            self.transport.write(build_response(200, counts))
         elif path == "/token":
-            self.transport.write(response(200, {"access_token": "bench-token", "expires_in": 3600}))
+            self.transport.write(build_response(200, {"access_token": "bench-token", "expires_in": 3600}))
         else:
-            Server.looks += 1
-            asyncio.get_running_loop().call_later(LATENCY, self.answer, path)
+            Server.polls += 1
+            asyncio.get_running_loop().call_later(LATENCY, self.respond, path)
 
-    def answer(self, path: str) -> None:
-        """Say what the batch is; its name ends with the unix second of its end."""
-        name = path.rsplit("/", 1)[1]
-        done = time.time() >= float(name.partition("-")[2])
+    def respond(self, path: str) -> None:
+        """Respond with the state of the batch. The batchUuid ends with the unix second at which it is finished."""
+        batch_uuid = path.rsplit("/", 1)[1]
+        done = time.time() >= float(batch_uuid.partition("-")[2])
         counts = {"totalCount": 500, "processedCount": 500 if done else 120, "failedCount": 0}
-        body = {"batchUuid": name, "clientNo": 2218, "status": "PROCESSED" if done else "PROCESSING", **counts}
-        self.transport.write(response(200 if done else 202, body))
+        body = {"batchUuid": batch_uuid, "clientNo": 2218, "status": "PROCESSED" if done else "PROCESSING", **counts}
+        self.transport.write(build_response(200 if done else 202, body))
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Give the value that *share* of all stay under."""
+    """Return the value below which *share* of the values are; infinity without values."""
     return sorted(values)[int(share * (len(values) - 1))] if values else float("inf")
 
 
-def response(status: int, body: Any) -> bytes:
-    """Write an answer."""
+def build_response(status: int, body: Any) -> bytes:
+    """Build an HTTP response."""
     text = json.dumps(body).encode()
     return b"HTTP/1.1 %d -\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
         status,
@@ -105,7 +107,7 @@ async def serve() -> None:
 
 @contextmanager
 def server() -> Iterator[str]:
-    """Start the server as another process; gives its address."""
+    """Start the server as another process; yield its URL."""
     command = [sys.executable, __file__, "--serve"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -114,80 +116,87 @@ def server() -> Iterator[str]:
             process.kill()
 
 
-def counts(url: str) -> dict[str, int]:
-    """Ask the server for the most connections and the looks since the last time."""
+def fetch_counts(url: str) -> dict[str, int]:
+    """Return the maximum of open connections, and the number of polls, since the previous call."""
     import requests
 
-    answer: dict[str, int] = requests.get(f"{url}/counts", timeout=30).json()
-    return answer
+    counts: dict[str, int] = requests.get(f"{url}/counts", timeout=30).json()
+    return counts
 
 
 def resident_bytes() -> int:
-    """Memory of this process."""
+    """Return the resident memory of this process."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def seconds_without_core() -> float:
-    """Seconds in which this thread was ready to run and waited for a core."""
+    """Return the seconds in which this thread was ready to run and had no core."""
     return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
 
 
 class Lags:
-    """How much later each look was done than it was due and ARM needed; milliseconds."""
+    """Lag of each poll in milliseconds: from its due time to its end, without the latency."""
 
     def __init__(self) -> None:
         self.due: dict[Any, float] = {}
-        self.taken: list[float] = []
+        self.milliseconds: list[float] = []
 
-    def planned(self, who: Any, seconds: float) -> None:
-        """Note that a look is done and the next one due in so many seconds."""
+    def record(self, caller: Any, seconds: float) -> None:
+        """Record that a poll of *caller* has ended, and that its next one is due in *seconds*."""
         now = time.monotonic()
-        if who in self.due:
-            self.taken.append((now - self.due[who] - LATENCY) * 1000)
-        self.due[who] = now + seconds
+        if caller in self.due:
+            self.milliseconds.append((now - self.due[caller] - LATENCY) * 1000)
+        self.due[caller] = now + seconds
 
 
-class Collector:
-    """The full rounds of Python's garbage collector while the block lasts."""
+class GarbageCollections:
+    """Durations of the full runs of Python's garbage collector in a ``with`` block, in milliseconds."""
 
     def __enter__(self) -> Self:
-        """Listen."""
-        self.stops: list[float] = []
-        gc.callbacks.append(self.heard)
+        """Register the callback."""
+        self.durations: list[float] = []
+        gc.callbacks.append(self.record)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Listen no more."""
-        gc.callbacks.remove(self.heard)
+        """Remove the callback."""
+        gc.callbacks.remove(self.record)
 
-    def heard(self, phase: str, info: dict[str, int]) -> None:
-        """Note a full round."""
+    def record(self, phase: str, info: dict[str, int]) -> None:
+        """Record a full run."""
         if info["generation"] < 2:
             return
         if phase == "start":
-            self.began = time.perf_counter()
+            self.started = time.perf_counter()
         else:
-            self.stops.append((time.perf_counter() - self.began) * 1000)
+            self.durations.append((time.perf_counter() - self.started) * 1000)
 
 
-async def measured(url: str, lags: Lags, seconds: float) -> dict[str, float]:
-    """Measure for *seconds* what this process does."""
-    await asyncio.to_thread(counts, url)
-    lags.taken.clear()
-    begun, cpu, waited = time.monotonic(), time.process_time(), seconds_without_core()
-    with Collector() as collector:
+async def measure(url: str, lags: Lags, seconds: float) -> dict[str, float]:
+    """Measure this process for *seconds*; return the figures."""
+    await asyncio.to_thread(fetch_counts, url)
+    lags.milliseconds.clear()
+    started, cpu, waited = time.monotonic(), time.process_time(), seconds_without_core()
+    with GarbageCollections() as collections:
         await asyncio.sleep(seconds)
-    passed, used = time.monotonic() - begun, time.process_time() - cpu
-    waited = (seconds_without_core() - waited) / passed
-    p99, middle = percentile(lags.taken, 0.99), percentile(lags.taken, 0.5)
-    seen = await asyncio.to_thread(counts, url)
-    figures = {"looks": seen["looks"] / passed, "core": used / passed, "p50": middle, "p99": p99, "waited": waited}
-    figures |= {"stops": len(collector.stops), "longest": max(collector.stops, default=0.0)}
-    return figures | {"ms": used / max(1, seen["looks"]) * 1000, "connections": seen["most"]}
+    elapsed, used = time.monotonic() - started, time.process_time() - cpu
+    waited = (seconds_without_core() - waited) / elapsed
+    counts = await asyncio.to_thread(fetch_counts, url)
+    return {
+        "polls": counts["polls"] / elapsed,
+        "core": used / elapsed,
+        "p50": percentile(lags.milliseconds, 0.5),
+        "p99": percentile(lags.milliseconds, 0.99),
+        "waited": waited,
+        "stops": len(collections.durations),
+        "longest": max(collections.durations, default=0.0),
+        "ms": used / max(1, counts["polls"]) * 1000,
+        "connections": counts["max_connections"],
+    }
 
 
-async def ours(url: str) -> dict[str, float]:
-    """Wait with :class:`BatchTrigger`, until every batch has ended."""
+async def wait_with_batch_trigger(url: str) -> dict[str, float]:
+    """Wait with :class:`BatchTrigger` until every batch is finished."""
     from airflow_provider_arm.triggers import batch
     from airflow_provider_arm.triggers.polling import batch_poller, shared_timer
 
@@ -195,12 +204,12 @@ async def ours(url: str) -> dict[str, float]:
 
     class MeasuredTimer(shared_timer.SharedTimer):
         def schedule(self, entry: Any, seconds: float) -> None:
-            lags.planned(entry, seconds)
+            lags.record(entry, seconds)
             super().schedule(entry, seconds)
 
     shared_timer.SharedTimer = MeasuredTimer  # type: ignore[misc]
     ends = [time.time() + WARM_UP + MEASURE + 3 + ENDINGS * random.random() for _ in range(TRIGGERS)]
-    late: list[float] = []
+    delays: list[float] = []
 
     async def run(number: int) -> None:
         now = time.time()
@@ -216,33 +225,33 @@ async def ours(url: str) -> dict[str, float]:
         events = [event.payload async for event in trigger.run()]
         if events != [{"status": "finished"}]:
             sys.exit(f"a trigger sent {events}")
-        late.append(time.time() - ends[number])
+        delays.append(time.time() - ends[number])
 
     del batch_poller
     gc.collect()
     before = resident_bytes()
     tasks = [asyncio.create_task(run(number)) for number in range(TRIGGERS)]
     await asyncio.sleep(WARM_UP)
-    figures = await measured(url, lags, MEASURE)
+    figures = await measure(url, lags, MEASURE)
     memory = (resident_bytes() - before) / TRIGGERS / 1000
     await asyncio.gather(*tasks)
-    return figures | {"memory": memory, "latest": max(late), "ended": len(late)}
+    return figures | {"memory": memory, "latest": max(delays), "ended": len(delays)}
 
 
-async def beside(url: str, look: Callable[[str], Awaitable[None]]) -> dict[str, float]:
-    """Wait with *look* for batches that do not end, for a shorter while."""
+async def measure_alternative(url: str, poll: Callable[[str], Awaitable[None]]) -> dict[str, float]:
+    """Wait with *poll* for batches that do not finish, for a shorter time."""
     lags, end = Lags(), time.time() + 3600
 
     async def run(number: int) -> None:
         await asyncio.sleep(INTERVAL * random.random())
         while True:
-            await look(f"{url}/clients/2218/batches/{number}-{end:.3f}")
-            lags.planned(number, INTERVAL)
+            await poll(f"{url}/clients/2218/batches/{number}-{end:.3f}")
+            lags.record(number, INTERVAL)
             await asyncio.sleep(INTERVAL)
 
     tasks = [asyncio.create_task(run(number)) for number in range(TRIGGERS)]
     await asyncio.sleep(WARM_UP)
-    figures = await measured(url, lags, COMPARE)
+    figures = await measure(url, lags, COMPARE)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -250,25 +259,25 @@ async def beside(url: str, look: Callable[[str], Awaitable[None]]) -> dict[str, 
 
 
 async def session_per_trigger(url: str) -> dict[str, float]:
-    """An aiohttp session of its own for every trigger."""
+    """Wait with a separate aiohttp session for each trigger."""
     import aiohttp
 
     sessions: dict[str, aiohttp.ClientSession] = {}
 
-    async def look(address: str) -> None:
+    async def poll(address: str) -> None:
         if address not in sessions:
             sessions[address] = aiohttp.ClientSession()
-        async with sessions[address].get(address, headers={"Authorization": "Bearer bench-token"}) as answer:
-            await answer.json()
+        async with sessions[address].get(address, headers={"Authorization": "Bearer bench-token"}) as response:
+            await response.json()
 
-    figures = await beside(url, look)
+    figures = await measure_alternative(url, poll)
     for session in sessions.values():
         await session.close()
     return figures
 
 
 async def requests_in_threads(url: str) -> dict[str, float]:
-    """One requests session per thread, in a pool of threads."""
+    """Wait with requests in a pool of threads, with one session per thread."""
     import threading
     from concurrent.futures import ThreadPoolExecutor
 
@@ -281,16 +290,16 @@ async def requests_in_threads(url: str) -> dict[str, float]:
             local.session = requests.Session()
         local.session.get(address, headers={"Authorization": "Bearer bench-token"}, timeout=30).json()
 
-    async def look(address: str) -> None:
+    async def poll(address: str) -> None:
         await asyncio.get_running_loop().run_in_executor(pool, get, address)
 
-    figures = await beside(url, look)
+    figures = await measure_alternative(url, poll)
     pool.shutdown(wait=False, cancel_futures=True)
     return figures
 
 
 def prepare(url: str) -> None:
-    """Let the connection lead to the server, and be quiet."""
+    """Set the connection to the server, and disable logging."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         os.environ.pop(name, None)
     extra = {"auth_url": f"{url}/token", "client_no": 2218}
@@ -302,7 +311,7 @@ def prepare(url: str) -> None:
 
 
 def allow_connections() -> None:
-    """Raise the limit of open files: a session per trigger needs a connection for each."""
+    """Increase the limit of open files: a session per trigger needs a connection for each."""
     import resource
 
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -310,51 +319,52 @@ def allow_connections() -> None:
 
 
 def main() -> None:
-    """Print the tables."""
+    """Run the benchmark, and print the tables."""
     allow_connections()
-    names = {
-        "BatchTrigger": ours,
+    variants = {
+        "BatchTrigger": wait_with_batch_trigger,
         "session per trigger": session_per_trigger,
         "requests in threads": requests_in_threads,
     }
-    chosen = sys.argv[1:] or list(names)
-    found: dict[str, dict[str, float]] = {}
+    chosen = sys.argv[1:] or list(variants)
+    results: dict[str, dict[str, float]] = {}
     for name in chosen:
         with server() as url:
             prepare(url)
-            found[name] = asyncio.run(names[name](url))
+            results[name] = asyncio.run(variants[name](url))
     print(
-        f"  {'':<22} {'looks/s':>8} {'ms CPU':>7} {'a core':>7} {'lag p50':>9} {'lag p99':>9} {'connections':>12}"
-        f" {'no core':>8} {'stops':>12}"
+        f"  {'':<22} {'polls/s':>8} {'ms CPU':>7} {'a core':>7} {'lag p50':>9} {'lag p99':>9} {'connections':>12}"
+        f" {'no core':>8} {'gc stops':>12}"
     )
-    for name, one in found.items():
+    for name, figures in results.items():
+        lags = f"{figures['p50']:>6.1f} ms {figures['p99']:>6.1f} ms"
+        stops = f"{figures['stops']:>3.0f} x {figures['longest']:>3.0f} ms"
         print(
-            f"  {name:<22} {one['looks']:>8.0f} {one['ms']:>7.2f} {one['core']:>7.2f} {one['p50']:>6.1f} ms"
-            f" {one['p99']:>6.1f} ms {one['connections']:>12.0f} {one['waited']:>8.2f}"
-            f" {one['stops']:>3.0f} x {one['longest']:>3.0f} ms"
+            f"  {name:<22} {figures['polls']:>8.0f} {figures['ms']:>7.2f} {figures['core']:>7.2f} {lags}"
+            f" {figures['connections']:>12.0f} {figures['waited']:>8.2f} {stops}"
         )
-    if own := found.get("BatchTrigger"):
-        judge(own)
+    if own := results.get("BatchTrigger"):
+        print_limits(own)
 
 
-def judge(own: dict[str, float]) -> None:
-    """Print our figures beside their bounds."""
+def print_limits(own: dict[str, float]) -> None:
+    """Print the figures of ``BatchTrigger`` beside their limits."""
     rows = [
-        ("lag of a look, 99th percentile", f"{own['p99']:.1f} ms", "under 50 ms", own["p99"] < 50),
+        ("lag of a poll, 99th percentile", f"{own['p99']:.1f} ms", "under 50 ms", own["p99"] < 50),
         ("share of a core", f"{own['core']:.2f}", "under 0.50", own["core"] < 0.5),
         ("connections", f"{own['connections']:.0f}", "at most 64", own["connections"] <= 64),
         ("memory of a trigger", f"{own['memory']:.0f} kB", "under 60 kB", own["memory"] < 60),
-        ("ends noticed", f"{own['ended']:.0f}", f"all of {TRIGGERS}", own["ended"] == TRIGGERS),
+        ("finished batches detected", f"{own['ended']:.0f}", f"all of {TRIGGERS}", own["ended"] == TRIGGERS),
         (
-            "  the latest after",
+            "  longest delay",
             f"{own['latest']:.2f} s",
-            "an interval, a look",
+            "an interval, a poll",
             own["latest"] < INTERVAL + LATENCY + 0.05,
         ),
     ]
     print()
-    for what, figure, bound, holds in rows:
-        print(f"  {what:<46} {figure:>12}   {bound:<20} {'' if holds else 'MISSED'}")
+    for name, figure, limit, is_met in rows:
+        print(f"  {name:<46} {figure:>12}   {limit:<20} {'' if is_met else 'MISSED'}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``BatchTrigger``: one event whatever happens, nothing lost by a restart, nothing shown."""
+"""Tests of ``BatchTrigger``: exactly one event, no wait lost by a restart, no data of a record in event and log."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from airflow_provider_arm.submission.results.batch_wait import BatchWait
 from airflow_provider_arm.triggers.batch import BatchTrigger
 
 BENCHMARK = Path(__file__).parents[4] / "benchmarks" / "bench_waiting.py"
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
-PEOPLE = [
+UNKNOWN_BATCH = "00000000-0000-4000-8000-000000000000"
+CUSTOMERS = [
     {"customerNo": str(81000 + n), "name": "Canary Person", "emailAddressDocument": ["canary@example.com"]}
     for n in range(3)
 ]
@@ -34,93 +34,93 @@ PEOPLE = [
 
 @pytest.fixture
 def client(arm_sandbox, arm_connection):
-    """Give a client for the sandbox."""
+    """Return a client of the sandbox."""
     return ArmHook(arm_connection).client
 
 
 def submit(client, *records):
-    """Submit a batch; gives its uuid."""
-    return client.submit_batch("create_customer_batch", records or PEOPLE).batch_uuid
+    """Submit a batch of customers; return its batchUuid."""
+    return client.submit_batch("create_customer_batch", records or CUSTOMERS).batch_uuid
 
 
-def make(uuids, timeout=30.0, **arguments):
-    """Make a trigger that looks often."""
+def build_trigger(uuids, timeout=30.0, **arguments):
+    """Return a trigger with a short poll interval."""
     now = time.time()
-    usual = {"arm_conn_id": "arm_default", "client_no": None, "poll_interval": 0.01, "started": now}
-    return BatchTrigger(batch_uuids=uuids, deadline=now + timeout, **(usual | arguments))
+    defaults = {"arm_conn_id": "arm_default", "client_no": None, "poll_interval": 0.01, "started": now}
+    return BatchTrigger(batch_uuids=uuids, deadline=now + timeout, **(defaults | arguments))
 
 
 async def events_of(trigger):
-    """Run a trigger as the triggerer does, made anew from what it serializes to; gives the payloads as stored."""
+    """Run a trigger as the triggerer does, created from its serialized arguments; return the payloads as stored."""
     _, arguments = trigger.serialize()
-    again = BatchTrigger(**json.loads(json.dumps(arguments)))
-    return [json.loads(json.dumps(event.payload)) async for event in again.run()]
+    deserialized = BatchTrigger(**json.loads(json.dumps(arguments)))
+    return [json.loads(json.dumps(event.payload)) async for event in deserialized.run()]
 
 
-def broken(*_, **__):
-    """Fail as a fault of ours would, quoting what it was given."""
-    raise KeyError(PEOPLE[0]["name"])
+def raise_defect(*_, **__):
+    """Raise an error as a defect of the provider would, with a record's data in its message."""
+    raise KeyError(CUSTOMERS[0]["name"])
 
 
-def finishes(box, uuid, monkeypatch):
-    """The batch is finished."""
-    return make([uuid])
+def finished(sandbox, uuid, monkeypatch):
+    """Return a trigger whose batch is finished."""
+    return build_trigger([uuid])
 
 
-def is_refused(box, uuid, monkeypatch):
-    """ARM does not know the batch."""
-    return make([UNKNOWN])
+def unknown_batch(sandbox, uuid, monkeypatch):
+    """Return a trigger whose batch ARM does not find."""
+    return build_trigger([UNKNOWN_BATCH])
 
 
-def times_out(box, uuid, monkeypatch):
-    """The deadline has passed and the batch is in work."""
-    box.behave(batch_delay=3600)
-    pending = ArmHook().client.submit_batch("create_customer_batch", PEOPLE).batch_uuid
-    return make([pending], timeout=-1)
+def deadline_passed(sandbox, uuid, monkeypatch):
+    """Return a trigger whose deadline has passed while its batch is pending."""
+    sandbox.behave(batch_delay=3600)
+    pending = ArmHook().client.submit_batch("create_customer_batch", CUSTOMERS).batch_uuid
+    return build_trigger([pending], timeout=-1)
 
 
-def has_no_connection(box, uuid, monkeypatch):
-    """Airflow has no connection of that name."""
-    return make([uuid], arm_conn_id="not_there")
+def missing_connection(sandbox, uuid, monkeypatch):
+    """Return a trigger whose connection is not defined."""
+    return build_trigger([uuid], arm_conn_id="not_there")
 
 
-def has_a_wrong_secret(box, uuid, monkeypatch):
-    """The token service refuses the credentials."""
-    connection = json.dumps(box.connection() | {"password": "canary-secret"})
+def wrong_secret(sandbox, uuid, monkeypatch):
+    """Return a trigger whose credentials the token service rejects."""
+    connection = json.dumps(sandbox.connection() | {"password": "canary-secret"})
     monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", connection)
-    return make([uuid])
+    return build_trigger([uuid])
 
 
-def meets_a_fault_in_a_look(box, uuid, monkeypatch):
-    """Our own code breaks after an answer."""
-    monkeypatch.setattr(BatchWait, "record_poll", broken)
-    return make([uuid])
+def defect_in_a_poll(sandbox, uuid, monkeypatch):
+    """Return a trigger for which the provider's own code fails after a response."""
+    monkeypatch.setattr(BatchWait, "record_poll", raise_defect)
+    return build_trigger([uuid])
 
 
-def meets_a_fault_at_its_start(box, uuid, monkeypatch):
-    """Our own code breaks before the first look."""
-    monkeypatch.setattr(BatchWait, "__post_init__", broken)
-    return make([uuid])
+def defect_at_the_start(sandbox, uuid, monkeypatch):
+    """Return a trigger for which the provider's own code fails before the first poll."""
+    monkeypatch.setattr(BatchWait, "__post_init__", raise_defect)
+    return build_trigger([uuid])
 
 
-PATHS = [
-    (finishes, "finished", None),
-    (is_refused, "failed", True),
-    (times_out, "timeout", None),
-    (has_no_connection, "failed", True),
-    (has_a_wrong_secret, "failed", True),
-    (meets_a_fault_in_a_look, "failed", False),
-    (meets_a_fault_at_its_start, "failed", False),
+ENDINGS = [
+    (finished, "finished", None),
+    (unknown_batch, "failed", True),
+    (deadline_passed, "timeout", None),
+    (missing_connection, "failed", True),
+    (wrong_secret, "failed", True),
+    (defect_in_a_poll, "failed", False),
+    (defect_at_the_start, "failed", False),
 ]
 
 
-@pytest.mark.parametrize(("path", "status", "permanent"), PATHS, ids=[path[0].__name__ for path in PATHS])
-def test_every_path_ends_with_one_event_that_shows_nothing(
-    arm_sandbox, client, monkeypatch, caplog, path, status, permanent
+@pytest.mark.parametrize(("ending", "status", "permanent"), ENDINGS, ids=[ending[0].__name__ for ending in ENDINGS])
+def test_every_ending_sends_one_event_without_secrets_or_records(
+    arm_sandbox, client, monkeypatch, caplog, ending, status, permanent
 ):
-    """Exactly one event, small, with no secret and no person in it, in the stored arguments or in the log."""
+    """There is exactly one small event, and no secret or personal data in it, in the stored arguments or in the log."""
     caplog.set_level(logging.DEBUG)
-    trigger = path(arm_sandbox, submit(client), monkeypatch)
+    trigger = ending(arm_sandbox, submit(client), monkeypatch)
     monkeypatch.setattr("airflow_provider_arm.client.http.auth.REJECTION_COOLDOWN", 0.0)
     (event,) = asyncio.run(events_of(trigger))
     assert (event["status"], event.get("permanent")) == (status, permanent)
@@ -130,156 +130,158 @@ def test_every_path_ends_with_one_event_that_shows_nothing(
         assert canary.lower() not in shown.lower()
 
 
-def test_a_batch_that_is_finished_at_the_deadline_is_no_timeout(client):
-    """A triggerer that comes back after the deadline looks once before it says that the time is up."""
-    assert asyncio.run(events_of(make([submit(client)], timeout=0.0))) == [{"status": "finished"}]
+def test_finished_when_the_batch_is_finished_at_the_deadline(client):
+    """A triggerer that restarts after the deadline polls once before it sends a timeout."""
+    assert asyncio.run(events_of(build_trigger([submit(client)], timeout=0.0))) == [{"status": "finished"}]
 
 
-def test_a_cancelled_wait_sends_nothing_and_leaves_nothing(client, arm_sandbox):
-    """No event, no task, no client: Airflow cancels triggers when it moves them to another triggerer."""
+def test_cancelled_wait_sends_no_event_and_closes_its_client(client, arm_sandbox):
+    """No event, task or client remains when Airflow cancels a trigger to move it to another triggerer."""
     arm_sandbox.behave(batch_delay=3600)
     uuid, events = submit(client), []
 
     async def run():
-        task = asyncio.create_task(events_of(make([uuid])))
-        while not any(uuid in call["path"] for call in arm_sandbox.requests()):  # noqa: ASYNC110 - it is a thread's
+        task = asyncio.create_task(events_of(build_trigger([uuid])))
+        while not any(uuid in call["path"] for call in arm_sandbox.requests()):  # noqa: ASYNC110 - the sandbox runs in a thread
             await asyncio.sleep(0.01)
         task.cancel()
         events.append(await asyncio.gather(task, return_exceptions=True))
-        (kept,) = shared._clients[asyncio.get_running_loop()].values()
-        return kept.client
+        (shared_client,) = shared._clients[asyncio.get_running_loop()].values()
+        return shared_client.client
 
     client_of_loop = asyncio.run(run())
     assert isinstance(events[0][0], asyncio.CancelledError)
-    assert client_of_loop._http is None  # closed with its loop, although it would have lingered
+    assert client_of_loop._http is None  # closed with its event loop, before its linger time ended
 
 
-def test_a_connection_that_cannot_be_read_for_a_while_ends_no_wait(client, monkeypatch):
-    """A secrets backend that is away when the triggerer starts is asked again."""
+def test_wait_continues_when_the_connection_is_unreadable_for_a_while(client, monkeypatch):
+    """The connection is read again if the secrets backend is down when the triggerer starts."""
     uuid, tries, read = submit(client), [], ArmHook.aread_settings
 
-    async def stumbling(hook):
+    async def fail_three_times(hook):
         tries.append(1)
         if len(tries) < 4:
             raise ConnectionError("canary")
         return await read(hook)
 
-    monkeypatch.setattr(ArmHook, "aread_settings", stumbling)
-    assert asyncio.run(events_of(make([uuid]))) == [{"status": "finished"}]
+    monkeypatch.setattr(ArmHook, "aread_settings", fail_three_times)
+    assert asyncio.run(events_of(build_trigger([uuid]))) == [{"status": "finished"}]
     assert len(tries) == 4
 
 
-def test_a_secret_that_changes_in_a_long_wait_ends_it_not(arm_sandbox, client, monkeypatch):
-    """When ARM refuses the credentials, the connection is read again, and the wait goes on with what it has now."""
+def test_wait_continues_when_the_secret_changes(arm_sandbox, client, monkeypatch):
+    """If ARM rejects the credentials, the connection is read again, and the wait continues if it has changed."""
     uuid, read, good = submit(client), ArmHook.aread_settings, arm_sandbox.connection()
     old = good | {"extra": json.loads(good["extra"]) if isinstance(good["extra"], str) else dict(good["extra"])}
     old["extra"] = old["extra"] | {"access_token": "an-old-token"}
     monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps(old))
 
-    async def then_changed(hook):
+    async def read_then_change(hook):
         settings = await read(hook)
         monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps(good))
         return settings
 
-    monkeypatch.setattr(ArmHook, "aread_settings", then_changed)
-    assert asyncio.run(events_of(make([uuid]))) == [{"status": "finished"}]
+    monkeypatch.setattr(ArmHook, "aread_settings", read_then_change)
+    assert asyncio.run(events_of(build_trigger([uuid]))) == [{"status": "finished"}]
 
 
-def test_a_kill_is_told_and_changes_nothing_at_arm(arm_sandbox, client, caplog):
-    """Airflow's kill of the waiting task makes no call: ARM cannot cancel a batch, and the log says so."""
+def test_on_kill_logs_the_batches_and_sends_no_request(arm_sandbox, client, caplog):
+    """``on_kill`` sends no request, because ARM cannot cancel a batch, and logs this."""
     uuid = submit(client)
     before = len(arm_sandbox.requests())
-    asyncio.run(make([uuid]).on_kill())
+    asyncio.run(build_trigger([uuid]).on_kill())
     assert "cannot cancel" in caplog.text
     assert uuid in caplog.text
     assert len(arm_sandbox.requests()) == before
 
 
-def test_records_are_not_kept_in_the_triggerer(client, arm_sandbox, monkeypatch):
-    """Of a finished batch the waiting process keeps the state only, however many records it has."""
-    kept, record_poll = [], BatchWait.record_poll
+def test_no_records_stay_in_the_triggerers_memory(client, arm_sandbox, monkeypatch):
+    """The triggerer keeps only the state of a finished batch, not its records."""
+    recorded, record_poll = [], BatchWait.record_poll
 
-    def note(wait, uuid, seen, now):
-        kept.append(seen)
-        return record_poll(wait, uuid, seen, now)
+    def spy(wait, uuid, result, now):
+        recorded.append(result)
+        return record_poll(wait, uuid, result, now)
 
-    monkeypatch.setattr(BatchWait, "record_poll", note)
-    asyncio.run(events_of(make([submit(client), submit(client)])))
-    assert [(len(status.records), status.total) for status in kept] == [(0, 3)] * 2
+    monkeypatch.setattr(BatchWait, "record_poll", spy)
+    asyncio.run(events_of(build_trigger([submit(client), submit(client)])))
+    assert [(len(status.records), status.total) for status in recorded] == [(0, 3)] * 2
 
 
-def test_a_wait_for_many_batches_does_not_crowd_out_the_others(client, monkeypatch):
-    """Of one wait's batches eight are looked at in the same moment, and each is looked at."""
+def test_concurrent_polls_of_one_wait_are_limited(client, monkeypatch):
+    """A wait for many batches polls each of them, and at most eight at the same time."""
     from airflow_provider_arm.client.async_client import AsyncArmClient
     from airflow_provider_arm.triggers.polling.batch_poller import MAX_CONCURRENT_POLLS
 
-    under_way, most, get = [], [], AsyncArmClient.get_batch
+    in_flight, concurrency, get = [], [], AsyncArmClient.get_batch
 
-    async def counted(client, uuid, **arguments):
-        under_way.append(uuid)
-        most.append(len(under_way))
+    async def count_in_flight(client, uuid, **arguments):
+        in_flight.append(uuid)
+        concurrency.append(len(in_flight))
         try:
             return await get(client, uuid, **arguments)
         finally:
-            under_way.remove(uuid)
+            in_flight.remove(uuid)
 
-    monkeypatch.setattr(AsyncArmClient, "get_batch", counted)
-    uuids = [submit(client, PEOPLE[0]) for _ in range(3 * MAX_CONCURRENT_POLLS)]
-    assert asyncio.run(events_of(make(uuids))) == [{"status": "finished"}]
-    assert (max(most), len(most)) == (MAX_CONCURRENT_POLLS, len(uuids))
+    monkeypatch.setattr(AsyncArmClient, "get_batch", count_in_flight)
+    uuids = [submit(client, CUSTOMERS[0]) for _ in range(3 * MAX_CONCURRENT_POLLS)]
+    assert asyncio.run(events_of(build_trigger(uuids))) == [{"status": "finished"}]
+    assert (max(concurrency), len(concurrency)) == (MAX_CONCURRENT_POLLS, len(uuids))
 
 
-class MovedClock:
-    """The time of this process and of the sandbox in one hand: it moves when everybody waits."""
+class AutoClock:
+    """Clock of this process and of the sandbox. Each sleep advances it by the time slept."""
 
-    def __init__(self, box, monkeypatch):
-        self.box, self.moved, self.plans = box, 0.0, []
-        begun = time.time()
-        monkeypatch.setattr(SystemClock, "monotonic", lambda _: self.moved)
-        monkeypatch.setattr(SystemClock, "time", lambda _: begun + self.moved)
+    def __init__(self, sandbox, monkeypatch):
+        self.sandbox, self.elapsed, self.actions = sandbox, 0.0, []
+        started = time.time()
+        monkeypatch.setattr(SystemClock, "monotonic", lambda _: self.elapsed)
+        monkeypatch.setattr(SystemClock, "time", lambda _: started + self.elapsed)
 
         async def asleep(_, seconds):
             await asyncio.sleep(0.002)
-            self.move(seconds)
+            self.advance(seconds)
 
         monkeypatch.setattr(SystemClock, "asleep", asleep)
 
-    def at(self, seconds, action):
-        """Do *action* when so many seconds have passed."""
-        self.plans.append((seconds, action))
-        self.plans.sort(key=lambda plan: plan[0])
+    def schedule(self, seconds, action):
+        """Call *action* when this number of seconds has elapsed."""
+        self.actions.append((seconds, action))
+        self.actions.sort(key=lambda entry: entry[0])
 
-    def move(self, seconds):
-        """Let time pass, and what was planned happen."""
-        self.moved += seconds
-        self.box.advance(seconds)
-        while self.plans and self.plans[0][0] <= self.moved:
-            self.plans.pop(0)[1]()
+    def advance(self, seconds):
+        """Advance the time, and call the actions that are due."""
+        self.elapsed += seconds
+        self.sandbox.advance(seconds)
+        while self.actions and self.actions[0][0] <= self.elapsed:
+            self.actions.pop(0)[1]()
 
 
 @pytest.mark.parametrize("outage", ["status", "reset", "html"])
-def test_an_outage_and_two_restarts_lose_no_wait(arm_sandbox, arm_connection, make_context, store, monkeypatch, outage):
-    """A two-hour batch, ARM away for 15 minutes of it, the triggerer restarted twice: success, and sent once."""
+def test_wait_survives_an_outage_and_two_restarts(
+    arm_sandbox, arm_connection, make_context, store, monkeypatch, outage
+):
+    """A batch of two hours succeeds, submitted once, with ARM down for 15 minutes and the triggerer restarted twice."""
     arm_sandbox.behave(batch_delay=7200)
-    clock = MovedClock(arm_sandbox, monkeypatch)
-    begun = time.time()
-    monkeypatch.setattr("airflow_provider_arm.operators.batch.time.time", lambda: begun + clock.moved)
+    clock = AutoClock(arm_sandbox, monkeypatch)
+    started = time.time()
+    monkeypatch.setattr("airflow_provider_arm.operators.batch.time.time", lambda: started + clock.elapsed)
 
     def operator():
         arguments = {"wait_for_completion": True, "deferrable": True, "timeout": 3 * 3600, "poll_interval": 30}
-        return BatchSubmitOperator(task_id="s", resource="customers", records=PEOPLE, **arguments)
+        return BatchSubmitOperator(task_id="s", resource="customers", records=CUSTOMERS, **arguments)
 
     with pytest.raises(TaskDeferred) as deferred:
         operator().execute(make_context(store))
-    restarts, loops = [], []
-    down = {"match": {"method": "GET", "path": "*/batches/*"}, "do": outage, "times": 0}
-    clock.at(2400, lambda: arm_sandbox.fault(down | ({"status": 503} if outage == "status" else {})))
-    clock.at(2400 + 900, arm_sandbox.clear_faults)
-    for moment in (1800, 2700):
-        clock.at(moment, lambda: loops[-1].cancel())  # noqa: PLW0108 - the last one by then
+    restarts, tasks = [], []
+    fault = {"match": {"method": "GET", "path": "*/batches/*"}, "do": outage, "times": 0}
+    clock.schedule(2400, lambda: arm_sandbox.fault(fault | ({"status": 503} if outage == "status" else {})))
+    clock.schedule(2400 + 900, arm_sandbox.clear_faults)
+    for seconds in (1800, 2700):
+        clock.schedule(seconds, lambda: tasks[-1].cancel())  # noqa: PLW0108 - the last task at that time
 
     async def triggerer():
-        loops.append(asyncio.current_task())
+        tasks.append(asyncio.current_task())
         return await events_of(deferred.value.trigger)
 
     while True:
@@ -287,27 +289,27 @@ def test_an_outage_and_two_restarts_lose_no_wait(arm_sandbox, arm_connection, ma
             events = asyncio.run(triggerer())
             break
         except asyncio.CancelledError:
-            restarts.append(clock.moved)
+            restarts.append(clock.elapsed)
     assert events == [{"status": "finished"}]
     assert len(restarts) == 2
-    assert clock.moved < 7200 * 1.06  # noticed within a twentieth of its age
+    assert clock.elapsed < 7200 * 1.06  # detected at most a twentieth of its age late
     result = operator().execute_complete(make_context(store), events[0], **deferred.value.kwargs)
     assert (result["accepted"], result["rejected"]) == (3, 0)
     effects = {
         key: entry["effects"] for key, entry in arm_sandbox.ledger()["customers"].items() if key.startswith("81")
     }
-    assert effects == {person["customerNo"]: 1 for person in PEOPLE}
+    assert effects == {customer["customerNo"]: 1 for customer in CUSTOMERS}
     posts = [call["path"] for call in arm_sandbox.requests(method="POST") if call["path"].endswith("/batches")]
     assert len(posts) == 1
 
 
-def test_the_deadline_is_the_same_after_a_restart(arm_sandbox, client, monkeypatch):
-    """However often the triggerer restarts, the wait ends at the moment that was set at its start."""
+def test_deadline_is_unchanged_after_restarts(arm_sandbox, client, monkeypatch):
+    """The wait ends at the deadline that was set at its start, however often the triggerer restarts."""
     arm_sandbox.behave(batch_delay=10**6)
-    trigger = make([submit(client)], timeout=3600.0, poll_interval=30.0)
-    clock = MovedClock(arm_sandbox, monkeypatch)
-    for moment in (1000, 2000, 3000):
-        clock.at(moment, lambda: tasks[-1].cancel())  # noqa: PLW0108 - the last one by then
+    trigger = build_trigger([submit(client)], timeout=3600.0, poll_interval=30.0)
+    clock = AutoClock(arm_sandbox, monkeypatch)
+    for seconds in (1000, 2000, 3000):
+        clock.schedule(seconds, lambda: tasks[-1].cancel())  # noqa: PLW0108 - the last task at that time
     tasks: list[asyncio.Task[Any]] = []
     events = None
 
@@ -322,12 +324,12 @@ def test_the_deadline_is_the_same_after_a_restart(arm_sandbox, client, monkeypat
             continue
     assert [event["status"] for event in events] == ["timeout"]
     assert len(tasks) == 4
-    assert clock.moved == pytest.approx(3600, abs=1)  # the second is what the test itself took to begin
+    assert clock.elapsed == pytest.approx(3600, abs=1)  # one second of tolerance for the start of the test
 
 
 @contextmanager
 def status_server():
-    """Start the benchmark's server, another process: a batch's name ends with the unix second of its end."""
+    """Start the benchmark's server as another process; a batchUuid ends with the unix second of the batch's end."""
     with subprocess.Popen([sys.executable, str(BENCHMARK), "--serve"], stdout=subprocess.PIPE, text=True) as process:
         try:
             yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
@@ -341,14 +343,14 @@ def slow_callbacks(monkeypatch, limit=0.05):
     slow, run = [], asyncio.events.Handle._run
 
     def timed(handle):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         run(handle)
-        if time.perf_counter() - begun > limit:
+        if time.perf_counter() - started > limit:
             slow.append(repr(handle))
 
     with monkeypatch.context() as patch:
         patch.setattr(asyncio.events.Handle, "_run", timed)
-        # The collector's visits to all that pytest has loaded are not ours.
+        # Garbage collection of what pytest has loaded is not the triggers' doing.
         gc.collect()
         gc.freeze()
         try:
@@ -357,8 +359,8 @@ def slow_callbacks(monkeypatch, limit=0.05):
             gc.unfreeze()
 
 
-def test_a_callback_that_blocks_is_seen(monkeypatch):
-    """The check below can fail: a coroutine that blocks for longer than the limit is caught."""
+def test_slow_callbacks_detects_a_blocking_callback(monkeypatch):
+    """The helper of the next test detects a coroutine that blocks for longer than the limit."""
 
     async def block():
         time.sleep(0.06)  # noqa: ASYNC251 - on purpose
@@ -369,10 +371,10 @@ def test_a_callback_that_blocks_is_seen(monkeypatch):
 
 
 @pytest.mark.timed
-def test_five_hundred_triggers_block_the_loop_nowhere(monkeypatch):
-    """Loading, certificates, token, looks and events of 500 triggers: no callback takes 50 ms.
+def test_five_hundred_triggers_do_not_block_the_event_loop(monkeypatch):
+    """No callback of 500 triggers takes 50 ms, with imports, certificates, token, polls and events.
 
-    The machine may be busy with something else, so one of five runs must be clean; what blocks, blocks in each.
+    The machine may be busy otherwise, so one of five runs must be without slow callbacks.
     """
     runs = []
     for _ in range(5):
@@ -382,21 +384,21 @@ def test_five_hundred_triggers_block_the_loop_nowhere(monkeypatch):
             monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps(connection))
             end = time.time() + 1.5
 
-            async def all_of_them(end=end):
-                triggers = [make([f"{number}-{end:.3f}"], poll_interval=1.0) for number in range(500)]
+            async def run_all(end=end):
+                triggers = [build_trigger([f"{number}-{end:.3f}"], poll_interval=1.0) for number in range(500)]
                 return await asyncio.gather(*(events_of(trigger) for trigger in triggers))
 
             with slow_callbacks(monkeypatch) as slow:
-                events = asyncio.run(all_of_them())
+                events = asyncio.run(run_all())
         assert events == [[{"status": "finished"}]] * 500
         runs.append(slow)
         if not slow:
             return
-    pytest.fail(f"slow callbacks in each run, such as {[slow[:2] for slow in runs]}")
+    pytest.fail(f"each run had slow callbacks, such as {[slow[:2] for slow in runs]}")
 
 
-def test_an_outage_at_the_moment_of_resuming_defers_again(arm_sandbox, client, first_try, monkeypatch):
-    """A 503 at the one look after the event ends no wait of hours; the deadline stays what it was."""
+def test_sensor_defers_again_when_arm_is_down_on_resume(arm_sandbox, client, first_try, monkeypatch):
+    """A 503 in the poll after the event does not end the wait; the deadline is unchanged."""
     uuid = submit(client)
     monkeypatch.setattr("airflow_provider_arm.client.http.retry.MAX_ATTEMPTS", 1)
     monkeypatch.setattr(SystemClock, "sleep", lambda *_: None)
@@ -412,26 +414,26 @@ def test_an_outage_at_the_moment_of_resuming_defers_again(arm_sandbox, client, f
 
 
 @pytest.mark.parametrize("policy", [{}, {"on_rejected": "warn"}, {"max_rejected": "100%"}])
-def test_a_batch_that_is_pending_again_is_never_green(arm_sandbox, client, first_try, policy):
-    """An event that says finished is no proof: the state at the look afterwards decides, whatever the policy."""
+def test_sensor_defers_again_when_the_batch_is_still_pending(arm_sandbox, client, first_try, policy):
+    """An event ``finished`` is not enough: the state in the poll afterwards decides, whatever the reject policy."""
     arm_sandbox.behave(batch_delay=3600)
     sensor = BatchSensor(task_id="w", batch_uuid=submit(client), deferrable=True, timeout=5, **policy)
     with pytest.raises(TaskDeferred):
         sensor.execute_complete(first_try, {"status": "finished"})
 
 
-def test_a_sensors_longest_pause_is_airflows_own_argument(arm_sandbox, client, first_try):
-    """``max_wait`` bounds the pauses of a deferred sensor; without it the trigger's own default does."""
+def test_max_wait_limits_the_poll_interval_of_a_deferred_sensor(arm_sandbox, client, first_try):
+    """``max_wait`` is the maximum poll interval of a deferred sensor; its default is the trigger's."""
     arm_sandbox.behave(batch_delay=3600)
     uuid = submit(client)
-    for arguments, ceiling in (({}, None), ({"max_wait": 90}, 90.0)):
+    for arguments, maximum in (({}, None), ({"max_wait": 90}, 90.0)):
         with pytest.raises(TaskDeferred) as deferred:
             BatchSensor(task_id="w", batch_uuid=uuid, deferrable=True, timeout=5, **arguments).execute(first_try)
-        assert deferred.value.trigger.max_poll_interval == ceiling
+        assert deferred.value.trigger.max_poll_interval == maximum
 
 
-def test_a_sensor_whose_time_is_up_says_so(client, first_try):
-    """The trigger's timeout is Airflow's own sensor timeout, which no retry follows."""
+def test_sensor_raises_sensor_timeout_on_a_timeout_event(client, first_try):
+    """A timeout event raises Airflow's own sensor timeout, which is not retried."""
     event = {"status": "timeout", "message": "1 of 1 batches were not finished in time"}
     with pytest.raises(AirflowSensorTimeout, match="not finished in time"):
         BatchSensor(task_id="w", batch_uuid="u", deferrable=True).execute_complete(first_try, event)
