@@ -1,4 +1,4 @@
-"""What was observed: one reading for each switch of the sandbox that belongs to a row of the working contract."""
+"""The observed readings: one for each switch of the sandbox that belongs to a row of the working contract."""
 
 from __future__ import annotations
 
@@ -13,36 +13,35 @@ from airflow_provider_arm.sandbox.state.switches import SWITCHES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: What can be asked of ARM and has no switch: name -> row and question.
-BESIDE = {
-    "q07 filter names": (7, "whether the filters of the contract choose"),
+#: Questions without a switch: name to row and text.
+_WITHOUT_SWITCH = {
+    "q07 filter names": (7, "whether the filters of the contract have an effect"),
     "q14 faults": (14, "load and faults"),
 }
 
 
 class Kind(StrEnum):
-    """How a reading relates to the working contract."""
+    """Relation of a reading to the working contract."""
 
     DEFAULT = "default"
     VARIANT = "variant"
-    #: ARM does what the contract does not list.
+    #: ARM behaves in a way that the contract does not list.
     UNLISTED = "not in the contract"
-    UNSEEN = "not observed"
+    NOT_OBSERVED = "not observed"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What turned out true of one question."""
+    """The answer to one question."""
 
     name: str
     kind: Kind
-    #: The value of the switch; for an unlisted one what was seen, for an unseen one why.
+    #: The value of the switch. UNLISTED: what was observed. NOT_OBSERVED: the reason.
     value: Any
     how: str = ""
-    #: What to do about it.
-    step: str = ""
-    #: The contract lists it, but the client can only refuse it.
-    stops: bool = False
+    next_step: str = ""
+    #: The contract lists this reading, but the client can only refuse it.
+    client_refuses: bool = False
 
     @property
     def row(self) -> int:
@@ -51,81 +50,79 @@ class Reading:
 
     @property
     def question(self) -> str:
-        """What was asked."""
+        """The text of the question."""
         return _QUESTIONS[self.name][1]
 
     @property
-    def good(self) -> bool:
-        """Whether the client can live with it."""
-        return self.kind is not Kind.UNLISTED and not self.stops
+    def supported(self) -> bool:
+        """Whether the client can work with this reading."""
+        return self.kind is not Kind.UNLISTED and not self.client_refuses
 
-    def shown(self) -> str:
-        """The reading in words."""
+    def text(self) -> str:
+        """Return the reading as the table shows it."""
+        value = str(self.value).lower() if isinstance(self.value, bool) else self.value
         match self.kind:
             case Kind.DEFAULT:
-                return "default" if self.value in {"", None} else f"default ({_plain(self.value)})"
+                return "default" if value in {"", None} else f"default ({value})"
             case Kind.VARIANT:
-                return f"{self.name}={_plain(self.value)}"
-            case Kind.UNLISTED:
-                return f"{self.kind}: {self.value}"
-            case Kind.UNSEEN:
-                return f"{self.kind}: {self.value}"
-
-
-def _plain(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+                return f"{self.name}={value}"
+            case Kind.UNLISTED | Kind.NOT_OBSERVED:
+                return f"{self.kind}: {value}"
 
 
 _SWITCHES = {switch.name: switch for switch in SWITCHES if switch.row}
-_QUESTIONS = {switch.name: (switch.row, switch.meaning) for switch in _SWITCHES.values()} | BESIDE
+_QUESTIONS = {switch.name: (switch.row, switch.meaning) for switch in _SWITCHES.values()} | _WITHOUT_SWITCH
 
 
-class Notes:
-    """The readings so far. What was seen once is not unseen by a later look."""
+class Readings:
+    """The readings so far, by question. ``not observed`` never replaces an observed reading."""
 
     def __init__(self) -> None:
         self._found: dict[str, Reading] = {}
 
-    def saw(self, name: str, value: Any, how: str, step: str = "", *, stops: bool = False) -> None:
-        """Note the value of a switch that would make the sandbox do what ARM does."""
+    def record(self, name: str, value: Any, how: str, next_step: str = "", *, client_refuses: bool = False) -> None:
+        """Record the value of the switch with which the sandbox behaves as ARM does."""
         switch = _SWITCHES[name]
         if value == switch.default:
             self._note(Reading(name, Kind.DEFAULT, value, how))
         elif not isinstance(switch.allowed, tuple) or value in switch.allowed:
-            self._note(Reading(name, Kind.VARIANT, value, how, step, stops))
+            self._note(Reading(name, Kind.VARIANT, value, how, next_step, client_refuses))
         else:
-            self.unlisted(name, value, how, step)
+            self.record_unlisted(name, value, how, next_step)
 
-    def holds(self, name: str, how: str) -> None:
-        """Note that the contract's default holds for a question without a switch."""
+    def record_default(self, name: str, how: str) -> None:
+        """Record that the contract's default is true, for a question without a switch."""
         self._note(Reading(name, Kind.DEFAULT, "", how))
 
-    def mixed(self, name: str, value: str, how: str, step: str = "") -> None:
-        """Note a mixture of readings that the contract lists."""
-        self._note(Reading(name, Kind.VARIANT, value, how, step))
+    def record_mixed(self, name: str, value: str, how: str, next_step: str = "") -> None:
+        """Record a mixture of readings that the contract lists."""
+        self._note(Reading(name, Kind.VARIANT, value, how, next_step))
 
-    def unlisted(self, name: str, what: Any, how: str, step: str = "") -> None:
-        """Note what the contract does not list."""
-        self._note(Reading(name, Kind.UNLISTED, what, how, step or "tell it to the project: the contract misses it"))
+    def record_unlisted(self, name: str, what: Any, how: str, next_step: str = "") -> None:
+        """Record a behaviour that the contract does not list."""
+        next_step = next_step or "report it to the project: the contract does not list it"
+        self._note(Reading(name, Kind.UNLISTED, what, how, next_step))
 
-    def unseen(self, why: str, *names: str) -> None:
-        """Note why some questions stay open."""
+    def skip(self, why: str, *names: str) -> None:
+        """Record why questions have no reading."""
         for name in names:
             if name not in self._found:
-                self._found[name] = Reading(name, Kind.UNSEEN, why)
+                self._found[name] = Reading(name, Kind.NOT_OBSERVED, why)
 
     @contextmanager
-    def careful(self, *names: str) -> Iterator[None]:
-        """Note an answer of a shape that nobody expected, and go on with the next questions."""
+    def guard(self, *names: str) -> Iterator[None]:
+        """Record a response of an unexpected structure as not in the contract, and continue after the block."""
         try:
             yield
         except ArmError:
             raise
         except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
-            step = "look at ARM's answer by hand: the observer did not understand it"
+            next_step = "inspect ARM's response by hand: this script could not interpret it"
             for name in names:
                 if name not in self._found:
-                    self.unlisted(name, f"an answer of another shape ({type(error).__name__})", "", step)
+                    self.record_unlisted(
+                        name, f"a response of another structure ({type(error).__name__})", "", next_step
+                    )
 
     def _note(self, reading: Reading) -> None:
         self._found[reading.name] = reading
@@ -134,22 +131,20 @@ class Notes:
         return self._found[name]
 
     def __iter__(self) -> Iterator[Reading]:
-        """Give a reading for every question, by row."""
-        missing = [
-            Reading(name, Kind.UNSEEN, "nothing was seen of it") for name in _QUESTIONS if name not in self._found
-        ]
+        """Iterate over one reading for each question, in the order of the rows."""
+        missing = [Reading(name, Kind.NOT_OBSERVED, "no observation") for name in _QUESTIONS if name not in self._found]
         return iter(sorted([*self._found.values(), *missing], key=lambda reading: (reading.row, reading.name)))
 
 
 def rows_of(*rows: int) -> list[str]:
-    """Name the questions of some rows."""
+    """Return the names of the questions of these rows."""
     return [name for name, (row, _) in _QUESTIONS.items() if row in rows]
 
 
-def table(notes: Notes) -> str:
-    """Write the readings as a table."""
+def table(readings: Readings) -> str:
+    """Format the readings as a table."""
     head = ("row", "question", "reading", "how it was observed")
-    lines = [head, *((str(r.row), r.question, r.shown(), r.how) for r in notes)]
+    lines = [head, *((str(r.row), r.question, r.text(), r.how) for r in readings)]
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[3]]).rstrip()
@@ -157,6 +152,6 @@ def table(notes: Notes) -> str:
     )
 
 
-def steps(notes: Notes) -> str:
-    """Write what is to be done, one line each."""
-    return "\n".join(f"  row {r.row}, {r.name}: {r.step}" for r in notes if r.step)
+def next_steps(readings: Readings) -> str:
+    """Format the next steps, one line each."""
+    return "\n".join(f"  row {r.row}, {r.name}: {r.next_step}" for r in readings if r.next_step)

@@ -1,6 +1,6 @@
-"""Where the observed ARM is, and bare calls to it with the client's own token.
+"""The address of the observed ARM, and raw calls to it with the client's own token.
 
-Used by ``verify_real.py`` and by the contract tests, which both look at the wire itself.
+Used by ``verify_real.py`` and by the contract tests, which both need the unparsed responses.
 """
 
 from __future__ import annotations
@@ -34,23 +34,22 @@ NEEDED = (
     "ARM_REAL_CLIENT_SECRET",
     "ARM_REAL_CLIENT_NO",
 )
-HOW_TO_ENABLE = f"set {', '.join(NEEDED)}"
 
-#: What ``ARM_REAL_WRITE`` takes: nothing, customers, customers and documents.
+#: Values of ``ARM_REAL_WRITE``: write nothing, customers, customers and documents.
 WRITES = ("", "yes", "documents")
 
-#: Long enough that no customer has it by chance, short enough to leave room for eight digits more.
+#: Long enough that no existing number begins with it by chance, short enough for eight more digits.
 PREFIX = re.compile(r"[A-Za-z0-9-]{3,8}")
 
-#: Answers that say "not now"; a read is tried again after one.
-NOT_NOW = frozenset({429, 500, 502, 503, 504})
+#: Statuses after which a read is retried.
+TEMPORARY_STATUSES = frozenset({429, 500, 502, 503, 504})
 _ATTEMPTS = 3
 _TIMEOUT = (10, 60)
 _UNAUTHORIZED = 401
 
 
 class VariablesError(Exception):
-    """The environment does not say what is needed; one line for each variable."""
+    """Error: variables are missing or wrong; one line for each."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
@@ -58,12 +57,12 @@ class VariablesError(Exception):
 
 
 class WireError(Exception):
-    """No answer came, or no token; the message holds no secret and no data."""
+    """Error: no response, or no token. The message contains no secret and no data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An ARM client number, and what may be written to it."""
+    """An ARM client number with its credentials, and what may be written to it."""
 
     base_url: str
     auth_url: str
@@ -79,26 +78,22 @@ class Target:
 def read_target(environ: Mapping[str, str]) -> Target:
     """Read the ``ARM_REAL_*`` variables.
 
-    :raises VariablesError: naming every one that is missing or wrong.
+    :raises VariablesError: names all variables that are missing or wrong.
     """
     given = {name: value.strip() for name, value in environ.items() if name.startswith("ARM_REAL_")}
     wrong = [f"{name} is missing" for name in NEEDED if not given.get(name)]
-    number, write, prefix = (
-        given.get(NEEDED[-1], ""),
-        given.get("ARM_REAL_WRITE", ""),
-        given.get("ARM_REAL_TEST_PREFIX"),
-    )
+    number, write = given.get(NEEDED[-1], ""), given.get("ARM_REAL_WRITE", "")
+    prefix = given.get("ARM_REAL_TEST_PREFIX", "")
     if number and not (number.isascii() and number.isdigit()):
         wrong.append("ARM_REAL_CLIENT_NO must be a whole number")
     if write not in WRITES:
-        wrong.append("ARM_REAL_WRITE must be yes, documents, or not set at all")
-    elif write and not PREFIX.fullmatch(prefix or ""):
-        wrong.append(
-            "ARM_REAL_TEST_PREFIX must be given to write: 3 to 8 letters, digits or hyphens that begin no number in use"
-        )
+        wrong.append("ARM_REAL_WRITE must be yes, documents, or not set")
+    elif write and not PREFIX.fullmatch(prefix):
+        form = "3 to 8 letters, digits or hyphens with which no existing number begins"
+        wrong.append(f"ARM_REAL_TEST_PREFIX must be set for writes: {form}")
     production = urlsplit(PRODUCTION_BASE_URL).hostname
     if write == "documents" and urlsplit(given.get("ARM_REAL_BASE_URL", "")).hostname == production:
-        wrong.append(f"ARM_REAL_WRITE=documents is refused for {production}: a document there can never be deleted")
+        wrong.append(f"ARM_REAL_WRITE=documents is refused for {production}: a document cannot be deleted there")
     if wrong:
         raise VariablesError(wrong)
     base_url, auth_url, client_id, client_secret = (given[name] for name in NEEDED[:4])
@@ -111,27 +106,19 @@ def read_target(environ: Mapping[str, str]) -> Target:
         user_id=given.get("ARM_REAL_USER_ID") or None,
         scope=given.get("ARM_REAL_SCOPE") or None,
         write=write,
-        prefix=prefix or "",
+        prefix=prefix,
     )
 
 
 def target_of(box: ArmSandbox) -> Target:
-    """Describe a sandbox, to which everything may be written."""
-    return Target(
-        box.base_url,
-        box.auth_url,
-        box.client_id,
-        box.client_secret,
-        box.client_no,
-        user_id="verify",
-        write="documents",
-        prefix="VERIFY",
-    )
+    """Return a sandbox as a target to which everything may be written."""
+    allowed = {"user_id": "verify", "write": "documents", "prefix": "VERIFY"}
+    return Target(box.base_url, box.auth_url, box.client_id, box.client_secret, box.client_no, **allowed)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """An answer, as it came."""
+class RawResponse:
+    """A response as it was received."""
 
     status: int
     headers: Mapping[str, str]
@@ -139,7 +126,7 @@ class Seen:
 
     @cached_property
     def json(self) -> Any:
-        """The decoded body, digits kept; ``None`` where it is no JSON."""
+        """The decoded body with exact numbers; None if it is no JSON."""
         try:
             return money.decode(self.body)
         except (ValueError, RecursionError):
@@ -147,12 +134,12 @@ class Seen:
 
     @property
     def object(self) -> dict[str, Any]:
-        """The body as an object; an empty one where it is none."""
+        """The decoded body if it is an object, else an empty one."""
         return self.json if isinstance(self.json, dict) else {}
 
 
-def get_token(target: Target) -> Seen:
-    """Make the token call bare."""
+def get_token(target: Target) -> RawResponse:
+    """Send the token call."""
     credentials = ClientCredentials(target.auth_url, target.client_id, target.client_secret, target.scope)
     request = credentials.request()
     with _session() as session:
@@ -160,65 +147,65 @@ def get_token(target: Target) -> Seen:
 
 
 class Wire:
-    """Bare calls under one client number.
+    """Raw calls under one client number.
 
-    :param wait: lets so many seconds pass for ARM: sleeps, or moves a sandbox's clock.
+    :param wait: called with the seconds to wait; sleeps, or advances a sandbox's clock.
     """
 
     def __init__(self, target: Target, wait: Callable[[float], object] = time.sleep) -> None:
         self.target = target
         self.wait = wait
         self.token = ""
-        #: Answers in passing that said "not now".
-        self.not_now: list[int] = []
+        #: Statuses after which a read was retried.
+        self.temporary_errors: list[int] = []
         self._session = _session()
         credentials = ClientCredentials(target.auth_url, target.client_id, target.client_secret, target.scope)
         self.client = ArmClient(
-            target.base_url, credentials, client_no=target.client_no, user_id=target.user_id, on_token=self._take
+            target.base_url, credentials, client_no=target.client_no, user_id=target.user_id, on_token=self._store_token
         )
 
     def __enter__(self) -> Self:
-        """Use as a context manager."""
+        """Return self."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close all connections."""
+        """Close all sessions."""
         self.client.close()
         self._session.close()
 
-    def _take(self, token: str) -> None:
+    def _store_token(self, token: str) -> None:
         self.token = token
 
     def get(
         self, *path: str, token: str | None = None, headers: Mapping[str, str] | None = None, **params: Any
-    ) -> Seen:
-        """GET a path under the client number.
+    ) -> RawResponse:
+        """Send a GET for a path under the client number.
 
-        :param token: one to send instead of the client's own; "" sends none.
-        :raises WireError: no answer came.
+        :param token: sent instead of the client's own, without retries; empty: send none.
+        :raises WireError: no response.
         """
         if token is not None:
             return self._once("GET", path, params, token=token)
         for _ in range(_ATTEMPTS):
-            seen = self._once("GET", path, params, headers=headers)
-            if seen.status == _UNAUTHORIZED:
+            response = self._once("GET", path, params, headers=headers)
+            if response.status == _UNAUTHORIZED:
                 self.token = ""
-            elif seen.status in NOT_NOW:
-                self.not_now.append(seen.status)
+            elif response.status in TEMPORARY_STATUSES:
+                self.temporary_errors.append(response.status)
                 self.wait(2)
             else:
                 break
-        return seen
+        return response
 
-    def write(self, method: str, path: str, key: str, record: Any) -> Seen:
-        """Write a record or a batch in its envelope; never sent twice."""
+    def write(self, method: str, path: str, key: str, record: Any) -> RawResponse:
+        """Send a record or a batch in its envelope, without retries."""
         body = {"metadata": {"userId": self.target.user_id or "verify-real"}, key: record}
         return self._once(method, tuple(path.split("/")), {}, body=money.encode(body))
 
-    def delete(self, *path: str) -> Seen:
-        """DELETE; never sent twice."""
+    def delete(self, *path: str) -> RawResponse:
+        """Send a DELETE, without retries."""
         return self._once("DELETE", path, {})
 
     def _once(
@@ -230,7 +217,7 @@ class Wire:
         token: str | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-    ) -> Seen:
+    ) -> RawResponse:
         places = "/clients/{client}" + "".join(f"/{{p{number}}}" for number in range(len(path)))
         segments = {f"p{number}": part for number, part in enumerate(path)}
         url = self.target.base_url.rstrip("/") + fill_path(places, {"client": self.target.client_no, **segments})
@@ -254,7 +241,7 @@ class Wire:
 
 def _session() -> requests.Session:
     session = requests.Session()
-    session.trust_env = False  # as the client: no .netrc
+    session.trust_env = False  # no .netrc, like the client
     session.verify = Transport().ca_file()
     return session
 
@@ -267,9 +254,9 @@ def _send(
     body: bytes | None = None,
     *,
     params: Mapping[str, Any] | None = None,
-) -> Seen:
+) -> RawResponse:
     try:
-        answer = session.request(
+        response = session.request(
             method,
             url,
             params=params,
@@ -281,9 +268,9 @@ def _send(
         )
     except (requests.RequestException, OSError) as error:
         raise WireError(f"{method} {urlsplit(url).path}: {classify_error(error).reason}") from None
-    found = {name.lower(): value for name, value in answer.headers.items()}
-    raise_for_remote_sandbox(url, found)
-    return Seen(answer.status_code, found, answer.content)
+    received = {name.lower(): value for name, value in response.headers.items()}
+    raise_for_remote_sandbox(url, received)
+    return RawResponse(response.status_code, received, response.content)
 
 
 class Numbers:
@@ -294,6 +281,6 @@ class Numbers:
         self._count = 0
 
     def new(self) -> str:
-        """Give a number that nobody used."""
+        """Return an unused number."""
         self._count += 1
         return f"{self._stem}{self._count:02d}"

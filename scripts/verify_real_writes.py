@@ -1,4 +1,4 @@
-"""The rows of the working contract that only writing shows: 1 to 5, 15 to 17, and whether a query lives on (11)."""
+"""Observation of the rows of the working contract that need writes: 1 to 5, 15 to 17, and ``live_query`` of row 11."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from verify_real_batches import Story, follow, records_of, run_batch
+from verify_real_batches import BatchRun, poll_until_finished, records_of, run_batch
 from verify_real_readings import rows_of
 from verify_real_reads import rows_in, summary_of
 from verify_real_wire import WireError
@@ -16,57 +16,57 @@ from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.http.redaction import mask
 
 if TYPE_CHECKING:
-    from verify_real_readings import Notes
-    from verify_real_wire import Numbers, Seen, Wire
+    from verify_real_readings import Readings
+    from verify_real_wire import Numbers, RawResponse, Wire
 
 OK, CREATED, ACCEPTED, PARTIAL_CONTENT, NOT_FOUND = 200, 201, 202, 206, 404
 _SUCCESSES = range(200, 300)
 _RECEIPT_KEYS = {"status", "batchUuid", "message", "clientNo"}
 _COUNTS = ("totalCount", "processedCount", "failedCount")
 
-#: Sizes of batches that tell the limits of the contract (100, 1000, 5000) apart; more would be a load test.
-_SIZES = (2, 100, 101, 1000, 1001, 5000, 5001)
-#: Records that the client puts into a batch unless told otherwise.
+#: Records in the largest batch that is sent: one more than the largest limit of the contract.
+_MOST = 5001
+#: The default ``chunk_size`` of BatchSubmitOperator.
 _CHUNK = 500
 
 
 class Writes:
-    """Writes to customers and documents of its own and notes what ARM made of it.
+    """Writes of test customers and test documents, and the readings that they show.
 
-    :param patience: seconds that a batch may take.
+    :param batch_timeout: seconds that a batch may take.
     """
 
-    def __init__(self, wire: Wire, notes: Notes, numbers: Numbers, patience: float) -> None:
-        self._wire, self._notes, self._patience = wire, notes, patience
+    def __init__(self, wire: Wire, readings: Readings, numbers: Numbers, batch_timeout: float) -> None:
+        self._wire, self._readings, self._batch_timeout = wire, readings, batch_timeout
         self.single, self.between, self.batch, self.bad, self.debtor = (numbers.new() for _ in range(5))
         self.document = numbers.new()
         self._documents = wire.target.write == "documents"
-        self._open: list[Story] = []
-        #: After :meth:`observe`: customers that are still there, or may be.
-        self.left: list[str] = []
+        self._runs: list[BatchRun] = []
+        #: After :meth:`observe`: customers that may still exist.
+        self.not_deleted: list[str] = []
 
     @property
     def customers(self) -> list[str]:
-        """Every customer number that may come to exist."""
+        """The numbers of all customers that may be created."""
         return [self.single, self.between, self.batch, self.bad, *([self.debtor] if self._documents else [])]
 
     def plan(self) -> list[str]:
-        """Say what will be written."""
+        """Return what will be written, one line each."""
         lines = [
-            f"customer {self.single}: created and updated by POST, updated by batches of up to {_SIZES[-1]} records",
+            f"customer {self.single}: created and updated by POST, updated by batches of up to {_MOST} records",
             f"customer {self.between}: created by POST between two pages of a list",
             f"customer {self.batch}: created by a batch (POST)",
-            f"customer {self.bad}: sent without a name in batches, to be refused",
+            f"customer {self.bad}: sent in batches without a name, should be rejected",
         ]
         if self._documents:
             lines.append(f"customer {self.debtor}: created by POST")
-            lines.append(f"document {self.document} of {self.debtor}, 1.00 NOK: posted twice, NEVER TO BE DELETED")
-        return [*lines, "then all these customers are deleted; one with a document stays, because ARM keeps it"]
+            lines.append(f"document {self.document} of {self.debtor}, 1.00 NOK: posted twice, CANNOT BE DELETED")
+        return [*lines, "then all these customers are deleted, except a customer with a document, which ARM keeps"]
 
     def check(self) -> None:
-        """Make sure that nobody has the numbers.
+        """Check that all numbers are unused.
 
-        :raises WireError: somebody may.
+        :raises WireError: a number is in use, or may be.
         """
         for number in self.customers:
             self._check_free("customers", number)
@@ -76,55 +76,56 @@ class Writes:
     def _check_free(self, resource: str, number: str) -> None:
         status = self._wire.get(resource, number).status
         if status != NOT_FOUND:
-            why = f"GET {resource}/{number} answered {status} and not 404: nothing is written; take another prefix"
+            why = f"GET {resource}/{number} returned {status}, not 404: nothing was written; use another prefix"
             raise WireError(why)
 
     def observe(self) -> None:
-        """Write and note; deletes its customers, whatever happens."""
+        """Write, record the readings, and delete the customers even after an error."""
         try:
             if not self._upsert():
                 return
-            with self._notes.careful("q11_live_query"):
+            with self._readings.guard("q11_live_query"):
                 self._live_query()
-            with self._notes.careful(*rows_of(1, 2, 3, 4, 5)):
+            with self._readings.guard(*rows_of(1, 2, 3, 4, 5)):
                 self._batches()
-            with self._notes.careful("q16_max_records"):
+            with self._readings.guard("q16_max_records"):
                 self._largest_batch()
-            with self._notes.careful("q15_duplicate_document"):
+            with self._readings.guard("q15_duplicate_document"):
                 self._duplicate_document()
         finally:
-            self.left = self._clean()
+            self.not_deleted = self._delete_customers()
 
     # -- row 17 -------------------------------------------------------------------------------------------------------
 
     def _customer(self, number: str) -> dict[str, Any]:
         return {"customerNo": number, "name": "Verify Real"}
 
-    def _post(self, number: str) -> Seen:
+    def _post(self, number: str) -> RawResponse:
         return self._wire.write("POST", "customers", "customer", self._customer(number))
 
     def _upsert(self) -> bool:
         first = self._post(self.single)
         if first.status not in _SUCCESSES:
-            why = f"no customer can be created: {first.status} {self._said(first)}"
-            self._notes.unseen(why, *rows_of(1, 2, 3, 4, 5, 15, 16, 17), "q11_live_query")
+            why = f"no customer can be created: {first.status} {self._message(first)}"
+            self._readings.skip(why, *rows_of(1, 2, 3, 4, 5, 15, 16, 17), "q11_live_query")
             return False
-        pairs = [(seen.status, seen.object.get("result")) for seen in (first, self._post(self.single))]
+        pairs = [(response.status, response.object.get("result")) for response in (first, self._post(self.single))]
         how = "POST of a new customer: {} {}; again: {} {}".format(*pairs[0], *pairs[1])
-        words = {str(seen.object.get("status")).upper() for seen in (first,)} - DEFAULT_ASSUMPTIONS.success_statuses
+        known_status = str(first.object.get("status")).upper() in DEFAULT_ASSUMPTIONS.success_statuses
         if pairs == [(CREATED, "CREATED"), (OK, "UPDATED")]:
-            self._notes.saw("q17_upsert_response", "by_effect", how)
+            self._readings.record("q17_upsert_response", "by_effect", how)
         elif pairs == [(OK, "CREATED")] * 2:
-            self._notes.saw("q17_upsert_response", "created_200", how)
-        elif not words and all(status in {OK, CREATED} for status, _ in pairs):
-            self._notes.mixed("q17_upsert_response", "mixed", how)
+            self._readings.record("q17_upsert_response", "created_200", how)
+        elif known_status and all(status in {OK, CREATED} for status, _ in pairs):
+            self._readings.record_mixed("q17_upsert_response", "mixed", how)
         else:
-            step = "give the client Assumptions(success_statuses=...)" if words else ""
-            self._notes.unlisted("q17_upsert_response", " / ".join(f"{code} {word}" for code, word in pairs), how, step)
+            next_step = "" if known_status else "give the client Assumptions(success_statuses=...)"
+            what = " / ".join(f"{code} {result}" for code, result in pairs)
+            self._readings.record_unlisted("q17_upsert_response", what, how, next_step)
         return True
 
-    def _said(self, seen: Seen) -> str:
-        return mask(str(seen.object.get("message") or ""), self._customer(""))
+    def _message(self, response: RawResponse) -> str:
+        return mask(str(response.object.get("message") or ""), self._customer(""))
 
     # -- row 11 -------------------------------------------------------------------------------------------------------
 
@@ -135,191 +136,199 @@ class Writes:
         before = [first, self._wire.get("customers", **last)]
         self._post(self.between)
         after = [self._wire.get("customers", **kept), self._wire.get("customers", **last)]
-        if any(seen.status != OK for seen in before + after):
-            why = ", ".join(str(seen.status) for seen in before + after)
-            self._notes.unseen(f"pages of one query of customers answered {why}", "q11_live_query")
+        if any(response.status != OK for response in before + after):
+            statuses = ", ".join(str(response.status) for response in before + after)
+            self._readings.skip(f"pages of one query of customers returned {statuses}", "q11_live_query")
             return
-        live = [_numbers_on(seen) for seen in before] != [_numbers_on(seen) for seen in after]
-        how = "first and last page of one query of customers, before and after one was created"
-        step = "rows shift while a list is read: export windows that are over, and filter by a closed period"
-        self._notes.saw("q11_live_query", live, how, step if live else "")
+        live = [*map(_customer_numbers, before)] != [*map(_customer_numbers, after)]
+        how = "first and last page of one query of customers, before and after a customer was created"
+        next_step = "rows shift while a list is read: export windows that have ended, filtered by a closed period"
+        self._readings.record("q11_live_query", live, how, next_step if live else "")
 
     # -- rows 1 to 5 --------------------------------------------------------------------------------------------------
 
-    def _run(self, resource: str, *records: dict[str, Any]) -> Story:
-        story = run_batch(self._wire, resource, list(records), self._patience)
-        self._open.append(story)
-        return story
+    def _run(self, resource: str, *records: dict[str, Any]) -> BatchRun:
+        run = run_batch(self._wire, resource, list(records), self._batch_timeout)
+        self._runs.append(run)
+        return run
 
     def _batches(self) -> None:
         good = self._run("customers", self._customer(self.single), self._customer(self.batch))
         self._receipt(good)
-        self._grace(good)
-        self._waiting(good)
-        self._ended(good)
-        self._body(good)
+        self._not_found_after_submit(good)
+        self._pending_batch(good)
+        self._finished_batch(good)
+        self._batch_body(good)
         mixed = self._run("customers", self._customer(self.single), {"customerNo": self.bad})
-        self._body(mixed)
-        self._failed(mixed)
-        self._all_failed(self._run("customers", {"customerNo": self.bad}))
+        self._batch_body(mixed)
+        self._failed_record(mixed)
+        self._all_records_failed(self._run("customers", {"customerNo": self.bad}))
 
-    def _receipt(self, story: Story) -> None:
-        seen, how = story.submitted, "POST of a batch of 2 customers"
-        if not story.accepted:
-            self._notes.unseen(f"{how} was refused: {seen.status} {self._said(seen)}", *rows_of(1))
+    def _receipt(self, run: BatchRun) -> None:
+        response, how = run.submitted, "POST of a batch of 2 customers"
+        if not run.accepted:
+            why = f"{how} was refused: {response.status} {self._message(response)}"
+            self._readings.skip(why, *rows_of(1))
             return
-        more = sorted(set(seen.object) - _RECEIPT_KEYS)
-        self._notes.saw("q01_submit_status", seen.status, how)
-        self._notes.saw("q01_extra_keys", bool(more), f"{how}: {', '.join(more) or 'no more keys than expected'}")
-        step = "no batch can be followed: ask Amili where the batchUuid is (BatchReceipt in client/models)"
-        self._notes.saw("q01_no_uuid", not story.uuid, how, "" if story.uuid else step, stops=not story.uuid)
+        more = sorted(set(response.object) - _RECEIPT_KEYS)
+        self._readings.record("q01_submit_status", response.status, how)
+        self._readings.record("q01_extra_keys", bool(more), f"{how}: {', '.join(more) or 'no additional keys'}")
+        missing = not run.uuid
+        next_step = "batches cannot be polled: ask Amili where the batchUuid is (BatchReceipt in client/models)"
+        self._readings.record("q01_no_uuid", missing, how, next_step if missing else "", client_refuses=missing)
 
-    def _grace(self, story: Story) -> None:
+    def _not_found_after_submit(self, run: BatchRun) -> None:
         names = ("q04_grace_polls", "q04_grace_seconds")
-        if story.last is None:
-            self._notes.unseen(story.why_open(), *names)
+        if run.last is None:
+            self._readings.skip(run.why_undecided(), *names)
             return
-        how = f"the batch was known at look {story.unknown_looks + 1} after its submit"
-        if story.unknown_seconds:
-            how = f"looks every second: the batch was known {story.unknown_seconds:g} s after its submit"
-        values = (story.unknown_looks, story.unknown_seconds)
+        how = f"poll {run.not_found_polls + 1} after the submit found the batch"
+        if run.not_found_seconds:
+            how = f"polls every second: the batch was found {run.not_found_seconds:g} s after its submit"
+        values = (run.not_found_polls, run.not_found_seconds)
         for name, value in zip(names, values, strict=True):
-            grace = max(1, story.unknown_seconds)
-            step = f"give the client Assumptions(batch_not_found_grace={grace * 2:g}) or more" if value else ""
-            self._notes.saw(name, value, how, step)
+            grace = max(1, run.not_found_seconds)
+            next_step = f"give the client Assumptions(batch_not_found_grace={grace * 2:g}) or more" if value else ""
+            self._readings.record(name, value, how, next_step)
 
-    def _waiting(self, story: Story) -> None:
+    def _pending_batch(self, run: BatchRun) -> None:
         names = ("q02_records_while_202", "q03_206_in_progress")
-        seen = story.pending
-        if seen is None:
-            why = story.why_open() if story.last is None else "the batch was finished when it was first looked at"
-            self._notes.unseen(why, *names)
+        response = run.pending
+        if response is None:
+            why = run.why_undecided() if run.last is None else "the batch was finished at the first poll"
+            self._readings.skip(why, *names)
             return
-        how = f"a batch in work: {seen.status} {mask(str(seen.object.get('status', 'without a status word')))}"
-        in_progress: Any = {ACCEPTED: False, PARTIAL_CONTENT: True}.get(seen.status, f"{seen.status} while in work")
-        self._notes.saw(names[1], in_progress, how, "nothing to do: the client waits on" if seen.status == OK else "")
-        if seen.status == ACCEPTED:
-            self._notes.saw(names[0], "present" if records_of(seen)[1] else "absent", how)
+        how = f"an unfinished batch: {response.status} {mask(str(response.object.get('status', 'without a status')))}"
+        unlisted = f"{response.status} for an unfinished batch"
+        in_progress: Any = {ACCEPTED: False, PARTIAL_CONTENT: True}.get(response.status, unlisted)
+        next_step = "nothing to do: the client continues to poll" if response.status == OK else ""
+        self._readings.record(names[1], in_progress, how, next_step)
+        if response.status == ACCEPTED:
+            self._readings.record(names[0], "present" if records_of(response)[1] else "absent", how)
         else:
-            self._notes.unseen(how, names[0])
+            self._readings.skip(how, names[0])
 
-    def _ended(self, story: Story) -> None:
+    def _finished_batch(self, run: BatchRun) -> None:
         names = ("q03_unknown_status", "q03_reject_batches")
-        if story.last is None or story.status.state is BatchState.PENDING:
-            self._notes.unseen(story.why_open(), *names)
+        if run.last is None or run.status.state is BatchState.PENDING:
+            self._readings.skip(run.why_undecided(), *names)
             return
-        state, how = story.status.state, f"a batch of 2 good customers ended: {story.last.status} {story.status.reason}"
+        state, how = run.status.state, f"a batch of 2 good customers finished: {run.last.status} {run.status.reason}"
         if state is BatchState.INVALID_RESPONSE:
-            word = str(story.last.object.get("status") or "")
+            word = str(run.last.object.get("status") or "")
             known = DEFAULT_ASSUMPTIONS.success_statuses | DEFAULT_ASSUMPTIONS.partial_statuses
-            if word and word.upper() not in known | DEFAULT_ASSUMPTIONS.failure_statuses and story.last.status == OK:
-                step = f"if it means success, give the client Assumptions(success_statuses=... with {mask(word)})"
-                self._notes.saw(names[0], mask(word), how, step, stops=True)
+            if word and word.upper() not in known | DEFAULT_ASSUMPTIONS.failure_statuses and run.last.status == OK:
+                next_step = f"if it means success, give the client Assumptions(success_statuses=... with {mask(word)})"
+                self._readings.record(names[0], mask(word), how, next_step, client_refuses=True)
             else:
-                step = "the client cannot read a finished batch: see classify_batch() in client/batch_state.py"
-                self._notes.unlisted(names[0], story.status.reason, how, step)
-            self._notes.unseen(story.why_open(), names[1])
+                next_step = "the client cannot read a finished batch: see classify_batch() in client/batch_state.py"
+                self._readings.record_unlisted(names[0], run.status.reason, how, next_step)
+            self._readings.skip(run.why_undecided(), names[1])
             return
-        self._notes.saw(names[0], "", how)
-        if state is BatchState.REJECTED and not records_of(story.last)[1]:
-            self._notes.saw(names[1], value=True, how=how, step="ARM refuses every batch: ask Amili why", stops=True)
+        self._readings.record(names[0], "", how)
+        if state is BatchState.REJECTED and not records_of(run.last)[1]:
+            next_step = "ARM rejects every batch: ask Amili why"
+            self._readings.record(names[1], value=True, how=how, next_step=next_step, client_refuses=True)
         elif state is BatchState.SUCCEEDED:
-            self._notes.saw(names[1], value=False, how=how)
+            self._readings.record(names[1], value=False, how=how)
         else:
-            self._notes.unseen(how, names[1])
+            self._readings.skip(how, names[1])
 
-    def _body(self, story: Story) -> None:
+    def _batch_body(self, run: BatchRun) -> None:
         names = ("q02_records_key", "q02_counts")
-        if story.last is None or story.status.state is BatchState.PENDING:
-            self._notes.unseen(story.why_open(), *names)
+        if run.last is None or run.status.state is BatchState.PENDING:
+            self._readings.skip(run.why_undecided(), *names)
             return
-        if story.status.state is BatchState.REJECTED and not records_of(story.last)[1]:
-            self._notes.unseen("a batch that is rejected as a whole shows no records", *names)
+        if run.status.state is BatchState.REJECTED and not records_of(run.last)[1]:
+            self._readings.skip("a batch that is rejected as a whole has no records", *names)
             return
         how = "the body of a finished batch of customers"
-        key, _ = records_of(story.last)
+        key, _ = records_of(run.last)
         if key:
-            self._notes.saw("q02_records_key", "" if key == "customers" else key, how)
+            self._readings.record("q02_records_key", "" if key == "customers" else key, how)
         else:
-            step = "rejected records cannot be named: BatchSubmitOperator then only counts them"
-            self._notes.unlisted("q02_records_key", "no records", how, step)
-        there = [name for name in _COUNTS if isinstance(story.last.object.get(name), int)]
-        if len(there) in {0, len(_COUNTS)}:
-            self._notes.saw("q02_counts", "present" if there else "absent", how)
+            next_step = "rejected records cannot be named: BatchSubmitOperator then only counts them"
+            self._readings.record_unlisted("q02_records_key", "no records", how, next_step)
+        counts = [name for name in _COUNTS if isinstance(run.last.object.get(name), int)]
+        if len(counts) in {0, len(_COUNTS)}:
+            self._readings.record("q02_counts", "present" if counts else "absent", how)
         else:
-            self._notes.unlisted("q02_counts", f"only {', '.join(there)}", how, "the client goes by the records")
+            next_step = "nothing to do: the client counts the records"
+            self._readings.record_unlisted("q02_counts", f"only {', '.join(counts)}", how, next_step)
 
-    def _failed(self, story: Story) -> None:
+    def _failed_record(self, run: BatchRun) -> None:
         names = ("q03_failed_inside_200", "q05_errors")
-        if why := story.why_open():
-            self._notes.unseen(why, *names)
+        if why := run.why_undecided():
+            self._readings.skip(why, *names)
             return
-        words = DEFAULT_ASSUMPTIONS.failure_statuses
-        records = records_of(story.last)[1] if story.last else []
-        failed = [record for record in records if str(record.get("status")).upper() in words]
-        if story.last is None or not failed or story.status.state is not BatchState.PARTIAL:
-            why = f"a batch of a good and a nameless customer ended: {story.status.reason}"
-            self._notes.unseen(why, *names)
+        statuses = DEFAULT_ASSUMPTIONS.failure_statuses
+        records = records_of(run.last)[1] if run.last else []
+        failed = [record for record in records if str(record.get("status")).upper() in statuses]
+        if run.last is None or not failed or run.status.state is not BatchState.PARTIAL:
+            self._readings.skip(f"a batch of a good and a nameless customer finished: {run.status.reason}", *names)
             return
-        how = f"a batch of a good and a nameless customer ended: {story.last.status} {story.status.reason}"
-        self._notes.saw(names[0], story.last.status == OK, how)
+        how = f"a batch of a good and a nameless customer finished: {run.last.status} {run.status.reason}"
+        self._readings.record(names[0], run.last.status == OK, how)
         errors = failed[0].get("errors")
         if errors is None:
-            self._notes.saw(names[1], "absent", how)
+            self._readings.record(names[1], "absent", how)
         elif isinstance(errors, list) and all(isinstance(e, dict) and {"field", "message"} <= set(e) for e in errors):
-            self._notes.saw(names[1], "list" if len(errors) == 1 else "several" if errors else "absent", how)
+            self._readings.record(names[1], "list" if len(errors) == 1 else "several" if errors else "absent", how)
         else:
-            step = "the reasons in the rejects file stay empty: see FieldMessage in client/models/write.py"
-            self._notes.unlisted(names[1], "errors of another shape", how, step)
+            next_step = "the reasons in the rejects file stay empty: see FieldMessage in client/models/write.py"
+            self._readings.record_unlisted(names[1], "errors of another structure", how, next_step)
 
-    def _all_failed(self, story: Story) -> None:
+    def _all_records_failed(self, run: BatchRun) -> None:
         name = "q03_all_failed"
-        if story.why_open() or story.last is None:
-            self._notes.unseen(story.why_open(), name)
-        elif story.status.state is not BatchState.REJECTED:
-            self._notes.unseen(f"a batch of a nameless customer ended: {story.status.reason}", name)
-        elif self._notes["q03_reject_batches"].value is True:
-            self._notes.unseen("every batch is rejected as a whole", name)
-        elif story.last.status == OK:
-            how = "a batch of a nameless customer ended: 200 with a failed record"
-            self._notes.saw("q03_failed_inside_200", value=True, how=how)
-            self._notes.unseen("failed records stand inside 200", name)
+        if run.why_undecided() or run.last is None:
+            self._readings.skip(run.why_undecided(), name)
+        elif run.status.state is not BatchState.REJECTED:
+            self._readings.skip(f"a batch of a nameless customer finished: {run.status.reason}", name)
+        elif self._readings["q03_reject_batches"].value is True:
+            self._readings.skip("every batch is rejected as a whole", name)
+        elif run.last.status == OK:
+            how = "a batch of a nameless customer finished: 200 with a failed record"
+            self._readings.record("q03_failed_inside_200", value=True, how=how)
+            self._readings.skip("a 200 response contains the failed records", name)
         else:
-            self._notes.saw(name, story.last.status, f"a batch of a nameless customer ended: {story.status.reason}")
+            self._readings.record(
+                name, run.last.status, f"a batch of a nameless customer finished: {run.status.reason}"
+            )
 
     # -- rows 16 and 15 -----------------------------------------------------------------------------------------------
 
-    def _takes(self, size: int) -> bool:
+    def _accepts(self, size: int) -> bool:
         records = [self._customer(self.single)] * size
-        story = Story(self._wire.write("PUT", "customers/batches", "customers", records))
-        self._open.append(story)
-        return story.accepted
+        run = BatchRun(self._wire.write("PUT", "customers/batches", "customers", records))
+        self._runs.append(run)
+        return run.accepted
 
     def _largest_batch(self) -> None:
         name, how = "q16_max_records", "batches (PUT) of one customer many times"
-        if not self._takes(2):
-            self._notes.unseen(f"{how} are refused: {self._open[-1].submitted.status}", name)
+        if not self._accepts(2):
+            self._readings.skip(f"{how} were refused: {self._runs[-1].submitted.status}", name)
             return
-        if self._takes(1001):
-            low, high = (5001, None) if self._takes(5001) else (5000, 5000) if self._takes(5000) else (1001, 4999)
-        elif self._takes(1000):
+        if self._accepts(1001):
+            low, high = (5001, None) if self._accepts(5001) else (5000, 5000) if self._accepts(5000) else (1001, 4999)
+        elif self._accepts(1000):
             low = high = 1000
         else:
-            low, high = (101, 999) if self._takes(101) else (100, 100) if self._takes(100) else (2, 99)
-        step = f"set chunk_size={low} of BatchSubmitOperator (default {_CHUNK})" if low < _CHUNK else ""
+            low, high = (101, 999) if self._accepts(101) else (100, 100) if self._accepts(100) else (2, 99)
+        next_step = f"set chunk_size={low} of BatchSubmitOperator (default {_CHUNK})" if low < _CHUNK else ""
         if low == high:
-            self._notes.saw(name, low, f"{how}: {low} taken, {low + 1} refused", step)
+            self._readings.record(name, low, f"{how}: {low} accepted, {low + 1} refused", next_step)
         elif high is None:
-            self._notes.mixed(name, f"more than {low - 1}", f"{how}: {low} taken")
+            self._readings.record_mixed(name, f"more than {low - 1}", f"{how}: {low} accepted")
         elif low >= _CHUNK:
-            self._notes.mixed(name, f"{low} to {high}", f"{how}: {low} taken, {high + 1} refused")
+            self._readings.record_mixed(name, f"{low} to {high}", f"{how}: {low} accepted, {high + 1} refused")
         else:
-            self._notes.unlisted(name, f"{low} to {high}", f"{how}: {low} taken, {high + 1} refused", step)
+            how = f"{how}: {low} accepted, {high + 1} refused"
+            self._readings.record_unlisted(name, f"{low} to {high}", how, next_step)
 
     def _duplicate_document(self) -> None:
         name = "q15_duplicate_document"
         if not self._documents:
-            self._notes.unseen("needs ARM_REAL_WRITE=documents, because a document cannot be deleted", name)
+            self._readings.skip("needs ARM_REAL_WRITE=documents, because a document cannot be deleted", name)
             return
         self._post(self.debtor)
         document = {
@@ -331,31 +340,32 @@ class Writes:
             "currencyAmounts": {"inclVat": 1},
         }
         first, again = self._run("documents", document), None
-        if first.status.state is BatchState.SUCCEEDED and not first.why_open():
+        if first.status.state is BatchState.SUCCEEDED and not first.why_undecided():
             again = self._run("documents", document)
         how = "the same document in two batches"
         if again is None:
-            self._notes.unseen(first.why_open() or f"the document was not taken: {first.status.reason}", name)
+            why = first.why_undecided() or f"the document was not accepted: {first.status.reason}"
+            self._readings.skip(why, name)
         elif not again.accepted or again.status.state is BatchState.REJECTED:
-            self._notes.saw(name, "refuse", how)
-        elif again.status.state is BatchState.SUCCEEDED and not again.why_open():
-            self._notes.saw(name, "accept", how, "never send a document again that may have been taken")
+            self._readings.record(name, "refuse", how)
+        elif again.status.state is BatchState.SUCCEEDED and not again.why_undecided():
+            self._readings.record(name, "accept", how, "never send a document again that ARM may have accepted")
         else:
-            self._notes.unseen(again.why_open() or again.status.reason, name)
+            self._readings.skip(again.why_undecided() or again.status.reason, name)
 
-    # -- the end ------------------------------------------------------------------------------------------------------
+    # -- cleaning up --------------------------------------------------------------------------------------------------
 
-    def _clean(self) -> list[str]:
-        """Delete the customers; gives those that are, or may still come to be, there."""
+    def _delete_customers(self) -> list[str]:
+        """Delete the customers and return those that exist, or may still be created by a batch."""
         with contextlib.suppress(WireError):
-            for story in self._open:
-                if story.last is None or story.status.state is BatchState.PENDING:
-                    follow(self._wire, story, self._patience)
-        if any(story.accepted and not story.uuid for story in self._open):
-            self._wire.wait(self._patience)  # a batch that cannot be looked at may still create a customer
-        return [number for number in self.customers if not self._gone(number)]
+            for run in self._runs:
+                if run.last is None or run.status.state is BatchState.PENDING:
+                    poll_until_finished(self._wire, run, self._batch_timeout)
+        if any(run.accepted and not run.uuid for run in self._runs):
+            self._wire.wait(self._batch_timeout)  # a batch without a batchUuid may still create a customer
+        return [number for number in self.customers if not self._delete(number)]
 
-    def _gone(self, number: str) -> bool:
+    def _delete(self, number: str) -> bool:
         try:
             self._wire.delete("customers", number)
             return self._wire.get("customers", number).status == NOT_FOUND
@@ -363,6 +373,6 @@ class Writes:
             return False
 
 
-def _numbers_on(seen: Seen) -> list[Any]:
-    found = [row.get("customerNo") for row in rows_in(seen) if isinstance(row, dict)]
-    return [summary_of(seen).get("totalCount"), *found]
+def _customer_numbers(response: RawResponse) -> list[Any]:
+    found = [row.get("customerNo") for row in rows_in(response) if isinstance(row, dict)]
+    return [summary_of(response).get("totalCount"), *found]

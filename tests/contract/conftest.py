@@ -1,4 +1,4 @@
-"""The backend under contract: a sandbox of our own, and a real ARM where the environment names one."""
+"""The backends of the contract tests: a sandbox, and a real ARM if the environment variables are set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_arm.sandbox import ArmSandbox
 
 sys.path.append(str(Path(__file__).parents[2] / "scripts"))
 
-from verify_real_wire import HOW_TO_ENABLE, NEEDED, Numbers, Wire, read_target, target_of
+from verify_real_wire import NEEDED, Numbers, Wire, read_target, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client import ArmClient
 
 #: Seconds that a batch of two records may take on a real ARM.
-PATIENCE = 600
+BATCH_TIMEOUT = 600
 #: Seconds from a submit to its result in the sandbox.
 BATCH_DELAY = 20
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line(
         "markers",
-        "changes_arm(what): writes customers, or documents too; runs on a real ARM only with ARM_REAL_WRITE",
+        "changes_arm(what): writes customers, or also documents; runs on a real ARM only with ARM_REAL_WRITE",
     )
 
 
 @dataclass
 class Backend:
-    """An ARM, sandbox or real, and what a test made in it."""
+    """A sandbox or a real ARM, and the customers that the test created in it."""
 
     name: str
     wire: Wire
@@ -50,28 +50,28 @@ class Backend:
 
     @property
     def client(self) -> ArmClient:
-        """The real client."""
+        """The package's client."""
         return self.wire.client
 
     def new_customer(self, **fields: Any) -> str:
-        """Create a customer that is deleted after the test; gives its number."""
+        """Create a customer that is deleted after the test, and return its number."""
         number = self.numbers.new()
-        assert self.wire.get("customers", number).status == 404, "the prefix starts a number in use"
+        assert self.wire.get("customers", number).status == 404, "an existing number begins with the prefix"
         self.customers.append(number)
         self.client.upsert_customer({"customerNo": number, "name": "Contract Test", **fields})
         return number
 
     def finished(self, batch_uuid: str) -> Any:
-        """Wait until a batch is finished; gives its status."""
-        for _ in range(PATIENCE // 5):
+        """Wait until a batch is finished and return its status."""
+        for _ in range(BATCH_TIMEOUT // 5):
             status = self.client.get_batch(batch_uuid)
             if status.state.finished:
                 return status
             self.wait(5)
-        pytest.fail(f"the batch was not finished after {PATIENCE} s")
+        pytest.fail(f"the batch was not finished after {BATCH_TIMEOUT} s")
 
     def clean(self) -> None:
-        """Delete the customers that the test made, as far as ARM lets them go."""
+        """Delete the test's customers, except those that ARM refuses to delete."""
         while self.customers:
             with contextlib.suppress(ArmError):
                 self.client.delete_customer(self.customers.pop())
@@ -89,16 +89,14 @@ def _sandbox() -> Iterator[Backend]:
 def _real() -> Iterator[Backend]:
     target = read_target(os.environ)
     with Wire(target) as wire:
-        yield Backend("real", wire, time.sleep, Numbers(target.prefix))  # a real ARM has no clock to move
+        yield Backend("real", wire, time.sleep, Numbers(target.prefix))  # the clock of a real ARM cannot be advanced
 
 
 @pytest.fixture(params=["sandbox", "real"])
 def arm(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    """Give each backend in turn; the real one is skipped where the environment does not allow it."""
-    if request.param == "real":
-        reason = _why_not_real(request.node.get_closest_marker("changes_arm"))
-        if reason:
-            pytest.skip(reason)
+    """Yield each backend; the real one is skipped if the environment variables do not allow it."""
+    if request.param == "real" and (reason := _why_not_real(request.node.get_closest_marker("changes_arm"))):
+        pytest.skip(reason)
     backend: Backend = request.getfixturevalue(f"_{request.param}")
     yield backend
     backend.clean()
@@ -106,7 +104,7 @@ def arm(request: pytest.FixtureRequest) -> Iterator[Backend]:
 
 def _why_not_real(writes: pytest.Mark | None) -> str | None:
     if not all(os.environ.get(name) for name in NEEDED):
-        return f"no real ARM: {HOW_TO_ENABLE}"
+        return f"no real ARM: set {', '.join(NEEDED)}"
     allowed = os.environ.get("ARM_REAL_WRITE", "")
     if writes and "documents" in writes.args and allowed != "documents":
         return "posts documents to a real ARM: set ARM_REAL_WRITE=documents and ARM_REAL_TEST_PREFIX"

@@ -1,4 +1,4 @@
-"""What the reference documents of writes, on the sandbox and, where that is allowed, on a real ARM."""
+"""Documented behaviour of writes, checked on the sandbox and, if the environment allows it, on a real ARM."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ ADDRESS = {
 
 
 def upsert(arm, number, **fields):
-    """POST one customer bare."""
+    """Send a POST of one customer."""
     return arm.wire.write("POST", "customers", "customer", {"customerNo": number, "name": "Contract Test", **fields})
 
 
 def submit(arm, *customers):
-    """POST a batch bare; gives the answer."""
+    """Send a POST of a batch and return the response."""
     return arm.wire.write("POST", "customers/batches", "customers", list(customers))
 
 
 # -- one customer -----------------------------------------------------------------------------------------------------
 
 
-def test_a_write_answers_in_its_envelope(arm):
-    """Status, result, message and the three numbers; warnings, where there are any, have field and message."""
+def test_write_response_has_documented_structure(arm):
+    """It has status, result, message and the three numbers; each warning has field and message."""
     number = arm.numbers.new()
     arm.customers.append(number)
-    seen = upsert(arm, number)
-    body = seen.object
-    assert seen.status in (200, 201)
+    response = upsert(arm, number)
+    body = response.object
+    assert response.status in (200, 201)
     assert (body["status"], body["result"]) == ("PROCESSED", "CREATED")
     assert (body["clientNo"], body["customerNo"]) == (arm.wire.target.client_no, number)
     assert isinstance(body["accountNo"], int)
@@ -46,28 +46,28 @@ def test_a_write_answers_in_its_envelope(arm):
     assert all(set(warning) == {"field", "message"} for warning in body.get("warnings", []))
 
 
-def test_a_post_creates_or_updates(arm):
-    """The second one changes the same account."""
+def test_second_post_updates_the_same_account(arm):
+    """The account number stays the same and the new value is stored."""
     number = arm.new_customer(phoneNo="90000001")
     before = arm.client.get_customer(number)
-    answer = arm.client.upsert_customer({"customerNo": number, "name": "Contract Test", "phoneNo": "90000002"})
+    receipt = arm.client.upsert_customer({"customerNo": number, "name": "Contract Test", "phoneNo": "90000002"})
     after = arm.client.get_customer(number)
-    assert answer.account_no == before.account_no == after.account_no
+    assert receipt.account_no == before.account_no == after.account_no
     assert after.phone_no == "90000002"
 
 
 @pytest.mark.parametrize("fields", [{}, {"phoneNo": None}], ids=["missing", "null"])
-def test_what_an_update_leaves_out_is_kept(arm, fields):
-    """A key that is missing or null keeps the stored value."""
+def test_update_keeps_value_when_key_is_missing_or_null(arm, fields):
+    """Only the fields with a value are changed."""
     number = arm.new_customer(phoneNo="90000001", informalName="Before")
-    seen = arm.wire.write("PUT", "customers", "customer", {"customerNo": number, "informalName": "After", **fields})
+    response = arm.wire.write("PUT", "customers", "customer", {"customerNo": number, "informalName": "After", **fields})
     found = arm.wire.get("customers", number).object
-    assert seen.object["status"] == "PROCESSED"
+    assert response.object["status"] == "PROCESSED"
     assert (found["phoneNo"], found["informalName"]) == ("90000001", "After")
 
 
-def test_a_partial_address_blanks_the_rest(arm):
-    """The postal address is one group."""
+def test_partial_address_empties_its_other_fields(arm):
+    """ARM replaces the postal address as a whole."""
     number = arm.new_customer(postalAddress=ADDRESS)
     arm.wire.write("PUT", "customers", "customer", {"customerNo": number, "postalAddress": {"postalCode": "5003"}})
     found = arm.wire.get("customers", number).object["postalAddress"]
@@ -76,24 +76,24 @@ def test_a_partial_address_blanks_the_rest(arm):
     assert not found.get("cityName")
 
 
-def test_an_address_that_is_left_out_is_kept(arm):
-    """As any other key."""
+def test_update_without_address_keeps_the_address(arm):
+    """An update without ``postalAddress`` changes no field of it."""
     number = arm.new_customer(postalAddress=ADDRESS)
     arm.client.update_customer({"customerNo": number, "informalName": "After"})
     found = arm.wire.get("customers", number).object["postalAddress"]
     assert {name: found.get(name) or "" for name in ADDRESS} == ADDRESS
 
 
-def test_memos_are_written_and_never_read(arm):
-    """They stand in the write body only."""
+def test_memos_are_not_returned(arm):
+    """GET returns the date of a stop but not its memo, which only write bodies have."""
     number = arm.new_customer(stopReminderUntil="2099-12-31", stopReminderMemo="a test")
     found = arm.wire.get("customers", number).object
     assert found["stopReminderUntil"] == "2099-12-31"
     assert "stopReminderMemo" not in found
 
 
-def test_values_are_not_case_sensitive(arm):
-    """A customer is found by its number in either case."""
+def test_customer_number_is_not_case_sensitive(arm):
+    """GET finds a customer by its number in either case."""
     number = arm.new_customer()
     if number.swapcase() == number:
         pytest.skip("the prefix has no letters")
@@ -103,19 +103,19 @@ def test_values_are_not_case_sensitive(arm):
 # -- delete -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_customer_without_documents_is_deleted_once(arm):
-    """DELETED; then it is not there for GET, nor for a second DELETE."""
+def test_deleted_customer_returns_404_for_get_and_second_delete(arm):
+    """DELETE returns DELETED once."""
     number = arm.new_customer()
-    answer = arm.client.delete_customer(number)
-    assert (answer.status, answer.result) == ("PROCESSED", "DELETED")
+    receipt = arm.client.delete_customer(number)
+    assert (receipt.status, receipt.result) == ("PROCESSED", "DELETED")
     assert arm.wire.get("customers", number).status == 404
     with pytest.raises(ArmNotFoundError):
         arm.client.delete_customer(number)
 
 
 @pytest.mark.changes_arm("documents")
-def test_a_customer_with_a_document_stays(arm):
-    """DELETE is refused and the customer is still there."""
+def test_customer_with_a_document_cannot_be_deleted(arm):
+    """DELETE is refused and the customer still exists."""
     number = arm.new_customer()
     document = {
         "documentType": "IN",
@@ -135,52 +135,52 @@ def test_a_customer_with_a_document_stays(arm):
 # -- batches ----------------------------------------------------------------------------------------------------------
 
 
-def good(arm):
-    """A customer that can be created, to be deleted afterwards."""
+def good_customer(arm):
+    """Return a valid customer, to be deleted after the test."""
     arm.customers.append(arm.numbers.new())
     return {"customerNo": arm.customers[-1], "name": "Contract Test"}
 
 
-def bad(arm):
-    """A customer without a name."""
+def nameless_customer(arm):
+    """Return a customer without a name, which ARM rejects."""
     return {"customerNo": arm.numbers.new()}
 
 
-def test_a_batch_is_stored_and_processed_later(arm):
-    """The answer has a batchUuid; a look answers 202 while it waits and 200 when every record is processed."""
-    customer = good(arm)
-    seen = submit(arm, customer)
-    uuid = seen.object["batchUuid"]
+def test_batch_is_accepted_and_processed_later(arm):
+    """The response has a batchUuid; polls return 202 while the batch is pending and 200 when it has succeeded."""
+    customer = good_customer(arm)
+    response = submit(arm, customer)
+    uuid = response.object["batchUuid"]
     first = arm.wire.get("batches", uuid).status
-    assert seen.status in (200, 201, 202)
+    assert response.status in (200, 201, 202)
     assert first in (200, 202)
     assert arm.finished(uuid).state is BatchState.SUCCEEDED
     assert arm.wire.get("batches", uuid).status == 200
     assert arm.client.get_customer(customer["customerNo"]).name == "Contract Test"
 
 
-def test_a_batch_with_a_bad_record_is_partial(arm):
-    """206: the good record is there, the bad one is not and has its own answer."""
-    customer, wrong = good(arm), bad(arm)
-    uuid = submit(arm, customer, wrong).object["batchUuid"]
+def test_batch_with_an_invalid_record_is_partial(arm):
+    """Polls return 206; the valid record exists and the invalid one does not."""
+    customer, invalid = good_customer(arm), nameless_customer(arm)
+    uuid = submit(arm, customer, invalid).object["batchUuid"]
     status = arm.finished(uuid)
     assert (status.state, status.failed) == (BatchState.PARTIAL, 1)
     assert arm.wire.get("batches", uuid).status == 206
     assert arm.client.get_customer(customer["customerNo"]).name == "Contract Test"
-    assert arm.wire.get("customers", wrong["customerNo"]).status == 404
+    assert arm.wire.get("customers", invalid["customerNo"]).status == 404
 
 
-def test_a_batch_uuid_is_case_sensitive(arm):
-    """Documented: the one value that is."""
-    uuid = submit(arm, good(arm)).object["batchUuid"]
+def test_batch_uuid_is_case_sensitive(arm):
+    """The batchUuid is the only value for which the case matters."""
+    uuid = submit(arm, good_customer(arm)).object["batchUuid"]
     arm.finished(uuid)
     if uuid.swapcase() == uuid:
         pytest.skip("this UUID has no letters")
     assert arm.wire.get("batches", uuid.swapcase()).status == 404
 
 
-def test_a_batch_can_update(arm):
-    """PUT changes what is there and keeps what it does not name."""
+def test_batch_update_keeps_fields_that_it_does_not_contain(arm):
+    """PUT changes only the fields that the record contains."""
     number = arm.new_customer(phoneNo="90000001")
     receipt = arm.client.submit_batch("update_customer_batch", [{"customerNo": number, "informalName": "After"}])
     assert arm.finished(receipt.batch_uuid).state is BatchState.SUCCEEDED
