@@ -1,1 +1,1 @@
-"""Asking ARM for pages: windows, partitions, several pages at the same time."""
+"""Fetching of pages: windows, partitions, and requests in parallel."""

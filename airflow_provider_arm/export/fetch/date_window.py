@@ -1,4 +1,4 @@
-"""Windows of days, and how one that holds too much is split. Pure; loads nothing heavy."""
+"""Windows of days, and their split into halves. Pure; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from airflow_provider_arm.export.pages.page_stats import PageStats
     from airflow_provider_arm.export.pages.record_types import RecordType
 
-#: Length of ``2025-02-27``, with which a moment's text begins.
-_DAY_LENGTH = 10
+#: Length of ``2025-02-27``, the date part of a timestamp.
+_DATE_LENGTH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,55 +29,55 @@ class DateRange:
 
     @property
     def filter_names(self) -> tuple[str, str]:
-        """The filters that it sets."""
+        """The names of ARM's filters for it."""
         return WINDOW_FILTERS[self.by]
 
     @property
     def filters(self) -> dict[str, str]:
-        """The window as ARM's filters."""
+        """ARM's filters for it."""
         from_filter, to_filter = self.filter_names
         return {from_filter: self.first.isoformat(), to_filter: self.last.isoformat()}
 
     def halves(self) -> tuple[DateRange, DateRange] | None:
-        """Split into two that neither overlap nor leave a gap; ``None`` for a single day."""
+        """Return two adjoining ranges that together are this one; ``None`` for a single day."""
         if self.first == self.last:
             return None
         middle = self.first + (self.last - self.first) // 2
         return DateRange(self.first, middle, self.by), DateRange(middle + dt.timedelta(days=1), self.last, self.by)
 
     def check(self, record_type: RecordType, stats: PageStats) -> None:
-        """Check that what came lies in the window: a server that does not know a filter may pass over it.
+        """Check that all records are in the range, because a server may ignore a filter that it does not support.
 
-        Moments may lie a day off, because the server's days begin when its own zone says.
+        Timestamps may be a day outside, because the server's days begin in its own time zone.
 
-        :raises ArmConfigurationError: a record lies outside.
+        :raises ArmConfigurationError: a record is outside.
         """
         for name in (*record_type.dates, *record_type.timestamps):
             if name.lower() != self.by or name not in stats.ranges:
                 continue
             slack = dt.timedelta(days=1 if name in record_type.timestamps else 0)
-            first, last = (dt.date.fromisoformat(text[:_DAY_LENGTH]) for text in stats.ranges[name])
+            first, last = (dt.date.fromisoformat(text[:_DATE_LENGTH]) for text in stats.ranges[name])
             if first < self.first - slack or last > self.last + slack:
                 msg = (
-                    f"ARM gave {record_type.name} from outside of {self}: it does not go by the filters "
-                    f"{' and '.join(self.filters)}; give other filters, or no window"
+                    f"ARM returned {record_type.name} outside of {self}: it ignores the filters "
+                    f"{' and '.join(self.filters)}; set other filters, or no window"
                 )
                 raise ArmConfigurationError(msg)
 
     def __str__(self) -> str:
-        """Read as ``voucherdate 2026-01-01 to 2026-01-31``."""
+        """Return text such as ``voucherdate 2026-01-01 to 2026-01-31``."""
         return f"{self.by} {self.first} to {self.last}"
 
 
 @dataclass(slots=True)  # not frozen: Airflow renders its fields in place
 class DateWindow:
-    """The days of an export. Where more records match than ARM gives for one query, the window is split in halves.
+    """The days of an export. If more records match than ARM returns for one query, the window is split into halves.
 
     :param start: first day, ``YYYY-MM-DD`` (or a ``date``); included. Templated inside an operator.
-    :param end: last day; included. With Airflow's ``data_interval_end``, which is the first moment *after* the
-        interval, use ``{{ data_interval_end | ds }}`` only together with ``end_exclusive=True``.
+    :param end: last day; included. Airflow's ``data_interval_end`` is the first moment *after* the interval: use
+        ``{{ data_interval_end | ds }}`` only together with ``end_exclusive=True``.
     :param by: which date: ``voucherdate``, ``duedate``, ``createdtime`` or, for documents, ``documentdate``.
-    :param end_exclusive: *end* is the first day that is not wanted; default ``False``.
+    :param end_exclusive: *end* is the day after the last one; default ``False``.
     """
 
     start: str | dt.date
@@ -100,24 +100,24 @@ class DateWindow:
         if self.by not in WINDOW_FILTERS:
             msg = f"window: by must be one of {', '.join(WINDOW_FILTERS)}, not {self.by!r}"
             raise ArmConfigurationError(msg)
-        first, last = _day(self.start, "start"), _day(self.end, "end")
+        first, last = _parse_date(self.start, "start"), _parse_date(self.end, "end")
         if self.end_exclusive:
             last -= dt.timedelta(days=1)
         if last < first:
-            msg = f"window: {first} to {last} has no day in it (start and end are included)"
+            msg = f"window: {first} to {last} contains no day (start and end are included)"
             raise ArmConfigurationError(msg)
         return DateRange(first, last, self.by)
 
 
-def _day(value: str | dt.date, what: str) -> dt.date:
+def _parse_date(value: str | dt.date, name: str) -> dt.date:
     if isinstance(value, dt.datetime):
         return value.date()
     if isinstance(value, dt.date):
         return value
-    # Of a timestamp the day is taken; a day with a digit too many is no day.
-    day, _, _ = str(value).strip().replace(" ", "T").partition("T")
+    # The text may be a timestamp. A slice would accept a date with a digit too many.
+    date, _, _ = str(value).strip().replace(" ", "T").partition("T")
     try:
-        return dt.date.fromisoformat(day)
+        return dt.date.fromisoformat(date)
     except ValueError:
-        msg = f"window: {what} must be a day, YYYY-MM-DD"
+        msg = f"window: {name} must be a date, YYYY-MM-DD"
         raise ArmConfigurationError(msg) from None

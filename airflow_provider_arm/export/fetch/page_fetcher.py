@@ -1,6 +1,6 @@
-"""Pages fetched at the same time and given in order, from a line of queries of which the next is begun ahead.
+"""Fetcher of pages: in parallel and in order, with the next queries started ahead.
 
-Threads only fetch, or only read; every decision is made by the one caller who takes the pages.
+Threads only fetch or parse. All decisions are made in the caller's thread.
 """
 
 from __future__ import annotations
@@ -27,29 +27,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Pages that may be asked for, or lie ready, for each that is fetched at a time, at most.
+#: Maximum number of pages that are requested or buffered, per worker.
 PAGES_PER_WORKER = 2
-#: Pages that may be read, or lie ready, beside those being fetched: for each reader one in work and one for its turn.
-PAGES_PER_READER = 2
-#: Queries that are begun before their turn: the first page of one costs a round trip, and its pages wait for it.
+#: The same beside the pages that are being fetched, per parser thread: one being parsed and one waiting for its turn.
+PAGES_PER_PARSER = 2
+#: Queries that are started ahead: the first page of a query takes a round trip before its other pages are known.
 PREFETCHED_QUERIES = 4
-#: Pages that are read at a time where there is one processor: Arrow works outside of the interpreter's lock.
-MIN_READERS = 2
+#: Parser threads on a machine with one processor: Arrow works without the GIL.
+MIN_PARSERS = 2
 
 T = TypeVar("T")
 
 
-def max_readers() -> int:
-    """Say how many pages are read at a time, however many are being fetched: one for each processor.
-
-    More would only take memory, and the interpreter's lock from each other.
-    """
-    return max(MIN_READERS, os.cpu_count() or 1)
+def max_parsers() -> int:
+    """Return the maximum number of parser threads, one per processor. More only compete for memory and the GIL."""
+    return max(MIN_PARSERS, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedPage(Generic[T]):
-    """A page as a thread has read it."""
+    """A parsed page."""
 
     summary: PageSummary
     rows: int
@@ -58,38 +55,37 @@ class FetchedPage(Generic[T]):
 
 @dataclass(eq=False, slots=True)
 class PageQuery(Generic[T]):
-    """One part's list, being read."""
+    """The query of one partition, while its pages are read."""
 
     partition: Partition
     walk: PageWalk
-    #: Pages that were asked for, in order.
+    #: Requested pages, in order.
     in_flight: deque[Future[FetchedPage[T]]] = field(default_factory=deque)
-    #: Pages to ask for, in order.
+    #: Requests that are not sent yet, in order.
     pending: deque[PageRequest] = field(default_factory=deque)
-    #: Page 1, from when it was taken to when it is given; ``None`` also for a list that is empty by a 404.
+    #: Page 1 until it is yielded; ``None`` also if a 404 means that the list is empty.
     first: FetchedPage[T] | None = None
     opened: bool = False
-    #: Whether it may be begun before its turn.
     may_prefetch: bool = True
-    #: What each page was known by, for a second look.
+    #: Fingerprint of each page, for :meth:`PageFetcher._verify_pages`.
     fingerprints: list[int] = field(default_factory=list)
 
     @property
     def buffered(self) -> int:
-        """Pages that were asked for and not given yet."""
+        """The number of pages that are requested and not yielded yet."""
         return len(self.in_flight) + (self.first is not None)
 
 
 class PageFetcher(Generic[T]):
-    """Reads the parts of an export in order. Use it in a ``with`` block: its threads end with it.
+    """Fetcher of the pages of all partitions, in order. Use it in a ``with`` block, which ends its threads.
 
-    :param read: reads one page, in a thread that does nothing else; raises ``ValueError`` where it cannot.
-    :param workers: pages that are fetched at the same time.
-    :param inspect: looks at every page with its part before it counts; raises what is wrong with it.
-    :param fingerprint: gives a page's fingerprint: another one where other records are on it.
-    :param verify_pages: ask for all pages of a query a second time after its last one, and compare their fingerprints.
-        A server that runs a query anew for every page can otherwise lose a record without a trace: where one is
-        deleted and one is added between two pages, the count stays and a third moves to a page that was read before.
+    :param parse: parses one page, in a thread of its own; raises ``ValueError`` if it cannot.
+    :param workers: pages that are fetched in parallel.
+    :param inspect: checks the content of each page with its partition; raises an error if it is wrong.
+    :param fingerprint: returns a number that differs if a page has other records.
+    :param verify_pages: fetch all pages of a query a second time after its last one, and compare their fingerprints.
+        Otherwise a server that runs a query again for each page can lose a record undetected: if one is deleted and one
+        is added between two pages, the count is the same, but a third one moves to a page that was already read.
     """
 
     def __init__(
@@ -97,7 +93,7 @@ class PageFetcher(Generic[T]):
         source: PageSource,
         filters: Mapping[str, Any],
         partitions: Iterable[Partition],
-        read: Callable[[Response], FetchedPage[T]],
+        parse: Callable[[Response], FetchedPage[T]],
         inspect: Callable[[Partition, T], None],
         *,
         fingerprint: Callable[[T], int],
@@ -109,15 +105,15 @@ class PageFetcher(Generic[T]):
         self._fingerprint = fingerprint
         self.verify_pages = verify_pages
         self._filters = filters
-        self._read = read
+        self._parse = parse
         self._queue = deque(self._new_query(partition) for partition in partitions)
-        readers = min(workers, max_readers())
-        self._capacity = min(workers + PAGES_PER_READER * readers, PAGES_PER_WORKER * workers)
-        # A thread whose page is being read has lent its turn to fetch to another one: no connection waits for a reader.
+        parsers = min(workers, max_parsers())
+        self._capacity = min(workers + PAGES_PER_PARSER * parsers, PAGES_PER_WORKER * workers)
+        # A thread whose page is being parsed releases its slot to another one, so that no connection is idle meanwhile.
         self._fetch_slots = threading.Semaphore(workers)
-        self._fetch_pool = ThreadPoolExecutor(workers + readers, thread_name_prefix="arm-export")
-        # Every thread that ever read keeps memory for it, Arrow's above all: few threads read for all that fetch.
-        self._read_pool = ThreadPoolExecutor(readers, thread_name_prefix="arm-read")
+        self._fetch_pool = ThreadPoolExecutor(workers + parsers, thread_name_prefix="arm-export")
+        # Few threads parse, because each thread that ever did keeps memory, Arrow's above all.
+        self._parse_pool = ThreadPoolExecutor(parsers, thread_name_prefix="arm-parse")
 
     def __enter__(self) -> Self:
         return self
@@ -125,16 +121,16 @@ class PageFetcher(Generic[T]):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # Whoever kills the task does not wait for a page that hangs.
+        # A task that is killed does not wait for a page that hangs.
         killed = exc_type is not None and not issubclass(exc_type, Exception)
         self._fetch_pool.shutdown(wait=not killed, cancel_futures=True)
-        self._read_pool.shutdown(wait=not killed, cancel_futures=True)
+        self._parse_pool.shutdown(wait=not killed, cancel_futures=True)
 
     def queries(self) -> Iterator[PageQuery[T]]:
-        """Give the queries in order, each when it is known that ARM gives all of it. Take all its pages first.
+        """Yield the queries in order, each once ARM is known to return all of it. Read its pages before the next query.
 
-        :raises ArmResultLimitError: one holds more than ARM gives and cannot be split.
-        :raises ArmError: its first page cannot be had.
+        :raises ArmResultLimitError: one has more records than ARM returns and cannot be split.
+        :raises ArmError: its first page could not be fetched.
         """
         while self._queue:
             self._submit_requests()
@@ -144,16 +140,16 @@ class PageFetcher(Generic[T]):
                 self._queue.popleft()
 
     def pages(self, query: PageQuery[T]) -> Iterator[FetchedPage[T]]:
-        """Give a query's pages in order.
+        """Yield the pages of a query in order.
 
-        :raises ArmIncompleteListError: the list did not come whole, at the latest after its last page.
+        :raises ArmIncompleteListError: the list is incomplete; raised after the last page at the latest.
         """
         if query.first is not None:
             first, query.first = query.first, None
             yield first
         while (due := query.walk.next_request()) is not None:
             self._submit_requests()
-            if not query.in_flight:  # a list that only names its next page
+            if not query.in_flight:  # a list that only has the address of the next page
                 self._submit(query, due)
             page = self._wait_for_page(query)
             if page is None:
@@ -164,9 +160,9 @@ class PageFetcher(Generic[T]):
             self._verify_pages(query)
 
     def restart(self, query: PageQuery[T]) -> None:
-        """Ask for the list of *query* anew, from its first page.
+        """Start *query* again, from its first page.
 
-        :raises ArmIncompleteListError: it has grown past what ARM gives.
+        :raises ArmIncompleteListError: it has meanwhile more records than ARM returns.
         """
         for page in query.in_flight:
             page.cancel()
@@ -177,63 +173,59 @@ class PageFetcher(Generic[T]):
         try:
             self._accept_first_page(query)
         except ArmResultLimitError as error:
-            msg = (
-                f"{query.partition} grew past what ARM gives for one query while it was read; ask again from the start"
-            )
+            msg = f"{query.partition} grew beyond what ARM returns for one query while it was read; export again"
             raise ArmIncompleteListError(msg, operation=error.operation) from None
 
     def _new_query(self, partition: Partition) -> PageQuery[T]:
         return PageQuery(partition, self._source.start_walk({**self._filters, **partition.filters}))
 
     def _submit_requests(self) -> None:
-        """Ask for pages, the head's first, as far as there is room."""
+        """Submit requests up to the capacity, those of the first query first."""
         for query in list(islice(self._queue, 1 + PREFETCHED_QUERIES)):
-            if not query.opened and query is not self._queue[0]:
+            is_head = query is self._queue[0]
+            if not query.opened and not is_head:
                 self._open_early(query)
-            if not query.opened and not query.in_flight and self._may_start(query):
+            if not (query.opened or query.in_flight) and self._has_capacity(query) and (query.may_prefetch or is_head):
                 due = query.walk.next_request()
                 if due is not None:
                     self._submit(query, due)
             while query.pending and self._has_capacity(query):
                 self._submit(query, query.pending.popleft())
 
-    def _may_start(self, query: PageQuery[T]) -> bool:
-        return self._has_capacity(query) and (query.may_prefetch or query is self._queue[0])
-
     def _has_capacity(self, query: PageQuery[T]) -> bool:
-        # What lies further back was not begun.
-        waiting = sum(one.buffered for one in islice(self._queue, 2 * PREFETCHED_QUERIES))
-        return waiting < self._capacity or (query is self._queue[0] and not query.in_flight)
+        # Queries further back are not started.
+        buffered = sum(other.buffered for other in islice(self._queue, 2 * PREFETCHED_QUERIES))
+        return buffered < self._capacity or (query is self._queue[0] and not query.in_flight)
 
     def _submit(self, query: PageQuery[T], due: PageRequest) -> None:
         query.in_flight.append(self._fetch_pool.submit(self._fetch, due))
 
     def _fetch(self, due: PageRequest) -> FetchedPage[T]:
-        """Fetch and read a page. No more than ``workers`` are fetched at a time, those being read not counted."""
-        fetching = True
+        """Fetch and parse a page. At most ``workers`` pages are fetched at a time, those being parsed not counted."""
+        has_slot = True
 
-        def read(response: Response) -> FetchedPage[T]:
-            nonlocal fetching
+        def parse(response: Response) -> FetchedPage[T]:
+            nonlocal has_slot
             self._fetch_slots.release()
-            fetching = False
+            has_slot = False
             try:
-                return self._read_pool.submit(self._read, response).result()
+                return self._parse_pool.submit(self._parse, response).result()
             except BaseException:
-                self._fetch_slots.acquire()  # the page may be asked for again
-                fetching = True
+                self._fetch_slots.acquire()  # the client may fetch the page again
+                has_slot = True
                 raise
 
         self._fetch_slots.acquire()
         try:
-            return self._source.fetch(due, read)
+            return self._source.fetch(due, parse)
         finally:
-            if fetching:
+            if has_slot:
                 self._fetch_slots.release()
 
     def _open_early(self, query: PageQuery[T]) -> None:
-        """Open a query whose first page is there, so that its other pages, or its halves, are asked for.
+        """Open a query whose first page has arrived, so that its other pages, or its parts, are requested ahead.
 
-        What fails before its turn is tried once more when its turn has come.
+        If that fails, it is tried again when its turn comes.
         """
         if not query.in_flight or not query.in_flight[0].done():
             return
@@ -247,20 +239,18 @@ class PageFetcher(Generic[T]):
             self._queue[self._queue.index(query)] = fresh
 
     def _open(self, query: PageQuery[T]) -> bool:
-        """Take page 1 where that is not done; ``False`` where the part was split instead."""
+        """Accept page 1 unless that is done; ``False`` if the partition was split instead."""
         if query.opened:
             return True
         try:
             self._accept_first_page(query)
         except ArmResultLimitError as error:
-            partitions = query.partition.split(error)
-            log.info(
-                "%s: %d records match, more than ARM gives for one query; split", query.partition, error.total_count
-            )
-            place = self._queue.index(query)
-            del self._queue[place]
-            for partition in reversed(partitions):
-                self._queue.insert(place, self._new_query(partition))
+            parts = query.partition.split(error)
+            log.info("%s: %d records match, more than one query returns; split", query.partition, error.total_count)
+            position = self._queue.index(query)
+            del self._queue[position]
+            for part in reversed(parts):
+                self._queue.insert(position, self._new_query(part))
             return False
         return True
 
@@ -277,22 +267,22 @@ class PageFetcher(Generic[T]):
         query.fingerprints.append(self._fingerprint(page.content))
 
     def _verify_pages(self, query: PageQuery[T]) -> None:
-        """Ask for the pages once more, in order and as many at a time as there is room for."""
+        """Fetch all pages again and compare their fingerprints."""
         query.pending.extend(query.walk.all_requests())
-        for number, known in enumerate(query.fingerprints[: len(query.pending)], start=1):
+        for number, expected in enumerate(query.fingerprints[: len(query.pending)], start=1):
             self._submit_requests()
             page = query.in_flight.popleft().result()
-            if self._fingerprint(page.content) != known:
+            if self._fingerprint(page.content) != expected:
                 msg = f"page {number} of {query.partition} had other records when it was read again: the list changes"
                 raise ArmIncompleteListError(msg, operation=self._source.operation.label)
 
     def _wait_for_page(self, query: PageQuery[T]) -> FetchedPage[T] | None:
-        """Wait for the page that is due; ``None`` for an empty list that is none."""
+        """Wait for the next page; ``None`` if a 404 means that the list is empty."""
         page = query.in_flight.popleft()
         try:
             return page.result()
         except ArmError as error:
-            reason = query.walk.on_page_error(error, self._source.assumptions)
-            if reason is not None:
-                raise reason from None
+            list_error = query.walk.on_page_error(error, self._source.assumptions)
+            if list_error is not None:
+                raise list_error from None
             return None

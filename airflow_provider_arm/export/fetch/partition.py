@@ -1,4 +1,4 @@
-"""The pieces that an export is asked for in: a window of days, and values of further filters. Pure."""
+"""Partitions of an export: windows of days, and values of further filters. Pure."""
 
 from __future__ import annotations
 
@@ -13,94 +13,89 @@ if TYPE_CHECKING:
     from airflow_provider_arm.export.fetch.date_window import DateRange
     from airflow_provider_arm.export.fetch.time_range import TimeRange
 
-#: A filter and the values that are asked for one by one where days cannot be split any more.
+#: Filters and their values: a partition whose span cannot be split any more is split by the values.
 SplitBy = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(eq=False, slots=True)
 class Partition:
-    """What one query asks for, or what was split because one query does not give it all."""
+    """The records that one query requests, or that were split because they are too many for one query."""
 
     span: DateRange | TimeRange | None = None
-    #: Values of the filters that it was split by.
+    #: Values of the filters by which it was split.
     split_values: Mapping[str, str] = field(default_factory=dict)
-    #: Filters that it can still be split by.
+    #: Filters by which it can still be split.
     remaining_split_by: SplitBy = ()
     parent: Partition | None = None
-    #: What ARM counted, where it was split.
+    #: ARM's count of its records, if it was split.
     counted: int = 0
-    #: Records that came for it, and parts of it that are still to come.
+    #: Records read so far, and parts not yet read.
     rows: int = 0
     pending: int = 0
 
     @property
     def filters(self) -> dict[str, Any]:
-        """What it adds to the export's own filters."""
+        """Its filters in addition to those of the export."""
         return {**(self.span.filters if self.span else {}), **self.split_values}
 
     def split(self, error: ArmResultLimitError) -> list[Partition]:
-        """Split into parts that neither overlap nor leave a gap, in order: days or moments in halves, then by value.
+        """Split into parts that neither overlap nor leave a gap, in order: first the span in halves, then by value.
 
-        :raises ArmResultLimitError: there is nothing left to split by; the message says what to do.
+        :raises ArmResultLimitError: it cannot be split any more; the message names what to set.
         """
         halves = self.span.halves() if self.span else None
         if halves is not None:
-            partitions = [Partition(half, self.split_values, self.remaining_split_by, self) for half in halves]
+            parts = [Partition(half, self.split_values, self.remaining_split_by, self) for half in halves]
         elif self.remaining_split_by:
             (name, values), *rest = self.remaining_split_by
-            partitions = [
-                Partition(self.span, {**self.split_values, name: value}, tuple(rest), self) for value in values
-            ]
+            parts = [Partition(self.span, {**self.split_values, name: value}, tuple(rest), self) for value in values]
         else:
-            raise self._too_much(error)
-        self.counted, self.pending = error.total_count, len(partitions)
-        return partitions
+            if self.span is None and not self.split_values:
+                solution = "set window=DateWindow(...)"
+            else:
+                solution = f'{self} cannot be split further: add a filter, or split_by={{"customerno": [...]}}'
+            msg = f"{error}; {solution}"
+            raise ArmResultLimitError(msg, operation=error.operation, total_count=error.total_count)
+        self.counted, self.pending = error.total_count, len(parts)
+        return parts
 
     def finished(self, rows: int) -> None:
-        """Note that all of this part is there.
+        """Record that all of its records are read, and check the counts of the partitions that contain it.
 
-        :raises ArmIncompleteListError: the parts of a part are all there and hold fewer records than ARM had counted
-            for it: filters whose bounds leave a gap, or values that are not all there are.
+        :raises ArmIncompleteListError: all parts of a partition are read, but contain fewer records than ARM counted:
+            the filters leave a gap, or values of ``split_by`` are missing.
         """
-        self.rows = rows
-        above = self.parent
-        if above is None:
+        self.rows, parent = rows, self.parent
+        if parent is None:
             return
-        above.rows += rows
-        above.pending -= 1
-        if above.pending:
+        parent.rows += rows
+        parent.pending -= 1
+        if parent.pending:
             return
-        if above.rows < above.counted:
+        if parent.rows < parent.counted:
             msg = (
-                f"the parts of {above} hold {above.rows} records and ARM had counted {above.counted}: the list "
-                "changed while it was read, or what it was split by does not cover it"
+                f"the parts of {parent} contain {parent.rows} records, but ARM counted {parent.counted}: the list "
+                "changed while it was read, or a value is missing in split_by"
             )
             raise ArmIncompleteListError(msg)
-        above.finished(above.rows)
-
-    def _too_much(self, error: ArmResultLimitError) -> ArmResultLimitError:
-        if self.span is None and not self.split_values:
-            way_out = "give the operator a window=DateWindow(...)"
-        else:
-            way_out = f'{self} cannot be split further: add a filter, or split_by={{"customerno": [...]}}'
-        return ArmResultLimitError(f"{error}; {way_out}", operation=error.operation, total_count=error.total_count)
+        parent.finished(parent.rows)
 
     def __str__(self) -> str:
-        """Read as ``voucherdate 2026-01-01 to 2026-01-31``; of a value that it was split by only the filter's name."""
-        shown = [str(self.span)] if self.span else []
-        shown += [f"one {name}" for name in self.split_values]
-        return ", ".join(shown) or "the whole list"
+        """Return text such as ``voucherdate 2026-01-01 to 2026-01-31``; of ``split_by`` only the filters' names."""
+        texts = [str(self.span)] if self.span else []
+        texts += [f"one {name}" for name in self.split_values]
+        return ", ".join(texts) or "the whole list"
 
 
 def parse_split_by(value: Mapping[str, Sequence[Any]] | None) -> SplitBy:
-    """Check the argument ``split_by``.
+    """Check the argument ``split_by`` and return it as tuples of text.
 
     :raises ArmConfigurationError: a filter has no values, or one twice.
     """
-    found = []
+    split_by = []
     for name, values in (value or {}).items():
-        if isinstance(values, str) or not values or len({str(one) for one in values}) != len(values):
-            msg = f"split_by: {name} must have a list of values, none of them twice"
+        if isinstance(values, str) or not values or len(set(map(str, values))) != len(values):
+            msg = f"split_by: {name} needs a list of values without duplicates"
             raise ArmConfigurationError(msg)
-        found.append((name, tuple(str(one) for one in values)))
-    return tuple(found)
+        split_by.append((name, tuple(map(str, values))))
+    return tuple(split_by)

@@ -1,19 +1,16 @@
-"""One export's days as many windows, for a mapped operator; and how an operator reads them. Loads nothing heavy."""
+"""Division of an export's days into windows for a mapped operator, and parser of an operator's window."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.fetch.date_window import DateRange, DateWindow
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-#: What ``days`` may be beside a number.
+#: The value of ``days`` that is not a number.
 MONTH = "month"
 _DAY = dt.timedelta(days=1)
 _KEYS = frozenset({"start", "end", "by", "end_exclusive"})
@@ -28,69 +25,51 @@ def plan_windows(
     days: int | str | None = None,
     end_exclusive: bool = False,
 ) -> list[dict[str, str]]:
-    """Cut the days of an export into windows, in order, without a gap and without overlap.
+    """Divide the days of an export into adjoining windows, in order.
 
-    The windows are plain dicts, so they may stand in a DAG file and pass through XCom:
+    The windows are plain dicts, which can be in a DAG file and in XCom:
     ``ArItemExportOperator.partial(...).expand(window=plan_windows("2026-01-01", "2026-12-31", days="month"))``.
 
     :param start: first day, ``YYYY-MM-DD`` or a ``date``; included.
     :param end: last day; included.
     :param by: which date; default ``voucherdate``, see :class:`DateWindow`.
-    :param parts: how many windows, as equally long as can be; where there are fewer days, one for each day.
-    :param days: days in each window, the last may have fewer; or ``"month"``, a window for each calendar month.
-    :param end_exclusive: *end* is the first day that is not wanted; default ``False``.
+    :param parts: number of windows, of lengths as equal as possible; never more than there are days.
+    :param days: days per window (the last may have fewer), or ``"month"``: one window per calendar month.
+    :param end_exclusive: *end* is the day after the last one; default ``False``.
     :return: ``[{"start": "2026-01-01", "end": "2026-01-31", "by": "voucherdate"}, ...]``, bounds included.
-    :raises ArmConfigurationError: the days are none, or not exactly one of *parts* and *days* is given, from 1.
+    :raises ArmConfigurationError: there is no day, or not exactly one of *parts* and *days* is set, to 1 or more.
     """
     whole = DateWindow(start, end, by, end_exclusive=end_exclusive).date_range()
+    length = (whole.last - whole.first).days + 1
     if (parts is None) == (days is None):
-        msg = "plan_windows: give either parts or days"
+        msg = "plan_windows: set either parts or days"
         raise ArmConfigurationError(msg)
     if days == MONTH:
-        firsts = _months(whole)
+        offsets = [0, *(offset for offset in range(1, length) if (whole.first + offset * _DAY).day == 1)]
     elif days is not None:
-        firsts = iter(range(0, _length(whole), _count("days", days)))
+        offsets = list(range(0, length, _check_count("days", days)))
     else:
-        firsts = _shares(_length(whole), _count("parts", parts))
-    begins = [*firsts, _length(whole)]
-    return [_window(whole, first, after) for first, after in pairwise(begins)]
+        count = min(_check_count("parts", parts), length)
+        offsets = [number * length // count for number in range(count)]
+    return [
+        {"start": str(whole.first + first * _DAY), "end": str(whole.first + (following - 1) * _DAY), "by": whole.by}
+        for first, following in pairwise([*offsets, length])
+    ]
 
 
-def _length(whole: DateRange) -> int:
-    return (whole.last - whole.first).days + 1
-
-
-def _window(whole: DateRange, first: int, after: int) -> dict[str, str]:
-    """Give a window from one day to before another, both counted from the first of the whole."""
-    start, end = whole.first + first * _DAY, whole.first + (after - 1) * _DAY
-    return {"start": start.isoformat(), "end": end.isoformat(), "by": whole.by}
-
-
-def _shares(length: int, parts: int) -> Iterator[int]:
-    parts = min(parts, length)
-    return (number * length // parts for number in range(parts))
-
-
-def _months(whole: DateRange) -> Iterator[int]:
-    yield 0
-    for offset in range(1, _length(whole)):
-        if (whole.first + offset * _DAY).day == 1:
-            yield offset
-
-
-def _count(name: str, value: Any) -> int:
+def _check_count(name: str, value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
     also = f' or "{MONTH}"' if name == "days" else ""
-    msg = f"plan_windows: {name} must be a whole number from 1{also}, not {value!r}"
+    msg = f"plan_windows: {name} must be a whole number of at least 1{also}, not {value!r}"
     raise ArmConfigurationError(msg)
 
 
 def parse_window(value: DateWindow | Mapping[str, Any] | None, name: str = "window") -> DateRange | None:
-    """Read an operator's window, as an object or as one of :func:`plan_windows`; ``None`` where there is none.
+    """Return the days of an operator's window, which is an object or one of :func:`plan_windows`.
 
-    :param name: what a message calls it.
-    :raises ArmConfigurationError: it is neither, or its days are none.
+    :param name: the argument, for messages.
+    :raises ArmConfigurationError: it is neither, or it contains no day.
     """
     if value is None:
         return None
@@ -98,5 +77,5 @@ def parse_window(value: DateWindow | Mapping[str, Any] | None, name: str = "wind
         return value.date_range()
     if isinstance(value, Mapping) and {"start", "end"} <= set(value) <= _KEYS:
         return DateWindow(**value).date_range()
-    msg = f"{name} must be a DateWindow, or a mapping of start, end and, if wanted, by and end_exclusive"
+    msg = f"{name} must be a DateWindow, or a mapping of start, end and optionally by and end_exclusive"
     raise ArmConfigurationError(msg)

@@ -1,4 +1,4 @@
-"""How far an export has come, told in the log at a humane rate. Pure: the clock and the log are passed in."""
+"""Progress of an export in the log. Pure: clock and log are arguments."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.export.fetch.partition import Partition
 
-#: Seconds before the first line: most exports are done by then, and their last line says all.
+#: Seconds until the first line: most exports are complete by then, and the last line has all figures.
 FIRST_LINE_AFTER = 10
-#: Seconds between two lines: often enough to see that it moves, and an hour makes 120 lines.
+#: Seconds between two lines: 120 lines an hour.
 SECONDS_PER_LINE = 30
-#: What must be done before the rest is guessed from it: of less, the guess would jump from line to line.
-LEAST_SHARE = 0.02
+#: Fraction that must be complete before the remaining time is estimated: before that, estimates vary too much.
+MIN_FRACTION = 0.02
 _MINUTE, _HOUR = 60, 3600
-#: A guess has two digits: seconds up to two minutes, minutes up to two hours.
+#: An estimate has two digits: seconds up to two minutes, minutes up to two hours.
 _MINUTES_FROM, _HOURS_FROM = 2 * _MINUTE, 2 * _HOUR
 
 
 class Progress:
-    """Tells pages, rows, rows per second since the start and, where it can be known, how long the rest will take.
+    """Log lines with pages, rows, rows per second since the start and, if it can be estimated, the remaining time.
 
-    :param window: the days of the whole export, or ``None``.
-    :param clock: gives seconds that only grow, from any zero.
-    :param log_line: takes a line.
+    :param window: the days of the whole export; any other value counts as none.
+    :param clock: returns seconds of a monotonic clock.
+    :param log_line: writes a line to the log.
     """
 
     def __init__(self, window: object, clock: Callable[[], float], log_line: Callable[[str], object]) -> None:
@@ -35,29 +35,30 @@ class Progress:
         self._clock = clock
         self._log_line = log_line
         self._started = clock()
-        self._due = self._started + FIRST_LINE_AFTER
+        self._next_line_at = self._started + FIRST_LINE_AFTER
 
-    def page_done(self, pages: int, rows: int, partition: Partition, done: int, total: int | None) -> None:
-        """Note that a page came.
+    def page_done(self, pages: int, rows: int, partition: Partition, query_pages: int, total: int | None) -> None:
+        """Record a page, and write a line if one is due.
 
         :param pages: pages of the export so far.
-        :param rows: its rows so far.
-        :param partition: what is being read.
-        :param done: pages of that part's query so far.
-        :param total: pages that its query has, where ARM says it.
+        :param rows: rows of the export so far.
+        :param partition: the partition that is being read.
+        :param query_pages: pages of the partition's query so far.
+        :param total: all pages of the query, if known.
         """
         now = self._clock()
-        if now < self._due:
+        if now < self._next_line_at:
             return
-        self._due = now + SECONDS_PER_LINE
-        rate = self._rate(rows, now)
-        rest = self._rest(self._share(partition, done, total), now)
-        self._log_line(f"{pages} pages, {rows} rows, {rate}{rest}")
+        self._next_line_at = now + SECONDS_PER_LINE
+        fraction, left = self._fraction(partition, query_pages, total), ""
+        if fraction is not None and fraction >= MIN_FRACTION:
+            left = f", about {_format_duration((now - self._started) * (1 - fraction) / fraction)} left"
+        self._log_line(f"{pages} pages, {rows} rows, {self._rate(rows, now)}{left}")
 
     def export_done(self, pages: int, rows: int, name: str) -> None:
-        """Say that the export is whole.
+        """Write the last line.
 
-        :param name: what the records are called.
+        :param name: plural of the records.
         """
         now = self._clock()
         seconds = f"{now - self._started:.1f} s"
@@ -67,27 +68,18 @@ class Progress:
         seconds = now - self._started
         return f"{rows / seconds if seconds > 0 else rows:.0f} rows/s"
 
-    def _share(self, partition: Partition, done: int, total: int | None) -> float | None:
-        """Say which share is done: of a window by its days, of one query by its pages; ``None`` where nobody knows."""
-        query = min(done / total, 1) if total else 0
-        if self._window is not None and isinstance(partition.span, DateRange):
+    def _fraction(self, partition: Partition, query_pages: int, total: int | None) -> float | None:
+        """Return the complete fraction: of a window by days, of a single query by pages; ``None`` if unknown."""
+        of_query, span = min(query_pages / total, 1) if total else 0, partition.span
+        if self._window is not None and isinstance(span, DateRange):
             days = (self._window.last - self._window.first).days + 1
-            before, here = (
-                partition.span.first - self._window.first,
-                (partition.span.last - partition.span.first).days + 1,
-            )
-            # Of a day that is split by value nobody knows which share one value is.
-            return (before.days + (0 if partition.split_values else query * here)) / days
-        return query if total and partition.parent is None else None
-
-    def _rest(self, share: float | None, now: float) -> str:
-        if share is None or share < LEAST_SHARE:
-            return ""
-        seconds = (now - self._started) * (1 - share) / share
-        return f", about {_duration(seconds)} left"
+            # How much of a day one value of split_by contributes is unknown.
+            current = 0 if partition.split_values else of_query * ((span.last - span.first).days + 1)
+            return ((span.first - self._window.first).days + current) / days
+        return of_query if total and partition.parent is None else None
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if seconds < _MINUTES_FROM:
         return f"{seconds:.0f} s"
     if seconds < _HOURS_FROM:

@@ -313,7 +313,7 @@ def test_beyond_the_real_cap_the_export_is_whole(tmp_path):
 @pytest.mark.parametrize(
     ("window", "says"),
     [
-        (None, "give the operator a window=DateWindow"),
+        (None, "set window=DateWindow"),
         (
             DateWindow("2025-02-27", "2025-02-27").date_range(),
             "voucherdate 2025-02-27 to 2025-02-27 cannot be split further",

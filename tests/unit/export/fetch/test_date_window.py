@@ -21,8 +21,8 @@ days = st.builds(
 
 
 @given(days)
-def test_halves_neither_overlap_nor_leave_a_gap(whole):
-    """For any range of days: the two halves are all of its days, each once, and as long as each other but for one."""
+def test_halves_cover_every_day_once(whole):
+    """The halves adjoin, and their lengths differ by one day at most."""
     halves = whole.halves()
     if whole.first == whole.last:
         assert halves is None
@@ -37,8 +37,8 @@ def test_halves_neither_overlap_nor_leave_a_gap(whole):
 
 
 @given(days.filter(lambda found: (found.last - found.first).days <= 60))
-def test_split_to_the_end_every_day_stands_alone_once(whole):
-    """However often a window is split, no day is lost and none comes twice, and they stay in order."""
+def test_repeated_splits_return_every_day_once_in_order(whole):
+    """No day is lost or duplicated, however often a window is split."""
     todo, single = [whole], []
     while todo:
         part = todo.pop()
@@ -51,8 +51,8 @@ def test_split_to_the_end_every_day_stands_alone_once(whole):
 
 
 @pytest.mark.parametrize("by", WINDOW_FILTERS)
-def test_a_window_is_two_filters_with_both_days_included(by):
-    """The filters are those of the date that was asked for."""
+def test_date_range_filters_include_both_days(by):
+    """The filters are those of the date in ``by``."""
     window = DateWindow("2026-01-01", "2026-01-31", by=by).date_range()
     assert window.filters == {f"from{by}": "2026-01-01", f"to{by}": "2026-01-31"}
     assert str(window) == f"{by} 2026-01-01 to 2026-01-31"
@@ -69,8 +69,8 @@ def test_a_window_is_two_filters_with_both_days_included(by):
         "2026-01-01 00:00:00",
     ],
 )
-def test_a_bound_is_a_day_however_airflow_renders_it(start):
-    """Text, a date, a datetime, and a timestamp's text, as templates give them."""
+def test_window_accepts_every_form_of_a_date(start):
+    """Templates can render to a date, a timestamp or text with whitespace."""
     assert DateWindow(start, "2026-01-02").date_range().first == dt.date(2026, 1, 1)
 
 
@@ -83,15 +83,15 @@ def test_a_bound_is_a_day_however_airflow_renders_it(start):
         ("2025-12-31", "2026-01-01", "2025-12-31", "2025-12-31"),
     ],
 )
-def test_an_exclusive_end_is_the_first_day_that_is_not_wanted(start, end, first, last):
+def test_window_excludes_end_when_end_exclusive(start, end, first, last):
     """Airflow's data_interval_end is the first moment after the interval."""
     found = DateWindow(start, end, end_exclusive=True).date_range()
     assert (found.first.isoformat(), found.last.isoformat()) == (first, last)
 
 
 @given(st.dates(dt.date(1900, 1, 1)), st.integers(1, 400))
-def test_neighbouring_exclusive_windows_meet(start, length):
-    """Interval after interval, as Airflow gives them: no day twice and none left out."""
+def test_consecutive_exclusive_windows_adjoin(start, length):
+    """No day is in both windows, and none is missing."""
     if (dt.date.max - start).days < 2 * length:
         return
     middle = start + ONE * length
@@ -101,19 +101,19 @@ def test_neighbouring_exclusive_windows_meet(start, length):
 
 
 @pytest.mark.parametrize(
-    ("window", "says"),
+    ("window", "message"),
     [
-        (lambda: DateWindow("31.01.2026", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
-        (lambda: DateWindow("2026-01-01", "2026-02-30"), "window: end must be a day, YYYY-MM-DD"),
-        (lambda: DateWindow("2026-01-01", "2026-01-311"), "window: end must be a day, YYYY-MM-DD"),
-        (lambda: DateWindow("", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
-        (lambda: DateWindow("None", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
-        (lambda: DateWindow(None, "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
-        (lambda: DateWindow("{{ ds }}", "2026-01-31"), "window: start must be a day, YYYY-MM-DD"),
-        (lambda: DateWindow("2026-01-02", "2026-01-01"), "window: 2026-01-02 to 2026-01-01 has no day in it"),
+        (lambda: DateWindow("31.01.2026", "2026-01-31"), "window: start must be a date, YYYY-MM-DD"),
+        (lambda: DateWindow("2026-01-01", "2026-02-30"), "window: end must be a date, YYYY-MM-DD"),
+        (lambda: DateWindow("2026-01-01", "2026-01-311"), "window: end must be a date, YYYY-MM-DD"),
+        (lambda: DateWindow("", "2026-01-31"), "window: start must be a date, YYYY-MM-DD"),
+        (lambda: DateWindow("None", "2026-01-31"), "window: start must be a date, YYYY-MM-DD"),
+        (lambda: DateWindow(None, "2026-01-31"), "window: start must be a date, YYYY-MM-DD"),
+        (lambda: DateWindow("{{ ds }}", "2026-01-31"), "window: start must be a date, YYYY-MM-DD"),
+        (lambda: DateWindow("2026-01-02", "2026-01-01"), "window: 2026-01-02 to 2026-01-01 contains no day"),
         (
             lambda: DateWindow("2026-01-01", "2026-01-01", end_exclusive=True),
-            "window: 2026-01-01 to 2025-12-31 has no day in",
+            "window: 2026-01-01 to 2025-12-31 contains no day",
         ),
         (
             lambda: DateWindow("2026-01-01", "2026-01-31", by="paiddate"),
@@ -125,14 +125,14 @@ def test_neighbouring_exclusive_windows_meet(start, length):
         ),
     ],
 )
-def test_a_window_that_cannot_be_is_refused(window, says):
-    """Before anything is asked of ARM, and with what is wrong with which bound."""
-    with pytest.raises(ArmConfigurationError, match="^" + re.escape(says)):
+def test_invalid_window_raises_with_the_bound(window, message):
+    """The message names the bound and what is wrong with it."""
+    with pytest.raises(ArmConfigurationError, match="^" + re.escape(message)):
         window().date_range()
 
 
-def test_airflow_renders_all_three_fields_in_place():
-    """Templates inside the window are rendered by Airflow, which sets the fields."""
+def test_template_fields_are_rendered_in_place():
+    """Airflow renders the fields of a window by setting them."""
     window = DateWindow("{{ ds }}", "{{ ds }}")
     assert DateWindow.template_fields == ("start", "end", "by")
     window.start = window.end = "2026-01-01"

@@ -10,21 +10,21 @@ from airflow_provider_arm.export.fetch.key_set import KeySet
 few_keys = st.lists(st.text(max_size=2) | st.integers(-(2**61), 2**61), max_size=12)
 
 
-def log_of(queries: list[list[list]]) -> bool:
-    """Add pages of queries; say whether no key came twice."""
-    with KeySet() as log:
+def add_queries(queries: list[list[list]]) -> bool:
+    """Add the pages of queries, and return whether no duplicate was found."""
+    with KeySet() as keys:
         for query in queries:
             for page in query:
-                if not log.add(page):
+                if not keys.add(page):
                     return False
-            if not log.commit_query():
+            if not keys.commit_query():
                 return False
-        return log.all_unique()
+        return keys.all_unique()
 
 
 @pytest.fixture(autouse=True, scope="module")
 def short_runs():
-    """Let a run be full after a few keys, so that few keys are many runs."""
+    """Reduce the size of a run, so that a few keys fill several."""
     patch = pytest.MonkeyPatch()
     patch.setattr(key_set, "RUN", 5)
     yield
@@ -33,53 +33,53 @@ def short_runs():
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.lists(few_keys, max_size=4), max_size=4))
-def test_a_key_is_seen_twice_wherever_it_stands(queries):
-    """On one page, on two, in two queries: as a set would see it."""
+def test_duplicate_is_found_on_any_page_of_any_query(queries):
+    """The result is that of a set of all keys."""
     every = [(type(key), key) for query in queries for page in query for key in page]
-    assert log_of(queries) is (len(set(every)) == len(every))
+    assert add_queries(queries) is (len(set(every)) == len(every))
 
 
 @settings(max_examples=100, deadline=None)
 @given(few_keys, few_keys.map(lambda keys: list(dict.fromkeys(keys))))
-def test_a_query_that_is_begun_again_leaves_no_trace(broken, whole):
-    """Its keys may come again; those of queries before it may not."""
-    with KeySet() as log:
-        assert log.add(["before"])
-        assert log.commit_query()
-        log.add([f"{key}+" for key in broken])
-        log.rollback_query()
-        assert all(log.add([f"{key!r}+"]) for key in whole)
-        assert log.commit_query()
-        assert log.all_unique()
-        log.add(["before"])
-        assert not (log.commit_query() and log.all_unique())
+def test_rollback_removes_only_keys_of_the_current_query(broken, whole):
+    """Its keys may be added again, those of earlier queries may not."""
+    with KeySet() as keys:
+        assert keys.add(["before"])
+        assert keys.commit_query()
+        keys.add([f"{key}+" for key in broken])
+        keys.rollback_query()
+        assert all(keys.add([f"{key!r}+"]) for key in whole)
+        assert keys.commit_query()
+        assert keys.all_unique()
+        keys.add(["before"])
+        assert not (keys.commit_query() and keys.all_unique())
 
 
-def test_keys_are_held_in_a_file(monkeypatch):
-    """What is kept in memory of a run is where its slices begin."""
+def test_memory_holds_only_slice_offsets_after_a_query(monkeypatch):
+    """The hashes of a committed query are in the file only."""
     monkeypatch.setattr(key_set, "RUN", 16_384)
-    with KeySet() as log:
+    with KeySet() as keys:
         for page in range(100):
-            assert log.add([f"2218-{page}-{number}" for number in range(1000)])
-        assert log.commit_query()
-        kept = sum(len(run) for run in log._runs) + log._fresh_count
+            assert keys.add([f"2218-{page}-{number}" for number in range(1000)])
+        assert keys.commit_query()
+        kept = sum(len(run) for run in keys._runs) + keys._buffered
         assert kept < 1000
-        assert log.add(["2218-50-500"])
-        assert log.commit_query()
-        assert not log.all_unique()
+        assert keys.add(["2218-50-500"])
+        assert keys.commit_query()
+        assert not keys.all_unique()
 
 
-def test_two_queries_that_share_a_key_are_named(monkeypatch):
-    """Counted from 0, also where a query took several runs, was empty, or was begun again."""
+def test_find_shared_key_returns_numbers_of_two_queries(monkeypatch):
+    """The numbers count queries of several runs, empty ones and restarted ones once each."""
     monkeypatch.setattr(key_set, "RUN", 4)
-    with KeySet() as log:
+    with KeySet() as keys:
         for query in (range(9), (), range(20, 29), (40,)):
-            log.add(["7"])
-            log.rollback_query()
+            keys.add(["7"])
+            keys.rollback_query()
             for number in query:
-                log.add([str(number)])
-            assert log.commit_query()
-        assert (log.all_unique(), log.find_shared_key()) == (True, None)
-        log.add(["23"])
-        assert log.commit_query()
-        assert (log.all_unique(), log.find_shared_key()) == (False, (2, 4))
+                keys.add([str(number)])
+            assert keys.commit_query()
+        assert (keys.all_unique(), keys.find_shared_key()) == (True, None)
+        keys.add(["23"])
+        assert keys.commit_query()
+        assert (keys.all_unique(), keys.find_shared_key()) == (False, (2, 4))

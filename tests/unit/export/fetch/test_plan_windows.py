@@ -25,8 +25,8 @@ cuts = st.one_of(
 
 
 @given(spans, cuts)
-def test_the_windows_cover_the_days_without_gap_or_overlap(span, cut):
-    """However they are cut: the first begins with the first day, each next one the day after, the last ends it."""
+def test_windows_cover_every_day_once(span, cut):
+    """The windows adjoin, and begin and end with the given days."""
     days = [parse_window(window) for window in plan_windows(*span, **cut)]
     assert (days[0].first, days[-1].last) == span
     assert all(after.first == before.last + DAY for before, after in pairwise(days))
@@ -34,8 +34,8 @@ def test_the_windows_cover_the_days_without_gap_or_overlap(span, cut):
 
 
 @given(spans, st.integers(1, 900))
-def test_parts_are_as_long_as_each_other(span, parts):
-    """So many as asked for, or one for each day; no two differ by more than a day."""
+def test_parts_differ_by_one_day_at_most(span, parts):
+    """There are as many as requested, but never more than days."""
     days = [parse_window(window) for window in plan_windows(*span, parts=parts)]
     lengths = {(one.last - one.first).days for one in days}
     assert len(days) == min(parts, (span[1] - span[0]).days + 1)
@@ -43,15 +43,15 @@ def test_parts_are_as_long_as_each_other(span, parts):
 
 
 @given(spans, st.integers(1, 900))
-def test_days_are_so_many_in_each(span, length):
-    """Only the last window may have fewer."""
+def test_days_is_the_length_of_all_windows_but_the_last(span, length):
+    """Only the last window may have fewer days."""
     days = [parse_window(window) for window in plan_windows(*span, days=length)]
     assert {(one.last - one.first).days + 1 for one in days[:-1]} <= {length}
     assert (days[-1].last - days[-1].first).days + 1 <= length
 
 
-def test_months_are_calendar_months():
-    """The first and the last are as long as the days go; the windows are plain JSON."""
+def test_month_windows_are_calendar_months():
+    """The first and the last may be shorter. The windows are plain JSON."""
     windows = plan_windows("2024-01-15", "2024-04-01", by="duedate", days="month", end_exclusive=True)
     assert windows == [
         {"start": "2024-01-15", "end": "2024-01-31", "by": "duedate"},
@@ -62,24 +62,24 @@ def test_months_are_calendar_months():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ({}, "either parts or days"),
         ({"parts": 2, "days": 2}, "either parts or days"),
-        ({"parts": 0}, "parts must be a whole number from 1, not 0"),
+        ({"parts": 0}, "parts must be a whole number of at least 1, not 0"),
         ({"parts": True}, "parts must be a whole number"),
-        ({"days": "week"}, "days must be a whole number from 1 or \"month\", not 'week'"),
+        ({"days": "week"}, "days must be a whole number of at least 1 or \"month\", not 'week'"),
         ({"days": 1.5}, "days must be a whole number"),
         ({"days": 1, "by": "date"}, "by must be one of"),
-        ({"days": 1, "end": "2025-12-31"}, "has no day in it"),
-        ({"days": 1, "start": "soon"}, "start must be a day"),
+        ({"days": 1, "end": "2025-12-31"}, "contains no day"),
+        ({"days": 1, "start": "soon"}, "start must be a date"),
     ],
 )
-def test_what_makes_no_windows_is_told(arguments, says):
-    """Each mistake is one sentence."""
+def test_invalid_arguments_raise_with_their_name(arguments, message):
+    """The message names the argument and its valid values."""
     with pytest.raises(ArmConfigurationError) as caught:
         plan_windows(**{"start": "2026-01-01", "end": "2026-01-31", **arguments})
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_what_makes_no_windows_is_told(arguments, says):
         {"start": "2026-01-01", "end": "2026-02-01", "by": "duedate", "end_exclusive": True},
     ],
 )
-def test_an_operator_takes_a_window_in_either_form(value):
-    """An object or a mapping, the same days."""
+def test_parse_window_accepts_object_and_mapping(value):
+    """Both forms result in the same days."""
     assert str(parse_window(value)) == "duedate 2026-01-01 to 2026-01-31"
     assert parse_window(None) is None
 
@@ -99,7 +99,7 @@ def test_an_operator_takes_a_window_in_either_form(value):
 @pytest.mark.parametrize(
     "value", ["2026-01-01", {}, {"start": "2026-01-01"}, {"start": "2026-01-01", "end": "2026-01-02", "from": 1}, []]
 )
-def test_what_is_no_window_is_told(value):
-    """In one sentence that says what would be one."""
+def test_parse_window_raises_for_other_values(value):
+    """The message describes the two valid forms."""
     with pytest.raises(ArmConfigurationError, match="window must be a DateWindow, or a mapping of start, end"):
         parse_window(value)

@@ -18,8 +18,8 @@ moments = st.integers(-(10**13), 10**14)
 
 
 @given(moments)
-def test_a_moment_is_written_and_read_to_the_millisecond(moment):
-    """What is written to a filter is read as the same millisecond, and always has its offset."""
+def test_timestamp_survives_format_and_parse(moment):
+    """The text of a filter is exact to the millisecond and has an offset."""
     assert to_milliseconds(format_milliseconds(moment)) == moment
     assert format_milliseconds(moment).endswith("+00:00")
 
@@ -27,21 +27,21 @@ def test_a_moment_is_written_and_read_to_the_millisecond(moment):
 @pytest.mark.parametrize(
     "text", ["2026-01-05T00:30:00.000+01:00", "2026-01-04T23:30:00.000+00:00", "2026-01-04T18:30:00.000999-05:00"]
 )
-def test_one_moment_is_one_number_whatever_its_offset(text):
-    """Midnight in one zone is the evening before in another, and the same millisecond."""
+def test_timestamps_with_different_offsets_are_equal(text):
+    """Midnight in one zone is the evening before in another."""
     assert format_milliseconds(to_milliseconds(text)) == "2026-01-04T23:30:00.000+00:00"
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-01-05T00:30:00.000", "2026-01-05"])
-def test_a_text_that_is_no_moment_with_an_offset_is_refused(text):
-    """Nobody guesses the zone of a moment."""
+def test_timestamp_without_offset_raises(text):
+    """The time zone is never guessed."""
     with pytest.raises(ValueError):  # noqa: PT011 - its text is never shown
         to_milliseconds(text)
 
 
 @given(moments, st.integers(0, 10**12))
-def test_halves_are_all_of_the_span_and_each_moment_once(first, length):
-    """For any span with both ends: the halves meet, and are as long as each other but for a millisecond."""
+def test_halves_cover_every_millisecond_once(first, length):
+    """The halves adjoin, and their lengths differ by one millisecond at most."""
     whole = TimeRange(first, first + length, BEGAN)
     halves = whole.halves()
     if not length:
@@ -56,8 +56,8 @@ def test_halves_are_all_of_the_span_and_each_moment_once(first, length):
 
 
 @given(st.none() | moments, st.none() | moments)
-def test_every_split_ends(first, last):
-    """However a span is open: splitting it on at either side ends, and loses no moment on the way."""
+def test_repeated_splits_end_for_any_bounds(first, last):
+    """Without bounds too, splitting either half ends, and the halves adjoin."""
     if first is not None and last is not None and first > last:
         first, last = last, first
     for side in (0, 1):
@@ -71,8 +71,8 @@ def test_every_split_ends(first, last):
         assert part.halves() is None
 
 
-def test_a_span_without_an_end_is_split_where_the_run_began():
-    """Up to now; then what a clock ahead of ours has made; what is a day ahead stands alone."""
+def test_range_without_last_is_split_at_export_start():
+    """The rest is split once more, at the start plus the maximum clock skew."""
     left, right = TimeRange(5, None, BEGAN).halves()
     assert (left.first, left.last, right.first, right.last) == (5, BEGAN, BEGAN + 1, None)
     near, far = right.halves()
@@ -80,8 +80,8 @@ def test_a_span_without_an_end_is_split_where_the_run_began():
     assert far.halves() is None
 
 
-def test_a_span_without_a_beginning_is_split_at_the_year_2000():
-    """What is older was taken over from elsewhere."""
+def test_range_without_first_is_split_at_the_year_2000():
+    """Older records were migrated from another system."""
     whole, _ = TimeRange(None, None, BEGAN).halves()
     old, new = whole.halves()
     assert (old.first, old.last, new.first, new.last) == (None, EARLIEST, EARLIEST + 1, BEGAN)
@@ -89,8 +89,8 @@ def test_a_span_without_a_beginning_is_split_at_the_year_2000():
     assert old.halves() is None
 
 
-def test_the_filters_and_the_name_say_the_bounds():
-    """An open end has no filter; the manifest reads as a sentence."""
+def test_filters_and_text_contain_the_bounds():
+    """A missing bound has no filter."""
     assert TimeRange(None, None, BEGAN).filters == {}
     assert TimeRange(BEGAN, None, BEGAN).filters == {"fromcreatedtime": "2026-03-01T12:00:00.000+00:00"}
     assert TimeRange(None, BEGAN, BEGAN).filters == {"tocreatedtime": "2026-03-01T12:00:00.000+00:00"}
@@ -100,8 +100,8 @@ def test_the_filters_and_the_name_say_the_bounds():
     )
 
 
-def test_a_single_millisecond_past_the_cap_says_what_to_do():
-    """It is split by other filters, or the error names them."""
+def test_single_millisecond_is_split_by_value_or_raises():
+    """The message names split_by."""
     part = Partition(TimeRange(BEGAN, BEGAN, BEGAN), remaining_split_by=(("customerno", ("1", "2")),))
     assert [dict(half.split_values) for half in part.split(ArmResultLimitError("too many"))] == [
         {"customerno": "1"},
@@ -115,8 +115,8 @@ def test_a_single_millisecond_past_the_cap_says_what_to_do():
     ("first", "last", "inside"),
     [(0, 0, True), (None, None, True), (0, None, True), (1, None, False), (None, -1, False), (1, 5, False)],
 )
-def test_a_record_outside_of_the_span_is_told(first, last, inside):
-    """A server that passes over the filter, or reads it as a day, gives what was not asked for."""
+def test_check_raises_when_a_record_is_outside(first, last, inside):
+    """The server may ignore the filter, or read it as a day."""
     text = "2026-03-01T12:00:00.000999+00:00"
     begin, end = (None if bound is None else BEGAN + bound for bound in (first, last))
     span = TimeRange(begin, end, BEGAN)
@@ -124,5 +124,5 @@ def test_a_record_outside_of_the_span_is_told(first, last, inside):
     if inside:
         span.check(AR_ITEMS, facts)
         return
-    with pytest.raises(ArmConfigurationError, match="does not go by the filters fromcreatedtime and tocreatedtime"):
+    with pytest.raises(ArmConfigurationError, match="ignores the filters fromcreatedtime and tocreatedtime"):
         span.check(AR_ITEMS, facts)

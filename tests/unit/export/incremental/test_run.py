@@ -283,7 +283,7 @@ def test_records_outside_the_requested_times_fail_the_run(ledger, store, tmp_pat
     export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     ledger.add(NOON - 2 * HOUR)
     ledger._select = lambda _: [ledger.text(key) for key in ledger.items]
-    with pytest.raises(ArmConfigurationError, match="does not go by the filters fromcreatedtime"):
+    with pytest.raises(ArmConfigurationError, match="ignores the filters fromcreatedtime"):
         export_new(ledger, store, tmp_path / "2.jsonl", "r2")
 
 
