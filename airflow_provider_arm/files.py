@@ -69,8 +69,7 @@ def check_absolute(path: str, argument: str, reason: str = "each try may start i
     :raises ArmConfigurationError: *path* is relative.
     """
     if "://" not in path and not path.startswith("/"):
-        msg = f"{argument} must be absolute, not {path!r}: {reason}"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"{argument} must be absolute, not {path!r}: {reason}")
 
 
 def forget_listings(path: Any) -> None:

@@ -44,10 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "arm-journal",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "arm-journal", description=__doc__, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     show = commands.add_parser("show", help="list the chunks; exits with 3 if a chunk is unresolved")
@@ -78,8 +75,7 @@ def _show(options: argparse.Namespace) -> int:
     entries.refresh()
     plan = entries.read_plan()
     if plan is None:
-        msg = f"there is no journal in {options.folder}"
-        raise JournalError(msg)
+        raise JournalError(f"there is no journal in {options.folder}")
     started = list(read_entries(entries))
     counts: dict[str, int] = {}
     for entry in started:
@@ -115,8 +111,7 @@ def _resolve(options: argparse.Namespace) -> int:
     entries = FileEntries(path)
     entries.refresh()
     if entries.read_plan() is None:  # a typo in the folder's name must not create a new journal
-        msg = f"there is no journal in {options.folder}"
-        raise JournalError(msg)
+        raise JournalError(f"there is no journal in {options.folder}")
     by = options.by or getpass.getuser()
     resolution = Resolution(
         options.chunk_id, Verdict(options.verdict), by, options.why, batch_uuid=options.batch_uuid, at=time.time()

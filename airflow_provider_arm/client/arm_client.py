@@ -39,15 +39,7 @@ from airflow_provider_arm.client.http.requests_errors import classify_error
 from airflow_provider_arm.client.http.transport import proxies_for
 from airflow_provider_arm.client.ledger_writes import LedgerWrites
 from airflow_provider_arm.client.models import ArItem, ArmModel, BatchReceipt, Customer, Document, WriteResponse
-from airflow_provider_arm.client.paging import (
-    MAX_PAGE_SIZE,
-    Cursor,
-    Page,
-    PageRequest,
-    PageSource,
-    PageWalk,
-    read_page,
-)
+from airflow_provider_arm.client.paging import MAX_PAGE_SIZE, Cursor, Page, PageRequest, PageSource, PageWalk, read_page
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -125,8 +117,7 @@ class ArmClient(ClientCore, LedgerWrites):
         """
         operation = self._endpoints.operation(name)
         if not records:
-            msg = f"a batch needs at least one record ({operation.label})"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f"a batch needs at least one record ({operation.label})")
         request = self._endpoints.write_request(operation, to_wire_list(operation.record, records))
         receipt: BatchReceipt = self._read(request, request.record)
         return receipt
@@ -179,12 +170,7 @@ class ArmClient(ClientCore, LedgerWrites):
     # ---- other operations
 
     def call(
-        self,
-        name: str,
-        *,
-        path: Mapping[str, Any] | None = None,
-        params: Filters | None = None,
-        record: Any = None,
+        self, name: str, *, path: Mapping[str, Any] | None = None, params: Filters | None = None, record: Any = None
     ) -> Any:
         """Call any operation of the operations table and return the decoded response, with exact numbers.
 
@@ -198,13 +184,7 @@ class ArmClient(ClientCore, LedgerWrites):
         return self._call(self._endpoints.write_request(operation, record, path), read_json)
 
     def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Filters | None = None,
-        json: Any = None,
-        replay: Replay | None = None,
+        self, method: str, path: str, *, params: Filters | None = None, json: Any = None, replay: Replay | None = None
     ) -> Any:
         """Send a request that the reference documents by title only.
 
@@ -215,8 +195,7 @@ class ArmClient(ClientCore, LedgerWrites):
         :return: the decoded response, with exact numbers.
         """
         if not path.startswith("/"):
-            msg = "path must start with / (it is appended to the base URL)"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError("path must start with / (it is appended to the base URL)")
         operation = ad_hoc_operation(method, path, replay)
         return self._call(self._endpoints.raw_request(operation, path, params, json), read_json)
 

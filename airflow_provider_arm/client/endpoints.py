@@ -125,8 +125,7 @@ class Endpoints:
         :raises ArmConfigurationError: a value is missing or empty, or there is no client number.
         """
         if "{clientno}" in operation.path and self.client_no is None:
-            msg = "client_no is missing: set it in the connection's extra or as an argument"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError("client_no is missing: set it in the connection's extra or as an argument")
         return fill_path(operation.path, {"clientno": self.client_no, **(values or {})})
 
 

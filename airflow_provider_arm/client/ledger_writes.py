@@ -58,8 +58,7 @@ class LedgerWrites:
         """
         operation = self._endpoints.operation("create_auto_postings")
         if not postings:
-            msg = f"a set needs at least one auto posting ({operation.label})"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f"a set needs at least one auto posting ({operation.label})")
         wires = to_wire_list(operation.record, postings)
         if validate_only:
             wires = [wire | {"options": [*(wire.get("options") or ()), VALIDATE_ONLY]} for wire in wires]

@@ -33,8 +33,7 @@ def exact(text: str) -> Decimal:
     number = Decimal(text)
     # Also for zero: 0e-999999999 takes as much memory to write out as any other number.
     if abs(number.adjusted()) > MAX_EXPONENT:
-        msg = f"a number is beyond 10^{MAX_EXPONENT} or below 10^-{MAX_EXPONENT}"
-        raise InexactNumberError(msg)
+        raise InexactNumberError(f"a number is beyond 10^{MAX_EXPONENT} or below 10^-{MAX_EXPONENT}")
     return number
 
 
@@ -50,8 +49,7 @@ def decode(data: bytes | str) -> Any:
     try:
         return _decoder.decode(data)
     except RecursionError:
-        msg = "JSON is nested too deeply"
-        raise ValueError(msg) from None
+        raise ValueError("JSON is nested too deeply") from None
 
 
 def encode(value: Any) -> bytes:
@@ -75,8 +73,7 @@ def raise_for_inexact(value: Any, place: str = "") -> None:
     if isinstance(value, str):
         # The encoder's own error would contain the whole text, which may be a person's name.
         if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-            msg = f"{place or 'the value'} contains half a surrogate pair, which is not valid text"
-            raise InexactNumberError(msg)
+            raise InexactNumberError(f"{place or 'the value'} contains half a surrogate pair, which is not valid text")
     elif isinstance(value, dict):
         for key, item in value.items():
             raise_for_inexact(item, f"{place}.{key}" if place else str(key))
@@ -87,5 +84,4 @@ def raise_for_inexact(value: Any, place: str = "") -> None:
         msg = f'{place or "the value"} is a float, which is not exact: use a Decimal or text such as "124.37"'
         raise InexactNumberError(msg)
     elif isinstance(value, Decimal) and not value.is_finite():
-        msg = f"{place or 'the value'} is not a finite number"
-        raise InexactNumberError(msg)
+        raise InexactNumberError(f"{place or 'the value'} is not a finite number")

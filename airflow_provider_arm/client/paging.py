@@ -74,17 +74,14 @@ def split_page(response: Response, key: str | None) -> tuple[PageSummary, bytes]
     try:
         body = _object_decoder.decode(response.body)
     except RecursionError:
-        msg = "JSON that is nested too deeply"
-        raise InvalidResponseError(msg) from None
+        raise InvalidResponseError("JSON that is nested too deeply") from None
     if _SUMMARY not in body:
-        msg = "JSON without a summary, so it is not a page of a list"
-        raise InvalidResponseError(msg)
+        raise InvalidResponseError("JSON without a summary, so it is not a page of a list")
     summary = PageSummary.from_wire(money.decode(bytes(body[_SUMMARY])))
     lists = {name: raw for name, raw in body.items() if bytes(memoryview(raw)[:1]) == b"["}
     raw = lists.get(key) if key in lists else next(iter(lists.values())) if len(lists) == 1 else None
     if raw is None:
-        msg = "JSON without exactly one list of records besides its summary"
-        raise InvalidResponseError(msg)
+        raise InvalidResponseError("JSON without exactly one list of records besides its summary")
     return summary, bytes(raw)
 
 
@@ -194,8 +191,7 @@ class PageWalk:
         """
         requested = self._next
         if requested is None:  # pragma: no cover - a caller's programming error
-            msg = "no page was requested"
-            raise RuntimeError(msg)
+            raise RuntimeError("no page was requested")
         if summary.page_no is not None and summary.page_no != requested.number:
             self._fail(f"page {requested.number} was requested and page {summary.page_no} was returned")
         if self._first is None:

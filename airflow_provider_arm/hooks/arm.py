@@ -100,8 +100,7 @@ class ArmHook(BaseHook):
                 settings.auth_url, settings.client_id, settings.client_secret, settings.scope
             )
         else:  # cannot happen: read_settings requires credentials
-            msg = f"connection {self.arm_conn_id!r} has no credentials"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f"connection {self.arm_conn_id!r} has no credentials")
         seconds = timeout or settings.timeout
         transport = Transport(ca_bundle=settings.ca_bundle, **({"timeout": seconds} if seconds else {}))
         return {

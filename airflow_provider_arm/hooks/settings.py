@@ -74,8 +74,7 @@ def parse_client_no(value: Any, name: str = "client_no") -> int | None:
         return None
     text = str(value).strip()
     if isinstance(value, bool) or not (text.isascii() and text.isdigit() and int(text) > 0):
-        msg = f"{name} must be a positive whole number such as 2218"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"{name} must be a positive whole number such as 2218")
     return int(text)
 
 
@@ -83,8 +82,7 @@ def _base_url(conn: Connection, conn_name: str) -> str:
     """Return the host as base URL. A host without a scheme, as in the URI form of a connection, gets https."""
     host = (conn.host or "").strip()
     if not host:
-        msg = f"{conn_name} has no host: set it to ARM's base URL, such as {STAGING_BASE_URL}"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"{conn_name} has no host: set it to ARM's base URL, such as {STAGING_BASE_URL}")
     if "://" in host:
         return host
     port = f":{conn.port}" if conn.port else ""
@@ -102,5 +100,4 @@ def _seconds(value: Any, conn_name: str) -> float | None:
     try:
         return float(value)
     except (TypeError, ValueError):
-        msg = f"timeout in the extra of {conn_name} must be a number of seconds"
-        raise ArmConfigurationError(msg) from None
+        raise ArmConfigurationError(f"timeout in the extra of {conn_name} must be a number of seconds") from None

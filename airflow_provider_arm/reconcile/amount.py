@@ -28,8 +28,7 @@ def parse_amount(value: Any) -> Decimal:
     else:
         number = Decimal(value) if type(value) in {int, Decimal} else None
     if number is None or not number.is_finite():
-        msg = 'is not an exact number such as "124.37"'
-        raise ValueError(msg)
+        raise ValueError('is not an exact number such as "124.37"')
     if abs(number.adjusted()) > MAX_EXPONENT or len(number.as_tuple().digits) > _MAX_DIGITS:
         msg = f"is out of range: its exponent is beyond +/-{MAX_EXPONENT}, or it has more than {_MAX_DIGITS} digits"
         raise ValueError(msg)

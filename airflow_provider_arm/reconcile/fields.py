@@ -85,8 +85,7 @@ def _check_record_type(record_type: RecordType, query: SideQuery) -> None:
     by_date = query.period not in {Period.NONE, Period.LEDGER}
     if by_date and record_type.fields.get(query.by) is not FieldType.DATE:
         dates = _list_fields(record_type, FieldType.DATE)
-        msg = f"by: {record_type.name} have no date field {query.by} (date fields: {dates})"
-        raise ArmReconcileError(msg)
+        raise ArmReconcileError(f"by: {record_type.name} have no date field {query.by} (date fields: {dates})")
 
 
 def _list_fields(record_type: RecordType, field_type: FieldType) -> str:
@@ -124,8 +123,7 @@ def parse_currency(value: Any) -> str:
         return ""
     code = value.strip().upper() if isinstance(value, str) else ""
     if not _CURRENCY.fullmatch(code):
-        msg = "is not a three-letter code such as NOK"
-        raise ValueError(msg)
+        raise ValueError("is not a three-letter code such as NOK")
     return code
 
 
@@ -136,8 +134,7 @@ def parse_where(where: Mapping[str, Any] | None, argument: str) -> dict[str, fro
     :raises ArmConfigurationError: *where* is no such mapping, or the list of a field is empty.
     """
     if where is not None and not isinstance(where, dict):
-        msg = f"{argument} must be a mapping of fields to a value or a list of values"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"{argument} must be a mapping of fields to a value or a list of values")
     return {str(name): _parse_values(values, f"{argument}: {name}") for name, values in (where or {}).items()}
 
 

@@ -58,8 +58,7 @@ def read_figure_file(path: Any, period: Period) -> ComparisonSide:
     try:
         text = content.decode("utf-8-sig")
     except ValueError:
-        msg = f"{path.name} is not UTF-8: save it with that encoding"
-        raise ArmConfigurationError(msg) from None
+        raise ArmConfigurationError(f"{path.name} is not UTF-8: save it with that encoding") from None
     figures = _parse_csv(text, path.name) if path.name.lower().endswith(".csv") else _parse_json(text, path.name)
     return _build_side(figures, period, ({"records": FIGURES_NAME, "file": path.name},))
 
@@ -69,12 +68,10 @@ def _build_side(figures: Iterable[_Figure], period: Period, files: tuple[dict[st
     for place, label, currency, amount in figures:
         key = period.check_label(label, place), _require_currency(currency, place)
         if key in amounts:
-            msg = f"{place}: duplicate figure for {key[0]} {key[1]}"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f"{place}: duplicate figure for {key[0]} {key[1]}")
         amounts[key] = AmountTotal(_require_amount(amount, place), None)
     if not amounts:
-        msg = "against has no figures"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError("against has no figures")
     return ComparisonSide(FIGURES_NAME, amounts, files)
 
 
@@ -84,16 +81,14 @@ def _require_currency(value: Any, place: str) -> str:
             return code
     except ValueError:
         pass
-    msg = f"{place}: the currency must be a three-letter code such as NOK"
-    raise ArmConfigurationError(msg)
+    raise ArmConfigurationError(f"{place}: the currency must be a three-letter code such as NOK")
 
 
 def _require_amount(value: Any, place: str) -> Decimal:
     try:
         return parse_amount(value.strip() if isinstance(value, str) else value)
     except ValueError as error:
-        msg = f"{place}: the amount {error}"
-        raise ArmConfigurationError(msg) from None
+        raise ArmConfigurationError(f"{place}: the amount {error}") from None
 
 
 def _parse_mapping(figures: Mapping[str, Any], place: str) -> Iterator[_Figure]:
@@ -128,19 +123,16 @@ def _parse_csv(text: str, file: str) -> Iterator[_Figure]:
     try:
         names = [name.strip().lower() for name in next(rows, [])]
         if sorted(names) != sorted(COLUMNS):
-            msg = f"{file} must begin with a header of {', '.join(COLUMNS)}"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f"{file} must begin with a header of {', '.join(COLUMNS)}")
         for cells in rows:
             if not any(map(str.strip, cells)):
                 continue
             place = f"{file}, line {rows.line_num}"
             if len(cells) != len(names):
-                msg = f"{place} has {len(cells)} cells, not {len(names)}"
-                raise ArmConfigurationError(msg)
+                raise ArmConfigurationError(f"{place} has {len(cells)} cells, not {len(names)}")
             label, currency, amount = (cells[names.index(name)].strip() for name in COLUMNS)
             if has_semicolons and _DECIMAL_COMMA.fullmatch(amount):
                 amount = amount.replace(",", ".")
             yield place, label, currency, amount
     except csv.Error:
-        msg = f"{file}, line {rows.line_num} cannot be read as CSV"
-        raise ArmConfigurationError(msg) from None
+        raise ArmConfigurationError(f"{file}, line {rows.line_num} cannot be read as CSV") from None

@@ -47,8 +47,7 @@ class Period(StrEnum):
         """
         if isinstance(value, str) and value in set(cls):
             return cls(value)
-        msg = f"period must be one of {', '.join(cls)}, not {value!r}"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"period must be one of {', '.join(cls)}, not {value!r}")
 
     def fields(self, by: str) -> tuple[str, ...]:
         """Return the fields that determine a record's period.
@@ -83,8 +82,7 @@ class Period(StrEnum):
         text = str(label).strip() if isinstance(label, str | int) else ""
         if pattern.fullmatch(text):
             return text
-        msg = f'{place}: a period must be written as "{example}" (period is {self})'
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f'{place}: a period must be written as "{example}" (period is {self})')
 
 
 _LABEL_PATTERNS = {
@@ -104,8 +102,7 @@ def _date_formatter(label_of: Callable[[dt.date], str]) -> Callable[[Any], str]:
                 return label_of(dt.date.fromisoformat(text))
         except ValueError:
             pass
-        msg = "is not a date written as YYYY-MM-DD: choose a date field (by)"
-        raise ValueError(msg)
+        raise ValueError("is not a date written as YYYY-MM-DD: choose a date field (by)")
 
     return lambda value: NO_PERIOD if value is None or value == "" else format_date(str(value))
 
@@ -125,5 +122,4 @@ def _format_ledger_period(year: Any, period: Any) -> str:
         label = f"{texts[0]:0>{_YEAR_DIGITS}}-{texts[1].lstrip('0'):0>{_PERIOD_DIGITS}}"
         if _LABEL_PATTERNS[Period.LEDGER][0].fullmatch(label):
             return label
-    msg = "is not a year or a period of a ledger"
-    raise ValueError(msg)
+    raise ValueError("is not a year or a period of a ledger")

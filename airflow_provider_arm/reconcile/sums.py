@@ -90,8 +90,7 @@ def sum_exports(manifests: Iterable[Any], query: SideQuery) -> ComparisonSide:
     """
     sides = [_sum_export(part, query) for manifest in manifests for part in list_part_manifests(manifest)]
     if len({side.name for side in sides}) != 1:
-        msg = "a side needs at least one export, and all its exports must be of one list"
-        raise ArmReconcileError(msg)
+        raise ArmReconcileError("a side needs at least one export, and all its exports must be of one list")
     amounts: dict[PeriodCurrency, AmountTotal] = {}
     for side in sides:
         for key, total in side.amounts.items():
@@ -184,8 +183,7 @@ class _Accumulator:
             return parse()
         except (ValueError, TypeError) as error:
             reason = error if type(error) is ValueError else "has an invalid type"
-            msg = f"{self._file}: a record's {field_name} {reason}"
-            raise ArmReconcileError(msg) from None
+            raise ArmReconcileError(f"{self._file}: a record's {field_name} {reason}") from None
 
 
 def check_against_manifest(manifest: Mapping[str, Any], fields: QueryFields, totals: FileTotals) -> None:
@@ -203,12 +201,10 @@ def check_against_manifest(manifest: Mapping[str, Any], fields: QueryFields, tot
     else:
         changed = changed or not _equal_totals(manifest["totals"], fields.amount, totals)
     if changed:
-        msg = f"{manifest['file']} was changed while it was read: export again"
-        raise ArmExportMismatchError(msg)
+        raise ArmExportMismatchError(f"{manifest['file']} was changed while it was read: export again")
     empty = [name for name in fields.names if totals.rows and name not in totals.fields_with_values]
     if empty:
-        msg = f"no record of {manifest['file']} has a value in {empty[0]} (names are case-sensitive)"
-        raise ArmReconcileError(msg)
+        raise ArmReconcileError(f"no record of {manifest['file']} has a value in {empty[0]} (names are case-sensitive)")
 
 
 def _grand_total(totals: FileTotals) -> Decimal:

@@ -64,14 +64,11 @@ class NewArItemsEventTrigger(ArmEventTrigger):
         self.filters: dict[str, Any] = as_mapping(filters)
         self.where: dict[str, list[Any]] = as_mapping(where)
         if own := sorted(OWN_FILTERS & set(self.filters)):
-            msg = f"filters must not contain {', '.join(own)}: the trigger sets these parameters"
-            raise ValueError(msg)
+            raise ValueError(f"filters must not contain {', '.join(own)}: the trigger sets these parameters")
         if overlap < 0 or look_back < 0:
-            msg = "overlap and look_back must not be negative"
-            raise ValueError(msg)
+            raise ValueError("overlap and look_back must not be negative")
         if not all(isinstance(values, list) for values in self.where.values()):
-            msg = 'where needs a list of values for each field, such as {"currency": ["NOK"]}'
-            raise ValueError(msg)
+            raise ValueError('where needs a list of values for each field, such as {"currency": ["NOK"]}')
         self.overlap = float(overlap)
         self.look_back = float(look_back)
 

@@ -39,8 +39,7 @@ class ArmEventTrigger(BaseEventTrigger):
     def __init__(self, *, arm_conn_id: str, client_no: int | None, poll_interval: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         if poll_interval <= 0:
-            msg = "poll_interval must be greater than 0 seconds"
-            raise ValueError(msg)
+            raise ValueError("poll_interval must be greater than 0 seconds")
         self.arm_conn_id = arm_conn_id
         self.client_no = client_no
         # Always a float: Airflow identifies a trigger by the text of its arguments.

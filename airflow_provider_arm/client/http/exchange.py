@@ -113,15 +113,13 @@ def _get_token(request: Request, rejected: str | None) -> CallSteps[str | None]:
         return None
     token = yield GetToken(rejected)
     if not isinstance(token, str):  # pragma: no cover - a driver's programming error
-        msg = "the driver sent no token"
-        raise TypeError(msg)
+        raise TypeError("the driver sent no token")
     return token
 
 
 def _check_outcome(request: Request, outcome: StepResult) -> Response | TransportFailure:
     if not isinstance(outcome, Response | TransportFailure):  # pragma: no cover - a driver's programming error
-        msg = "the driver sent no response and no failure"
-        raise TypeError(msg)
+        raise TypeError("the driver sent no response and no failure")
     if isinstance(outcome, Response):
         # Before anything else: a remote sandbox must not even get a new token.
         raise_for_remote_sandbox(request.url, outcome.headers)

@@ -38,8 +38,7 @@ class TimeLimit:
         """Register a call of the running task and return the task."""
         task = asyncio.current_task()
         if task is None:  # pragma: no cover - a caller's programming error
-            msg = "a call must be made in a task"
-            raise RuntimeError(msg)
+            raise RuntimeError("a call must be made in a task")
         loop = asyncio.get_running_loop()
         self._started[task] = loop.time()
         if self._timer is None:

@@ -31,8 +31,7 @@ class Transport:
     def __post_init__(self) -> None:
         """Check the values."""
         if not self.timeout > 0:
-            msg = f"timeout must be greater than 0 seconds, not {self.timeout}"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f"timeout must be greater than 0 seconds, not {self.timeout}")
         if self.ca_bundle and not Path(self.ca_bundle).is_file():
             msg = "ca_bundle is not the path of a file: set it to a PEM file that exists on every worker"
             raise ArmConfigurationError(msg)

@@ -49,11 +49,9 @@ def check_url(url: str, name: str) -> SplitResult:
         parts = urlsplit(url.strip())
         _ = parts.port
     except ValueError:
-        msg = f"{name} is not a valid URL"
-        raise ArmConfigurationError(msg) from None
+        raise ArmConfigurationError(f"{name} is not a valid URL") from None
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        msg = f"{name} must be a full URL such as {STAGING_BASE_URL}"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"{name} must be a full URL such as {STAGING_BASE_URL}")
     if parts.username is not None or parts.password is not None:
         msg = f"{name} must not contain credentials: put them into login and password of the connection"
         raise ArmConfigurationError(msg)
@@ -81,8 +79,7 @@ class BaseUrl:
         """
         parts = check_url(url, "the base URL (host of the connection)")
         if parts.query or parts.fragment:
-            msg = "the base URL (host of the connection) must end with the path, without ? or #"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError("the base URL (host of the connection) must end with the path, without ? or #")
         return cls(f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}")
 
     @property
@@ -114,14 +111,12 @@ def fill_path(path: str, values: Mapping[str, Any]) -> str:
     for name, value in values.items():
         text = "" if value is None else str(value)
         if not text.strip() or text in _DOT_SEGMENTS:
-            msg = f"{name} is required and must not be empty, '.' or '..' ({path})"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f"{name} is required and must not be empty, '.' or '..' ({path})")
         quoted[name] = quote(text, safe="")
     try:
         return path.format(**quoted)
     except KeyError as error:
-        msg = f"{error.args[0]} is missing ({path})"
-        raise ArmConfigurationError(msg) from None
+        raise ArmConfigurationError(f"{error.args[0]} is missing ({path})") from None
 
 
 def encode_query(params: Mapping[str, Any]) -> str:

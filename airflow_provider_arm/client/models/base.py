@@ -26,11 +26,9 @@ def _exact_number(value: Any) -> Any:
         try:
             number = Decimal(value)
         except ArithmeticError:
-            msg = 'must be a number such as "124.37"'
-            raise ValueError(msg) from None
+            raise ValueError('must be a number such as "124.37"') from None
         if not number.is_finite() or abs(number.adjusted()) > MAX_EXPONENT:
-            msg = f"must be a finite number of a plausible size (up to 10^{MAX_EXPONENT})"
-            raise ValueError(msg)
+            raise ValueError(f"must be a finite number of a plausible size (up to 10^{MAX_EXPONENT})")
         return number
     return value
 
@@ -39,13 +37,11 @@ def _iso_date(value: Any) -> Any:
     if type(value) is dt.date:
         return value
     if not (isinstance(value, str) and _DATE.fullmatch(value)):
-        msg = "must be a date in the form YYYY-MM-DD"
-        raise ValueError(msg)
+        raise ValueError("must be a date in the form YYYY-MM-DD")
     try:
         return dt.date.fromisoformat(value)
     except ValueError:
-        msg = "must be an existing date in the form YYYY-MM-DD"
-        raise ValueError(msg) from None
+        raise ValueError("must be an existing date in the form YYYY-MM-DD") from None
 
 
 def _iso_timestamp(value: Any) -> Any:
@@ -55,8 +51,7 @@ def _iso_timestamp(value: Any) -> Any:
         except ValueError:
             value = None
     if not isinstance(value, dt.datetime) or value.tzinfo is None:
-        msg = "must be a timestamp with an offset, such as 2025-02-27T17:03:36.176+01:00"
-        raise ValueError(msg)
+        raise ValueError("must be a timestamp with an offset, such as 2025-02-27T17:03:36.176+01:00")
     return value
 
 

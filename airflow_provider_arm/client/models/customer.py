@@ -102,8 +102,7 @@ class CustomerWrite(_CustomerFields):
             names = {name: Customer.model_fields[name].alias or name for name in READ_ONLY_FIELDS}
             given = sorted(alias for name, alias in names.items() if name in data or alias in data)
             if given:
-                msg = f"{', '.join(given)} is read-only in ARM: leave it out of a write"
-                raise ValueError(msg)
+                raise ValueError(f"{', '.join(given)} is read-only in ARM: leave it out of a write")
         return data
 
     @model_validator(mode="after")

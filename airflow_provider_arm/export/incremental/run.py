@@ -103,8 +103,7 @@ def check_incremental_plan(plan: ExportPlan) -> None:
         raise ArmConfigurationError(msg)
     for name in TimeRange(None, None, 0).filter_names:
         if name in plan.filters or name in dict(plan.split_by):
-            msg = f"filters must not contain {name}: incremental=True sets it"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f"filters must not contain {name}: incremental=True sets it")
 
 
 def _check_overwrite(path: WritablePath, start: IncrementStart) -> None:

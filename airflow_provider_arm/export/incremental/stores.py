@@ -51,8 +51,7 @@ def translate_store_errors(failure: str) -> Iterator[None]:
         raise
     except Exception as error:  # each store raises exceptions of its own
         reason = getattr(error, "strerror", None) or type(error).__name__
-        msg = f"{failure} ({reason}); a retry may succeed"
-        raise ArmWatermarkUnavailableError(msg) from error
+        raise ArmWatermarkUnavailableError(f"{failure} ({reason}); a retry may succeed") from error
 
 
 class FileWatermarkStore:

@@ -69,17 +69,14 @@ def read_part(address: str, path: Any, manifest: Mapping[str, Any]) -> ExportPar
     :raises ArmMergeError: the part was exported without a window of days, or its own windows leave a gap or overlap.
     """
     if PARTS_KEY in manifest:
-        msg = f"{address} is a merged export itself: pass its parts instead"
-        raise ArmMergeError(msg)
+        raise ArmMergeError(f"{address} is a merged export itself: pass its parts instead")
     windows = [(_parse_window(address, window), "split_by" in window) for window in manifest["windows"]]
     windows.sort(key=lambda window: window[0].first)
     if not windows:
-        msg = f"{address} was exported without a window of days"
-        raise ArmMergeError(msg)
+        raise ArmMergeError(f"{address} was exported without a window of days")
     for (before, _), (after, is_split_by_value) in pairwise(windows):
         if after.first != before.last + _DAY and not (is_split_by_value and after == before):
-            msg = f"{address} was exported in windows that leave a gap or overlap after {before}"
-            raise ArmMergeError(msg)
+            raise ArmMergeError(f"{address} was exported in windows that leave a gap or overlap after {before}")
     first, last = windows[0][0], windows[-1][0]
     return ExportPart(address, path, manifest, DateRange(first.first, last.last, first.by))
 
@@ -90,8 +87,7 @@ def _parse_window(address: str, window: Mapping[str, Any]) -> DateRange:
         by, first, _, last = str(window["window"]).split(" ")
         return DateRange(dt.date.fromisoformat(first), dt.date.fromisoformat(last), by)
     except ValueError:
-        msg = f"{address} was exported without a window of days"
-        raise ArmMergeError(msg) from None
+        raise ArmMergeError(f"{address} was exported without a window of days") from None
 
 
 def sort_parts(parts: Sequence[ExportPart], window: DateRange | None = None) -> list[ExportPart]:
@@ -101,8 +97,7 @@ def sort_parts(parts: Sequence[ExportPart], window: DateRange | None = None) -> 
     :raises ArmMergeError: there is no part, or the parts differ, overlap, leave a gap, or do not cover *window*.
     """
     if not parts:
-        msg = "there are no parts to merge"
-        raise ArmMergeError(msg)
+        raise ArmMergeError("there are no parts to merge")
     ordered = sorted(parts, key=lambda part: (part.span.first, part.span.last))
     for part in ordered[1:]:
         _check_compatible(ordered[0], part)
@@ -132,8 +127,7 @@ def _check_adjacent(before: ExportPart, after: ExportPart) -> None:
         raise ArmMergeError(msg)
     if after.span.first > before.span.last + _DAY:
         missing = DateRange(before.span.last + _DAY, after.span.first - _DAY, after.span.by)
-        msg = f"no part contains {missing}, between {before.address} and {after.address}"
-        raise ArmMergeError(msg)
+        raise ArmMergeError(f"no part contains {missing}, between {before.address} and {after.address}")
 
 
 def _covered_days(parts: Sequence[ExportPart]) -> DateRange:
@@ -186,11 +180,9 @@ def _add_part(stats: PageStats, part: ExportPart) -> None:
         part.span.check(record_type_of(manifest), part_stats)
         stats.add(part_stats)
     except ArmConfigurationError:
-        msg = f"{part.address} contains records outside {part.span}"
-        raise ArmMergeError(msg) from None
+        raise ArmMergeError(f"{part.address} contains records outside {part.span}") from None
     except (ValueError, TypeError, AttributeError, KeyError, decimal.DecimalException):
-        msg = f"{part.address} cannot be merged: no export wrote its manifest"
-        raise ArmMergeError(msg) from None
+        raise ArmMergeError(f"{part.address} cannot be merged: no export wrote its manifest") from None
 
 
 def _parse_amounts(amounts: Mapping[str, str]) -> dict[str, Decimal]:
@@ -210,8 +202,7 @@ def merge_exports(manifests: Sequence[Any], path: Any, window: DateRange | None 
     """
     target = manifest_path(path)
     if str(target) in {str(manifest) for manifest in manifests}:
-        msg = f"{path.name} is one of the parts: choose another path for the merged export"
-        raise ArmMergeError(msg)
+        raise ArmMergeError(f"{path.name} is one of the parts: choose another path for the merged export")
     unsorted = [_read_part_file(_relative_address(manifest, target), manifest) for manifest in manifests]
     parts = sort_parts(unsorted, window)
     merged = build_merged_manifest(path.name, parts)
@@ -249,8 +240,7 @@ def _read_parts(path: Any, manifest: Mapping[str, Any]) -> list[ExportPart]:
     try:
         paths = {part["file"]: _resolve_address(path, part["file"] + MANIFEST_SUFFIX) for part in manifest[PARTS_KEY]}
     except (TypeError, KeyError):
-        msg = f"{path.name} cannot be read as a manifest"
-        raise ArmMergeError(msg) from None
+        raise ArmMergeError(f"{path.name} cannot be read as a manifest") from None
     parts = sort_parts([_read_part_file(address, part_path) for address, part_path in paths.items()])
     actual = build_merged_manifest(name, parts)
     del actual["package"]  # another version may have merged them
@@ -262,8 +252,7 @@ def _read_part_file(address: str, path: Any) -> ExportPart:
     try:
         return read_part(address, path, read_manifest(path))
     except FileNotFoundError:
-        msg = f"{address} has no manifest: the part is missing or not complete"
-        raise ArmMergeError(msg) from None
+        raise ArmMergeError(f"{address} has no manifest: the part is missing or not complete") from None
 
 
 def _verify_files(parts: Sequence[ExportPart]) -> None:
@@ -273,11 +262,9 @@ def _verify_files(parts: Sequence[ExportPart]) -> None:
             try:
                 verify_file(part.path, dict(part.manifest), keys)
             except FileNotFoundError:
-                msg = f"{part.address} is missing, although its manifest exists"
-                raise ArmMergeError(msg) from None
+                raise ArmMergeError(f"{part.address} is missing, although its manifest exists") from None
             except ArmExportMismatchError as error:
-                msg = f"{part.address}: {error}"
-                raise ArmMergeError(msg) from None
+                raise ArmMergeError(f"{part.address}: {error}") from None
         if keys.all_unique():
             return
         shared = " and ".join(parts[number].address for number in keys.find_shared_key() or ())
@@ -314,5 +301,4 @@ def _resolve_address(merged: Any, address: str) -> Any:
         return type(merged)(address)
     if address.startswith(_LOCAL_SCHEME):
         return type(merged)(address.removeprefix(_LOCAL_SCHEME))
-    msg = f"{address} is not a local path: pass the manifest as an ObjectStoragePath"
-    raise ArmMergeError(msg)
+    raise ArmMergeError(f"{address} is not a local path: pass the manifest as an ObjectStoragePath")

@@ -36,8 +36,7 @@ def read_manifest(path: Any) -> dict[str, Any]:
     :raises OSError: it cannot be read.
     """
     if not path.name.endswith(MANIFEST_SUFFIX):
-        msg = f"{path.name} is not a manifest: its name must end in {MANIFEST_SUFFIX}"
-        raise ArmExportMismatchError(msg)
+        raise ArmExportMismatchError(f"{path.name} is not a manifest: its name must end in {MANIFEST_SUFFIX}")
     with path.open("rb") as file:
         text = file.read()
     try:
@@ -46,8 +45,7 @@ def read_manifest(path: Any) -> dict[str, Any]:
             return manifest
     except ValueError:
         pass
-    msg = f"{path.name} cannot be read as a manifest"
-    raise ArmExportMismatchError(msg)
+    raise ArmExportMismatchError(f"{path.name} cannot be read as a manifest")
 
 
 def verify_file(path: Any, manifest: dict[str, Any], keys: KeySet) -> None:
@@ -71,8 +69,7 @@ def raise_on_mismatch(name: str, manifest: dict[str, Any], actual: dict[str, Any
     """
     different = [key for key, value in actual.items() if manifest.get(key) != value]
     if different:
-        msg = f"{name} and its manifest differ in {', '.join(different)}: export again"
-        raise ArmExportMismatchError(msg)
+        raise ArmExportMismatchError(f"{name} and its manifest differ in {', '.join(different)}: export again")
 
 
 def _size_and_checksum(data: Any) -> dict[str, Any]:
@@ -93,8 +90,7 @@ def _recompute(data: Any, manifest: dict[str, Any], keys: KeySet) -> dict[str, A
         data, manifest, PageStatsReader(record_type, _LIST_KEY, available_fields=available), keys
     )
     if not is_unique:
-        msg = f"{data.name} contains the same {record_type.key} twice: export again"
-        raise ArmExportMismatchError(msg)
+        raise ArmExportMismatchError(f"{data.name} contains the same {record_type.key} twice: export again")
     actual: dict[str, Any] = {"rows": stats.rows}
     if sum(window["rows"] for window in manifest["windows"]) != manifest["rows"]:
         actual["windows"] = None

@@ -220,19 +220,15 @@ class ArmExportOperator(ArmBaseOperator):
             watermark_path=self.watermark_path,
         )
         if not 1 <= self.page_size <= MAX_PAGE_SIZE:
-            msg = f"page_size must be between 1 and {MAX_PAGE_SIZE}, not {self.page_size}"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f"page_size must be between 1 and {MAX_PAGE_SIZE}, not {self.page_size}")
         if any(isinstance(value, float) for value in (self.filters or {}).values()):
-            msg = "filters must contain text, whole numbers or dates, no floats"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError("filters must contain text, whole numbers or dates, no floats")
         for name in _PAGING_PARAMETERS:
             if name in (self.filters or {}) or name in (self.split_by or {}):
-                msg = f"filters must not contain {name}: the export sets it to read page by page"
-                raise ArmConfigurationError(msg)
+                raise ArmConfigurationError(f"filters must not contain {name}: the export sets it to read page by page")
         for name in ("columns", "mask"):
             if isinstance(getattr(self, name), str):
-                msg = f"{name} must be a list of field names, not text"
-                raise ArmConfigurationError(msg)
+                raise ArmConfigurationError(f"{name} must be a list of field names, not text")
 
 
 def _now() -> datetime:

@@ -32,13 +32,11 @@ def check_incremental_args(*, incremental: bool, overlap: timedelta | float, wat
     """
     if not incremental:
         if watermark_path is not None:
-            msg = "watermark_path has no effect without incremental=True: set both, or neither"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError("watermark_path has no effect without incremental=True: set both, or neither")
         return
     seconds = as_seconds(overlap)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_OVERLAP:
-        msg = f"overlap must be between 0 and {MAX_OVERLAP} seconds (or a timedelta)"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"overlap must be between 0 and {MAX_OVERLAP} seconds (or a timedelta)")
 
 
 def build_increment_options(

@@ -194,8 +194,7 @@ class FileJournal:
         """Raise if this writer is not, or no longer, the latest one."""
         writers = self._list_writers()
         if self._id not in writers:
-            msg = f"the journal {self._name} was deleted while it was in use: nothing more is sent"
-            raise JournalError(msg)
+            raise JournalError(f"the journal {self._name} was deleted while it was in use: nothing more is sent")
         if (latest := max(writers)) != self._id:
             raise _WriterReplacedError(self._in_use_message(self._read_writer(latest)))
 

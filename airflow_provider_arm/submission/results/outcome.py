@@ -105,8 +105,7 @@ def find_rejects(
     if validated_for is not None:
         # Invalid rows after the last valid one. More valid rows than were sent mean another source.
         if next(chunks, None) is not None:
-            msg = "the source has more records than were sent"
-            raise PlanChangedError(msg)
+            raise PlanChangedError("the source has more records than were sent")
         yield from _drain(invalid)
 
 

@@ -34,8 +34,7 @@ class RejectPolicy:
     def __post_init__(self) -> None:
         """Check the arguments."""
         if self.on_rejected not in (_FAIL, _WARN):
-            msg = f'on_rejected must be "{_FAIL}" or "{_WARN}", not {self.on_rejected!r}'
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f'on_rejected must be "{_FAIL}" or "{_WARN}", not {self.on_rejected!r}')
         self._max_allowed(1)
 
     def task_outcome(self, total: int | None, rejected: int | None) -> TaskOutcome:

@@ -36,8 +36,7 @@ def check_suffix(path: str) -> None:
     :raises ArmConfigurationError: it is neither ``.jsonl`` nor ``.csv``.
     """
     if not path.lower().endswith(_SUFFIXES):
-        msg = f"rejects_path must end in {' or '.join(_SUFFIXES)}"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"rejects_path must end in {' or '.join(_SUFFIXES)}")
 
 
 def reject_lines(rejects: Iterable[Reject], path: str, model: type[ArmModel] | None) -> Iterator[bytes]:

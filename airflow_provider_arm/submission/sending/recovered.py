@@ -70,8 +70,7 @@ def read_recovered(value: Any) -> list[RecoveredChunk]:
     try:
         return msgspec.convert(value or [], list[RecoveredChunk])
     except msgspec.ValidationError:
-        msg = '"recovered" of the submission must be what BatchSubmitOperator returned'
-        raise ArmConfigurationError(msg) from None
+        raise ArmConfigurationError('"recovered" of the submission must be what BatchSubmitOperator returned') from None
 
 
 def in_chunk_order(batches: Sequence[tuple[str, BatchStatus]], recovered: Iterable[RecoveredChunk]) -> Batches:

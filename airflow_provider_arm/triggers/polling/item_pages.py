@@ -109,8 +109,7 @@ async def _read_page(
     except (TypeError, KeyError, InvalidRecordError):
         entry = None
     if entry is None or not isinstance(entry[1], list):
-        msg = f"invalid response: not a page of AR items ({_LIST.label})"
-        raise ArmInvalidResponseError(msg)
+        raise ArmInvalidResponseError(f"invalid response: not a page of AR items ({_LIST.label})")
     return summary, entry[1]
 
 
