@@ -42,10 +42,9 @@ def read_settings(conn: Connection, extra: Mapping[str, Any]) -> ArmSettings:
     base_url = _base_url(conn, conn_name)
     access_token = _text(fields.get("access_token"))
     if access_token is None and not (conn.login and conn.password):
-        msg = (
+        raise ArmConfigurationError(
             f"{conn_name} has no credentials: set login (client ID) and password (client secret), or extra access_token"
         )
-        raise ArmConfigurationError(msg)
     auth_url = _text(fields.get("auth_url")) or TOKEN_URLS.get(urlsplit(base_url).hostname or "")
     if access_token is None and auth_url is None:
         msg = f"{conn_name} has no auth_url in its extra: set the full URL of the token service for this host"

@@ -67,11 +67,10 @@ class StaticToken:
     def __post_init__(self) -> None:
         """Check that the token can be sent in a header."""
         if not _is_header_safe(self.access_token):
-            msg = (
+            raise ArmConfigurationError(
                 "access_token of the connection is empty or contains a character that no token has "
                 "(a space or a line break?)"
             )
-            raise ArmConfigurationError(msg)
 
 
 def _is_header_safe(token: str) -> bool:

@@ -143,8 +143,7 @@ def raise_for_remote_sandbox(url: str, headers: Mapping[str, str]) -> None:
     :raises ArmConfigurationError: the response has the sandbox's header and the host of *url* is not this machine.
     """
     if SANDBOX_HEADER in headers and not is_loopback(urlsplit(url).hostname):
-        msg = (
+        raise ArmConfigurationError(
             "the host of the connection is an ARM sandbox on another machine, not ARM: its response is ignored; "
             "set the host to ARM's base URL"
         )
-        raise ArmConfigurationError(msg)

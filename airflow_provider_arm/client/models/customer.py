@@ -115,9 +115,8 @@ class CustomerWrite(_CustomerFields):
                 if getattr(address, name) is None
             ]
             if missing:
-                msg = (
+                raise ValueError(
                     f"postalAddress is incomplete: ARM would clear {', '.join(missing)}; "
                     'set all fields of the address ("" clears one on purpose) or leave the address out'
                 )
-                raise ValueError(msg)
         return self

@@ -123,12 +123,11 @@ def _check_overwrite(path: WritablePath, start: IncrementStart) -> None:
     except (ValueError, TypeError, KeyError):
         is_same = False
     if not is_same:
-        msg = (
+        raise ArmConfigurationError(
             f"{path.name} is already a complete export, and this run would overwrite it and lose its rows. Give each "
             "run a path of its own, for example with {{ ts_nodash }} in it. A run that is not the latest one cannot be "
             "exported again: export with window=... and without incremental"
         )
-        raise ArmConfigurationError(msg)
 
 
 def _check_filter(plan: ExportPlan, source: PageSource, started: int) -> None:
@@ -148,20 +147,18 @@ def _check_filter(plan: ExportPlan, source: PageSource, started: int) -> None:
     except ArmNotFoundError:
         return  # some servers answer so if there is no record; if there is no such list, the export itself fails
     if rows:
-        msg = (
+        raise ArmConfigurationError(
             f"ARM's list of {plan.record_type.name} ignores the filter {span.filter_names[0]}: export with window, "
             "without incremental"
         )
-        raise ArmConfigurationError(msg)
 
 
 def _check_clock(before: Watermark, started: int) -> None:
     if before.low is not None and before.low > started:
-        msg = (
+        raise ArmWatermarkUnavailableError(
             f"the watermark ({format_milliseconds(before.low)}) is later than the time of this machine's clock: one of "
             "the clocks is wrong"
         )
-        raise ArmWatermarkUnavailableError(msg)
 
 
 class IncrementWrapper:
@@ -200,17 +197,15 @@ class IncrementWrapper:
         """
         limit, count = self._store.max_records, len(self._tracker.next_watermark().seen)
         if count > limit:
-            msg = (
+            raise ArmWatermarkError(
                 f"the watermark would have to contain {count} records, but its store holds at most {limit}: set a "
                 "shorter overlap or (a file holds more) a watermark_path"
             )
-            raise ArmWatermarkError(msg)
         if self._store.load() != self._loaded:
-            msg = (
+            raise ArmWatermarkUnavailableError(
                 "another run moved the watermark in the meantime, so nothing was written. Run one at a time: "
                 "max_active_runs=1 on the DAG, or max_active_tis_per_dag=1 on the task"
             )
-            raise ArmWatermarkUnavailableError(msg)
 
 
 def _format_time(milliseconds: int | None) -> str | None:

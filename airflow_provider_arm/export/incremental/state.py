@@ -85,11 +85,10 @@ class IncrementState:
             state = msgspec.convert(value, _SerializedState)
             before, after = Watermark.from_json(state.before), Watermark.from_json(state.after)
         except ValueError:
-            msg = (
+            raise ArmWatermarkError(
                 "the watermark has an invalid content: restore an older copy of it, or delete it; the next run then "
                 "exports everything"
-            )
-            raise ArmWatermarkError(msg) from None
+            ) from None
         return cls(state.query_fingerprint, state.task, state.run, state.number, state.file, before, after)
 
 
@@ -117,19 +116,17 @@ def start_increment(state: IncrementState | None, query_fingerprint: str, run_ke
     if state is None:
         return IncrementStart(query_fingerprint, run_key, 1, Watermark())
     if state.task != run_key.task:
-        msg = (
+        raise ArmWatermarkError(
             f"the watermark belongs to the task {state.task} (DAG, task, map index), not to {run_key.task}: if two "
             "tasks shared a watermark, each would miss records. Set another watermark_path, or delete the watermark; "
             "the next run then exports everything"
         )
-        raise ArmWatermarkError(msg)
     if state.query_fingerprint != query_fingerprint:
-        msg = (
+        raise ArmWatermarkError(
             "filters, split_by, client or base URL changed since the watermark was written, so it does not show which "
             "records are new. Set another task_id or another watermark_path, or delete the watermark; the next run "
             "then exports everything"
         )
-        raise ArmWatermarkError(msg)
     if state.run == run_key.run:
         # A retry, or the latest run cleared: it exports the same increment again, so overwriting its file loses no row.
         return IncrementStart(query_fingerprint, run_key, state.number, state.before)

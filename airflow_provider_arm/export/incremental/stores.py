@@ -79,11 +79,10 @@ class FileWatermarkStore:
         except (ValueError, RecursionError):
             state = None
         if not isinstance(state, dict):
-            msg = (
+            raise ArmWatermarkError(
                 f"{self._path.name} is not a watermark, or a broken one: restore an older copy of it, or delete it; "
                 "the next run then exports everything"
             )
-            raise ArmWatermarkError(msg)
         return state
 
     def save(self, state: dict[str, Any]) -> None:

@@ -114,11 +114,10 @@ def _check_compatible(first: ExportPart, other: ExportPart) -> None:
     different = [key for key in SHARED_KEYS if first.manifest.get(key) != other.manifest.get(key)]
     different += ["the date field of the window"] if first.span.by != other.span.by else []
     if different:
-        msg = (
+        raise ArmMergeError(
             f"{other.address} differs from {first.address} in {', '.join(different)}: all parts must be of one list, "
             "exported with the same arguments"
         )
-        raise ArmMergeError(msg)
 
 
 def _check_adjacent(before: ExportPart, after: ExportPart) -> None:
@@ -268,11 +267,10 @@ def _verify_files(parts: Sequence[ExportPart]) -> None:
         if keys.all_unique():
             return
         shared = " and ".join(parts[number].address for number in keys.find_shared_key() or ())
-    msg = (
+    raise ArmMergeError(
         f"{shared} contain the same {parts[0].manifest['key']}: the list changed between their exports, or one file "
         "contains the other's records; export both again"
     )
-    raise ArmMergeError(msg)
 
 
 def _folder(path: Any) -> str:

@@ -54,11 +54,10 @@ class AssetWatermarkStore:
             head, previous_head = self._read_head(), head
             if head == previous_head:
                 break
-        msg = (
+        raise ArmWatermarkError(
             f"the watermark in the asset state is broken: parts of {self._name} are missing or changed. Delete that "
             "key from the asset's state; the next run then exports everything"
         )
-        raise ArmWatermarkError(msg)
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the chunks, then the head; then delete the chunks of the previous head."""

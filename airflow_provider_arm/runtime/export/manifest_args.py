@@ -39,11 +39,10 @@ def manifest_paths(exports: Any, argument: str) -> list[Any]:
     """
     addresses = _addresses(exports)
     if not addresses or not all(map(_is_manifest, addresses)):
-        msg = (
+        raise ArmConfigurationError(
             f"{argument} must be the result of an export operator, an address that ends in {MANIFEST_SUFFIX}, or a "
             "list of them"
         )
-        raise ArmConfigurationError(msg)
     return [open_path(address) for address in addresses]
 
 

@@ -68,11 +68,10 @@ def _watermark_store(
     asset_states: Any = context.get("asset_state_store")
     asset = next((outlet for outlet in outlets if isinstance(outlet, Asset)), None)
     if asset_states is None or asset is None:
-        msg = (
+        raise ArmConfigurationError(
             "incremental=True has no place to store the watermark: set an asset outlet, outlets=[Asset(...)] (Airflow "
             "3.3 and later store its state), or watermark_path, a file that works with every Airflow"
         )
-        raise ArmConfigurationError(msg)
     ti: Any = context["ti"]
     return AssetWatermarkStore(asset_states[asset], watermark_key(ti.dag_id, ti.task_id, map_index))
 

@@ -91,10 +91,9 @@ class ChecksummedFolder:
             content = json.loads(data).get("content") if data[:1] == b"{" else None
             if isinstance(content, dict) and _encode(content) == data:
                 return content
-        msg = (
+        raise JournalError(
             f"the journal file {path} is truncated or was changed, so what was sent is not known: nothing more is sent"
         )
-        raise JournalError(msg)
 
     def list_names(self) -> list[str]:
         """List the names of the files that exist now; none if the folder does not exist."""

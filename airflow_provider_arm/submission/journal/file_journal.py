@@ -122,12 +122,11 @@ class FileJournal:
         self.first_try_number = self._read_writer(first).writer.try_number
         if first == self._id and not self._entries.is_empty:
             self._check_is_latest()  # a writer that registered since then may have written them
-            msg = (
+            raise JournalError(
                 f"the journal {self._name} has entries but no file of the writer that wrote them: parts of it are "
                 "missing, so what was sent before is not known: nothing is sent. Restore it, or check in ARM what was "
                 "sent and delete the folder"
             )
-            raise JournalError(msg)
 
     def read_plan(self) -> PlanEntry | None:
         """Return the plan's entry, or ``None`` if there is none."""

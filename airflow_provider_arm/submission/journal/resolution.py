@@ -78,11 +78,10 @@ def _resolve(entry: ChunkEntry, resolution: Resolution) -> ChunkEntry:
     if entry.state in (_NOT_ACCEPTED if is_absent else _ACCEPTED):
         return entry.with_state(entry.state, resolutions=resolutions)  # a later lookup has come to the same result
     if not is_unresolved(entry):
-        msg = (
+        raise ArmConfigurationError(
             f"chunk_id {chunk_id} (chunk {entry.index + 1}) cannot be resolved as {resolution.verdict}: its state is "
             f"known to be {entry.state} by now. Nothing is changed; check the task's log"
         )
-        raise ArmConfigurationError(msg)
     # Records that were missing while ARM was still processing say nothing about what it has refused in the end.
     changes = {"resolutions": resolutions, "missing_since": None, "missing": None}
     if is_absent:

@@ -107,11 +107,10 @@ class BatchWait:
         """
         if now >= self.deadline:
             named = ", ".join(self.pending[:NAMED_BATCHES]) + (", ..." if len(self.pending) > NAMED_BATCHES else "")
-            msg = (
+            raise WaitTimeoutError(
                 f"{len(self.pending)} of {len(self.pending) + len(self.finished)} batches were not finished in time "
                 f"({named}); ARM continues to process them, and a BatchSensor can wait for them again"
             )
-            raise WaitTimeoutError(msg)
         if self._cooldown_until > now:
             # Spread over a whole interval: all clients got the same end of the cooldown.
             seconds = self._cooldown_until - now + self.poll_interval * self.uniform()

@@ -207,11 +207,10 @@ class SubmissionRegistry:
             )
 
         if counts[RecordState.IN_PROGRESS]:
-            msg = (
+            raise ConcurrentSubmissionError(
                 f"{keys_in(RecordState.IN_PROGRESS)} are being submitted by another run ({claim.owner}), or that run "
                 "ended with an unknown outcome: nothing was sent. Let it finish, or clear it; then run this again"
             )
-            raise ConcurrentSubmissionError(msg)
         if not counts[RecordState.ACCEPTED]:
             log.info("ARM refused %d of these records in %s, so they are sent again", len(shared), claim.owner)
             return None
@@ -219,12 +218,11 @@ class SubmissionRegistry:
             chunk.state in (ClaimState.ACCEPTED, ClaimState.RECOVERED) for chunk in states.chunks
         ):
             return _earlier_submission(claim, states)
-        msg = (
+        raise AlreadySubmittedError(
             f"{counts[RecordState.ACCEPTED]} of these {plan.records} records were submitted before by {claim.owner} "
             f"({keys_in(RecordState.ACCEPTED)}): nothing was sent. Remove them from the source; if that run stopped "
             "half-way, clear it instead"
         )
-        raise AlreadySubmittedError(msg)
 
     def _classify(self, states: _ClaimStates, shared: dict[int, str]) -> dict[int, RecordState]:
         """Return the state of each shared record, by its position in the other run's plan."""
