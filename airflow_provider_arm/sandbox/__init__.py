@@ -23,5 +23,4 @@ def __getattr__(name: str) -> Any:
         from airflow_provider_arm.sandbox.server import ArmSandbox
 
         return ArmSandbox
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

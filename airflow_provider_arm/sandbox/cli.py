@@ -75,16 +75,14 @@ def _parser() -> argparse.ArgumentParser:
 def _count(text: str) -> int:
     value = int(text)
     if value < 0:
-        msg = "must not be negative"
-        raise argparse.ArgumentTypeError(msg)
+        raise argparse.ArgumentTypeError("must not be negative")
     return value
 
 
 def _switch(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        msg = f"{text!r} is not NAME=VALUE"
-        raise argparse.ArgumentTypeError(msg)
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
 
 

@@ -66,8 +66,7 @@ class SeedOptions:
             if value is None and name == "customers":
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_SEED_VALUE:
-                msg = f"{name} must be a whole number between 0 and {MAX_SEED_VALUE}"
-                raise ValueError(msg)
+                raise ValueError(f"{name} must be a whole number between 0 and {MAX_SEED_VALUE}")
 
 
 class Core:

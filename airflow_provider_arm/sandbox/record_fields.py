@@ -112,11 +112,7 @@ CUSTOMER = (
     Field("options", "texts", write_only=True),
 )
 
-CURRENCY_AMOUNTS = (
-    Field("exclVat", "number"),
-    Field("vat", "number"),
-    Field("inclVat", "number", required=True),
-)
+CURRENCY_AMOUNTS = (Field("exclVat", "number"), Field("vat", "number"), Field("inclVat", "number", required=True))
 
 DOCUMENT_LINE = (
     Field("lineNo", "integer"),

@@ -100,8 +100,7 @@ class ArmSandbox:
         self._thread = threading.Thread(target=self._server.run, args=([listener],), name="arm-sandbox", daemon=True)
         self._thread.start()
         if not self._server.listening.wait(_THREAD_TIMEOUT):  # pragma: no cover - an overloaded machine
-            msg = "the sandbox did not start"
-            raise RuntimeError(msg)
+            raise RuntimeError("the sandbox did not start")
         return self
 
     def stop(self) -> None:
@@ -154,8 +153,7 @@ class ArmSandbox:
     def core(self) -> Core:
         """The sandbox without its socket."""
         if self._core is None:
-            msg = "the sandbox is not running"
-            raise RuntimeError(msg)
+            raise RuntimeError("the sandbox is not running")
         return self._core
 
     def now(self) -> dt.datetime:

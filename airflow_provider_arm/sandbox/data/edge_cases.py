@@ -59,16 +59,7 @@ AMOUNTS = (
 )
 
 #: Leap days, ends of years, both days of a clock change, a day whose ISO year differs.
-DATES = (
-    "2024-02-29",
-    "2024-12-31",
-    "2025-01-01",
-    "2025-03-30",
-    "2025-10-26",
-    "2021-01-03",
-    "1999-12-31",
-    "2099-12-31",
-)
+DATES = ("2024-02-29", "2024-12-31", "2025-01-01", "2025-03-30", "2025-10-26", "2021-01-03", "1999-12-31", "2099-12-31")
 
 #: Created time of every item but the documented one: all in one millisecond.
 CREATED = "2025-06-30T23:59:59.999+02:00"

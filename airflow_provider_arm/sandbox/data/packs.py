@@ -28,8 +28,7 @@ def check_pack(pack: str) -> None:
     :raises ValueError: there is no such pack.
     """
     if pack not in PACKS:
-        msg = f"unknown pack {pack!r}; known packs: {', '.join(PACKS)}"
-        raise ValueError(msg)
+        raise ValueError(f"unknown pack {pack!r}; known packs: {', '.join(PACKS)}")
 
 
 def fill(context: SandboxContext, pack: str, ar_items: int, customers: int | None) -> None:

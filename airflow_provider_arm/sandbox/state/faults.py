@@ -117,12 +117,10 @@ def _parse_rule(rule: dict[str, Any], rule_id: int) -> FaultRule:
     _check_keys(match, _MATCH_KEYS, "match")
     do = rule.get("do")
     if do not in FAULT_KINDS:
-        msg = f"do must be one of {', '.join(FAULT_KINDS)}; not {do!r}"
-        raise ValueError(msg)
+        raise ValueError(f"do must be one of {', '.join(FAULT_KINDS)}; not {do!r}")
     when = rule.get("when", "before_accept")
     if when not in WHEN:
-        msg = f"when must be one of {', '.join(WHEN)}; not {when!r}"
-        raise ValueError(msg)
+        raise ValueError(f"when must be one of {', '.join(WHEN)}; not {when!r}")
     default_status = {"status": 503, "token_refused": 401}.get(str(do), 200)
     default_seconds = {"refuse": 1.0, "delay": 1.0, "late_commit": 60.0, "hang": MAX_SECONDS}.get(str(do), 0.0)
     return FaultRule(
@@ -143,15 +141,13 @@ def _parse_rule(rule: dict[str, Any], rule_id: int) -> FaultRule:
 
 def _check_keys(value: Any, allowed: set[str], what: str) -> None:
     if not isinstance(value, dict) or set(value) - allowed:
-        msg = f"{what} must be an object whose keys are among {', '.join(sorted(allowed))}"
-        raise ValueError(msg)
+        raise ValueError(f"{what} must be an object whose keys are among {', '.join(sorted(allowed))}")
 
 
 def _integer(rule: dict[str, Any], name: str, default: int, *, minimum: int, maximum: int = 2**31) -> int:
     value = rule.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
-        msg = f"{name} must be a whole number between {minimum} and {maximum}"
-        raise ValueError(msg)
+        raise ValueError(f"{name} must be a whole number between {minimum} and {maximum}")
     return value
 
 
@@ -161,6 +157,5 @@ def _seconds(rule: dict[str, Any], default: float) -> float:
     except (TypeError, ValueError):
         value = -1.0
     if not value >= 0:
-        msg = "seconds must be a number, 0 or more"
-        raise ValueError(msg)
+        raise ValueError("seconds must be a number, 0 or more")
     return value

@@ -127,8 +127,7 @@ class RequestLog:
         after = filters.pop("after", None)
         for name, value in filters.items():
             if name not in _COLUMNS:
-                msg = f"unknown filter {name!r}; the filters are {', '.join((*_COLUMNS, 'after', 'last'))}"
-                raise ValueError(msg)
+                raise ValueError(f"unknown filter {name!r}; the filters are {', '.join((*_COLUMNS, 'after', 'last'))}")
             conditions.append(f"{name} IS ?")
             values.append(value)
         if after is not None:

@@ -118,8 +118,7 @@ class SwitchValues:
 def _parse_value(name: str, value: Any) -> Any:
     switch = _BY_NAME.get(name)
     if switch is None:
-        msg = f"unknown switch {name!r}; the switches are {', '.join(_BY_NAME)}"
-        raise ValueError(msg)
+        raise ValueError(f"unknown switch {name!r}; the switches are {', '.join(_BY_NAME)}")
     if switch.allowed == "text":
         if isinstance(value, str):
             return value
@@ -137,8 +136,7 @@ def _parse_value(name: str, value: Any) -> Any:
         expected = {"integer": "a whole number, 0 or more", "seconds": "a number, 0 or more", "text": "text"}[
             switch.allowed
         ]
-    msg = f"{name} must be {expected}; not {value!r}"
-    raise ValueError(msg)
+    raise ValueError(f"{name} must be {expected}; not {value!r}")
 
 
 def _parse_number(value: Any, *, integer: bool) -> float | None:

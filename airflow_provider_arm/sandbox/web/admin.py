@@ -92,8 +92,7 @@ class AdminApi:
         try:
             seed = SeedOptions(**{**_seed_json(self._core.seed), **body})
         except TypeError:
-            msg = f"a seed has only the keys {', '.join(_seed_json(self._core.seed))}"
-            raise ValueError(msg) from None
+            raise ValueError(f"a seed has only the keys {', '.join(_seed_json(self._core.seed))}") from None
         self._core.reset(seed)
         return {"seed": _seed_json(self._core.seed)}
 
@@ -105,10 +104,9 @@ class AdminApi:
         body = self._body(request)
         known = {"advance", "set", "run"}
         if not body or set(body) - known:
-            msg = (
+            raise ValueError(
                 'expected {"advance": seconds}, {"set": "2026-01-31T12:00:00+01:00"} (stops the clock) or {"run": true}'
             )
-            raise ValueError(msg)
         if "set" in body:
             self._core.clock.set(dt.datetime.fromisoformat(str(body["set"])))
         if "advance" in body:
