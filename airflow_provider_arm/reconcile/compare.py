@@ -106,7 +106,10 @@ def compare(left: ComparisonSide, right: ComparisonSide, options: ComparisonOpti
     keys = {*left.amounts, *right.amounts}
     requested = keys if options.periods is None else {key for key in keys if key[0] in options.periods}
     rows = [_build_row(key, left.amounts.get(key), right.amounts.get(key), options) for key in requested]
-    rows += [_build_empty_row(period, options) for period in _empty_periods(requested, options)]
+    empty = ComparisonStatus.MATCHES if options.allow_empty else ComparisonStatus.EMPTY
+    rows += [
+        ComparisonRow(period, "", None, None, _ZERO, _ZERO, empty) for period in _empty_periods(requested, options)
+    ]
     return Comparison(
         left,
         right,
@@ -123,11 +126,6 @@ def _empty_periods(keys: Iterable[PeriodCurrency], options: ComparisonOptions) -
     if options.periods is None:
         return [] if found else [""]
     return [period for period in dict.fromkeys(options.periods) if period not in found]
-
-
-def _build_empty_row(period: str, options: ComparisonOptions) -> ComparisonRow:
-    status = ComparisonStatus.MATCHES if options.allow_empty else ComparisonStatus.EMPTY
-    return ComparisonRow(period, "", None, None, _ZERO, _ZERO, status)
 
 
 def _build_row(

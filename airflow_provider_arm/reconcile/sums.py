@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -195,9 +196,8 @@ def check_against_manifest(manifest: Mapping[str, Any], fields: QueryFields, tot
     changed = totals.rows != manifest["rows"]
     if fields.currency is None:
         expected = manifest["gl_totals"].get(fields.amount)
-        changed = changed or (
-            expected is not None and money.EXACT.subtract(Decimal(expected), _grand_total(totals)) != 0
-        )
+        total = reduce(money.EXACT.add, totals.all_records.values(), Decimal(0))
+        changed = changed or (expected is not None and money.EXACT.subtract(Decimal(expected), total) != 0)
     else:
         changed = changed or not _equal_totals(manifest["totals"], fields.amount, totals)
     if changed:
@@ -205,13 +205,6 @@ def check_against_manifest(manifest: Mapping[str, Any], fields: QueryFields, tot
     empty = [name for name in fields.names if totals.rows and name not in totals.fields_with_values]
     if empty:
         raise ArmReconcileError(f"no record of {manifest['file']} has a value in {empty[0]} (names are case-sensitive)")
-
-
-def _grand_total(totals: FileTotals) -> Decimal:
-    total = Decimal(0)
-    for amount in totals.all_records.values():
-        total = money.EXACT.add(total, amount)
-    return total
 
 
 def _equal_totals(expected: Mapping[str, Mapping[str, str]], field_name: str, totals: FileTotals) -> bool:

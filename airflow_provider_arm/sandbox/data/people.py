@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from stdnum.no import fodselsnummer, orgnr
+
 _FIRST = (
     "Anne",
     "Bjørn",
@@ -49,12 +51,7 @@ _STREETS = ("Storgata", "Kirkeveien", "Skolegata", "Havnegata", "Bjørkeveien", 
 #: One in so many customers is a company.
 _COMPANY_INTERVAL = 10
 
-#: Result of a mod 11 check for which no digit exists: such numbers are not issued.
-_INVALID_CHECK_DIGIT = 10
-
-_SSN_1 = (3, 7, 6, 1, 8, 9, 4, 5, 2)
-_SSN_2 = (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)
-_ORGANIZATION = (3, 2, 7, 6, 5, 4, 3, 2)
+_IDENTITY_NO_LENGTH = 11
 
 
 def build_customer(client_no: int, account_no: int, customer_no: str, rng: random.Random) -> dict[str, Any]:
@@ -110,22 +107,16 @@ def build_identity_no(year: int, month: int, day: int, rng: random.Random) -> st
     """Build a national identity number of the synthetic series, with valid check digits."""
     while True:
         digits = f"{day:02d}{month + 80:02d}{year % 100:02d}{rng.randrange(500):03d}"
-        first = _mod11(digits, _SSN_1)
-        if first == _INVALID_CHECK_DIGIT:
-            continue
-        second = _mod11(f"{digits}{first}", _SSN_2)
-        if second != _INVALID_CHECK_DIGIT:
-            return f"{digits}{first}{second}"
+        digits += fodselsnummer.calc_check_digit1(digits)
+        digits += fodselsnummer.calc_check_digit2(digits)
+        if len(digits) == _IDENTITY_NO_LENGTH:  # otherwise a check digit is 10: such numbers are not issued
+            return digits
 
 
 def build_organization_no(rng: random.Random) -> str:
     """Build an organisation number of the synthetic series, with a valid check digit."""
     while True:
         digits = f"3{rng.randrange(10_000_000):07d}"
-        check = _mod11(digits, _ORGANIZATION)
-        if check != _INVALID_CHECK_DIGIT:
+        check = -orgnr.checksum(f"{digits}0") % 11
+        if check != 10:  # noqa: PLR2004 - ten has no digit: such numbers are not issued
             return f"{digits}{check}"
-
-
-def _mod11(digits: str, weights: tuple[int, ...]) -> int:
-    return -sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=True)) % 11
