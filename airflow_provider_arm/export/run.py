@@ -66,7 +66,7 @@ def run_export(
     encoder = choose_encoder(list_spec, plan.file_format, validate_all_fields=plan.validate_all_fields)
     if increment is not None:
         encoder = increment.wrap(encoder, list_spec)
-    page_fetcher: PageFetcher[PageChunk[Any]] = PageFetcher(
+    page_fetcher: PageFetcher[PageChunk] = PageFetcher(
         source,
         plan.filters,
         [Partition(plan.window, remaining_split_by=plan.split_by)],
@@ -92,7 +92,7 @@ def run_export(
     return manifest
 
 
-def _check_span(record_type: RecordType, partition: Partition, chunk: PageChunk[Any]) -> None:
+def _check_span(record_type: RecordType, partition: Partition, chunk: PageChunk) -> None:
     if partition.span is not None:
         partition.span.check(record_type, chunk.stats)
 
@@ -103,7 +103,7 @@ class _Run:
     def __init__(
         self,
         record_type: RecordType,
-        fetcher: PageFetcher[PageChunk[Any]],
+        fetcher: PageFetcher[PageChunk],
         sink: Sink,
         keys: KeySet,
         progress: Progress,
@@ -126,7 +126,7 @@ class _Run:
             raise self._duplicate_error("two of the windows")
         return self._stats
 
-    def _write_with_restart(self, query: PageQuery[PageChunk[Any]]) -> tuple[PageStats, int]:
+    def _write_with_restart(self, query: PageQuery[PageChunk]) -> tuple[PageStats, int]:
         try:
             return self._write_query(query)
         except ArmResultLimitError:
@@ -142,7 +142,7 @@ class _Run:
             self._fetcher.restart(query)
             return self._write_query(query)
 
-    def _write_query(self, query: PageQuery[PageChunk[Any]]) -> tuple[PageStats, int]:
+    def _write_query(self, query: PageQuery[PageChunk]) -> tuple[PageStats, int]:
         stats, pages = PageStats(), 0
         for page in self._fetcher.pages(query):
             chunk = page.content
@@ -160,7 +160,7 @@ class _Run:
             raise self._duplicate_error(str(query.partition))
         return stats, pages
 
-    def _add_page(self, stats: PageStats, more: PageStats, query: PageQuery[PageChunk[Any]]) -> None:
+    def _add_page(self, stats: PageStats, more: PageStats, query: PageQuery[PageChunk]) -> None:
         if not self._keys.add(more.keys):
             raise self._duplicate_error(str(query.partition))
         try:

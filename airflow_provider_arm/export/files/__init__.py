@@ -1,1 +1,1 @@
-"""Writing JSON lines, CSV and Parquet."""
+"""Output files: JSON lines, CSV and Parquet."""

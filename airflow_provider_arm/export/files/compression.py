@@ -1,4 +1,4 @@
-"""gzip and zstd, a page at a time: each page is a member of its own, which every reader takes for one file."""
+"""gzip and zstd, page by page: each page is a member of its own, which readers accept as one file."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: zlib's own default: more costs twice the time for two per cent.
+#: zlib's default: higher levels take twice the time for two percent.
 GZIP_LEVEL = 6
 
 
 def need_pyarrow(what: str) -> Any:
-    """Give pyarrow.
+    """Return pyarrow.
 
     :raises ArmConfigurationError: it is not installed.
     """
@@ -29,21 +29,21 @@ def need_pyarrow(what: str) -> Any:
 
 
 def compressor(name: str | None) -> Callable[[bytes], bytes]:
-    """Make a function that compresses the bytes of one page. It may run in many threads at once.
+    """Return a thread-safe function that compresses one page.
 
     :raises ArmConfigurationError: zstd without pyarrow.
     """
     if name is None:
         return bytes
     if name == "gzip":
-        # Without the time of day, so that the same records give the same file.
+        # Without a time, so that the same records result in the same file.
         return lambda data: gzip.compress(data, GZIP_LEVEL, mtime=0)
     pa = need_pyarrow("zstd")
     return lambda data: pa.Codec("zstd").compress(data, asbytes=True)
 
 
 def open_compressed(file: IO[bytes], name: str | None) -> Any:
-    """Read a compressed file as the plain one."""
+    """Return a file object with the decompressed content of *file*."""
     if name is None:
         return file
     if name == "gzip":

@@ -1,9 +1,9 @@
-"""From a page's answer to what goes into the file, in a thread that only reads; and the sink that takes it."""
+"""Encoders: they check the records of a page and encode them for the file. They run in parser threads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_arm.client.http.messages import InvalidResponseError, Response
 from airflow_provider_arm.export.fetch.page_fetcher import FetchedPage
@@ -14,116 +14,123 @@ from airflow_provider_arm.export.pages.page_stats import PageStats, PageStatsRea
 from airflow_provider_arm.export.pages.texts import csv_rows, csv_text, fields_of, json_lines, selected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from airflow_provider_arm.export.files.file_format import FileFormat
+    from airflow_provider_arm.export.pages.arrow import ColumnReader
     from airflow_provider_arm.export.pages.record_types import FieldSelection, RecordType
 
-#: Parquet's own compression where the path asks for none: half the size of snappy's for the same time.
+#: Parquet's compression by default: half the size of snappy's in the same time.
 PARQUET_COMPRESSION = "zstd"
-
-P = TypeVar("P")
 
 
 @dataclass(frozen=True, slots=True)
 class ListSpec:
-    """What a list holds, under which key, and which of it goes into the file."""
+    """Record type of a list, its key in the page, and the fields that go into the file."""
 
     record_type: RecordType
     list_key: str
     selection: FieldSelection
 
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns of a table; see :meth:`FieldSelection.columns`."""
+        return self.selection.columns(self.record_type)
+
+    def column_reader(self, *, typed: bool) -> ColumnReader:
+        """Build the reader of the columns."""
+        from airflow_provider_arm.export.pages.arrow import ColumnReader
+
+        return ColumnReader(self.record_type, self.list_key, self.columns(), self.selection.masked, typed=typed)
+
 
 @dataclass(frozen=True, slots=True)
-class PageChunk(Generic[P]):
-    """A page's facts, and what goes into the file."""
+class PageChunk:
+    """Stats of a page, and its encoded records."""
 
     stats: PageStats
-    data: P
+    data: Any
 
 
 class PageEncoder(Protocol):
-    """Reads pages (in many threads at once) and opens the sink for them."""
+    """Encoder of pages, in many threads at once."""
 
-    def encode(self, response: Response) -> FetchedPage[PageChunk[Any]]:
-        """Read a page.
+    def encode(self, response: Response) -> FetchedPage[PageChunk]:
+        """Encode a page.
 
-        :raises ValueError: it is no page, or a record cannot be exported.
+        :raises ValueError: it is not a page, or a record cannot be exported.
         """
 
     def open_sink(self, file: ChecksumFile) -> Sink:
-        """Open a sink on a file."""
+        """Open a sink on *file*."""
 
 
-class JsonLinesEncoder:
-    """One line per record; ARM's own text unless fields are chosen or masked."""
+class _TextEncoder:
+    """Base of the encoders of text formats: a header, and the lines of each page."""
 
-    def __init__(self, list_spec: ListSpec, compression: str | None, *, validate_all_fields: bool) -> None:
+    def __init__(self, compression: str | None, columns: Sequence[str] = ()) -> None:
+        self._compress = compressor(compression)
+        self._header = self._compress(csv_text([columns])) if columns else b""
+
+    def _read(self, response: Response) -> tuple[PageBody, PageStats, bytes]:
+        raise NotImplementedError
+
+    def encode(self, response: Response) -> FetchedPage[PageChunk]:
+        """Check the records and encode them as lines."""
+        body, stats, lines = self._read(response)
+        return FetchedPage(body.summary, stats.rows, PageChunk(stats, self._compress(lines) if lines else lines))
+
+    def open_sink(self, file: ChecksumFile) -> Sink:
+        """Write the header and open a sink."""
+        return BytesSink(file, self._header)
+
+
+class JsonLinesEncoder(_TextEncoder):
+    """One line per record: ARM's own text, unless fields are selected or masked."""
+
+    def __init__(self, list_spec: ListSpec, compression: str | None, *, validate_all_fields: bool = False) -> None:
+        super().__init__(compression)
         self._stats = PageStatsReader(
             list_spec.record_type, list_spec.list_key, validate_all_fields=validate_all_fields
         )
         self._selection = list_spec.selection
-        self._splitter = PageBodyParser(list_spec.list_key)
-        self._compress = compressor(compression)
+        self._parser = PageBodyParser(list_spec.list_key)
 
-    def encode(self, response: Response) -> FetchedPage[PageChunk[bytes]]:
-        """Check the records and make their lines."""
-        body = self._splitter.split(response)
+    def _read(self, response: Response) -> tuple[PageBody, PageStats, bytes]:
+        body = self._parser.split(response)
         stats, records = self._stats.read(body.text), body.records
         if not self._selection.is_all:
             records = [selected(record, self._selection) for record in fields_of(records)]
-        lines = json_lines(records, body.text)
-        return _page(body, stats, self._compress(lines) if lines else lines)
-
-    def open_sink(self, file: ChecksumFile) -> Sink:
-        """Open a sink."""
-        return BytesSink(file, b"")
+        return body, stats, json_lines(records, body.text)
 
 
-class CsvEncoder:
-    """A header and one row per record; see :class:`ArrowCsvEncoder`, which is faster and gives the same bytes."""
+class CsvEncoder(_TextEncoder):
+    """A header and one row per record; :class:`ArrowCsvEncoder` is faster and writes the same bytes."""
 
     def __init__(self, list_spec: ListSpec, compression: str | None) -> None:
-        self._columns = list_spec.selection.columns(list_spec.record_type)
-        self._masked = list_spec.selection.masked
+        self._columns, self._masked = list_spec.columns(), list_spec.selection.masked
+        super().__init__(compression, self._columns)
         self._stats = PageStatsReader(list_spec.record_type, list_spec.list_key)
-        self._splitter = PageBodyParser(list_spec.list_key)
-        self._compress = compressor(compression)
+        self._parser = PageBodyParser(list_spec.list_key)
 
-    def encode(self, response: Response) -> FetchedPage[PageChunk[bytes]]:
-        """Check the records and make their rows."""
-        body = self._splitter.split(response)
+    def _read(self, response: Response) -> tuple[PageBody, PageStats, bytes]:
+        body = self._parser.split(response)
         stats = self._stats.read(body.text)
-        rows = csv_rows(fields_of(body.records), self._columns, self._masked)
-        return _page(body, stats, self._compress(rows) if rows else rows)
-
-    def open_sink(self, file: ChecksumFile) -> Sink:
-        """Write the header and open a sink."""
-        return BytesSink(file, self._compress(csv_text([self._columns])))
+        return body, stats, csv_rows(fields_of(body.records), self._columns, self._masked)
 
 
-class ArrowCsvEncoder:
+class ArrowCsvEncoder(_TextEncoder):
     """CSV by way of Arrow's columns."""
 
     def __init__(self, list_spec: ListSpec, compression: str | None) -> None:
-        from airflow_provider_arm.export.pages.arrow import ColumnReader, csv_from_batch
+        from airflow_provider_arm.export.pages.arrow import csv_from_batch
 
-        self._columns = list_spec.selection.columns(list_spec.record_type)
-        self._reader = ColumnReader(
-            list_spec.record_type, list_spec.list_key, self._columns, list_spec.selection.masked, typed=False
-        )
-        self._csv_of = csv_from_batch
-        self._compress = compressor(compression)
+        super().__init__(compression, list_spec.columns())
+        self._reader = list_spec.column_reader(typed=False)
+        self._csv_from_batch = csv_from_batch
 
-    def encode(self, response: Response) -> FetchedPage[PageChunk[bytes]]:
-        """Check the records and make their rows."""
+    def _read(self, response: Response) -> tuple[PageBody, PageStats, bytes]:
         body, batch, stats = self._reader.read(response)
-        rows = self._csv_of(batch)
-        return _page(body, stats, self._compress(rows) if rows else rows)
-
-    def open_sink(self, file: ChecksumFile) -> Sink:
-        """Write the header and open a sink."""
-        return BytesSink(file, self._compress(csv_text([self._columns])))
+        return body, stats, self._csv_from_batch(batch)
 
 
 class ParquetEncoder:
@@ -131,34 +138,25 @@ class ParquetEncoder:
 
     def __init__(self, list_spec: ListSpec, compression: str | None) -> None:
         need_pyarrow("Parquet")
-        from airflow_provider_arm.export.pages.arrow import ColumnReader
-
-        columns = list_spec.selection.columns(list_spec.record_type)
-        self._reader = ColumnReader(
-            list_spec.record_type, list_spec.list_key, columns, list_spec.selection.masked, typed=True
-        )
+        self._reader = list_spec.column_reader(typed=True)
         self._compression = compression or PARQUET_COMPRESSION
-        self._dictionary = [name for name in columns if name in list_spec.record_type.low_cardinality]
+        self._dictionary = [name for name in list_spec.columns() if name in list_spec.record_type.low_cardinality]
 
-    def encode(self, response: Response) -> FetchedPage[PageChunk[Any]]:
-        """Check the records and make their columns."""
+    def encode(self, response: Response) -> FetchedPage[PageChunk]:
+        """Check the records and encode them as columns."""
         body, batch, stats = self._reader.read(response)
-        return _page(body, stats, batch)
+        return FetchedPage(body.summary, stats.rows, PageChunk(stats, batch))
 
     def open_sink(self, file: ChecksumFile) -> Sink:
         """Open a sink."""
         return ParquetSink(file, self._reader.schema, self._compression, self._dictionary)
 
 
-def _page(body: PageBody, stats: PageStats, content: Any) -> FetchedPage[PageChunk[Any]]:
-    return FetchedPage(body.summary, stats.rows, PageChunk(stats, content))
-
-
 def choose_encoder(list_spec: ListSpec, file_format: FileFormat, *, validate_all_fields: bool = False) -> PageEncoder:
-    """Make the format of a file.
+    """Build the encoder of a file format.
 
-    :param validate_all_fields: of JSON lines: check the type of every known field.
-    :raises ArmConfigurationError: it needs pyarrow, or columns that nobody named.
+    :param validate_all_fields: check the type of every known field; of JSON lines only.
+    :raises ArmConfigurationError: pyarrow is missing, or the columns of the list are unknown.
     """
     if file_format.format == "jsonl":
         return JsonLinesEncoder(list_spec, file_format.compression, validate_all_fields=validate_all_fields)
@@ -170,14 +168,14 @@ def choose_encoder(list_spec: ListSpec, file_format: FileFormat, *, validate_all
         return CsvEncoder(list_spec, file_format.compression)
 
 
-def reject_deep_nesting(format_: PageEncoder) -> Callable[[Response], FetchedPage[PageChunk[Any]]]:
-    """Give the format's ``read``, which asks for a page again only where the page itself is broken."""
+def reject_deep_nesting(encoder: PageEncoder) -> Callable[[Response], FetchedPage[PageChunk]]:
+    """Return the ``encode`` of *encoder*, with an error that is not retryable for JSON that is nested too deeply."""
 
-    def read(response: Response) -> FetchedPage[PageChunk[Any]]:
+    def encode(response: Response) -> FetchedPage[PageChunk]:
         try:
-            return format_.encode(response)
+            return encoder.encode(response)
         except RecursionError:
             msg = "JSON that is nested too deeply"
             raise InvalidResponseError(msg, retryable=False) from None
 
-    return read
+    return encode

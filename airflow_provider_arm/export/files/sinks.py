@@ -1,4 +1,4 @@
-"""Where an export's pages are written: a file whose end can be taken back until a query is whole."""
+"""Sinks of an export's pages: what is written can be rolled back until its query is complete."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Bytes of a query that are held in memory where the file cannot be cut; more of them lie in a temporary file.
-HELD_IN_MEMORY = 4 * 2**20
-#: Bytes that are gathered for one write: with each write the thread gives up Python's lock, and waits for it again.
-WRITTEN_AT_ONCE = 2**20
-#: Rows of one row group: readers skip and share work by it, and its columns pack the better the longer they are.
+#: Bytes of a query in memory if the output cannot be truncated; above that they are in a temporary file.
+SPOOL_MEMORY = 4 * 2**20
+#: Bytes per write to the file: each write releases the GIL and has to wait for it again.
+WRITE_SIZE = 2**20
+#: Rows per row group: readers skip and parallelize by row groups, and longer columns compress better.
 ROW_GROUP = 50_000
 
 
 class Sink(Protocol):
-    """Takes what the pages were made into, query by query."""
+    """Output of encoded pages, query by query."""
 
     def write(self, chunk: Any) -> None:
-        """Take a page."""
+        """Write an encoded page."""
 
     def commit(self) -> None:
-        """The query is whole: what was written stays."""
+        """Keep what was written, because its query is complete."""
 
     def rollback(self) -> bool:
-        """Take back what was written since the last :meth:`commit`; ``False`` where that cannot be done any more."""
+        """Discard what was written since the last :meth:`commit`; ``False`` if that is no longer possible."""
 
     def finish(self) -> None:
-        """Write what is still held. The file stays open."""
+        """Write what is still buffered. The file stays open."""
 
     def close(self) -> None:
-        """Free what the sink has, finished or not; nothing is written any more."""
+        """Release all resources, whether finished or not, without writing anything."""
 
 
 class ChecksumFile:
-    """Passes bytes on to a file and keeps their checksum and size; as much of a file as pyarrow asks for."""
+    """Wrapper of an output file with its checksum and size. It has the methods that pyarrow calls."""
 
     closed = False
 
@@ -48,109 +48,107 @@ class ChecksumFile:
         self.size = 0
 
     def write(self, data: Any) -> int:
-        """Write."""
-        if self._file is None:
-            return len(data)
-        self._sum.update(data)
-        self._file.write(data)
-        self.size += len(data)
+        """Write *data*, unless detached."""
+        if self._file is not None:
+            self._sum.update(data)
+            self._file.write(data)
+            self.size += len(data)
         return len(data)
 
     def tell(self) -> int:
-        """Say where the next byte goes."""
+        """Return the position of the next byte."""
         return self.size
 
-    def flush(self) -> None:
-        """Whoever opened the file closes it."""
-
     def close(self) -> None:
-        """Whoever opened the file closes it."""
+        """Ignore the call: who opened the file closes it."""
+
+    flush = close
 
     @property
     def sha256(self) -> str:
-        """Checksum of all that was written."""
+        """The checksum of everything written, in hexadecimal."""
         return self._sum.hexdigest()
 
     @property
-    def can_be_cut(self) -> bool:
-        """Whether the end can be taken back: a local file's can, an object store's cannot."""
+    def can_truncate(self) -> bool:
+        """Whether the file can be truncated: a local file can, an object in a store cannot."""
         return self._file is not None and self._file.seekable()
 
-    def mark(self) -> tuple[int, Any]:
-        """Give what :meth:`cut` goes back to."""
+    def position(self) -> tuple[int, Any]:
+        """Return the current position for :meth:`truncate_to`."""
         return self.size, self._sum.copy()
 
-    def cut(self, mark: tuple[int, Any]) -> None:
-        """Go back to a mark."""
-        self.size, checksum = mark
+    def truncate_to(self, position: tuple[int, Any]) -> None:
+        """Truncate the file to an earlier position."""
+        self.size, checksum = position
         self._sum = checksum.copy()
         if self._file is not None:
             self._file.seek(self.size)
             self._file.truncate()
 
     def detach(self) -> None:
-        """Pass nothing on any more: pyarrow writes a footer also for a file that is given up, and that is closed."""
+        """Discard all further bytes: pyarrow also writes a footer to a file of a failed export, which is closed."""
         self._file = None
 
 
 class BytesSink:
-    """Writes pages of bytes."""
+    """Sink of text formats. If the file cannot be truncated, the current query is spooled."""
 
     def __init__(self, file: ChecksumFile, header: bytes) -> None:
         self._file = file
-        self._held: Any = None
-        self._gathered: list[bytes] = []
+        self._spool: Any = None
+        self._chunks: list[bytes] = []
         self._size = 0
         if header:
             file.write(header)
-        if not file.can_be_cut:
-            self._held = tempfile.SpooledTemporaryFile(HELD_IN_MEMORY)  # noqa: SIM115 - closed by close()
-        self._mark = file.mark()
+        if not file.can_truncate:
+            self._spool = tempfile.SpooledTemporaryFile(SPOOL_MEMORY)  # noqa: SIM115 - closed by close()
+        self._committed = file.position()
 
     def write(self, chunk: bytes) -> None:
-        """Take a page."""
-        self._gathered.append(chunk)
+        """Write a page."""
+        self._chunks.append(chunk)
         self._size += len(chunk)
-        if self._size >= WRITTEN_AT_ONCE:
-            self._put()
+        if self._size >= WRITE_SIZE:
+            self._flush()
 
     def commit(self) -> None:
-        """What was written stays."""
-        self._put()
-        if self._held is None:
-            self._mark = self._file.mark()
+        """Keep what was written."""
+        self._flush()
+        if self._spool is None:
+            self._committed = self._file.position()
             return
-        self._held.seek(0)
-        shutil.copyfileobj(self._held, self._file, HELD_IN_MEMORY)
+        self._spool.seek(0)
+        shutil.copyfileobj(self._spool, self._file, SPOOL_MEMORY)
         self.rollback()
 
     def rollback(self) -> bool:
-        """Take back what was written since."""
-        self._gathered, self._size = [], 0
-        if self._held is None:
-            self._file.cut(self._mark)
+        """Discard what was written since the last commit."""
+        self._chunks, self._size = [], 0
+        if self._spool is None:
+            self._file.truncate_to(self._committed)
         else:
-            self._held.seek(0)
-            self._held.truncate()
+            self._spool.seek(0)
+            self._spool.truncate()
         return True
 
     def finish(self) -> None:
-        """Nothing is held: every query was kept."""
+        """Return at once: every query was committed."""
 
     def close(self) -> None:
-        """Close the temporary file."""
-        if self._held is not None:
-            self._held.close()
+        """Close the spool."""
+        if self._spool is not None:
+            self._spool.close()
 
-    def _put(self) -> None:
-        (self._file if self._held is None else self._held).write(b"".join(self._gathered))
-        self._gathered, self._size = [], 0
+    def _flush(self) -> None:
+        (self._file if self._spool is None else self._spool).write(b"".join(self._chunks))
+        self._chunks, self._size = [], 0
 
 
 class ParquetSink:
-    """Writes record batches in large row groups.
+    """Sink of record batches, which are written in large row groups.
 
-    :param dictionary: the columns whose values repeat.
+    :param dictionary: names of the columns that are dictionary-encoded.
     """
 
     def __init__(self, file: ChecksumFile, schema: Any, compression: str, dictionary: Sequence[str]) -> None:
@@ -160,35 +158,35 @@ class ParquetSink:
         self._writer = pyarrow.parquet.ParquetWriter(
             file, schema, compression=compression, use_dictionary=list(dictionary), version="2.6"
         )
-        self._held: list[Any] = []
+        self._batches: list[Any] = []
         self._rows = 0
-        #: How many of the held batches belong to whole queries; ``None`` once a part of the query is written.
-        self._kept: int | None = 0
+        #: Number of buffered batches of complete queries; ``None`` once a part of the current query is written.
+        self._committed: int | None = 0
 
     def write(self, chunk: Any) -> None:
-        """Take a page."""
-        self._held.append(chunk)
+        """Write a page."""
+        self._batches.append(chunk)
         self._rows += chunk.num_rows
         if self._rows >= ROW_GROUP:
-            # A query is at most 10,000 records, as documented: only a larger one is written before it is whole.
-            whole = self._kept and sum(batch.num_rows for batch in self._held[: self._kept])
-            self._put(self._kept if whole else None)
+            # A query has at most 10,000 records, as documented: only a larger one is written before it is complete.
+            has_committed = self._committed and sum(batch.num_rows for batch in self._batches[: self._committed])
+            self._flush(self._committed if has_committed else None)
 
     def commit(self) -> None:
-        """What was written stays."""
-        self._kept = len(self._held)
+        """Keep what was written."""
+        self._committed = len(self._batches)
 
     def rollback(self) -> bool:
-        """Take back what was written since, unless a part of it is in the file."""
-        if self._kept is None:
+        """Discard what was written since the last commit, unless a part of it is in the file."""
+        if self._committed is None:
             return False
-        del self._held[self._kept :]
-        self._rows = sum(batch.num_rows for batch in self._held)
+        del self._batches[self._committed :]
+        self._rows = sum(batch.num_rows for batch in self._batches)
         return True
 
     def finish(self) -> None:
         """Write the last row group and the footer."""
-        self._put(None)
+        self._flush(None)
         self._writer.close()
 
     def close(self) -> None:
@@ -196,13 +194,13 @@ class ParquetSink:
         self._file.detach()
         self._writer.close()
 
-    def _put(self, count: int | None) -> None:
+    def _flush(self, count: int | None) -> None:
         import pyarrow as pa
 
-        batches = self._held[:count]
+        batches = self._batches[:count]
         if batches:
             table = pa.Table.from_batches(batches)
             self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
-        del self._held[:count]
+        del self._batches[:count]
         self._rows -= sum(batch.num_rows for batch in batches)
-        self._kept = None if count is None else 0
+        self._committed = None if count is None else 0

@@ -54,7 +54,7 @@ class IncrementEncoder:
         struct = msgspec.defstruct("KeyAndTime", fields, kw_only=True, gc=False)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
 
-    def encode(self, response: Response) -> FetchedPage[PageChunk[Any]]:
+    def encode(self, response: Response) -> FetchedPage[PageChunk]:
         """Check the records and encode those that are new.
 
         The page's row count and keys are those of all records that ARM returned, so that a record that is on two pages

@@ -11,7 +11,7 @@ from airflow_provider_arm.export.files.file_format import FileFormat, choose_fil
 
 
 @pytest.mark.parametrize(
-    ("path", "name", "shape"),
+    ("path", "name", "expected"),
     [
         ("s3://b/a.jsonl", None, FileFormat("jsonl")),
         ("/x/a.CSV", None, FileFormat("csv")),
@@ -26,13 +26,13 @@ from airflow_provider_arm.export.files.file_format import FileFormat, choose_fil
         ("/x/a.b.parquet", None, FileFormat("parquet")),
     ],
 )
-def test_format_and_compression_are_told_by_the_name(path, name, shape):
-    """The last part's endings say both, unless the format is given."""
-    assert choose_file_format(path, name) == shape
+def test_format_and_compression_follow_from_the_name(path, name, expected):
+    """An explicit format overrides the file name's extension."""
+    assert choose_file_format(path, name) == expected
 
 
 @pytest.mark.parametrize(
-    ("path", "name", "says"),
+    ("path", "name", "message"),
     [
         ("/x/a.xlsx", None, "format must be one of jsonl, csv, parquet"),
         ("/x.csv/a", None, "format must be one of"),
@@ -40,18 +40,18 @@ def test_format_and_compression_are_told_by_the_name(path, name, shape):
         ("/x/a.csv", "xml", "format must be one of"),
         ("/x/a.csv", "jsonl", "path ends in .csv but format is jsonl"),
         ("/x/a.csv.gz", "jsonl", "path ends in .csv but format is jsonl"),
-        ("/x/a.parquet.gz", None, r"its name ends in .gz.parquet"),
+        ("/x/a.parquet.gz", None, r"its name must end in .gz.parquet"),
     ],
 )
-def test_a_format_that_cannot_be_is_refused(path, name, says):
-    """Before anything is asked of ARM."""
-    with pytest.raises(ArmConfigurationError, match=says):
+def test_invalid_format_raises_with_the_valid_ones(path, name, message):
+    """The error is raised before the first request."""
+    with pytest.raises(ArmConfigurationError, match=message):
         choose_file_format(path, name)
 
 
 @pytest.mark.parametrize("name", [None, "gzip", "zstd"])
-def test_pages_compressed_one_by_one_are_one_file(name):
-    """Each page is a member of its own, and readers take them for one text; the same pages give the same bytes."""
+def test_pages_compressed_separately_are_read_as_one_file(name):
+    """Equal pages result in equal bytes."""
     pages = [b"first\n" * 1000, b"second\n", b"third"]
     content = b"".join(map(compressor(name), pages))
     assert open_compressed(io.BytesIO(content), name).read() == b"".join(pages)

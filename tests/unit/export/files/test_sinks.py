@@ -13,62 +13,62 @@ from hypothesis import strategies as st
 from airflow_provider_arm.export.files import sinks
 from airflow_provider_arm.export.files.sinks import BytesSink, ChecksumFile, ParquetSink
 
-#: What happens to a sink: a page of so many rows, the end of a query, or a query that is begun again.
-steps = st.lists(st.integers(0, 9) | st.sampled_from(["keep", "again"]), max_size=30)
+#: Steps: a page of so many rows, a commit, or a rollback.
+steps = st.lists(st.integers(0, 9) | st.sampled_from(["commit", "rollback"]), max_size=30)
 SCHEMA = pa.schema([("n", pa.int64())])
 
 
 class Stream(io.BytesIO):
-    """A file that cannot be cut, as an object store's."""
+    """A file that cannot be truncated, such as one in an object store."""
 
     def seekable(self) -> bool:
-        """Say so."""
+        """Return False."""
         return False
 
     def truncate(self, size: int | None = None) -> int:
-        """Refuse, as the other does."""
+        """Raise."""
         raise io.UnsupportedOperation
 
 
-def play(sink: Any, made: list, make: Any) -> list[int]:
-    """Do the steps; give the rows that should be in the file."""
-    kept: list[int] = []
-    fresh: list[int] = []
+def apply_steps(sink: Any, chosen: list, encode: Any) -> list[int]:
+    """Apply the steps, and return the rows that the file should contain."""
+    committed: list[int] = []
+    current: list[int] = []
     number = 0
-    for step in [*made, "keep"]:
-        if step == "keep":
+    for step in [*chosen, "commit"]:
+        if step == "commit":
             sink.commit()
-            kept, fresh = kept + fresh, []
-        elif step == "again":
+            committed, current = committed + current, []
+        elif step == "rollback":
             if sink.rollback():
-                fresh = []
+                current = []
         else:
             rows = list(range(number, number + step))
             number += step
-            sink.write(make(rows))
-            fresh += rows
+            sink.write(encode(rows))
+            current += rows
     sink.finish()
-    return kept
+    return committed
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small():
-    """Let a few rows and bytes be many."""
+def small_limits():
+    """Reduce the limits, so that a few rows and bytes reach them."""
     patch = pytest.MonkeyPatch()
     patch.setattr(sinks, "ROW_GROUP", 20)
-    patch.setattr(sinks, "WRITTEN_AT_ONCE", 10)
-    patch.setattr(sinks, "HELD_IN_MEMORY", 16)
+    patch.setattr(sinks, "WRITE_SIZE", 10)
+    patch.setattr(sinks, "SPOOL_MEMORY", 16)
     yield
     patch.undo()
 
 
 @settings(max_examples=200, deadline=None)
 @given(steps, st.sampled_from([io.BytesIO, Stream]))
-def test_a_query_that_is_begun_again_leaves_nothing_in_the_file(made, kind):
-    """Whether the file can be cut or not: what was kept is there once, with a true checksum and size."""
+def test_rolled_back_query_leaves_nothing_in_the_file(chosen, kind):
+    """Committed pages are written once, with the right checksum and size, whether the file can be truncated or not."""
     file = kind()
     counted = ChecksumFile(file)
-    rows = play(BytesSink(counted, b"head\n"), made, lambda rows: "".join(f"{n}\n" for n in rows).encode())
+    rows = apply_steps(BytesSink(counted, b"head\n"), chosen, lambda rows: "".join(f"{n}\n" for n in rows).encode())
     content = file.getvalue()
     assert content == b"head\n" + "".join(f"{n}\n" for n in rows).encode()
     assert (counted.size, counted.sha256) == (len(content), hashlib.sha256(content).hexdigest())
@@ -76,19 +76,19 @@ def test_a_query_that_is_begun_again_leaves_nothing_in_the_file(made, kind):
 
 @settings(max_examples=200, deadline=None)
 @given(steps)
-def test_a_parquet_file_holds_what_was_kept(made):
-    """Row groups are written as they fill up, and never a part of a query that could still be taken back."""
+def test_parquet_file_contains_committed_batches_only(chosen):
+    """Row groups are written when they are full, without batches that may still be rolled back."""
     file = io.BytesIO()
     counted = ChecksumFile(file)
-    batch = lambda rows: pa.record_batch({"n": pa.array(rows, pa.int64())})  # noqa: E731 - as short as it is
-    rows = play(ParquetSink(counted, SCHEMA, "zstd", []), made, batch)
+    batch = lambda rows: pa.record_batch({"n": pa.array(rows, pa.int64())})  # noqa: E731 - short
+    rows = apply_steps(ParquetSink(counted, SCHEMA, "zstd", []), chosen, batch)
     content = file.getvalue()
     assert pq.read_table(io.BytesIO(content))["n"].to_pylist() == rows
     assert (counted.size, counted.sha256) == (len(content), hashlib.sha256(content).hexdigest())
 
 
-def test_only_a_query_that_fills_a_row_group_alone_cannot_be_taken_back():
-    """ARM gives 10,000 records for a query; a row group is five times as long."""
+def test_parquet_rollback_fails_only_when_one_query_fills_a_row_group():
+    """ARM returns at most 10,000 records for a query, a fifth of a row group."""
     sink = ParquetSink(ChecksumFile(io.BytesIO()), SCHEMA, "zstd", [])
     page = pa.record_batch({"n": pa.array(range(15), pa.int64())})
     sink.write(page)
