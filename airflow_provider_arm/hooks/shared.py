@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -11,8 +10,6 @@ from weakref import WeakKeyDictionary
 from airflow_provider_arm.hooks.arm import ArmHook
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from airflow_provider_arm.client import AsyncArmClient
     from airflow_provider_arm.hooks.settings import ArmSettings
 
@@ -73,16 +70,6 @@ async def lease_client(arm_conn_id: str) -> ClientLease:
         # No await between get and set: two triggers that start at the same time must not create two clients.
         shared = clients[settings] = _SharedClient(hook.make_async_client(settings), settings)
     return ClientLease(shared)
-
-
-@asynccontextmanager
-async def shared_client(arm_conn_id: str) -> AsyncIterator[AsyncArmClient]:
-    """Acquire the client of a connection for the duration of the block. Raises as :func:`lease_client`."""
-    lease = await lease_client(arm_conn_id)
-    try:
-        yield lease.client
-    finally:
-        lease.release()
 
 
 async def _close_if_idle(shared: _SharedClient) -> None:

@@ -147,20 +147,24 @@ def _parse(data: Any, entry_type: type[T]) -> T:
         raise JournalError(_UNREADABLE) from None
 
 
-class Journal(Protocol):
-    """Store of the plan's entry and of one entry per chunk. A write is stored when it returns, or it raises."""
-
-    #: Whether it outlives the process.
-    durable: bool
+class ReadableJournal(Protocol):
+    """Store of the plan's entry and of one entry per chunk, for reading."""
 
     def read_plan(self) -> PlanEntry | None:
         """Return the plan's entry, or ``None`` if there is none."""
 
-    def write_plan(self, entry: PlanEntry) -> None:
-        """Write the plan's entry. Raises as :meth:`write`."""
-
     def read(self, index: int) -> ChunkEntry | None:
         """Return the chunk's entry, or ``None`` if there is none."""
+
+
+class Journal(ReadableJournal, Protocol):
+    """Journal that can be written. A write is stored when it returns, or it raises."""
+
+    #: Whether it outlives the process.
+    durable: bool
+
+    def write_plan(self, entry: PlanEntry) -> None:
+        """Write the plan's entry. Raises as :meth:`write`."""
 
     def write(self, entry: ChunkEntry) -> None:
         """Write the chunk's entry over its previous one.

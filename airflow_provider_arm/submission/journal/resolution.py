@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.submission.journal.entries import (
-    ChunkEntry,
-    ChunkState,
-    Journal,
-    PlanEntry,
-    Resolution,
-    Verdict,
-)
+from airflow_provider_arm.submission.journal.entries import ChunkEntry, ChunkState, Resolution, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_provider_arm.submission.journal.entries import Journal, ReadableJournal
+
 _UNRESOLVED = (ChunkState.SENDING, ChunkState.UNKNOWN)
 _ACCEPTED = (ChunkState.ACCEPTED, ChunkState.RECOVERED)
 _NOT_ACCEPTED = (ChunkState.PLANNED, ChunkState.REFUSED)
-
-
-class ReadableJournal(Protocol):
-    """Anything that a journal can be read from."""
-
-    def read_plan(self) -> PlanEntry | None:
-        """Return the plan's entry, or ``None`` if there is none."""
-
-    def read(self, index: int) -> ChunkEntry | None:
-        """Return the chunk's entry, or ``None`` if there is none."""
 
 
 def read_entries(journal: ReadableJournal) -> Iterator[ChunkEntry]:

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_arm.client import ArmConfigurationError
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.hooks.settings import parse_client_no
-from airflow_provider_arm.hooks.shared import shared_client
+from airflow_provider_arm.hooks.shared import lease_client
 
 SECRET = "canary-secret-7Q2"
 GOOD: dict[str, Any] = {
@@ -157,10 +157,11 @@ def test_concurrent_triggers_of_a_connection_share_a_client(arm_sandbox, arm_con
     """However many run in an event loop, they have one client and get one token; the loop closes it."""
 
     async def use(barrier):
-        async with shared_client(arm_connection) as client:
-            await client.call("list_customers", params={"pagesize": 5})
-            await barrier.wait()
-            return client
+        lease = await lease_client(arm_connection)
+        await lease.client.call("list_customers", params={"pagesize": 5})
+        await barrier.wait()
+        lease.release()
+        return lease.client
 
     async def use_concurrently():
         barrier = asyncio.Barrier(20)

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_arm.client import ArmConfigurationError
 from airflow_provider_arm.hooks import shared
-from airflow_provider_arm.hooks.shared import lease_client, shared_client
+from airflow_provider_arm.hooks.shared import lease_client
 
 
 def token_calls(sandbox):
@@ -19,9 +19,10 @@ def token_calls(sandbox):
 
 async def use(conn_id="arm_default"):
     """Make one call with the client of the connection; return the client."""
-    async with shared_client(conn_id) as client:
-        await client.call("list_customers", params={"pagesize": 5})
-        return client
+    lease = await lease_client(conn_id)
+    await lease.client.call("list_customers", params={"pagesize": 5})
+    lease.release()
+    return lease.client
 
 
 def test_consecutive_triggers_share_a_client(arm_sandbox, arm_connection):
