@@ -1,4 +1,4 @@
-"""What Airflow discovers of this provider. Imported by every Airflow process, so it imports nothing of ours."""
+"""Metadata of this provider. Every Airflow process imports this module, so it imports nothing of the package."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ from typing import Any
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Describe what there is (``provider_info.schema.json``).
+    """Return the metadata (``provider_info.schema.json``).
 
-    Airflow 3.3 draws the connection form from ``ui-field-behaviour`` and ``conn-fields`` alone.
+    Airflow 3.3 builds the connection form from ``ui-field-behaviour`` and ``conn-fields`` alone.
     """
     return {
         "package-name": "airflow-provider-arm",
         "name": "ARM (accounts receivable)",
         "description": "Customers, batches and exports of Amili's ARM accounts-receivable API.",
         "integrations": [
-            {
-                "integration-name": "ARM",
-                "external-doc-url": "https://docs.amili.no/",
-                "tags": ["service"],
-            }
+            {"integration-name": "ARM", "external-doc-url": "https://docs.amili.no/", "tags": ["service"]}
         ],
         "operators": [{"integration-name": "ARM", "python-modules": OPERATOR_MODULES}],
         "sensors": [{"integration-name": "ARM", "python-modules": ["airflow_provider_arm.sensors.batch"]}],
@@ -64,42 +60,42 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
     "placeholders": {"host": "https://api.staging.amili.no/arm/v1"},
 }
 
-#: Stored in the connection's extra under these names. No name holds "token", "secret", "key" or "password" unless the
-#: value is one: Airflow masks such fields by name.
+#: Fields that are stored in the connection's extra under these names. Airflow masks a field whose name contains
+#: "token", "secret", "key" or "password", so only secrets have such a name.
 EXTRA_FIELDS: dict[str, dict[str, Any]] = {
     "client_no": {
         "label": "Client number",
-        "description": "The ARM client whose ledger is meant, such as 2218. An operator's client_no goes before it.",
+        "description": "Number of the ARM client, such as 2218. The client_no of an operator overrides it.",
         "schema": {"type": ["integer", "null"], "minimum": 1},
     },
     "auth_url": {
-        "label": "Address of the token call",
-        "description": "Full address, such as https://auth.staging.amili.no/token. May stay empty for Amili's hosts.",
+        "label": "Token URL",
+        "description": "Full address, such as https://auth.staging.amili.no/token. Not needed for Amili's hosts.",
         "schema": {"type": ["string", "null"], "format": "url"},
     },
     "user_id": {
         "label": "User",
-        "description": "The user that ARM notes for changes.",
+        "description": "User that ARM records for changes.",
         "schema": {"type": ["string", "null"]},
     },
     "scope": {
         "label": "Scope",
-        "description": "Sent with the token call where Amili has given you one.",
+        "description": "Sent with the token request. Set it only if Amili has given you one.",
         "schema": {"type": ["string", "null"]},
     },
     "access_token": {
         "label": "Access token",
-        "description": "A ready token instead of client ID and secret. It is not renewed.",
+        "description": "Access token instead of client ID and secret. It is not renewed.",
         "schema": {"type": ["string", "null"], "format": "password"},
     },
     "timeout": {
         "label": "Timeout (s)",
-        "description": "Seconds without a byte from ARM after which a call counts as lost. Default 30.",
+        "description": "Seconds without data from ARM after which a call fails. Default 30.",
         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
     },
     "ca_bundle": {
         "label": "CA bundle",
-        "description": "Path of a PEM file, on every worker, to trust instead of the usual certificates.",
+        "description": "Path of a PEM file on every worker and triggerer, trusted instead of the default certificates.",
         "schema": {"type": ["string", "null"]},
     },
 }

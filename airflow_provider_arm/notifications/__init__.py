@@ -1,1 +1,1 @@
-"""Notifiers for callbacks of tasks."""
+"""Notifiers for task callbacks."""

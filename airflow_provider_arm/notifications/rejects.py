@@ -1,4 +1,4 @@
-"""Tell somebody that ARM refused records: how many, and where they are. Never who."""
+"""Notifier for rejects: how many there are, and where the rejects file is."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def _log(text: str) -> None:
 
 
 class RejectsNotifier(BaseNotifier):
-    """Sends one sentence when ARM has refused records, and nothing when it has not.
+    """Notifier that sends one sentence if there are rejects, and nothing if there are none.
 
-    For ``BatchSubmitOperator`` and ``BatchSensor``, as both callbacks: a policy may let a task with refused records
-    succeed, and that is when nobody looks::
+    Set it as both callbacks of ``BatchSubmitOperator`` and ``BatchSensor``, because the reject policy may let a task
+    with rejects succeed::
 
         from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
 
-        tell = RejectsNotifier(send=lambda text: SlackWebhookHook(slack_webhook_conn_id="finance").send(text=text))
-        BatchSensor(..., on_rejected="warn", on_success_callback=tell, on_failure_callback=tell)
+        notify = RejectsNotifier(send=lambda text: SlackWebhookHook(slack_webhook_conn_id="finance").send(text=text))
+        BatchSensor(..., on_rejected="warn", on_success_callback=notify, on_failure_callback=notify)
 
-    The sentence holds counts, the task's name and the address of the rejects file, and nothing of a record.
+    The sentence contains counts, the task's name and the path of the rejects file, and nothing of a record.
 
-    :param send: takes the sentence; default: a warning in the log.
+    :param send: function that sends the sentence. Default: write a warning to the log.
     """
 
     def __init__(self, send: Callable[[str], Any] = _log) -> None:
@@ -43,32 +43,27 @@ class RejectsNotifier(BaseNotifier):
         self.send = send
 
     def notify(self, context: Context) -> None:
-        """Send the sentence, if there is something to tell."""
-        said = _failure(context.get("exception")) or _success(context)
-        if said:
+        """Send the sentence, if there are rejects."""
+        error = context.get("exception")
+        # The message of this exception consists of counts and the path.
+        sentence = str(error) if isinstance(error, ArmBatchFailedException) else _describe_success(context)
+        if sentence:
             ti = context["ti"]
-            self.send(f"{ti.dag_id}.{ti.task_id}: {said}")
+            self.send(f"{ti.dag_id}.{ti.task_id}: {sentence}")
 
 
-def _failure(error: Any) -> str | None:
-    # Its message is made of counts and the file's address.
-    return str(error) if isinstance(error, ArmBatchFailedException) else None
-
-
-def _success(context: Context) -> str | None:
+def _describe_success(context: Context) -> str | None:
+    """Return the sentence for a task that succeeded with rejects, otherwise ``None``."""
     if context.get("exception") is not None:
         return None
     if not getattr(context.get("task"), "wait_for_completion", True):
-        return None  # a submission that did not wait does not know; whoever waits tells
+        return None  # a submission that has not waited has no outcome yet
     ti = context["ti"]
     result = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
     if not isinstance(result, Mapping) or "rejected" not in result or result["rejected"] == 0:
         return None
+    from airflow_provider_arm.runtime.rejects import describe_location
     from airflow_provider_arm.submission.results.outcome import describe_counts
 
     sentence = describe_counts("records", result.get("submitted"), result["rejected"])
-    return f"{sentence}; {_where(result.get('rejects_uri'))}"
-
-
-def _where(uri: Any) -> str:
-    return f"they are in {uri}" if uri else "set rejects_path to get them with their reasons"
+    return f"{sentence}; {describe_location(result.get('rejects_uri'))}"

@@ -1,10 +1,10 @@
-"""AR items: exported complete and exact, or changed once."""
+"""Operators for AR items: export the list, or change one item."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_arm.runtime.base_operator import revealed
+from airflow_provider_arm.runtime.base_operator import unwrap
 from airflow_provider_arm.runtime.export.export_operator import ArmExportOperator
 from airflow_provider_arm.runtime.records import read_record
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
@@ -29,17 +29,16 @@ class ArItemExportOperator(ArmExportOperator):
 class ArItemUpdateOperator(ArmWriteOperator):
     """Change details of one AR item, or credit it (``PUT /clients/{clientno}/aritems``).
 
-    The call can create a credit note, and a second call a second one, so none is sent unless ARM certainly did not
-    take the first; see ``ArmWriteOperator``.
+    The call can create a credit note, so it is only repeated if ARM has certainly not accepted the first one; see
+    ``ArmWriteOperator``.
 
-    :param changes: the item's ``arItemId`` (its place in the body is assumed) and what is to change, by ARM's field
-        names, as a mapping, as JSON text, or as the address of a ``.json`` file. Templated; its rendered value is not
-        shown. Amounts are ``Decimal`` or whole numbers: their keys are not published, so text would be sent as text.
-    :return: ``{"ar_item_id", "account_no", "status", "result", "warnings"}``; ``status`` and ``result`` are ARM's
-        words, ``warnings`` a list of ``{"field", "message"}`` with personal data masked.
-    :raises ArmFailException: the changes do not fit (nothing was sent), ARM refused them, or nobody knows whether ARM
-        took them.
-    :raises ArmTransientException: ARM certainly did not take them; a retry may help.
+    :param changes: the item's ``arItemId`` (its place in the body is assumed) and the fields to change, by ARM's names:
+        a mapping, JSON text, or the path of a ``.json`` file. Templated; the rendered value is not shown. Amounts are
+        ``Decimal`` or whole numbers: ARM does not document their fields, so text would be sent as text.
+    :return: ``{"ar_item_id", "account_no", "status", "result", "warnings"}``; ``status`` and ``result`` as ARM returns
+        them, ``warnings`` a list of ``{"field", "message"}`` with personal data masked.
+    :raises ArmFailException: the changes are invalid (nothing was sent), ARM refused them, or the outcome is unknown.
+    :raises ArmTransientException: ARM has certainly not accepted them; a retry may help.
     """
 
     template_fields: Sequence[str] = (*ArmWriteOperator.template_fields, "changes")
@@ -56,10 +55,10 @@ class ArItemUpdateOperator(ArmWriteOperator):
         self.changes = changes
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Change the item."""
-        with self._journalled(context) as journal:
-            record = read_record(revealed(self.changes), "changes")
-            wire, answer = self._write_record(
-                context, journal, operation="update_ar_item", record=record, key="arItemId", what="change of AR item"
+        """Update the item."""
+        with self._open_journal(context) as journal:
+            record = read_record(unwrap(self.changes), "changes")
+            wire, result = self._write_record(
+                context, journal, operation="update_ar_item", record=record, key="arItemId", name="change of AR item"
             )
-        return {"ar_item_id": wire["arItemId"], **answer}
+        return {"ar_item_id": wire["arItemId"], **result}

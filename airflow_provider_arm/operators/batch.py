@@ -1,14 +1,14 @@
-"""Submit customers or documents in batches, and see what became of every record."""
+"""Operator that submits customers or documents in batches."""
 
 from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_arm.exceptions import ArmBatchFailedException, translate_arm_errors
+from airflow_provider_arm.exceptions import translate_arm_errors
 from airflow_provider_arm.links.batch import BatchLink
 from airflow_provider_arm.runtime.arguments import (
     REJECTS_SUFFIXES,
@@ -18,7 +18,7 @@ from airflow_provider_arm.runtime.arguments import (
     check_range,
     check_suffix,
 )
-from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, as_seconds, revealed
+from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, to_seconds, unwrap
 from airflow_provider_arm.runtime.journal_location import open_journal
 from airflow_provider_arm.submission.limits import MAX_CHUNK_SIZE, MAX_IN_FLIGHT
 
@@ -29,80 +29,78 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.sdk import XComArg
 
-    from airflow_provider_arm.client.batch_state import BatchStatus
-    from airflow_provider_arm.runtime.submission import SubmissionResult, SubmissionRun, SubmitOptions, Submitted
+    from airflow_provider_arm.runtime.submission import SubmissionRun, SubmitOptions, Submitted
     from airflow_provider_arm.submission.results.batch_wait import WaitTimes
 
-#: Seconds between two looks at a batch.
+#: Seconds between status checks of a batch.
 DEFAULT_POLL_INTERVAL = 30.0
-#: Seconds to wait for the batches: ARM promises no time; a day is longer than any night's work.
+#: Seconds to wait for the batches. ARM promises no time; a day is longer than a nightly run.
 DEFAULT_TIMEOUT = 24 * 3600.0
-#: Actions of each resource: the operations table has a batch operation for each.
+#: Actions of each resource, as in the operations table.
 _ACTIONS = {"customers": ("create", "update"), "documents": ("create",)}
-#: Records per batch: half of what ARM is taken to accept at most.
+#: Records per batch: half of the assumed maximum (Q16).
 DEFAULT_CHUNK_SIZE = 500
 
 
 class BatchSubmitOperator(ArmBaseOperator):
-    """Submit records to ARM in batches; wait for them or leave that to a ``BatchSensor``.
+    """Submit records to ARM in batches, and wait for them or leave that to a ``BatchSensor``.
 
     Rests on ``POST``/``PUT /clients/{clientno}/customers/batches``, ``POST /clients/{clientno}/documents/batches`` and
-    ``GET /clients/{clientno}/batches/{batchuuid}``. ARM stores a batch and processes it later, and has no list of
-    batches: each step is journalled before it is taken (in files under *journal_path*, else in Airflow's task state
-    store, 3.3 and later), so that a retry finds its batches again and never sends one twice. What cannot be known stops
-    for a person.
+    ``GET /clients/{clientno}/batches/{batchuuid}``. ARM has no list of batches, so each step is journalled before it is
+    taken (in files under *journal_path*, otherwise in Airflow's task state store, 3.3 and later): a retry finds its
+    batches again and sends none twice. If the outcome of a chunk stays unknown, the task fails until it is resolved.
 
     :param resource: ``"customers"`` or ``"documents"``. Templated.
     :param action: ``"create"`` (default), or ``"update"`` for customers. Templated.
-    :param records: the records by ARM's field names. Templated, rendered value not shown; for real people prefer
-        *source*, which keeps them out of Airflow's database.
-    :param source: address of a ``.jsonl``, ``.json``, ``.csv`` or ``.parquet`` (extra ``parquet``) file (local,
+    :param records: the records by ARM's field names, a list or JSON text. Templated, the rendered value is not shown.
+        For personal data prefer *source*, which keeps records out of Airflow's database.
+    :param source: path of a ``.jsonl``, ``.json``, ``.csv`` or ``.parquet`` (extra ``parquet``) file (local,
         ``s3://``, ``gs://``, ...). Either this or *records*. Templated.
-    :param chunk_size: records per batch, 1 to 1000; default 500.
-    :param wait_for_completion: wait until every batch is finished; default ``False``.
-    :param deferrable: wait in the triggerer and not on a worker; default ``[operators] default_deferrable``.
-    :param poll_interval: seconds between two looks at a young batch; default 30.
-    :param max_poll_interval: seconds between two looks at an old batch; default five minutes, or *poll_interval* where
-        that is longer. A batch's end is noticed at most a twentieth of its age later than it came.
-    :param timeout: seconds (or ``timedelta``) to wait at most; default one day. The batches go on in ARM after it.
-    :param on_rejected: ``"fail"`` (default) or ``"warn"``: what more refused records than *max_rejected* mean.
-    :param max_rejected: refused records that are no failure: a count (default 0) or a share such as ``"2%"``.
-    :param rejects_path: address of a ``.jsonl`` or ``.csv`` file for the refused records: each with its row number
-        (``_row``), ARM's reasons (``_reasons``) and the record itself. Corrected, it is a valid *source*. Templated.
-    :param on_invalid: ``"fail"`` (default): rows that do not fit are all reported at once and nothing is sent; or
-        ``"reject"``: they are left out, go to *rejects_path* with what is wrong with them, and count as refused.
-    :param journal_path: folder (local, ``s3://``, ``gs://``, ``abfs://``, ...) under which the journal is kept in
-        files, in a folder of its own per DAG, run, task and map index. It must be the same place for every try: no disk
-        that ends with its worker. Absolute; default ``None``: the task state store. Templated.
-    :param continue_from: id of a task of this DAG run whose submission this one continues, with the same records and
-        *journal_path*: it goes on where that one stopped. Default ``None``: a submission of its own.
-    :param registry_path: folder, shared by all runs that may submit the same documents, in which each notes the keys
-        that it submits. A run whose documents another one has submitted sends nothing: where they are the very same it
-        gives that run's batches, else it fails and names them. What ARM refused may go again. Absolute; default
-        ``None``: runs know nothing of each other. Documents only. Templated.
-    :param durable: without *journal_path*: keep the journal in the task state store; default ``True``.
-    :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send a chunk again of which nobody knows
-        whether ARM took it. Customers are sent again in any case: a repeat changes nothing. Documents are looked for in
-        ARM first (``GET /clients/{clientno}/documents/{documentno}``): a chunk whose documents are there was taken.
-    :param assume_absent_after: seconds (or ``timedelta``) after which documents that ARM does not have count as not
-        taken, and are sent: your word on how long ARM may work on a batch. Counted from the first try that looks for
-        them and does not find them; a later try decides. Default ``None``: their absence proves nothing.
-    :param resolutions: what somebody has found out about chunks of which nobody knew: a list of ``{"chunk_id",
-        "verdict", "by", "why"}`` and perhaps ``"batch_uuid"``; ``verdict`` is ``"accepted"`` or ``"absent"``. Say
-        accepted once ARM has done with the batch: without its batchUuid, what is absent then counts as refused. The
-        case stands in the message that stopped the task, and in its XCom ``unresolved_chunks``. Journalled with the
-        chunk. A case that is not this task's is passed over. Templated.
-    :param max_in_flight: how many batches may be on their way to ARM at once; default 1. More are faster where ARM is
-        far away; a broken connection then leaves as many of which nobody knows.
-    :param plan_only: read and check everything, send nothing; gives the plan. Default ``False``.
-    :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri", "invalid"}`` (``invalid``: rows that
-        were left out) and, for a ``BatchSensor``, ``"resource", "action", "source", "chunk_size", "on_invalid"`` and
-        ``"recovered"``: chunks that ARM has and whose batchUuid is lost, each ``{"chunk", "records", "missing"}`` with
-        the places of the records that ARM does not have. ``accepted`` and ``rejected`` are ``None`` while unknown. With
-        *plan_only* ``{"plan_only", "chunks", "records", "invalid", "totals", "plan_sha256"}``; ``totals`` of documents
-        by currency, exact, as text.
-    :raises ArmFailException: bad input (nothing was sent), a refusal, too many rejects, or an unknown outcome.
-    :raises ArmTransientException: ARM could not answer; a retry goes on where this try stopped.
+    :param chunk_size: records per batch, 1 to 1000. Default 500.
+    :param wait_for_completion: wait until every batch is finished. Default ``False``.
+    :param deferrable: wait in the triggerer, not on a worker. Default ``[operators] default_deferrable``.
+    :param poll_interval: seconds between status checks of a young batch. Default 30.
+    :param max_poll_interval: seconds between status checks of an old batch, at most. Default: five minutes, or
+        *poll_interval* if that is longer. The end of a batch is detected at most a twentieth of its age late.
+    :param timeout: seconds (or a ``timedelta``) to wait at most. Default: one day. ARM processes the batches further.
+    :param on_rejected: ``"fail"`` (default) or ``"warn"``: what happens if there are more rejects than *max_rejected*.
+    :param max_rejected: rejects that do not fail the task: a count or a share such as ``"2%"``. Default 0. Templated.
+    :param rejects_path: path of a ``.jsonl`` or ``.csv`` file for the rejects, each with its row number (``_row``),
+        ARM's reasons (``_reasons``) and its record. Corrected, it is a valid *source*. Templated.
+    :param on_invalid: ``"fail"`` (default): if rows are invalid, all are reported at once and nothing is sent; or
+        ``"reject"``: invalid rows are skipped, written to *rejects_path* with the reasons, and counted as rejects.
+    :param journal_path: folder (local, ``s3://``, ``gs://``, ``abfs://``, ...) for the journal in files; each DAG, run,
+        task and map index has its own subfolder. The same place for every try, so no disk that ends with its worker.
+        Absolute. Default ``None``: the task state store. Templated.
+    :param continue_from: id of a task of this DAG run whose submission this one continues where it stopped, with the
+        same records and *journal_path*. Default ``None``: a submission of its own.
+    :param registry_path: folder of the submission registry, shared by all runs that may submit the same documents. If
+        another run has submitted the same documents, nothing is sent and its batches are returned; if it has submitted
+        some of them, the task fails and names them. Rejects may be submitted again. Absolute. Default ``None``: runs
+        are not compared. Documents only. Templated.
+    :param durable: without *journal_path*: keep the journal in the task state store. Default ``True``.
+    :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send a chunk with an unknown outcome again.
+        Customers are sent again in any case, because a repeat changes nothing. Documents are looked up first
+        (``GET /clients/{clientno}/documents/{documentno}``): if ARM has them, it has accepted the chunk.
+    :param assume_absent_after: seconds (or a ``timedelta``) after which documents that a lookup does not find count as
+        not accepted and are sent again: the longest time that ARM may need for a batch. Counted from the first lookup
+        that does not find them; a later try decides. Default ``None``: their absence proves nothing.
+    :param resolutions: manual resolutions of chunks with an unknown outcome, a list of ``{"chunk_id", "verdict", "by",
+        "why"}`` with an optional ``"batch_uuid"``; ``verdict`` is ``"accepted"`` or ``"absent"``. The chunk_id is in
+        the error message of the failed task and in its XCom ``unresolved_chunks``. Resolve as accepted only when ARM
+        has finished the batch: without a batchUuid, records that ARM does not have then count as rejects. Resolutions
+        of other tasks' chunks are ignored. Templated.
+    :param max_in_flight: batches that are sent at once, 1 to 32. Default 1. More are faster if the network is slow, but
+        a broken connection then leaves as many chunks with an unknown outcome.
+    :param plan_only: read and validate everything, send nothing, return the plan. Default ``False``.
+    :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri", "invalid"}`` (``invalid``: number of
+        skipped rows) and, for a ``BatchSensor``, ``"resource", "action", "source", "chunk_size", "on_invalid"`` and
+        ``"recovered"``: the recovered chunks, each ``{"chunk", "records", "missing"}`` with the positions of the
+        records that ARM does not have. ``accepted`` and ``rejected`` are ``None`` while unknown. With *plan_only*
+        ``{"plan_only", "chunks", "records", "invalid", "totals", "plan_sha256"}``; ``totals`` of documents by currency,
+        exact, as text.
+    :raises ArmFailException: invalid input (nothing was sent), a refusal, too many rejects, or an unknown outcome.
+    :raises ArmTransientException: ARM is not available; a retry continues where this try stopped.
     """
 
     template_fields: Sequence[str] = (
@@ -178,69 +176,70 @@ class BatchSubmitOperator(ArmBaseOperator):
         self.registry_path = registry_path
         self.durable = durable
         self.on_unknown_outcome = on_unknown_outcome
-        self.assume_absent_after = as_seconds(assume_absent_after)
+        self.assume_absent_after = to_seconds(assume_absent_after)
         self.resolutions = resolutions
         self.max_in_flight = max_in_flight
         self.plan_only = plan_only
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Submit what is not yet with ARM; then wait, defer, or return."""
+        """Submit what ARM does not have yet; then wait, defer, or return."""
+        from airflow_provider_arm.runtime.batch_polling import build_deferral, wait_for_batches
+
         with translate_arm_errors():
-            rules = self._rules()
+            options = self._build_options()
             if self.plan_only:
-                return self._run().describe()
-            # First of all, so that a try which ends early has left its trace: where none is, nothing was sent.
+                return self._build_run().describe_plan()
+            # Opened first, so that a try that ends early leaves a trace: without one, nothing was sent.
             with open_journal(
                 context, self.journal_path, durable=self.durable, continue_from=self.continue_from
             ) as journal:
-                run = self._run()
-                submitted = run.send(context, journal, rules)
+                run = self._build_run()
+                submitted = run.send(context, journal, options)
             if not self.wait_for_completion:
                 return self._result(submitted)
             times = self._times()
             if self.deferrable and submitted.batch_uuids:
-                self._defer(submitted, times)
-            return self._finish(run, submitted, run.wait(submitted.batch_uuids, times))
+                self.defer(**build_deferral(self, submitted.batch_uuids, times, submitted=submitted.as_json()))
+            statuses = wait_for_batches(self.hook.client, submitted.batch_uuids, times)
+            return self._result(submitted, run.evaluate(submitted, statuses))
 
     def execute_complete(
-        self,
-        context: Context,
-        event: Any,
-        submitted: dict[str, Any] | None = None,
-        deadline: float | None = None,
+        self, context: Context, event: Any, submitted: dict[str, Any] | None = None, deadline: float | None = None
     ) -> dict[str, Any]:
-        """Go on after the trigger: look at each batch once more and judge it, as the waiting worker does.
+        """Poll each batch once more after the trigger, and evaluate it as a wait on a worker does.
 
-        Where ARM cannot answer at this moment, or no longer says that a batch is finished, the wait goes on.
+        If ARM is not available now, or a batch is not finished, the task defers again.
 
-        :param submitted: what of it is with ARM.
-        :param deadline: unix seconds at which the wait ends however often it was deferred.
+        :param submitted: what ARM has accepted, as the deferral stored it.
+        :param deadline: unix seconds at which the wait ends, regardless of the number of deferrals.
         """
+        from airflow_provider_arm.runtime.batch_polling import build_deferral, poll_batches
         from airflow_provider_arm.runtime.submission import Submitted
         from airflow_provider_arm.triggers.events import check_event
 
         with translate_arm_errors():
             check_event(event)
-            run = self._run()
+            run = self._build_run()
             if submitted is None:
-                # dag.test() drops the arguments of a deferral and keeps only the event.
+                # dag.test() loses the arguments of a deferral.
                 ti = context["ti"]
                 submitted = ti.xcom_pull(task_ids=self.task_id, key="submitted", map_indexes=ti.map_index)
-            with_arm = Submitted.from_json(submitted)
+            accepted = Submitted.from_json(submitted)
             times = self._times(deadline)
-            statuses = run.look(with_arm.batch_uuids, times)
+            statuses = poll_batches(self.hook.client, accepted.batch_uuids, times)
             if statuses is None:
-                self._defer(with_arm, times)
-            return self._finish(run, with_arm, statuses)
+                self.defer(**build_deferral(self, accepted.batch_uuids, times, submitted=accepted.as_json()))
+            return self._result(accepted, run.evaluate(accepted, statuses))
 
     def _times(self, deadline: float | None = None) -> WaitTimes:
         from airflow_provider_arm.submission.results.batch_wait import WaitTimes
 
         now = time.time()
-        ends = now + self.timeout if deadline is None else deadline
-        return WaitTimes(now, ends, self.poll_interval, self.max_poll_interval)
+        return WaitTimes(
+            now, now + self.timeout if deadline is None else deadline, self.poll_interval, self.max_poll_interval
+        )
 
-    def _rules(self) -> SubmitOptions:
+    def _build_options(self) -> SubmitOptions:
         from airflow_provider_arm.runtime.submission import SubmitOptions
 
         return SubmitOptions(
@@ -252,15 +251,14 @@ class BatchSubmitOperator(ArmBaseOperator):
             registry_path=self.registry_path,
         )
 
-    def _run(self) -> SubmissionRun:
-        """Check the arguments; nothing is read yet."""
+    def _build_run(self) -> SubmissionRun:
         from airflow_provider_arm.runtime.submission import SubmissionRun
 
-        return SubmissionRun.prepare(
+        return SubmissionRun(
             self.hook,
             resource=self.resource,
             action=self.action,
-            records=revealed(self.records),
+            records=unwrap(self.records),
             source=self.source,
             chunk_size=self.chunk_size,
             policy=(self.on_rejected, self.max_rejected),
@@ -268,39 +266,15 @@ class BatchSubmitOperator(ArmBaseOperator):
             on_invalid=self.on_invalid,
         )
 
-    def _defer(self, submitted: Submitted, times: WaitTimes) -> NoReturn:
-        from airflow_provider_arm.triggers.batch import DEFER_MARGIN, BatchTrigger
-
-        self.defer(
-            trigger=BatchTrigger(
-                batch_uuids=submitted.batch_uuids,
-                arm_conn_id=self.arm_conn_id,
-                client_no=self.hook.client.client_no,
-                poll_interval=self.poll_interval,
-                started=times.started,
-                deadline=times.deadline,
-                max_poll_interval=self.max_poll_interval,
-            ),
-            method_name="execute_complete",
-            kwargs={"submitted": submitted.as_json(), "deadline": times.deadline},
-            timeout=timedelta(seconds=max(0.0, times.deadline - times.started)) + DEFER_MARGIN,
-        )
-
-    def _finish(self, run: SubmissionRun, submitted: Submitted, statuses: Sequence[BatchStatus]) -> dict[str, Any]:
-        outcome = run.judge(submitted, statuses)
-        if outcome.failed:
-            raise ArmBatchFailedException(outcome.message)
-        self.log.log(outcome.level, outcome.message)
-        return self._result(submitted, outcome)
-
-    def _result(self, submitted: Submitted, outcome: SubmissionResult | None = None) -> dict[str, Any]:
+    def _result(self, submitted: Submitted, counts: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return {
             "batch_uuids": submitted.batch_uuids,
             "submitted": submitted.records,
-            "accepted": outcome.accepted if outcome else None,
-            "rejected": outcome.rejected if outcome else None,
-            "rejects_uri": outcome.rejects_uri if outcome else None,
-            # By these a BatchSensor finds the refused records again.
+            "accepted": None,
+            "rejected": None,
+            "rejects_uri": None,
+            **(counts or {}),
+            # A BatchSensor needs these to find the rejects in the source.
             "resource": self.resource,
             "action": self.action,
             "source": self.source,

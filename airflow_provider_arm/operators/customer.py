@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmNotFoundError
 from airflow_provider_arm.exceptions import translate_arm_errors
-from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, revealed
+from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, unwrap
 from airflow_provider_arm.runtime.records import read_record
 
 if TYPE_CHECKING:
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class CustomerUpsertOperator(ArmBaseOperator):
-    """Create a customer, or update the one that has its number (``POST /clients/{clientno}/customers``).
+    """Create a customer, or update the one with its number (``POST /clients/{clientno}/customers``).
 
-    ARM processes it at once. Repeating it is safe. Keys that are missing keep what ARM has; a postal address must be
-    given whole, because ARM would blank the rest of it.
+    ARM processes it at once. Repeating it is safe. Fields that are missing keep ARM's values, but a postal address must
+    be complete, because ARM would clear its missing fields.
 
-    :param customer: the customer by ARM's field names (``customerNo``, ``name``, ...), as a mapping, as JSON text, or
-        as the address of a ``.json`` file (local, ``s3://``, ...) that holds one. Templated; its rendered value is
-        not shown. A mapping that is written out in the DAG file stands in Airflow's database with the DAG: prefer a
-        file or another task's output for real people. Amounts are ``Decimal``, whole numbers or text, never floats.
-    :return: ``{"customer_no", "account_no", "result", "warnings"}``; ``result`` is ARM's word (``CREATED``, ...),
+    :param customer: the customer by ARM's field names (``customerNo``, ``name``, ...): a mapping, JSON text, or the
+        path of a ``.json`` file (local, ``s3://``, ...). Templated; the rendered value is not shown. A mapping in the
+        DAG file is stored in Airflow's database with the DAG: for personal data use a file or another task's output.
+        Amounts are ``Decimal``, whole numbers or text, never floats.
+    :return: ``{"customer_no", "account_no", "result", "warnings"}``; ``result`` as ARM returns it (``CREATED``, ...),
         ``warnings`` a list of ``{"field", "message"}`` with personal data masked.
-    :raises ArmFailException: the customer does not fit (nothing was sent), or ARM refused it.
-    :raises ArmTransientException: ARM could not answer; a retry may help.
+    :raises ArmFailException: the customer is invalid (nothing was sent), or ARM refused it.
+    :raises ArmTransientException: ARM is not available; a retry may help.
     """
 
     template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "customer")
@@ -40,14 +40,14 @@ class CustomerUpsertOperator(ArmBaseOperator):
         self.customer = customer
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Upsert the customer."""
-        from airflow_provider_arm.runtime.write_results import written
+        """Create or update the customer."""
+        from airflow_provider_arm.runtime.write_results import customer_result
 
         with translate_arm_errors():
-            record = read_record(revealed(self.customer), "customer")
-            answer = self.hook.client.upsert_customer(record)
-        self.log.info("Customer %s: %s", answer.customer_no or record.get("customerNo"), answer.result)
-        return written(answer, record)
+            record = read_record(unwrap(self.customer), "customer")
+            result = customer_result(self.hook.client.upsert_customer(record), record)
+        self.log.info("Customer %s: %s", result["customer_no"], result["result"])
+        return result
 
 
 class CustomerDeleteOperator(ArmBaseOperator):
@@ -56,11 +56,11 @@ class CustomerDeleteOperator(ArmBaseOperator):
     ARM allows it only for a customer without documents and AR items.
 
     :param customer_no: the customer's number. Templated.
-    :param options: passed through to ARM as ``options``. Templated.
-    :param ignore_if_missing: a customer that ARM does not know is no failure; default ``False``. A retry of a delete
-        whose answer was lost meets exactly this.
-    :return: as :class:`CustomerUpsertOperator`; ``result`` is ``"MISSING"`` where there was none.
-    :raises ArmFailException: ARM refused, or does not know the customer.
+    :param options: passed to ARM as ``options``. Templated.
+    :param ignore_if_missing: succeed if ARM has no such customer, which a retry finds after a delete whose response was
+        lost. Default ``False``.
+    :return: as :class:`CustomerUpsertOperator`; ``result`` is ``"MISSING"`` if there was no such customer.
+    :raises ArmFailException: ARM refused, or has no such customer.
     """
 
     template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "customer_no", "options")
@@ -75,15 +75,15 @@ class CustomerDeleteOperator(ArmBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the customer."""
-        from airflow_provider_arm.runtime.write_results import written
+        from airflow_provider_arm.runtime.write_results import customer_result
 
         with translate_arm_errors():
             try:
-                answer = self.hook.client.delete_customer(self.customer_no, options=self.options)
+                response = self.hook.client.delete_customer(self.customer_no, options=self.options)
             except ArmNotFoundError:
                 if not self.ignore_if_missing:
                     raise
-                self.log.info("Customer %s: not in ARM, nothing to delete", self.customer_no)
+                self.log.info("Customer %s: not in ARM, so there is nothing to delete", self.customer_no)
                 return {"customer_no": self.customer_no, "account_no": None, "result": "MISSING", "warnings": []}
-        self.log.info("Customer %s: %s", self.customer_no, answer.result)
-        return written(answer, {"customerNo": self.customer_no})
+        self.log.info("Customer %s: %s", self.customer_no, response.result)
+        return customer_result(response, {"customerNo": self.customer_no})

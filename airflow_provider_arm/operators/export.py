@@ -1,4 +1,4 @@
-"""Exports of every list beside the AR items: customers, documents, GL items, and those documented by title only."""
+"""Export operators of all lists except AR items: customers, documents, GL items, and any other list."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class CustomerExportOperator(ArmExportOperator):
     """Export customers (``GET /clients/{clientno}/customers``).
 
-    The file holds people's data: ``mask=["ssn", "dateOfBirth"]`` keeps fields out of it. Arguments, result and errors
-    are those of ``ArmExportOperator``.
+    The file contains personal data: ``mask=["ssn", "dateOfBirth"]`` keeps fields out of it. Arguments, result and
+    errors are those of ``ArmExportOperator``.
     """
 
     list_operation: ClassVar[str] = "list_customers"
@@ -34,7 +34,7 @@ class DocumentExportOperator(ArmExportOperator):
 
 
 class GlItemExportOperator(ArmExportOperator):
-    """Export items of the general ledger (``GET /clients/{clientno}/glitems``; the names of their fields are assumed).
+    """Export GL items (``GET /clients/{clientno}/glitems``; the names of their fields are assumed).
 
     Arguments, result and errors are those of ``ArmExportOperator``.
     """
@@ -43,17 +43,17 @@ class GlItemExportOperator(ArmExportOperator):
 
 
 class ListExportOperator(ArmExportOperator):
-    """Export any list that pages as ARM's lists do: those that the reference documents by title only.
+    """Export a list that has no operator of its own and is paged like ARM's other lists.
 
-    Nothing is known of its records but what the arguments say: in CSV and Parquet every column is text, and *columns*
-    must name them. Arguments, result and errors are otherwise those of ``ArmExportOperator``.
+    Its fields are not known. In CSV and Parquet, *columns* is required and every column is text. Arguments, result and
+    errors are otherwise those of ``ArmExportOperator``.
 
-    :param resource: the list's path under the base URL, such as ``"/clients/{clientno}/logitems"``; the connection's
-        client number takes the place of ``{clientno}``. Templated.
-    :param item_key: the field that no two records share. Without it nobody sees a record that came twice, and only
-        ARM's count speaks for the whole. Templated.
+    :param resource: path of the list under the base URL, such as ``"/clients/{clientno}/logitems"``; ``{clientno}`` is
+        replaced by the client number. Templated.
+    :param item_key: field that is unique to each record. Without it duplicate records are not detected, and only
+        ARM's count proves that the export is complete. Templated.
     :param amounts: fields to add up; they must be numbers. Templated.
-    :param currency_field: the field that holds the amounts' currency; without it they are added up regardless.
+    :param currency_field: field with the currency of the amounts; without it they are added up regardless of currency.
         Templated.
     """
 
@@ -84,18 +84,18 @@ class ListExportOperator(ArmExportOperator):
         from airflow_provider_arm.client.endpoints import ad_hoc_operation
 
         if not self.resource.startswith("/"):
-            msg = "resource must start with / (it is put under the base URL)"
+            msg = "resource must start with /: it is a path under the base URL"
             raise ArmConfigurationError(msg)
         return ad_hoc_operation("GET", self.resource, None)
 
     def _record_type(self) -> RecordType:
         from airflow_provider_arm.export.pages.record_types import RecordType
 
-        amounts, own = (tuple(self.amounts), ()) if self.currency_field else ((), tuple(self.amounts))
+        amounts, gl_amounts = (tuple(self.amounts), ()) if self.currency_field else ((), tuple(self.amounts))
         return RecordType(
             f"records of {self.resource}",
             key=self.item_key,
             currency=self.currency_field,
             amounts=amounts,
-            gl_amounts=own,
+            gl_amounts=gl_amounts,
         )

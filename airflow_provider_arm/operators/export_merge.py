@@ -1,4 +1,4 @@
-"""Operator that makes one export of the parts that a mapped export wrote, or fails where they do not add up."""
+"""Operator that merges the exports of a mapped task into one."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ log = logging.getLogger(__name__)
 
 
 class ExportMergeOperator(BaseOperator):
-    """Merge the manifests of exports that were made window by window; the files stay where they are.
+    """Merge the manifests of exports with adjacent windows into one; the files stay where they are.
 
-    Every file is read and held against its manifest. The parts must be of one list, asked for in the same way, cover
-    their days without a gap or overlap, and have no record twice. Then ``<path>.manifest.json`` is written, whole:
-    ``check_export`` and ``LedgerReconcileOperator`` take it like that of any export. No call is made to ARM.
+    Every file is verified against its manifest. The parts must be of the same list with the same arguments, cover
+    their days without a gap or overlap, and contain no record twice. Then ``<path>.manifest.json`` is written:
+    ``check_export`` and ``LedgerReconcileOperator`` accept it like that of any export. No call is made to ARM.
 
-    :param exports: what a mapped export operator returned (``export.output``), or the addresses of manifests
+    :param exports: results of a mapped export operator (``export.output``), or paths of manifests
         (``....manifest.json``). Templated.
-    :param path: what the whole is called; no file of that name is written. Parts in the same folder, or below, are
-        named from there, so the folder can be moved. Templated.
-    :param window: the days that the parts must cover, a ``DateWindow`` or a mapping as ``plan_windows`` gives them;
-        default whatever they cover without a gap, so a missing first or last part goes unseen. Templated.
-    :return: ``{"manifest_uri", "parts", "rows", "pages", "totals", "dates", "bytes"}``; ``parts`` is their count.
-    :raises ArmFailException: the parts do not add up, or bad arguments; the message names the part and what is wrong.
+    :param path: name of the merged export; only its manifest is written. It names parts in the same folder, or below,
+        by relative paths, so that the folder can be moved. Templated.
+    :param window: the days that the parts must cover, a ``DateWindow`` or one of ``plan_windows(...)``. Default: the
+        days that they cover, so that a missing first or last part is not detected. Templated.
+    :return: ``{"manifest_uri", "parts", "rows", "pages", "totals", "dates", "bytes"}``; ``parts`` is their number.
+    :raises ArmFailException: the parts do not add up, or an argument is invalid; the message names the part.
     :raises OSError: a file cannot be read or written; a retry may help.
     """
 
     template_fields: Sequence[str] = ("exports", "path", "window")
     ui_color = "#dcebf7"
-    #: The merged manifest, once it is written, and the addresses of those that it was made of.
+    #: The merged manifest, once it is written, and the paths of the manifests of its parts.
     manifest: dict[str, Any] | None = None
     parts: Sequence[str] = ()
 
@@ -55,7 +55,7 @@ class ExportMergeOperator(BaseOperator):
         self.window = window
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Merge."""
+        """Merge the manifests."""
         from airflow_provider_arm.export.fetch.plan_windows import parse_window
         from airflow_provider_arm.export.manifest.merge import merge_exports
         from airflow_provider_arm.export.manifest.paths import manifest_path
@@ -65,14 +65,14 @@ class ExportMergeOperator(BaseOperator):
             parts = manifest_paths(resolve_lazy_xcom(self.exports), "exports")
             manifest = merge_exports(parts, path, window)
         log.info("%d rows in %d parts, %s, add up", manifest["rows"], len(manifest["parts"]), manifest["window"])
-        essence = {name: manifest[name] for name in ("rows", "pages", "totals", "dates", "bytes")}
-        result = {"manifest_uri": str(manifest_path(path)), "parts": len(manifest["parts"]), **essence}
+        figures = {name: manifest[name] for name in ("rows", "pages", "totals", "dates", "bytes")}
+        result = {"manifest_uri": str(manifest_path(path)), "parts": len(manifest["parts"]), **figures}
         self.manifest, self.parts = manifest, [str(part) for part in parts]
         emit_asset_events(context, self.outlets, result)
         return result
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """Tell OpenLineage which files became one; ``None`` where they did not. The whole stands under *path*."""
+        """Return the parts as inputs and *path* as the output; ``None`` if the merge failed."""
         from airflow_provider_arm.runtime.export.openlineage import build_lineage, file_dataset, file_datasets
 
         manifest = self.manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.runtime.base_operator import revealed
+from airflow_provider_arm.runtime.base_operator import unwrap
 from airflow_provider_arm.runtime.records import read_record
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
@@ -20,19 +20,18 @@ if TYPE_CHECKING:
 class PaymentReservationOperator(ArmWriteOperator):
     """Reserve a payment (``POST /clients/{clientno}/paymentreservations``).
 
-    ARM takes each ``paymentId`` once. Whether it refuses a second call with it is assumed, so none is sent unless ARM
-    certainly did not take the first; see ``ArmWriteOperator``.
+    ARM accepts each ``paymentId`` once. That it refuses a second call with it is assumed, so the call is only repeated
+    if ARM has certainly not accepted the first one; see ``ArmWriteOperator``.
 
-    :param payment_id: the reservation's unique id. Templated. Choose one that a new run of the same payment shares.
+    :param payment_id: the reservation's unique id: the same for a new run with the same payment. Templated.
     :param reservation: the other fields by ARM's names: a document by ``arItemId``, ``documentNo``, ``documentUuid``,
-        ``referenceNo`` or ``kid``, or a customer by ``accountNo``, ``customerNo`` or ``kid``, and the amount; as a
-        mapping, as JSON text, or as the address of a ``.json`` file. Templated; its rendered value is not shown.
-        Amounts are ``Decimal`` or whole numbers: their key is not published, so text would be sent as text.
-    :return: ``{"payment_id", "account_no", "status", "result", "warnings"}``; ``status`` and ``result`` are ARM's
-        words, ``warnings`` a list of ``{"field", "message"}`` with personal data masked.
-    :raises ArmFailException: the reservation does not fit (nothing was sent), ARM refused it, or nobody knows whether
-        ARM took it.
-    :raises ArmTransientException: ARM certainly did not take it; a retry may help.
+        ``referenceNo`` or ``kid``, or a customer by ``accountNo``, ``customerNo`` or ``kid``, and the amount; a
+        mapping, JSON text, or the path of a ``.json`` file. Templated; the rendered value is not shown. Amounts are
+        ``Decimal`` or whole numbers: ARM does not document their field, so text would be sent as text.
+    :return: ``{"payment_id", "account_no", "status", "result", "warnings"}``; ``status`` and ``result`` as ARM returns
+        them, ``warnings`` a list of ``{"field", "message"}`` with personal data masked.
+    :raises ArmFailException: the reservation is invalid (nothing was sent), ARM refused it, or the outcome is unknown.
+    :raises ArmTransientException: ARM has certainly not accepted it; a retry may help.
     """
 
     template_fields: Sequence[str] = (*ArmWriteOperator.template_fields, "payment_id", "reservation")
@@ -52,17 +51,17 @@ class PaymentReservationOperator(ArmWriteOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Reserve the payment."""
-        with self._journalled(context) as journal:
-            given = read_record(revealed(self.reservation), "reservation")
-            if "paymentId" in given or "payment_id" in given:
-                msg = "reservation must not hold paymentId: payment_id is its place"
+        with self._open_journal(context) as journal:
+            fields = read_record(unwrap(self.reservation), "reservation")
+            if "paymentId" in fields or "payment_id" in fields:
+                msg = "reservation must not contain paymentId: set payment_id"
                 raise ArmConfigurationError(msg)
-            wire, answer = self._write_record(
+            wire, result = self._write_record(
                 context,
                 journal,
                 operation="create_payment_reservation",
-                record={**given, "paymentId": self.payment_id},
+                record={**fields, "paymentId": self.payment_id},
                 key="paymentId",
-                what="payment reservation",
+                name="payment reservation",
             )
-        return {"payment_id": wire["paymentId"], **answer}
+        return {"payment_id": wire["paymentId"], **result}

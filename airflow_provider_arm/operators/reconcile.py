@@ -1,4 +1,4 @@
-"""Operator that holds an export against the general ledger, or against figures that somebody gives."""
+"""Operator that compares an export with another export or with figures."""
 
 from __future__ import annotations
 
@@ -35,53 +35,53 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: What ``on_difference`` may be.
+#: Values of ``on_difference``.
 FAIL, WARN, SKIP = "fail", "warn", "skip"
-#: XCom that has the result also where the task fails or is skipped, for a task that asks a person.
+#: XCom with the result of a task that fails or is skipped.
 XCOM = "reconciliation"
-#: What the text of ``against`` may end in beside a manifest's ending.
-_FIGURES = (".csv", ".json")
+#: Suffixes of files with figures.
+_FIGURE_SUFFIXES = (".csv", ".json")
 
 
 class LedgerReconcileOperator(BaseOperator):
-    """Compare what an export adds up to with another export or with given figures, by period and currency.
+    """Compare the sums of an export with another export or with figures, by period and currency.
 
-    Both exports are read from their files, each is held against its manifest first, and every period and currency that
-    either side has is compared: what one side lacks is a difference, also where the other side's records come to 0.
-    Amounts are exact. The report (``<path>.md`` and ``<path>.json``) is written whole before the task ends in any
-    way; it has totals and counts, and nothing of any one record. No call is made to ARM.
+    Each export is first verified against its manifest. Every period and currency of either side is compared; one that a
+    side lacks is a difference, even if the other side's records sum to 0. Amounts are exact. The report (``<path>.md``
+    and ``<path>.json``) is written before the task ends, with totals and counts and nothing of a single record. No call
+    is made to ARM.
 
-    :param export: what an export operator returned, or its manifest's address (``....manifest.json``); also a list of
-        either, as a mapped export gives it, which together are one side. Templated.
-    :param against: the same for the other side, or figures: ``{"2026-10": {"NOK": "124.37"}}``, or the address of a
-        ``.csv`` or ``.json`` file that has period, currency and amount. Templated.
-    :param path: where the report goes, without an ending. Templated.
-    :param field: the amount that is added up; default ``"currencyAmount"``, what was booked. A balance is what is open
-        at the moment of the export, which no GL item has. Templated.
-    :param against_field: the other export's; default *field*. Templated.
-    :param period: ``"month"`` (default), ``"quarter"`` or ``"year"`` of *by*; ``"ledger"``, the period that the item
-        is booked in (``glYear``, ``glPeriod``); or ``"none"``, everything together, whose name in figures is ``"all"``.
+    :param export: result of an export operator, or path of its manifest (``....manifest.json``); or a list of either,
+        such as the output of a mapped export, which together are one side. Templated.
+    :param against: the same for the other side, or figures: ``{"2026-10": {"NOK": "124.37"}}``, or the path of a
+        ``.csv`` or ``.json`` file with period, currency and amount. Templated.
+    :param path: path of the report without suffix. Templated.
+    :param field: amount to add up. Default ``"currencyAmount"``, the booked amount. A balance is what is open at the
+        time of the export; GL items have none. Templated.
+    :param against_field: the same for *against*. Default: *field*. Templated.
+    :param period: ``"month"`` (default), ``"quarter"`` or ``"year"`` of *by*; ``"ledger"``, the period in which the
+        item is booked (``glYear``, ``glPeriod``); or ``"none"``, everything together, named ``"all"`` in figures.
         Templated.
-    :param by: the day that decides the period; default ``"voucherDate"``. Templated.
-    :param against_by: the other export's; default *by*. Templated.
-    :param periods: compare only these, such as ``["2026-10"]``; what lies outside is summed up in the report. Each of
-        them must have something on some side. Default all. Templated.
-    :param where: only records that have one of these values: ``{"voucherType": [3, 4]}``. Templated.
-    :param against_where: the same for the other export, such as ``{"glAccountNo": "1500"}``: a general ledger has
-        accounts that are no receivables. Templated.
-    :param own_currency: the currency of amounts such as ``glAmount``, which no field names. Templated.
-    :param tolerance: how far the sides may be apart in each line, as text, or by currency ``{"NOK": "0.50"}``, where
-        the others have none; default ``"0"``. What is missing on a side is never within it. Templated.
-    :param invert_against: negate the amounts of *against* before they are compared: one ledger shows a debit with a
-        minus, the other one without. Default ``False``. Templated.
-    :param on_difference: ``"fail"`` (default), ``"warn"`` (the task succeeds, and says so in log and result) or
-        ``"skip"`` (the task is skipped, and with it what comes after). Templated.
-    :param allow_empty: let a period pass in which neither side has anything; default ``False``, because that proves
+    :param by: date that decides the period. Default ``"voucherDate"``. Templated.
+    :param against_by: the same for *against*. Default: *by*. Templated.
+    :param periods: compare only these, such as ``["2026-10"]``; the report sums up the others. At least one side must
+        have records in each of them. Default: all. Templated.
+    :param where: only records with one of these values: ``{"voucherType": [3, 4]}``. Templated.
+    :param against_where: the same for *against*, such as ``{"glAccountNo": "1500"}``, because a general ledger also has
+        accounts that are not receivables. Templated.
+    :param own_currency: currency of amounts without a currency field, such as ``glAmount``. Templated.
+    :param tolerance: largest allowed difference of each line, as text, or by currency ``{"NOK": "0.50"}``; then others
+        must be equal. Default ``"0"``. A line that one side lacks is always a difference. Templated.
+    :param invert_against: negate the amounts of *against* before the comparison, if one ledger shows a debit as a
+        negative amount and the other does not. Default ``False``. Templated.
+    :param on_difference: ``"fail"`` (default), ``"warn"`` (the task succeeds, with a warning in the log) or ``"skip"``
+        (the task is skipped, and with it the tasks after it). Templated.
+    :param allow_empty: accept a period for which neither side has records. Default ``False``, because that proves
         nothing. Templated.
     :return: ``{"report_uri", "json_uri", "matches", "differences", "lines", "periods", "currencies", "summary"}``:
-        ``matches`` true or false, ``differences`` and ``lines`` counts, ``summary`` Markdown of at most 20 differences.
-        Where the task fails or is skipped, the same is in its XCom ``reconciliation``.
-    :raises ArmFailException: the sides differ, a file does not agree with its manifest, or bad arguments.
+        ``matches`` true or false, ``differences`` and ``lines`` counts, ``summary`` Markdown with at most 20
+        differences. If the task fails or is skipped, its XCom ``reconciliation`` contains the same.
+    :raises ArmFailException: the sides differ, a file does not match its manifest, or an argument is invalid.
     :raises OSError: a file cannot be read or written; a retry may help.
     """
 
@@ -104,7 +104,7 @@ class LedgerReconcileOperator(BaseOperator):
         "allow_empty",
     )
     ui_color = "#dcebf7"
-    #: The addresses of what was compared, and, once it is written, of the report.
+    #: Paths of what was compared, and of the report once it is written.
     compared: Sequence[str] = ()
     reports: Sequence[str] = ()
 
@@ -150,7 +150,7 @@ class LedgerReconcileOperator(BaseOperator):
         self.allow_empty = allow_empty
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Compare."""
+        """Compare both sides, write the report, and apply *on_difference*."""
         with translate_arm_errors():
             comparison, query = self._compare()
             result = self._report(comparison, query)
@@ -169,7 +169,7 @@ class LedgerReconcileOperator(BaseOperator):
             raise ArmLedgerDifferenceError(message)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """Tell OpenLineage which files were compared and where the report is; ``None`` where there is no report."""
+        """Return the compared files as inputs and the report as output; ``None`` if there is no report."""
         from airflow_provider_arm.runtime.export.openlineage import build_lineage, file_datasets
 
         if not self.reports:
@@ -180,46 +180,37 @@ class LedgerReconcileOperator(BaseOperator):
         from airflow_provider_arm.reconcile.compare import compare
         from airflow_provider_arm.reconcile.sums import sum_exports
 
-        query, other, options = self._read()
+        query, against_query, options = self._parse_arguments()
         export, against = resolve_lazy_xcom(self.export), resolve_lazy_xcom(self.against)
         left = sum_exports(manifest_paths(export, "export"), query)
-        right = _other_side(against, other)
+        right = _sum_against(against, against_query)
         figures = [against] if isinstance(against, str) and not against.endswith(MANIFEST_SUFFIX) else []
         self.compared = [*manifest_addresses(export), *manifest_addresses(against), *figures]
         return compare(left, right, options), query
 
-    def _read(self) -> tuple[SideQuery, SideQuery, ComparisonOptions]:
-        """Read the arguments, all before the first file."""
+    def _parse_arguments(self) -> tuple[SideQuery, SideQuery, ComparisonOptions]:
+        """Parse the arguments before any file is read."""
         from airflow_provider_arm.reconcile.compare import ComparisonOptions, parse_tolerance
         from airflow_provider_arm.reconcile.fields import SideQuery, parse_currency, parse_where
         from airflow_provider_arm.reconcile.period import Period
 
-        _one_of("on_difference", self.on_difference, (FAIL, WARN, SKIP))
+        check_choice("on_difference", self.on_difference, (FAIL, WARN, SKIP))
         period = Period.parse(self.period)
-        own = self.own_currency or None
         try:
-            own = own and parse_currency(own)
+            own = parse_currency(self.own_currency) if self.own_currency else None
         except ValueError as error:
             msg = f"own_currency {error}"
             raise ArmConfigurationError(msg) from None
-        query = SideQuery(self.field, period, self.by, parse_where(self.where, "where"), own)
-        other = SideQuery(
-            self.against_field or self.field,
-            period,
-            self.against_by or self.by,
-            parse_where(self.against_where, "against_where"),
-            own,
+        where, against_where = parse_where(self.where, "where"), parse_where(self.against_where, "against_where")
+        query = SideQuery(self.field, period, self.by, where, own)
+        other = SideQuery(self.against_field or self.field, period, self.against_by or self.by, against_where, own)
+        options = ComparisonOptions(
+            parse_tolerance(self.tolerance),
+            read_bool("invert_against", self.invert_against),
+            _parse_periods(self.periods, period),
+            read_bool("allow_empty", self.allow_empty),
         )
-        return (
-            query,
-            other,
-            ComparisonOptions(
-                parse_tolerance(self.tolerance),
-                read_bool("invert_against", self.invert_against),
-                _periods(self.periods, period),
-                read_bool("allow_empty", self.allow_empty),
-            ),
-        )
+        return query, other, options
 
     def _report(self, comparison: Comparison, query: SideQuery) -> dict[str, Any]:
         from airflow_provider_arm.files import atomic_write
@@ -227,7 +218,7 @@ class LedgerReconcileOperator(BaseOperator):
 
         now = datetime.now(tz=UTC)
         uris = {}
-        # The one for people comes last: where it is new, so is the other.
+        # The Markdown file is written last: if it exists, so does the JSON file.
         for name, suffix, content in (
             ("json_uri", ".json", report.build_json(comparison, query, now)),
             ("report_uri", ".md", report.build_markdown(comparison, query, now).encode()),
@@ -258,34 +249,27 @@ def _message(comparison: Comparison, result: Mapping[str, Any]) -> str:
     )
 
 
-def _other_side(against: Any, query: SideQuery) -> ComparisonSide:
-    """Read the other side, whichever of its forms it has."""
+def _sum_against(against: Any, query: SideQuery) -> ComparisonSide:
+    """Return the sums of *against*: exports or figures."""
     from airflow_provider_arm.reconcile.figures import read_figure_file, read_figures
     from airflow_provider_arm.reconcile.sums import sum_exports
 
     if isinstance(against, Mapping) and "manifest_uri" not in against:
         return read_figures(against, query.period)
     if isinstance(against, str) and not against.endswith(MANIFEST_SUFFIX):
-        if against.lower().endswith(_FIGURES):
+        if against.lower().endswith(_FIGURE_SUFFIXES):
             return read_figure_file(open_path(against), query.period)
-        msg = (
-            f"against must be an export's result, a manifest, figures, or the address of a {' or '.join(_FIGURES)} file"
-        )
+        suffixes = " or ".join(_FIGURE_SUFFIXES)
+        msg = f"against must be an export's result, a manifest, figures, or the address of a {suffixes} file"
         raise ArmConfigurationError(msg)
     return sum_exports(manifest_paths(against, "against"), query)
 
 
-def _periods(given: Any, period: Period) -> list[str] | None:
-    if given is None:
+def _parse_periods(value: Any, period: Period) -> list[str] | None:
+    if value is None:
         return None
-    several = [given] if isinstance(given, str) else list(given)
-    if not several:
-        msg = "periods must name at least one, or be None for all"
+    labels = [value] if isinstance(value, str) else list(value)
+    if not labels:
+        msg = "periods must name at least one period, or be None for all"
         raise ArmConfigurationError(msg)
-    return [period.check_label(one, "periods") for one in several]
-
-
-def _one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        msg = f"{name} must be one of {', '.join(allowed)}, not {value!r}"
-        raise ArmConfigurationError(msg)
+    return [period.check_label(label, "periods") for label in labels]

@@ -1,4 +1,4 @@
-"""Operator that notes what a person has found out about a submission of which nobody knew."""
+"""Operator that resolves chunks with an unknown outcome."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ if TYPE_CHECKING:
 
 
 class SubmissionResolveOperator(BaseOperator):
-    """Release open chunks in another task's journal: a person's word, with who and why, kept there for good.
+    """Resolve chunks with an unknown outcome in another task's journal, with author and reason.
 
-    A task that submits stops where nobody knows whether ARM took a chunk, or a single write, and names a case (in its
-    message and its XCom ``unresolved_chunks``). Once somebody has looked in ARM, this operator writes the answer into
-    that task's journal; its next try, or a task that continues it (``continue_from``), follows the chunk or sends it.
-    It makes no call to ARM. It needs a journal in files; for one in Airflow's task state store give ``resolutions`` to
-    the submitting task itself.
+    A task that submits fails if the outcome of a chunk, or of a single write, stays unknown, and names its chunk_id (in
+    the error message and in the XCom ``unresolved_chunks``). This operator writes the manual resolution into that
+    task's journal; its next try, or a task that continues it (``continue_from``), polls the batch or sends the chunk.
+    No call is made to ARM. The journal must be in files; if it is in Airflow's task state store, give ``resolutions``
+    to the submitting task itself.
 
     :param journal_path: that of the other task. Templated.
-    :param submit_task_id: the other task. Templated.
+    :param submit_task_id: id of the other task. Templated.
     :param resolutions: a list of ``{"chunk_id", "verdict", "by", "why"}``, one of them, or JSON text of either;
-        ``verdict`` is ``"accepted"`` (ARM has it; with ``"batch_uuid"`` where that is known) or ``"absent"`` (it has
-        not and will not: it is sent). Templated.
-    :param submit_run_id: its DAG run; default this one. Templated.
-    :param submit_dag_id: its DAG; default this one. Templated.
-    :param submit_map_index: where it is mapped; default -1, not mapped.
+        ``verdict`` is ``"accepted"`` (with ``"batch_uuid"`` if it is known) or ``"absent"`` (ARM does not have it and
+        will not: it is sent). Templated.
+    :param submit_run_id: id of its DAG run. Default: this run. Templated.
+    :param submit_dag_id: id of its DAG. Default: this DAG. Templated.
+    :param submit_map_index: its map index. Default -1: not mapped.
     :return: a list of ``{"chunk_id", "chunk", "verdict", "state"}``; ``chunk`` from 1.
-    :raises ArmFailException: a case is not open or not known there, or the word cannot be read. Words before it stay.
+    :raises ArmFailException: a resolution is invalid, or its chunk is unknown there or already decided. Resolutions
+        before it in the list are kept.
     """
 
     template_fields: Sequence[str] = ("journal_path", "submit_task_id", "resolutions", "submit_run_id", "submit_dag_id")
@@ -59,8 +60,8 @@ class SubmissionResolveOperator(BaseOperator):
         self.submit_map_index = submit_map_index
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Write the words down."""
-        from airflow_provider_arm.runtime.journal_location import JournalKey, open_files
+        """Write the resolutions."""
+        from airflow_provider_arm.runtime.journal_location import JournalKey, open_file_journal
 
         ti = context["ti"]
         owner = JournalKey(
@@ -69,7 +70,7 @@ class SubmissionResolveOperator(BaseOperator):
             self.submit_task_id,
             self.submit_map_index,
         )
-        with translate_arm_errors(), open_files(self.journal_path, owner, ti) as journal:
+        with translate_arm_errors(), open_file_journal(self.journal_path, owner, ti) as journal:
             from airflow_provider_arm.runtime.resolutions import read_resolutions, resolve_chunk
 
-            return [resolve_chunk(journal, word) for word in read_resolutions(self.resolutions)]
+            return [resolve_chunk(journal, resolution) for resolution in read_resolutions(self.resolutions)]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: File name suffixes of sources and of rejects files.
 SOURCE_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 REJECTS_SUFFIXES = (".jsonl", ".csv")
+#: End of the message about text that should be JSON, for example a rendered template.
+NOT_JSON = "is text but not JSON: pass the other task's output itself, or set render_template_as_native_obj on the DAG"
 #: Marks of a Jinja template, whose value is known only when the task runs.
 _TEMPLATE_MARKS = ("{{", "{%")
 _PARAM = re.compile(r"^:param (\w+):.*(?:\n(?:    .*|(?=\n    )))*", re.MULTILINE)
@@ -51,9 +53,9 @@ def check_range(name: str, value: Any, minimum: int, maximum: int) -> None:
 
 
 def check_suffix(name: str, path: Any, suffixes: Sequence[str]) -> None:
-    """Check that the address of a file has one of *suffixes*; ``None`` passes.
+    """Check that the path of a file has one of *suffixes*; ``None`` passes.
 
-    :raises ArmConfigurationError: it has not, and it is neither a template nor another task's output.
+    :raises ArmConfigurationError: it does not, and it is neither a template nor another task's output.
     """
     if path is None or is_rendered_later(path) or str(path).lower().endswith(tuple(suffixes)):
         return
@@ -72,28 +74,23 @@ def check_exactly_one(**arguments: Any) -> None:
 
 
 def add_inherited_params(cls: type) -> None:
-    """Add the ``:param`` entries of the base classes to the docstring of an operator class.
+    """Add the ``:param`` entries of the base class to the docstring of an operator class.
 
     An IDE then shows all arguments in the docstring of the class that a DAG author types. Entries of the class itself
-    override inherited ones.
+    override inherited ones, and so does its block of ``:return:`` and ``:raises``.
     """
     own = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
     if not own:  # also under python -OO
         return
-    known = {match[1] for match in _PARAM.finditer(own)}
-    inherited = []
-    for base in cls.__mro__[1:]:
-        if not base.__module__.startswith("airflow_provider_arm."):
-            continue
-        for match in _PARAM.finditer(inspect.cleandoc(base.__dict__.get("__doc__") or "")):
-            if match[1] not in known:
-                known.add(match[1])
-                inherited.append(match[0].rstrip())
+    # The nearest base class has the entries of its own bases already.
+    base = next((base for base in cls.__mro__[1:] if base.__module__.startswith("airflow_provider_arm.")), object)
+    inherited = inspect.cleandoc(base.__doc__ or "")
+    params = {match[1] for match in _PARAM.finditer(own)}
+    missing = [match[0].rstrip() for match in _PARAM.finditer(inherited) if match[1] not in params]
     head, results = _split_before_results(own)
-    bases = (inspect.cleandoc(base.__dict__.get("__doc__") or "") for base in cls.__mro__[1:])
-    results = results or next(filter(None, (_split_before_results(text)[1] for text in bases)), "")
-    gap = [] if known - {match[1] for match in _PARAM.finditer("\n".join(inherited))} else [""]
-    cls.__doc__ = "\n".join([head, *gap, *inherited, results]).rstrip() + "\n"
+    gap = [] if params else [""]
+    results = results or _split_before_results(inherited)[1]
+    cls.__doc__ = "\n".join([head, *gap, *missing, results]).rstrip() + "\n"
 
 
 def _split_before_results(text: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What all ARM operators share: connection arguments, the hook, and people kept out of Airflow's database."""
+"""Base class of the ARM operators: connection arguments, the hook, and arguments that Airflow must not store."""
 
 from __future__ import annotations
 
@@ -19,34 +19,27 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-#: Why a templated argument that should be an object is text, and the way out.
-NOT_JSON = "is text but not JSON: pass the other task's output itself, or set render_template_as_native_obj on the DAG"
-
-
 class RedactedArgument:
-    """Holds a rendered argument that is made of people's data; Airflow stores and shows only how much it is."""
+    """Rendered argument with personal data. Airflow stores and shows only the number of its records."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
     def serialize(self) -> str:
-        """Give what Airflow stores and shows."""
+        """Return what Airflow stores and shows."""
         count = len(self.value) if isinstance(self.value, list | tuple) else 1
         return f"<{count} record{'' if count == 1 else 's'}, not shown>"
 
-    def __str__(self) -> str:
-        return self.serialize()
-
-    __repr__ = __str__
+    __str__ = __repr__ = serialize
 
 
-def revealed(value: Any) -> Any:
-    """Give the value of an argument, whether it was wrapped or not."""
+def unwrap(value: Any) -> Any:
+    """Return the value of an argument that may be a :class:`RedactedArgument`."""
     return value.value if isinstance(value, RedactedArgument) else value
 
 
 def read_bool(name: str, value: Any) -> bool:
-    """Return an argument as a bool; a rendered template gives it as text.
+    """Return an argument as a bool; a rendered template is text.
 
     :raises ArmConfigurationError: it is neither a bool nor ``"true"`` or ``"false"`` in any case.
     """
@@ -58,26 +51,26 @@ def read_bool(name: str, value: Any) -> bool:
     raise ArmConfigurationError(msg)
 
 
-def as_seconds(value: timedelta | float | None) -> float | None:
-    """Give a duration in seconds; ``None`` stays."""
+def to_seconds(value: timedelta | float | None) -> float | None:
+    """Return a duration in seconds; ``None`` is returned unchanged."""
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 class ArmBaseOperator(BaseOperator):
-    """Base of the ARM operators.
+    """Base class of the ARM operators.
 
-    :param arm_conn_id: connection of type ``arm``; default ``arm_default``. Templated.
-    :param client_no: the ARM client whose ledger is meant; default the connection's. Templated.
-    :param user_id: the user that ARM notes for changes; default the connection's. Templated.
+    :param arm_conn_id: connection of type ``arm``. Default ``arm_default``. Templated.
+    :param client_no: number of the ARM client. Default: the connection's. Templated.
+    :param user_id: user that ARM records for changes. Default: the connection's. Templated.
     """
 
     template_fields: Sequence[str] = ("arm_conn_id", "client_no", "user_id")
-    #: Templated arguments that hold people's data: rendered, but never stored or shown.
+    #: Templated arguments with personal data: rendered, but never stored or shown.
     personal_fields: ClassVar[Sequence[str]] = ()
     ui_color = "#dcebf7"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Show inherited arguments in the docstring of each operator."""
+        """Add inherited arguments to the docstring of each operator."""
         super().__init_subclass__(**kwargs)
         add_inherited_params(cls)
 
@@ -96,7 +89,7 @@ class ArmBaseOperator(BaseOperator):
 
     @cached_property
     def hook(self) -> ArmHook:
-        """The hook for this task's connection and client."""
+        """Hook for this task's connection and client."""
         return ArmHook(self.arm_conn_id, client_no=self.client_no, user_id=self.user_id)
 
     def _do_render_template_fields(
@@ -107,9 +100,9 @@ class ArmBaseOperator(BaseOperator):
         jinja_env: jinja2.Environment,
         seen_oids: set[int],
     ) -> None:
-        """Render as usual, then wrap what is personal: Airflow stores rendered fields right after this.
+        """Render as usual, then wrap the arguments with personal data, because Airflow stores rendered fields next.
 
-        It is the one place that both plain and mapped tasks pass.
+        Plain and mapped tasks both call this method.
         """
         super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
         for name in self.personal_fields:

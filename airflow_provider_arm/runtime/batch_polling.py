@@ -1,15 +1,16 @@
-"""Waiting for batches on a worker, and the one look of a worker that takes over from the triggerer."""
+"""Polling of batches on a worker, and the deferral of a wait to the triggerer."""
 
 from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from airflow_provider_arm.client import ArmClient
     from airflow_provider_arm.client.batch_state import BatchStatus
@@ -18,49 +19,64 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def wait_for_batches(
-    client: ArmClient,
-    batch_uuids: Sequence[str],
-    times: WaitTimes,
-    *,
-    now: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
-) -> list[BatchStatus]:
-    """Poll until every batch is finished; gives their last states in order.
+def wait_for_batches(client: ArmClient, batch_uuids: Sequence[str], times: WaitTimes) -> list[BatchStatus]:
+    """Poll until every batch is finished, and return their last statuses in order.
 
-    :raises WaitTimeoutError: the deadline has come.
-    :raises ArmError: an error that will not pass.
+    :raises WaitTimeoutError: the deadline has passed.
+    :raises ArmError: a permanent error, or an outage beyond the limits of :class:`BatchWait`.
     """
     wait = times.wait(batch_uuids, client.assumptions.batch_not_found_grace)
     while True:
-        look_at_pending(client, wait, now)
+        poll_pending(client, wait)
         if not wait.pending:
             return [wait.finished[batch_uuid] for batch_uuid in batch_uuids]
-        sleep(wait.next_delay(now()))
+        time.sleep(wait.next_delay(time.time()))
 
 
-def look_at_batches(
-    client: ArmClient, batch_uuids: Sequence[str], times: WaitTimes, *, now: Callable[[], float] = time.time
-) -> list[BatchStatus] | None:
-    """Look at each batch once; ``None`` where one is not finished, or ARM cannot say so now.
+def poll_batches(client: ArmClient, batch_uuids: Sequence[str], times: WaitTimes) -> list[BatchStatus] | None:
+    """Poll each batch once; return ``None`` if one is not finished or cannot be polled now.
 
-    :raises ArmError: an error that will not pass.
+    :raises ArmError: a permanent error.
     """
     wait = times.wait(batch_uuids, client.assumptions.batch_not_found_grace)
-    look_at_pending(client, wait, now)
+    poll_pending(client, wait)
     return None if wait.pending else [wait.finished[batch_uuid] for batch_uuid in batch_uuids]
 
 
-def look_at_pending(client: ArmClient, wait: BatchWait, now: Callable[[], float] = time.time) -> None:
-    """Look once at each batch that is not finished, and tell the wait what that brought.
+def poll_pending(client: ArmClient, wait: BatchWait) -> None:
+    """Poll each batch that is not finished, once, and record the results in *wait*.
 
-    :raises ArmError: an error that will not pass.
+    :raises ArmError: see :meth:`BatchWait.record_poll`.
     """
     for batch_uuid in list(wait.pending):
-        seen: BatchStatus | ArmError
+        result: BatchStatus | ArmError
         try:
-            seen = client.get_batch(batch_uuid)
+            result = client.get_batch(batch_uuid)
         except ArmError as error:
-            seen = error
+            result = error
             log.warning("Batch %s: %s", batch_uuid, error)
-        wait.record_poll(batch_uuid, seen, now())
+        wait.record_poll(batch_uuid, result, time.time())
+
+
+def build_deferral(task: Any, batch_uuids: list[str], times: WaitTimes, **kwargs: Any) -> dict[str, Any]:
+    """Build the arguments with which *task*, an operator or a sensor, defers until the batches are finished.
+
+    :param kwargs: passed to its ``execute_complete``, together with the deadline.
+    """
+    from airflow_provider_arm.triggers.batch import DEFER_MARGIN, BatchTrigger
+
+    trigger = BatchTrigger(
+        batch_uuids=batch_uuids,
+        arm_conn_id=task.arm_conn_id,
+        client_no=task.hook.client.client_no,
+        poll_interval=times.poll_interval,
+        started=times.started,
+        deadline=times.deadline,
+        max_poll_interval=times.max_poll_interval,
+    )
+    return {
+        "trigger": trigger,
+        "method_name": "execute_complete",
+        "kwargs": {**kwargs, "deadline": times.deadline},
+        "timeout": timedelta(seconds=max(0.0, times.deadline - times.started)) + DEFER_MARGIN,
+    }

@@ -1,4 +1,4 @@
-"""Which journal a task keeps: a file, Airflow's task state store, or none that outlives the try."""
+"""Location of a task's journal: files, Airflow's task state store, or memory for this try only."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from airflow_provider_arm.submission.journal.entries import Journal
     from airflow_provider_arm.submission.journal.file_journal import FileJournal
 
-#: A folder's name has at most 255 bytes; a longer id is cut and told apart by its hash.
-_LONGEST_NAME = 200
+#: Characters of a folder name: most file systems allow 255 bytes. A longer id is cut and ends with its sha256.
+_MAX_NAME_LENGTH = 200
 
 
 class JournalKey(NamedTuple):
@@ -31,7 +31,7 @@ class JournalKey(NamedTuple):
 
     @classmethod
     def own(cls, ti: Any, continue_from: str | None = None) -> JournalKey:
-        """Name the task instance's own, or that of the task which it continues."""
+        """Return the key of *ti*, or of the task whose submission it continues."""
         map_index = -1 if ti.map_index is None else ti.map_index
         return cls(ti.dag_id, ti.run_id, continue_from or ti.task_id, map_index)
 
@@ -46,18 +46,20 @@ def open_journal(
 ) -> Iterator[Journal]:
     """Open the journal of the task instance in *context*, for this try.
 
-    :param journal_path: where file journals are kept; ``None`` for none.
-    :param durable: without *journal_path*: use Airflow's task state store where there is one.
-    :param continue_from: the task of this DAG run whose journal is continued; default the task's own.
-    :raises ArmConfigurationError: *journal_path* cannot be, or is missing where *continue_from* needs it.
+    :param journal_path: folder of file journals; ``None`` for none.
+    :param durable: without *journal_path*: use Airflow's task state store, if there is one.
+    :param continue_from: task of this DAG run whose journal is continued. Default: the task itself.
+    :raises ArmConfigurationError: *journal_path* is invalid, or is missing although *continue_from* needs it.
     :raises JournalError: the file journal is in use by another writer, or cannot be read or written.
     """
     if journal_path is not None:
-        with open_files(journal_path, JournalKey.own(context["ti"], continue_from), context["ti"]) as journal:
+        with open_file_journal(journal_path, JournalKey.own(context["ti"], continue_from), context["ti"]) as journal:
             yield journal
         return
     if continue_from:
-        msg = "continue_from needs journal_path: Airflow's task state store gives no task the journal of another"
+        msg = (
+            "continue_from needs journal_path: a task cannot read another task's journal in Airflow's task state store"
+        )
         raise ArmConfigurationError(msg)
     from airflow_provider_arm.runtime.task_state_journal import TaskStateJournal
     from airflow_provider_arm.submission.journal.entries import MemoryJournal
@@ -67,8 +69,8 @@ def open_journal(
 
 
 @contextmanager
-def open_files(journal_path: str, owner: JournalKey, ti: Any) -> Iterator[FileJournal]:
-    """Open the file journal of *owner* for the task instance *ti*. Raises as :func:`open_journal`."""
+def open_file_journal(journal_path: str, owner: JournalKey, ti: Any) -> Iterator[FileJournal]:
+    """Open the file journal of *owner*; the task instance *ti* is its writer. Raises as :func:`open_journal`."""
     from airflow_provider_arm.submission.journal.file_journal import FileJournal, JournalWriter
 
     path = task_folder(journal_path, owner)
@@ -80,26 +82,23 @@ def open_files(journal_path: str, owner: JournalKey, ti: Any) -> Iterator[FileJo
 
 
 def task_folder(journal_path: str, owner: JournalKey) -> Any:
-    """Give the folder of one task instance's journal, an ``ObjectStoragePath``.
-
-    :raises ArmConfigurationError: *journal_path* is empty, or on a local disk and not absolute.
-    """
-    path = folder_at(journal_path, "journal_path")
+    """Return the folder of one task instance's journal. Raises as :func:`open_folder`."""
+    path = open_folder(journal_path, "journal_path")
     for part in owner:
         path /= _folder_name(str(part))
     return path
 
 
-def folder_at(address: str, argument: str) -> Any:
-    """Give a folder that every try finds in the same place, an ``ObjectStoragePath``.
+def open_folder(address: str, argument: str) -> Any:
+    """Return the ``ObjectStoragePath`` of a folder that every try finds in the same place.
 
-    :param argument: names it in messages.
-    :raises ArmConfigurationError: it is empty, or on a local disk and not absolute.
+    :param argument: name of the argument, for messages.
+    :raises ArmConfigurationError: *address* is empty, or a relative local path.
     """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     if not isinstance(address, str) or not address.strip():
-        msg = f"{argument} is empty: give a folder, or leave it out"
+        msg = f"{argument} is empty: give a folder, or omit the argument"
         raise ArmConfigurationError(msg)
     path = ObjectStoragePath(address)
     check_absolute(address, argument)
@@ -108,8 +107,8 @@ def folder_at(address: str, argument: str) -> Any:
 
 def _folder_name(name: str) -> str:
     quoted = quote(name, safe="").replace(".", "%2E") if name.strip(".") == "" else quote(name, safe="")
-    if len(quoted) <= _LONGEST_NAME:
+    if len(quoted) <= _MAX_NAME_LENGTH:
         return quoted
     import hashlib
 
-    return f"{quoted[: _LONGEST_NAME - 65]}-{hashlib.sha256(name.encode()).hexdigest()}"
+    return f"{quoted[: _MAX_NAME_LENGTH - 65]}-{hashlib.sha256(name.encode()).hexdigest()}"

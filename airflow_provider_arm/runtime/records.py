@@ -1,120 +1,78 @@
-"""Records and batchUuids as operators take them: mappings, JSON text, files, other results. Light to import."""
+"""Records and batchUuids as operators accept them: mappings, lists, JSON text, files, results. Light to import."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.runtime.base_operator import NOT_JSON
+from airflow_provider_arm.runtime.arguments import NOT_JSON, check_exactly_one
 
 if TYPE_CHECKING:
+    from airflow_provider_arm.client.models import ArmModel
     from airflow_provider_arm.client.operations import Operation
     from airflow_provider_arm.submission.sources.source import Source
 
 
-def read_record(value: Any, what: str) -> Mapping[str, Any]:
-    """Read one record from an operator's argument: a mapping, JSON text, or the address of a .json file.
+def read_record(value: Any, name: str) -> Mapping[str, Any]:
+    """Read one record from an operator's argument: a mapping, JSON text, or the path of a .json file.
 
-    :raises ArmConfigurationError: it is none of these.
+    :param name: of the argument, for messages.
+    :raises ArmConfigurationError: it is none of these, or the file cannot be read.
     """
-    from airflow_provider_arm.client import money
-
     if isinstance(value, str):
-        text: str | bytes = value
-        if value.strip().lower().endswith(".json"):
-            from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-            try:
-                text = ObjectStoragePath(value.strip()).read_bytes()
-            except OSError as error:
-                msg = f"{what}: the file cannot be read ({type(error).__name__})"
-                raise ArmConfigurationError(msg) from None
-        try:
-            value = money.decode(text)
-        except ValueError:
-            msg = f"{what} {NOT_JSON}"
-            raise ArmConfigurationError(msg) from None
+        value = _decode(_read_file(value.strip(), name) if value.strip().lower().endswith(".json") else value, name)
     if not isinstance(value, Mapping):
-        msg = f"{what} must be a mapping of ARM's field names to values"
+        msg = f"{name} must be a mapping of ARM's field names to values"
         raise ArmConfigurationError(msg)
     return value
 
 
-def open_source(records: Any, source: str | None, operation: Operation, key: str) -> Source:
-    """Give the records as a source that can be read again.
+def open_source(records: Any, source: str | None, operation: Operation, name: str = "records") -> Source:
+    """Return the records as a source that can be read repeatedly.
 
-    :raises ArmConfigurationError: both or neither of *records* and *source*, or *records* is no list.
-    :raises SourceError: the file's ending is not known.
+    :param records: a list, or JSON text of one.
+    :param source: path of a file.
+    :param name: of the argument *records*, for messages.
+    :raises ArmConfigurationError: both or neither of *records* and *source* are given, or *records* is no list.
+    :raises SourceError: the file has an unknown suffix.
     """
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_arm.submission.sources.source import FileSource, ListSource
 
-    from airflow_provider_arm.submission.sources.source import FileSource
-
-    if (records is None) == (source is None):
-        msg = "give either records or source"
-        raise ArmConfigurationError(msg)
-    if source is not None:
-        if operation.record is None:  # pragma: no cover - every batch operation has a model
-            msg = f"{operation.name} has no model"
-            raise ArmConfigurationError(msg)
-        return FileSource(ObjectStoragePath(source), source, operation.record, key)
-    return open_list(records, "records")
-
-
-def open_set(postings: Any, source: str | None) -> Source:
-    """Give the postings as a source.
-
-    :raises ArmConfigurationError: both or neither of *postings* and *source*, or one of them cannot be.
-    """
-    from airflow_provider_arm.client.models import AutoPosting
-    from airflow_provider_arm.submission.sources.source import FileSource
-
-    if (postings is None) == (source is None):
-        msg = "give either postings or source"
-        raise ArmConfigurationError(msg)
+    check_exactly_one(**{name: records, "source": source})
     if source is not None:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-        if source.lower().endswith((".csv", ".parquet")):
-            msg = (
-                "source must end in .jsonl or .json: ARM publishes no fields of a posting by which the columns of a "
-                "table could be read"
-            )
-            raise ArmConfigurationError(msg)
-        return FileSource(ObjectStoragePath(source), source, AutoPosting, "autoPostings")
-    return open_list(postings, "postings")
-
-
-def open_list(value: Any, what: str) -> Source:
-    """Give the records of an operator's argument, a list or JSON text of one, as a source.
-
-    :param what: the argument's name.
-    :raises ArmConfigurationError: it is neither.
-    """
-    from airflow_provider_arm.client import money
-    from airflow_provider_arm.submission.sources.source import ListSource
-
-    if isinstance(value, str):
-        try:
-            value = money.decode(value)
-        except ValueError:
-            msg = f"{what} {NOT_JSON}"
-            raise ArmConfigurationError(msg) from None
-    if not isinstance(value, Sequence) or not all(isinstance(record, Mapping) for record in value):
-        msg = f"{what} must be a list of mappings of ARM's field names to values"
+        # Every operation that takes several records has both.
+        model, key = cast("tuple[type[ArmModel], str]", (operation.record, operation.key))
+        return FileSource(ObjectStoragePath(source), source, model, key)
+    if isinstance(records, str):
+        records = _decode(records, name)
+    if not isinstance(records, Sequence) or not all(isinstance(record, Mapping) for record in records):
+        msg = f"{name} must be a list of mappings of ARM's field names to values"
         raise ArmConfigurationError(msg)
-    return ListSource(value, what)
+    return ListSource(records, name)
 
 
-def as_batch_uuids(value: Any) -> list[str]:
-    """Read batchUuids from an argument: one, several, or what :class:`BatchSubmitOperator` returned.
+def open_postings(postings: Any, source: str | None, operation: Operation) -> Source:
+    """Return the postings as a source. Raises as :func:`open_source`, and for a table."""
+    if source is not None and source.lower().endswith((".csv", ".parquet")):
+        msg = (
+            "source must end in .jsonl or .json: ARM does not document the fields of a posting, so the columns of a "
+            "table cannot be read"
+        )
+        raise ArmConfigurationError(msg)
+    return open_source(postings, source, operation, "postings")
 
-    :raises ArmConfigurationError: there is none, or a member is no text.
+
+def parse_batch_uuids(value: Any) -> list[str]:
+    """Parse an argument that names batches: a batchUuid, a list, or the result of :class:`BatchSubmitOperator`.
+
+    :raises ArmConfigurationError: it names no batch, or a member is not text.
     """
     if isinstance(value, Mapping):
         if value.get("recovered") and not value.get("batch_uuids"):
-            return []  # ARM has all of it, and there is no batch to ask for
+            return []  # all chunks are recovered: there is no batch to poll
         value = value.get("batch_uuids")
     if isinstance(value, str):
         value = [value]
@@ -123,3 +81,23 @@ def as_batch_uuids(value: Any) -> list[str]:
         msg = "batch_uuid must be a batchUuid, a list of them, or what BatchSubmitOperator returned"
         raise ArmConfigurationError(msg)
     return list(dict.fromkeys(uuids))
+
+
+def _read_file(path: str, name: str) -> bytes:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    try:
+        return ObjectStoragePath(path).read_bytes()
+    except OSError as error:
+        msg = f"{name}: the file cannot be read ({type(error).__name__})"
+        raise ArmConfigurationError(msg) from None
+
+
+def _decode(text: str | bytes, name: str) -> Any:
+    from airflow_provider_arm.client import money
+
+    try:
+        return money.decode(text)
+    except ValueError:
+        msg = f"{name} {NOT_JSON}"
+        raise ArmConfigurationError(msg) from None

@@ -1,4 +1,4 @@
-"""What an operator does where nobody knows what an earlier try has sent: one rule for all. Loaded when a task runs."""
+"""Manual resolutions, and retries whose journal does not show what an earlier try has sent. Loaded when a task runs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import msgspec
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import Replay
-from airflow_provider_arm.runtime.base_operator import NOT_JSON
+from airflow_provider_arm.runtime.arguments import NOT_JSON
 from airflow_provider_arm.submission.errors import ResolutionRequiredError, UnresolvedChunksError
 from airflow_provider_arm.submission.journal.entries import Resolution
 from airflow_provider_arm.submission.journal.file_journal import FileJournal
 from airflow_provider_arm.submission.journal.resolution import apply_resolution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from airflow_provider_arm.submission.journal.entries import Journal
 
@@ -30,9 +30,9 @@ _FAIL, _RESEND = "fail", "resend"
 
 
 def may_resend(on_unknown_outcome: str) -> bool:
-    """Whether the author lets what may have reached ARM be sent again.
+    """Return whether a request with an unknown outcome may be sent again.
 
-    :raises ArmConfigurationError: the argument is none of its two words.
+    :raises ArmConfigurationError: *on_unknown_outcome* is neither ``"fail"`` nor ``"resend"``.
     """
     if on_unknown_outcome not in (_FAIL, _RESEND):
         msg = f'on_unknown_outcome must be "{_FAIL}" or "{_RESEND}", not {on_unknown_outcome!r}'
@@ -40,10 +40,46 @@ def may_resend(on_unknown_outcome: str) -> bool:
     return on_unknown_outcome == _RESEND
 
 
-def read_resolutions(value: Any) -> list[Resolution]:
-    """Read the argument ``resolutions``: a list of mappings, one of them, or JSON text of either; nothing is none.
+def prepare_journal(
+    ti: Any, journal: Journal, replay: Replay, name: str, *, on_unknown_outcome: str, resolutions: Any
+) -> bool:
+    """Apply manual resolutions to the journal of this try, and return whether unknown outcomes may be sent again.
 
-    :raises ArmConfigurationError: it is nothing such; the message says what a member must have.
+    :param name: of what is to be sent, for messages.
+    :param resolutions: the operator's argument. Those of other tasks' chunks are ignored: a list may serve many tasks.
+    :raises ArmConfigurationError: an argument is invalid, or a resolution contradicts itself or the journal.
+    :raises ResolutionRequiredError: an earlier try may have sent it, the journal would not show that, and a second
+        request could book twice.
+    """
+    resend = may_resend(on_unknown_outcome)
+    for resolution in read_resolutions(resolutions):
+        entry = apply_resolution(journal, resolution)
+        if entry is None:
+            log.info("Ignored the resolution of chunk_id %s: this task has no such chunk", resolution.chunk_id)
+        else:
+            log.warning(
+                "Chunk %d (chunk_id %s) was resolved as %s by %s (%s); its state is %s",
+                entry.index + 1,
+                resolution.chunk_id,
+                resolution.verdict,
+                resolution.by,
+                resolution.why,
+                entry.state,
+            )
+    missing = None if resend else _missing_journal(journal)
+    if missing and ti.try_number > 1 and replay is not Replay.SAFE:
+        msg = (
+            f"an earlier try of this task may have sent {name} and {missing}: check in ARM, then start a new DAG run "
+            'or set on_unknown_outcome="resend"'
+        )
+        raise ResolutionRequiredError(msg)
+    return resend
+
+
+def read_resolutions(value: Any) -> list[Resolution]:
+    """Read the argument ``resolutions``: a list of mappings, one mapping, JSON text of either, or ``None``.
+
+    :raises ArmConfigurationError: it is none of these, or a member lacks a key.
     """
     if isinstance(value, str):
         value = value.strip()
@@ -63,47 +99,26 @@ def read_resolutions(value: Any) -> list[Resolution]:
         raise ArmConfigurationError(msg) from None
 
 
-def apply_resolutions(journal: Journal, resolutions: Iterable[Resolution]) -> None:
-    """Note what people have found out. A case of another journal is passed over: one list may serve many tasks.
-
-    :raises ArmConfigurationError: a word contradicts itself or the journal.
-    """
-    for resolution in resolutions:
-        line = apply_resolution(journal, resolution)
-        if line is None:
-            log.info("Case %s is not one of this task's", resolution.chunk_id)
-        else:
-            log.warning(
-                "Case %s, chunk %d: %s says it is %s (%s); its state is %s",
-                resolution.chunk_id,
-                line.index + 1,
-                resolution.by,
-                resolution.verdict,
-                resolution.why,
-                line.state,
-            )
-
-
 def resolve_chunk(journal: Journal, resolution: Resolution) -> dict[str, Any]:
-    """Note what somebody has found out about a case of this very journal; gives what became of its chunk.
+    """Apply a resolution to this journal, and return the state of its chunk as plain JSON values.
 
-    :raises ArmConfigurationError: the journal knows no such case, or the word contradicts itself.
+    :raises ArmConfigurationError: the journal has no such chunk, or the resolution contradicts itself or the journal.
     """
-    line = apply_resolution(journal, resolution)
-    if line is None:
+    entry = apply_resolution(journal, resolution)
+    if entry is None:
         msg = f"no chunk of that journal has the chunk_id {resolution.chunk_id}: see the task's XCom unresolved_chunks"
         raise ArmConfigurationError(msg)
     return {
         "chunk_id": resolution.chunk_id,
-        "chunk": line.index + 1,
+        "chunk": entry.index + 1,
         "verdict": str(resolution.verdict),
-        "state": str(line.state),
+        "state": str(entry.state),
     }
 
 
 @contextmanager
 def push_unresolved_chunks(ti: Any) -> Iterator[None]:
-    """Push what a person is asked about as XCom ``unresolved_chunks``: a failing task's XComs stay."""
+    """Push the unresolved chunks of a failure as XCom ``unresolved_chunks``, which a failed task keeps."""
     try:
         yield
     except UnresolvedChunksError as error:
@@ -111,23 +126,8 @@ def push_unresolved_chunks(ti: Any) -> Iterator[None]:
         raise
 
 
-def fail_if_retry_without_journal(ti: Any, journal: Journal, replay: Replay, what: str) -> None:
-    """Stop a later try whose journal cannot know what an earlier one sent, where a second send could book twice.
-
-    :param what: names what may have been sent.
-    :raises ResolutionRequiredError: this is such a try.
-    """
-    missing = _missing_journal(journal)
-    if missing and ti.try_number > 1 and replay is not Replay.SAFE:
-        msg = (
-            f"an earlier try of this task may have sent {what} and {missing}: look in ARM, then run it "
-            'again as a new DAG run or with on_unknown_outcome="resend"'
-        )
-        raise ResolutionRequiredError(msg)
-
-
 def _missing_journal(journal: Journal) -> str | None:
-    """Say why *journal* cannot know what an earlier try did, if that is so."""
+    """Return why *journal* does not show what an earlier try did, or ``None`` if it does."""
     if not journal.durable:
         return "kept no journal (durable=False, or Airflow before 3.3 without journal_path)"
     if (
@@ -136,9 +136,9 @@ def _missing_journal(journal: Journal) -> str | None:
         and journal.first_try_number > 1
         and journal.read_plan() is None
     ):
-        # An object store is one for all workers. A local disk that knows nothing may be another worker's.
+        # All workers share an object store. A local disk without a trace may be that of another worker.
         return (
-            "journal_path has no trace of it on this machine (it ended before it began, or ran elsewhere: use a path "
-            "that all workers share)"
+            "journal_path has no trace of it on this machine (it ended before it wrote one, or ran elsewhere: use a "
+            "path that all workers share)"
         )
     return None

@@ -1,4 +1,4 @@
-"""The journal of a submission in Airflow's task state store (Airflow 3.3 and later)."""
+"""Journal of a submission in Airflow's task state store (Airflow 3.3 and later)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_arm.submission.journal.entries import ChunkEntry, PlanEntr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Keys in the store, one per chunk: a value may have 64 kB, and a line is rewritten at each step.
+#: Keys in the store. Each chunk has its own: a value is limited to 64 kB, and an entry is rewritten at each step.
 _PLAN_KEY = "arm.plan"
 _CHUNK_KEY = "arm.chunk.{index}"
 
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 
 class TaskStateJournal:
-    """Keeps the journal where Airflow's own resumable jobs keep theirs: per DAG run, task and map index.
+    """Journal of one DAG run, task and map index, which outlives workers and retries.
 
-    It outlives workers and retries. Lines never expire: a late retry must still know what was sent.
+    Its entries never expire: a late retry needs them, too.
 
     :param store: ``context["task_state_store"]``.
     """
@@ -32,19 +32,19 @@ class TaskStateJournal:
         self._store = store
 
     def read_plan(self) -> PlanEntry | None:
-        """Give the plan's line, or ``None``."""
+        """Return the plan's entry, or ``None``."""
         return self._read(_PLAN_KEY, PlanEntry.from_json)
 
     def write_plan(self, entry: PlanEntry) -> None:
-        """Keep the plan's line."""
+        """Store the plan's entry."""
         self._write(_PLAN_KEY, entry.as_json())
 
     def read(self, index: int) -> ChunkEntry | None:
-        """Give the chunk's line, or ``None``."""
+        """Return the chunk's entry, or ``None``."""
         return self._read(_CHUNK_KEY.format(index=index), ChunkEntry.from_json)
 
     def write(self, entry: ChunkEntry) -> None:
-        """Keep the chunk's line."""
+        """Store the chunk's entry."""
         self._write(_CHUNK_KEY.format(index=entry.index), entry.as_json())
 
     def _read(self, key: str, parse: Callable[[Any], T]) -> T | None:
@@ -64,9 +64,9 @@ class TaskStateJournal:
 
 
 def _never_expire() -> timedelta:
-    """Give Airflow's mark for a value that is kept for good; it knows it by identity."""
+    """Return Airflow's constant for values that are kept forever; Airflow compares it by identity."""
     try:
         from airflow.sdk.execution_time.context import NEVER_EXPIRE
-    except ImportError:  # an Airflow without a store of its own, given one by somebody else
+    except ImportError:  # Airflow before 3.3 has no store of its own
         return timedelta.max
     return NEVER_EXPIRE

@@ -1,4 +1,4 @@
-"""What the operators share that book one thing at once: a journal, and no second send without proof."""
+"""Base class of the operators for single writes: a journal, and no second request without proof."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ if TYPE_CHECKING:
 
 
 class ArmWriteOperator(ArmBaseOperator):
-    """Base of the operators whose call must not be repeated blindly.
+    """Base class of the operators that write one thing, in a call that could book twice if it were repeated.
 
-    The call is journalled before it is sent (in files under *journal_path*, else in Airflow's task state store, 3.3 and
-    later). A retry or a cleared task that finds ARM's answer gives it and sends nothing, because a repeat would book
-    twice: a new booking is a new DAG run. Where nobody knows whether ARM took the call, the task stops for a person.
+    The call is journalled before it is sent (in files under *journal_path*, otherwise in Airflow's task state store,
+    3.3 and later). If ARM has accepted it, a retried or cleared task returns ARM's response and sends nothing; for a
+    new booking start a new DAG run. If the outcome is unknown, the task fails until it is resolved.
 
-    :param journal_path: folder (local, ``s3://``, ``gs://``, ``abfs://``, ...) under which the journal is kept in
-        files; the same place for every try. Absolute; default ``None``: the task state store. Templated.
-    :param durable: without *journal_path*: keep the journal in the task state store; default ``True``.
-    :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send again what may or may not have reached ARM.
-    :param resolutions: what somebody has found out about a call of which nobody knew: a list of ``{"chunk_id",
-        "verdict", "by", "why"}``; ``verdict`` is ``"accepted"`` or ``"absent"``. The case stands in the message that
-        stopped the task, and in its XCom ``unresolved_chunks``. Journalled. A case that is not this task's is passed
-        over. Templated.
+    :param journal_path: folder (local, ``s3://``, ``gs://``, ``abfs://``, ...) for the journal in files, the same for
+        every try. Absolute. Default ``None``: the task state store. Templated.
+    :param durable: without *journal_path*: keep the journal in the task state store. Default ``True``.
+    :param on_unknown_outcome: ``"fail"`` (default), or ``"resend"`` to send a call with an unknown outcome again.
+    :param resolutions: manual resolutions of calls with an unknown outcome, a list of ``{"chunk_id", "verdict", "by",
+        "why"}``; ``verdict`` is ``"accepted"`` or ``"absent"``. The chunk_id is in the error message of the failed task
+        and in its XCom ``unresolved_chunks``. Resolutions of other tasks' chunks are ignored. Templated.
     """
 
     template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "journal_path", "resolutions")
+    #: Seconds after which a lookup that finds nothing proves that ARM has not accepted the call; ``None``: never.
+    assume_absent_after: float | None = None
 
     def __init__(
         self,
@@ -58,10 +59,10 @@ class ArmWriteOperator(ArmBaseOperator):
         self.resolutions = resolutions
 
     @contextmanager
-    def _journalled(self, context: Context) -> Iterator[Journal]:
-        """Open the journal for the whole of this try; raise the client's errors as Airflow's.
+    def _open_journal(self, context: Context) -> Iterator[Journal]:
+        """Open the journal for this try, and raise the client's errors as Airflow's.
 
-        First of all, so that a try which ends early has left its trace: where none is, nothing was sent.
+        Open it before anything else, so that a try that ends early leaves a trace: without one, nothing was sent.
         """
         with translate_arm_errors(), open_journal(context, self.journal_path, durable=self.durable) as journal:
             yield journal
@@ -73,35 +74,37 @@ class ArmWriteOperator(ArmBaseOperator):
         *,
         operation: str,
         record: Any,
-        what: str,
+        name: str,
         send: Callable[[], dict[str, Any]],
         path: Mapping[str, Any] | None = None,
         look_up: Callable[[], LookupResult] | None = None,
-        assume_absent_after: float | None = None,
     ) -> dict[str, Any]:
-        """Bring *record* to ARM, or find that it is there; gives ARM's answer, empty where the journal has not kept it.
+        """Send *record* unless ARM has it already. Return ARM's response, empty if it is lost.
 
-        :param operation: name of the row in the operations table.
-        :param record: as it goes on the wire.
-        :param what: names it in log and errors.
-        :param send: see ``SingleWrite``, as *look_up* and *assume_absent_after*.
+        :param path: values in the path of the call, beside the client number.
         """
-        from airflow_provider_arm.runtime.single_write import run_single
+        from airflow_provider_arm.client.operations import OPERATIONS
+        from airflow_provider_arm.runtime.resolutions import prepare_journal, push_unresolved_chunks
+        from airflow_provider_arm.submission.sending.single_write import SingleWrite, fingerprint
 
-        return run_single(
-            context,
-            journal,
-            operation=operation,
-            # The ledger belongs to the content: another client number is another booking.
-            path={"clientno": self.hook.client.client_no, **(path or {})},
-            record=record,
-            what=what,
-            send=send,
-            on_unknown_outcome=self.on_unknown_outcome,
-            resolutions=self.resolutions,
-            look_up=look_up,
-            assume_absent_after=assume_absent_after,
+        row, ti, client_no = OPERATIONS[operation], context["ti"], self.hook.client.client_no
+        may_resend = prepare_journal(
+            ti, journal, row.replay, name, on_unknown_outcome=self.on_unknown_outcome, resolutions=self.resolutions
         )
+        write = SingleWrite(
+            operation=row,
+            journal=journal,
+            clear_count=ti.max_tries or 0,  # a clear raises it, a retry does not
+            name=name,
+            # The same record for another client is another write.
+            sha256=fingerprint(row, {"clientno": client_no, **(path or {})}, record),
+            send=send,
+            resend_unknown=may_resend,
+            look_up=look_up,
+            assume_absent_after=self.assume_absent_after,
+        )
+        with push_unresolved_chunks(ti):
+            return write.run() or {}
 
     def _write_record(
         self,
@@ -111,33 +114,30 @@ class ArmWriteOperator(ArmBaseOperator):
         operation: str,
         record: Mapping[str, Any],
         key: str,
-        what: str,
+        name: str,
         look_up: Callable[[Mapping[str, Any]], LookupResult] | None = None,
-        assume_absent_after: float | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Write one record; gives it as it goes on the wire, and ARM's answer in short.
+        """Send one record unless ARM has it already. Return it as it is sent, and the result.
 
-        :param operation: name of the row, and of the client's method.
+        :param operation: name of the row in the operations table, and of the client's method.
         :param key: wire name of the natural key.
-        :param look_up: looks for the wire record in ARM, where that can be; see ``SingleWrite``, as
-            *assume_absent_after*.
-        :raises ArmError: it does not fit, ARM refused it, or nobody knows what became of it.
+        :param look_up: looks the record up in ARM, if ARM has an operation for that.
+        :raises ArmError: the record is invalid, ARM refused it, or the outcome is unknown.
         """
         from airflow_provider_arm.client.endpoints import to_wire
         from airflow_provider_arm.client.operations import OPERATIONS
-        from airflow_provider_arm.runtime.write_results import in_short
+        from airflow_provider_arm.runtime.write_results import write_result
 
         wire = to_wire(OPERATIONS[operation].record, record)
         write: Callable[[Mapping[str, Any]], WriteResponse] = getattr(self.hook.client, operation)
-        answer = self._write_once(
+        response = self._write_once(
             context,
             journal,
             operation=operation,
             record=wire,
-            what=f"{what} {wire[key]}",
-            send=lambda: in_short(write(wire), wire),
+            name=f"{name} {wire[key]}",
+            send=lambda: write_result(write(wire), wire),
             look_up=None if look_up is None else lambda: look_up(wire),
-            assume_absent_after=assume_absent_after,
         )
-        self.log.info("%s %s: %s", what.capitalize(), wire[key], answer.get("result"))
-        return wire, in_short(None, wire) | answer
+        self.log.info("%s %s: %s", name.capitalize(), wire[key], response.get("result"))
+        return wire, {"account_no": None, "status": None, "result": None, "warnings": [], **response}

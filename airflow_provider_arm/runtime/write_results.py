@@ -1,4 +1,4 @@
-"""What operators return of ARM's answer to a write. Loaded when a task runs."""
+"""Results of operators from ARM's responses to writes, without personal data. Loaded when a task runs."""
 
 from __future__ import annotations
 
@@ -13,43 +13,37 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client.models import AutoPostingsResponse, WriteResponse
 
 
-def written(answer: WriteResponse, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what an operator returns of a write answer."""
+def customer_result(response: WriteResponse, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the operators for one customer return."""
+    result = {"customer_no": response.customer_no or record.get("customerNo"), **write_result(response, record)}
+    del result["status"]
+    return result
+
+
+def write_result(response: WriteResponse, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the operator of a single write returns and the journal stores."""
     return {
-        "customer_no": answer.customer_no or record.get("customerNo"),
-        "account_no": answer.account_no,
-        "result": answer.result,
-        "warnings": masked_warnings(answer, Mask(record)),
+        "account_no": response.account_no,
+        "status": response.status,
+        "result": response.result,
+        "warnings": _masked_warnings(response, Mask(record)),
     }
 
 
-def in_short(answer: WriteResponse | None, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what an operator returns and the journal keeps of ARM's answer, without personal data."""
-    if answer is None:
-        return {"account_no": None, "status": None, "result": None, "warnings": []}
+def postings_result(response: AutoPostingsResponse, postings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what ``AutoPostingOperator`` returns and the journal stores, with all warnings."""
+    masked = Mask(postings)  # a warning may quote any of the postings
+    answers = response.postings()
     return {
-        "account_no": answer.account_no,
-        "status": answer.status,
-        "result": answer.result,
-        "warnings": masked_warnings(answer, Mask(record)),
+        "status": response.status,
+        "result_types": dict(Counter(mask(posting.result_type or posting.status or "") for posting in answers)),
+        "warnings": [
+            {"record": position, **warning}
+            for position, posting in enumerate(answers, 1)
+            for warning in _masked_warnings(posting, masked)
+        ],
     }
 
 
-def count_results(answer: AutoPostingsResponse) -> dict[str, int]:
-    """Count ARM's words for the single postings."""
-    return dict(Counter(mask(posting.result_type or posting.status or "") for posting in answer.postings()))
-
-
-def list_warnings(answer: AutoPostingsResponse, postings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Give ARM's remarks on postings that it took, each with its posting's place from 1."""
-    masked = Mask(postings)  # a remark may quote any of the postings
-    return [
-        {"record": place, **warning}
-        for place, posting in enumerate(answer.postings(), 1)
-        for warning in masked_warnings(posting, masked)
-    ]
-
-
-def masked_warnings(answer: WriteResponse, mask: Mask) -> list[dict[str, Any]]:
-    """Give ARM's remarks on a record that it took, with personal data masked."""
-    return [{"field": warning.field, "message": mask(warning.message or "")} for warning in answer.warnings or []]
+def _masked_warnings(response: WriteResponse, mask: Mask) -> list[dict[str, Any]]:
+    return [{"field": warning.field, "message": mask(warning.message or "")} for warning in response.warnings or []]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.files import check_absolute
-from airflow_provider_arm.runtime.base_operator import as_seconds
+from airflow_provider_arm.runtime.base_operator import to_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ def check_incremental_args(*, incremental: bool, overlap: timedelta | float, wat
         if watermark_path is not None:
             raise ArmConfigurationError("watermark_path has no effect without incremental=True: set both, or neither")
         return
-    seconds = as_seconds(overlap)
+    seconds = to_seconds(overlap)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_OVERLAP:
         raise ArmConfigurationError(f"overlap must be between 0 and {MAX_OVERLAP} seconds (or a timedelta)")
 
@@ -53,7 +53,7 @@ def build_increment_options(
     map_index = -1 if ti.map_index is None else ti.map_index
     store = _watermark_store(context, outlets, watermark_path, map_index)
     run_key = TaskRunKey.of(ti.dag_id, ti.run_id, ti.task_id, map_index)
-    return IncrementOptions(store, run_key, math.ceil((as_seconds(overlap) or 0) * 1000), client_no)
+    return IncrementOptions(store, run_key, math.ceil((to_seconds(overlap) or 0) * 1000), client_no)
 
 
 def _watermark_store(

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-# Their functions take the machine's clock as a default. They are imported here, because a module whose first import
-# comes while a test patches time.time keeps the patched clock for every test after it.
-import airflow_provider_arm.runtime.batch_polling
+# Their functions have time.time as a default. They are imported here, because a module that is first imported while a
+# test patches time.time would keep the patched clock for all later tests.
 import airflow_provider_arm.submission.sending.send
 import airflow_provider_arm.submission.sending.single_write  # noqa: F401 - see above
 

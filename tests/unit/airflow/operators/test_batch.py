@@ -13,7 +13,7 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.http.retry import SystemClock
 from airflow_provider_arm.exceptions import ArmBatchFailedException, ArmFailException, ArmTransientException
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
-from airflow_provider_arm.runtime.records import as_batch_uuids
+from airflow_provider_arm.runtime.records import parse_batch_uuids
 from airflow_provider_arm.sensors.batch import BatchSensor
 from tests.unit.airflow.invoices import documents, effects
 
@@ -415,7 +415,7 @@ def test_an_outage_before_the_send_may_be_retried(arm_sandbox, arm_connection, s
 @pytest.mark.parametrize("value", ["u1", ["u1"], ("u1", "u1"), {"batch_uuids": ["u1"], "submitted": 1}])
 def test_batch_uuids_are_read_from_every_form(value):
     """One, several and the operator's own result give the same list."""
-    assert as_batch_uuids(value) == ["u1"]
+    assert parse_batch_uuids(value) == ["u1"]
 
 
 @pytest.mark.parametrize("value", [None, "", [], {}, [1], [["u1"]], {"batch_uuids": []}, " "])
@@ -424,7 +424,7 @@ def test_no_batch_uuid_is_told(value):
     from airflow_provider_arm.client import ArmConfigurationError
 
     with pytest.raises(ArmConfigurationError, match="batch_uuid"):
-        as_batch_uuids(value)
+        parse_batch_uuids(value)
 
 
 def test_resend_is_left_to_the_next_try(arm_sandbox, arm_connection, store, make_context):
