@@ -38,7 +38,7 @@ def test_a_green_task_with_refused_records_is_told(arm_sandbox, arm_connection, 
     path = str(tmp_path / "rejects.jsonl")
     result = wait(arm_connection, first_try, GOOD, BAD, on_rejected="warn", rejects_path=path)
     (sentence,) = told(result=result)
-    assert sentence == f"invoicing.wait: ARM refused 1 of 2 records; they are in {result['rejects_uri']}"
+    assert sentence == f"invoicing.wait: ARM refused 1 of 2 records; the rejects are in {result['rejects_uri']}"
 
 
 def test_a_red_task_is_told_too(arm_sandbox, arm_connection, first_try):

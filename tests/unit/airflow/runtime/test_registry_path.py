@@ -46,7 +46,7 @@ def test_a_second_run_with_the_same_file_follows_the_first(arm_sandbox, submit, 
         assert submit(invoices(1, 2, 3), run_id, wait_for_completion=True) == first
     assert submit(invoices(1, 2, 3), number=2, wait_for_completion=True) == first
     assert effects(arm_sandbox) == {"50001": 1, "50002": 1, "50003": 1}
-    assert "DAG d, run r, task submit has submitted the very same records" in caplog.text
+    assert "DAG d, run r, task submit has already submitted the same records" in caplog.text
 
 
 def test_an_overlapping_run_is_refused_and_names_the_documents(arm_sandbox, submit):
@@ -100,7 +100,7 @@ def test_customers_need_no_ledger(arm_sandbox, arm_connection, a_try, tmp_path):
     operator = BatchSubmitOperator(
         task_id="submit", resource="customers", records=[{"customerNo": "1"}], registry_path=str(tmp_path)
     )
-    with pytest.raises(ArmFailException, match="registry_path is for documents"):
+    with pytest.raises(ArmFailException, match="registry_path is only for documents"):
         operator.execute(a_try(1))
 
 

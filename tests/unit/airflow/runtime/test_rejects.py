@@ -19,7 +19,7 @@ def test_all_that_arm_counted_are_in_the_file(tmp_path):
     path = f"file://{tmp_path}/rejects.jsonl"
     uri, where = write_rejects(rejects(25), path, 25, CustomerWrite)
     assert uri.endswith("/rejects.jsonl")
-    assert where == f"they are in {uri}"
+    assert where == f"the rejects are in {uri}"
     lines = (tmp_path / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["_row"] for line in lines] == list(range(1, 26))
 
@@ -28,7 +28,7 @@ def test_fewer_names_than_counted_are_told(tmp_path):
     """When ARM counts more refused records than it names, or does not count, the task says how many it has."""
     for expected in (3, None):
         _, where = write_rejects(rejects(2), f"file://{tmp_path}/rejects.jsonl", expected, CustomerWrite)
-        assert where.startswith("ARM names 2 of them")
+        assert where.startswith("ARM names 2 of the rejects")
 
 
 def test_without_a_path_the_first_are_logged(caplog):
