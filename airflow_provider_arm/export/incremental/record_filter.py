@@ -85,7 +85,7 @@ class IncrementEncoder:
         try:
             fields: list[Any] = self._decoder.decode(text)
         except msgspec.DecodeError:
-            what = f"no {self._record_type.key}, or a {self._record_type.timestamps[0]} that is no text"
+            what = f"no {self._record_type.key}, or a {self._record_type.timestamps[0]} that is not text"
             raise invalid_records_error(self._record_type, what) from None
         return fields
 
@@ -93,7 +93,7 @@ class IncrementEncoder:
         try:
             return [to_milliseconds(record.created) if record.created else None for record in fields]
         except ValueError:
-            what = f"{self._record_type.timestamps[0]} that is no date"
+            what = f"a {self._record_type.timestamps[0]} that is not a date"
             raise invalid_records_error(self._record_type, what) from None
 
 

@@ -1,1 +1,1 @@
-"""Reading one page: its records, totals, keys and columns."""
+"""Pages of lists: their records, stats, text and columns."""

@@ -1,7 +1,4 @@
-"""From a page's columns to what is known of it and to what goes into the file, by Arrow.
-
-A value that does not fit its column raises; none is rounded.
-"""
+"""Columns and stats of a page by Arrow. A value that does not fit its column raises; nothing is rounded."""
 
 from __future__ import annotations
 
@@ -34,25 +31,25 @@ if TYPE_CHECKING:
     from airflow_provider_arm.export.pages.page_body import PageBody
     from airflow_provider_arm.export.pages.record_types import RecordType
 
-#: Money: 15 digits before the point and 4 after it.
+#: Money: 15 digits before the decimal point and 4 after it.
 MONEY = pa.decimal128(19, 4)
 #: Rates, limits and quantities.
 NUMBER = pa.decimal128(38, 9)
-#: What is added up of amounts that a file has as text: ten digits are left for the sum, which Arrow does not watch. An
-#: amount beyond it is added up by Python.
+#: Amounts that are summed by Arrow if the file has them as text; larger ones are summed by Python. Ten digits are left
+#: for the sum, because Arrow does not detect an overflow.
 SUMMABLE = pa.decimal128(28, 9)
 DATE = pa.date32()
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 
-#: Characters of a number that Arrow can be trusted with: up to so many digits its decimals do not wrap around.
-_LONGEST_NUMBER = 38
+#: Maximum length of the text of a number: with more digits, Arrow's decimals overflow silently.
+_MAX_NUMBER_LENGTH = 38
 
-_PLAIN: dict[FieldType, ColumnType] = {
+_COLUMN_TYPES: dict[FieldType, ColumnType] = {
     FieldType.INTEGER: pa.int64(),
     FieldType.BOOLEAN: pa.bool_(),
     FieldType.OTHER: RAW_VALUE,
 }
-#: What makes a cell of a CSV need quotes.
+#: Characters because of which a CSV cell needs quotes.
 _SPECIAL = '[",\r\n]'
 
 
@@ -61,11 +58,11 @@ def _field_type(record_type: RecordType, name: str) -> FieldType:
 
 
 class ColumnReader:
-    """Reads the columns of a page, and its facts.
+    """Reader of the columns of a page, and of its stats.
 
     :param columns: the fields that go into the file.
-    :param typed: give amounts as decimals, days as dates and moments as timestamps, as Parquet has them; else all of
-        these as ARM wrote them.
+    :param typed: return amounts as decimals, dates as dates and timestamps as timestamps, for Parquet; otherwise the
+        text that ARM wrote.
     """
 
     def __init__(
@@ -77,7 +74,7 @@ class ColumnReader:
         self._typed = typed
         wanted = dict.fromkeys([*record_type.validated_fields, *(name for name in columns if name not in masked)])
         self._page = PageColumns({name: self._cell(name) for name in wanted}, list_key)
-        self._splitter, self._whole = PageBodyParser(list_key, self._page.record), PageBodyParser(list_key)
+        self._parser, self._raw_parser = PageBodyParser(list_key, self._page.record), PageBodyParser(list_key)
         self._dates = {to: [name for name in wanted if self._type(name) == to] for to in (DATE, TIMESTAMP)}
         self._exact = PageStatsReader(record_type, list_key)
 
@@ -87,34 +84,34 @@ class ColumnReader:
         return pa.schema([pa.field(name, self._type(name)) for name in self._columns])
 
     def read(self, response: Response) -> tuple[PageBody, pa.RecordBatch, PageStats]:
-        """Read a page: its body, the columns and the facts.
+        """Return a page's body, columns and stats.
 
-        :raises UnusableAnswerError: a record has no key, or a value does not fit its column; the column is named.
-        :raises ValueError: it is no page.
+        :raises InvalidResponseError: a record has no key, or a value does not fit its column; the message names it.
+        :raises ValueError: it is not a page.
         """
         try:
-            body = self._splitter.split(response)
-            found = self._page.read(body.records, body.text) if body.records else {}
+            body = self._parser.split(response)
+            arrays = self._page.read(body.records, body.text) if body.records else {}
         except (pa.ArrowException, msgspec.DecodeError):
-            body, found = self._read_strictly(response)
+            body, arrays = self._read_strictly(response)
         rows = len(body.records)
         if not rows:
             return body, pa.RecordBatch.from_pylist([], schema=self.schema), PageStats()
         if self._typed:
             for to, names in self._dates.items():
-                found |= _parse_dates(self._record_type, {name: found[name] for name in names}, to)
-        stats = self._stats(rows, found, body.text)
-        arrays = [self._output_column(name, rows, found) for name in self._columns]
-        return body, pa.RecordBatch.from_arrays(arrays, names=list(self._columns)), stats
+                arrays |= _parse_dates(self._record_type, {name: arrays[name] for name in names}, to)
+        stats = self._stats(rows, arrays, body.text)
+        output = [self._output_column(name, rows, arrays) for name in self._columns]
+        return body, pa.RecordBatch.from_arrays(output, names=list(self._columns)), stats
 
     def _read_strictly(self, response: Response) -> tuple[PageBody, dict[str, pa.Array]]:
-        body = self._whole.split(response)
+        body = self._raw_parser.split(response)
         try:
             return body, self._page.read_strictly(body.records) if body.records else {}
         except ColumnTypeError as error:
             raise invalid_records_error(self._record_type, self._describe_mismatch(error.name)) from None
         except msgspec.DecodeError:
-            raise invalid_records_error(self._record_type, "no fields at all") from None
+            raise invalid_records_error(self._record_type, "no fields") from None
 
     def _cell(self, name: str) -> ColumnType:
         field_type = _field_type(self._record_type, name)
@@ -122,7 +119,7 @@ class ColumnReader:
             return RAW_NUMBER if name in self._record_type.all_amounts else RAW_VALUE
         if field_type is FieldType.AMOUNT:
             return self._type(name)
-        return _PLAIN.get(field_type, TEXT)
+        return _COLUMN_TYPES.get(field_type, TEXT)
 
     def _type(self, name: str) -> pa.DataType:
         field_type = _field_type(self._record_type, name)
@@ -136,72 +133,67 @@ class ColumnReader:
         }.get(field_type, pa.string())
 
     def _describe_mismatch(self, name: str) -> str:
-        fits_not = f"does not fit {self._type(name)}" if self._typed else "is no number"
         if _field_type(self._record_type, name) is FieldType.AMOUNT:
-            return f"{name} that {fits_not}"
-        return f"{name} of another type than it should have"
+            return f"a {name} that " + (f"does not fit {self._type(name)}" if self._typed else "is not a number")
+        return f"a {name} of the wrong type"
 
-    def _stats(self, rows: int, found: Mapping[str, pa.Array], text: bytes) -> PageStats:
+    def _stats(self, rows: int, arrays: Mapping[str, pa.Array], text: bytes) -> PageStats:
         if self._typed:
-            return stats_from_columns(self._record_type, rows, found)
+            return stats_from_columns(self._record_type, rows, arrays)
         try:
             names = self._record_type.all_amounts
-            made = apply_batched([found[name] for name in names], lambda column: parse_decimals(column, SUMMABLE))
+            converted = apply_batched([arrays[name] for name in names], lambda column: parse_decimals(column, SUMMABLE))
         except pa.ArrowInvalid:
             return self._exact.read(text)
-        return stats_from_columns(self._record_type, rows, {**found, **dict(zip(names, made, strict=True))})
+        return stats_from_columns(self._record_type, rows, {**arrays, **dict(zip(names, converted, strict=True))})
 
-    def _output_column(self, name: str, rows: int, found: Mapping[str, pa.Array]) -> pa.Array:
+    def _output_column(self, name: str, rows: int, arrays: Mapping[str, pa.Array]) -> pa.Array:
         if name in self._masked:
             return pa.nulls(rows, self._type(name) if self._typed else pa.string())
-        return found[name]
+        return arrays[name]
 
 
 def apply_batched(columns: Sequence[pa.Array], work: Callable[[pa.Array], pa.Array]) -> list[pa.Array]:
-    """Do the same work for several columns of a type, as one.
-
-    At the end of each of Arrow's calls the thread waits for Python's lock: ten short calls wait ten times.
-    """
-    if len(columns) < 2:  # noqa: PLR2004 - spares the copy
+    """Apply *work* to several columns of the same type at once, because each call of Arrow waits for the GIL."""
+    if len(columns) < 2:  # noqa: PLR2004 - saves a copy
         return [work(column) for column in columns]
-    rows, made = len(columns[0]), work(pa.concat_arrays(columns))
-    return [made.slice(number * rows, rows) for number in range(len(columns))]
+    rows, converted = len(columns[0]), work(pa.concat_arrays(columns))
+    return [converted.slice(number * rows, rows) for number in range(len(columns))]
 
 
 def parse_decimals(column: pa.Array, to: pa.DataType) -> pa.Array:
-    """Make decimals of numbers as they are written.
+    """Parse the texts of numbers as decimals.
 
-    :raises pa.ArrowInvalid: one does not fit, or is written in a way in which Arrow would wrap around what is too
-        large: in more than 38 digits, or with an exponent.
+    :raises pa.ArrowInvalid: one does not fit, or has more than 38 digits or an exponent, on which Arrow overflows.
     """
     longest = pc.max(pc.binary_length(column)).as_py() or 0
     powers = any(pc.any(pc.match_substring(column, sign)).as_py() for sign in "eE")
-    if longest > _LONGEST_NUMBER or powers:
+    if longest > _MAX_NUMBER_LENGTH or powers:
         raise pa.ArrowInvalid(TYPE_MISMATCH)
     return column.cast(to)
 
 
-def stats_from_columns(record_type: RecordType, rows: int, found: Mapping[str, pa.Array]) -> PageStats:
-    """Find the facts of columns: amounts are decimals, days and moments text.
+def stats_from_columns(record_type: RecordType, rows: int, arrays: Mapping[str, pa.Array]) -> PageStats:
+    """Compute the stats of columns. Amounts are decimals; dates and timestamps may be text.
 
-    :raises UnusableAnswerError: a record has no key, or a date is none.
+    :raises InvalidResponseError: a record has no key, or a date is invalid.
     """
     stats = PageStats(rows)
     if record_type.key is not None:
-        if found[record_type.key].null_count:
+        if arrays[record_type.key].null_count:
             raise invalid_records_error(record_type, f"no {record_type.key}")
-        stats.keys = found[record_type.key].to_pylist()
-    stats.gl_totals = {name: pc.sum(found[name]).as_py() or Decimal(0) for name in record_type.gl_amounts}
+        stats.keys = arrays[record_type.key].to_pylist()
+    stats.gl_totals = {name: pc.sum(arrays[name]).as_py() or Decimal(0) for name in record_type.gl_amounts}
     if record_type.currency is not None and record_type.amounts:
-        stats.totals = _totals(record_type, found)
+        stats.totals = _totals(record_type, arrays)
     for names, to, write in ((record_type.dates, DATE, str), (record_type.timestamps, TIMESTAMP, format_utc_timestamp)):
-        columns = {name: found[name] for name in names}
+        columns = {name: arrays[name] for name in names}
         _add_ranges(stats, record_type, _parse_dates(record_type, columns, to), write)
     return stats
 
 
-def _totals(record_type: RecordType, found: Mapping[str, pa.Array]) -> dict[str, dict[str, Decimal]]:
-    table = pa.table({"": found[record_type.currency or ""], **{name: found[name] for name in record_type.amounts}})
+def _totals(record_type: RecordType, arrays: Mapping[str, pa.Array]) -> dict[str, dict[str, Decimal]]:
+    table = pa.table({"": arrays[record_type.currency or ""], **{name: arrays[name] for name in record_type.amounts}})
     grouped = table.group_by("", use_threads=False).aggregate([(name, "sum") for name in record_type.amounts])
     return {
         row[""] or "": {name: row[f"{name}_sum"] or Decimal(0) for name in record_type.amounts}
@@ -213,26 +205,26 @@ def _add_ranges(
     stats: PageStats, record_type: RecordType, columns: Mapping[str, pa.Array], write: Callable[[Any], str]
 ) -> None:
     for name, column in columns.items():
-        ends = pc.min_max(column)
-        if not ends["min"].is_valid:
+        bounds = pc.min_max(column)
+        if not bounds["min"].is_valid:
             continue
         try:
-            stats.ranges[name] = write(ends["min"].as_py()), write(ends["max"].as_py())
-        except (ValueError, OverflowError):  # a year that Python does not know
-            raise invalid_records_error(record_type, f"{name} that is no date") from None
+            stats.ranges[name] = write(bounds["min"].as_py()), write(bounds["max"].as_py())
+        except (ValueError, OverflowError):  # a year that Python does not support
+            raise invalid_records_error(record_type, f"a {name} that is not a date") from None
 
 
 def _parse_dates(record_type: RecordType, columns: Mapping[str, pa.Array], to: pa.DataType) -> dict[str, pa.Array]:
-    """Make days or moments of text, null of "", or say which is none. What is made already stays."""
+    """Parse dates or timestamps, "" as null. Columns that are already parsed are returned as they are."""
     if not columns or all(column.type == to for column in columns.values()):
         return dict(columns)
     texts = apply_batched(list(columns.values()), _without_empty)
     try:
-        made = apply_batched(texts, lambda column: column.cast(to))
+        converted = apply_batched(texts, lambda column: column.cast(to))
     except pa.ArrowInvalid:
         wrong = next(name for name, text in zip(columns, texts, strict=True) if not _can_cast(text, to))
-        raise invalid_records_error(record_type, f"{wrong} that does not fit {to}") from None
-    return dict(zip(columns, made, strict=True))
+        raise invalid_records_error(record_type, f"a {wrong} that does not fit {to}") from None
+    return dict(zip(columns, converted, strict=True))
 
 
 def _can_cast(column: pa.Array, to: pa.DataType) -> bool:
@@ -244,16 +236,16 @@ def _can_cast(column: pa.Array, to: pa.DataType) -> bool:
 
 
 def _without_empty(column: pa.Array) -> pa.Array:
-    """Put null where "" stands."""
-    alike = pc.equal(column, "")
-    return pc.if_else(alike, pa.scalar(None, column.type), column) if pc.any(alike).as_py() else column
+    """Replace "" by null."""
+    is_empty = pc.equal(column, "")
+    return pc.if_else(is_empty, pa.scalar(None, column.type), column) if pc.any(is_empty).as_py() else column
 
 
 def csv_from_batch(batch: pa.RecordBatch) -> bytes:
-    """Write a batch's rows as CSV: the same bytes as :func:`~airflow_provider_arm.export.pages.texts.csv_rows`."""
+    """Return a batch as CSV: the same bytes as :func:`~airflow_provider_arm.export.pages.texts.csv_rows`."""
     if not batch.num_rows:
         return b""
-    if batch.num_columns == 1:  # an empty cell alone in its row is written with quotes
+    if batch.num_columns == 1:  # an empty cell that is alone in its row has quotes
         return csv_text([value] for value in batch.column(0).cast(pa.string()).to_pylist())
     cells = _csv_cells(batch.columns)
     cells[-1] = pc.binary_join_element_wise(cells[-1], "\r\n", "")
@@ -261,7 +253,7 @@ def csv_from_batch(batch: pa.RecordBatch) -> bytes:
 
 
 def _csv_cells(columns: Sequence[pa.Array]) -> list[pa.Array]:
-    """Make text of columns, in quotes where it needs them, "" for null."""
+    """Convert columns to text, quoted if necessary, with "" for null."""
     plain: dict[Any, list[int]] = {}
     cells = list(columns)
     for number, column in enumerate(columns):
@@ -270,8 +262,10 @@ def _csv_cells(columns: Sequence[pa.Array]) -> list[pa.Array]:
         elif column.null_count or not pa.types.is_string(column.type):
             plain.setdefault(column.type, []).append(number)
     for numbers in plain.values():
-        for number, made in zip(numbers, apply_batched([columns[n] for n in numbers], _unquoted_cells), strict=True):
-            cells[number] = made
+        for number, converted in zip(
+            numbers, apply_batched([columns[n] for n in numbers], _unquoted_cells), strict=True
+        ):
+            cells[number] = converted
     return cells
 
 
@@ -291,10 +285,10 @@ def _may_need_quotes(column: pa.Array) -> bool:
 
 
 def _text_bytes(column: pa.Array) -> bytes:
-    """Give the texts of a column, which lie one after the other in one buffer."""
-    _, places, texts = column.buffers()
+    """Return the texts of a column, which are concatenated in its buffer."""
+    _, offset_buffer, texts = column.buffers()
     if texts is None:
         return b""
-    offsets = memoryview(places).cast("i")
+    offsets = memoryview(offset_buffer).cast("i")
     first, last = offsets[column.offset], offsets[column.offset + len(column)]
     return bytes(memoryview(texts)[first:last])

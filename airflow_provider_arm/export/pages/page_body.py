@@ -1,4 +1,4 @@
-"""A page's body, split once: its summary, and each record as the type that its reader wants."""
+"""Parser of a page's body: the summary, and each record as the type that is needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SUMMARY = "summary"
 
 @dataclass(frozen=True, slots=True)
 class PageBody:
-    """A page: *text* is a JSON object that holds the list of records under the expected key."""
+    """A page: *text* is a JSON object with the list of records under the expected key."""
 
     summary: PageSummary
     records: Sequence[Any]
@@ -30,10 +30,10 @@ class PageBody:
 
 
 class PageBodyParser:
-    """Splits bodies in one pass where the list stands under the expected key, else in two.
+    """Parser of bodies, in one pass if the list has the expected key, otherwise in two.
 
-    :param key: the key under which the records should stand.
-    :param record: the type that a record is decoded to; default its own text.
+    :param key: the expected key of the list.
+    :param record: the type to which a record is decoded; default its text.
     """
 
     def __init__(self, key: str, record: Any = msgspec.Raw) -> None:
@@ -45,16 +45,16 @@ class PageBodyParser:
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(msgspec.defstruct("Body", fields))
 
     def split(self, response: Response) -> PageBody:
-        """Split.
+        """Split a response into summary and records.
 
-        :raises ValueError: the body is no page, or a record is not of its type.
+        :raises ValueError: the body is not a page, or a record is not of its type.
         """
         if response.status == HTTPStatus.NO_CONTENT:
             return PageBody(split_page(response, self._key)[0], [], wrap_records(self._key, b"[]"))
         try:
             body, text = self._decoder.decode(response.body), response.body
         except msgspec.ValidationError:
-            # Perhaps the list has another name (Q8).
+            # The list may have another key (Q8).
             summary, records = split_page(response, self._key)
             text = b"{%b:{},%b" % (msgspec.json.encode(_SUMMARY), wrap_records(self._key, records)[1:])
             return PageBody(summary, self._decoder.decode(text).records, text)
@@ -62,5 +62,5 @@ class PageBodyParser:
 
 
 def wrap_records(key: str, records: bytes) -> bytes:
-    """Put the text of a list under its key."""
+    """Return a JSON object with the text of a list under *key*."""
     return b"{%b:%b}" % (msgspec.json.encode(key), records)

@@ -1,4 +1,4 @@
-"""What an export knows of the records of one list: their key, their amounts, their dates. Names are the wire's."""
+"""Record types: key, currency, amounts and dates of the records of each list. Names are wire names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from types import NoneType
+from typing import TYPE_CHECKING, Any, get_args
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.models import ArmModel, wire_names
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class FieldType(StrEnum):
-    """What a column holds."""
+    """Type of a field."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -28,11 +29,11 @@ class FieldType(StrEnum):
     AMOUNT = "amount"
     DATE = "date"
     TIMESTAMP = "timestamp"
-    #: An object, a list, or a field that no model knows: carried as ARM's own JSON text.
+    #: An object, a list, or a field that is not in the model: written as ARM's own JSON text.
     OTHER = "other"
 
 
-_KINDS = {
+_FIELD_TYPES = {
     str: FieldType.TEXT,
     int: FieldType.INTEGER,
     bool: FieldType.BOOLEAN,
@@ -43,56 +44,48 @@ _KINDS = {
 
 
 def _field_type(annotation: Any) -> FieldType:
-    """Read ``str | None`` and ``Annotated[Decimal, ...] | None`` alike: by the one plain type in them."""
-    if annotation in _KINDS:
-        return _KINDS[annotation]
-    if get_origin(annotation) in {list, dict}:
-        return FieldType.OTHER
-    found = {_field_type(part) for part in get_args(annotation) if isinstance(part, type) or get_args(part)} - {
-        FieldType.OTHER
-    }
-    return found.pop() if len(found) == 1 else FieldType.OTHER
+    """Return the type of ``X``, ``X | None`` and ``Annotated[X, ...] | None``."""
+    arguments = get_args(annotation)
+    if NoneType in arguments:
+        annotation = next(argument for argument in arguments if argument is not NoneType)
+    return _FIELD_TYPES.get(getattr(annotation, "__origin__", annotation), FieldType.OTHER)
 
 
 @dataclass(frozen=True)
 class RecordType:
-    """How the records of one list are checked and added up."""
+    """Description of the records of one list, by which they are checked and totalled."""
 
-    #: As a message calls them.
+    #: Plural, for messages.
     name: str
-    #: ``None`` for a list of which only the title is documented.
+    #: ``None`` for a list whose records are not documented.
     model: type[ArmModel] | None = None
-    #: The field that no two records share; without it nobody sees a record that came twice.
+    #: The field that is unique; without it a duplicate is not detected.
     key: str | None = None
-    #: The field that holds the currency, and the amounts that are in it.
+    #: The field with the currency, and the amounts in that currency.
     currency: str | None = None
     amounts: tuple[str, ...] = ()
-    #: Amounts in the client's own currency, which no field names.
+    #: Amounts in the client's own currency, for which there is no field.
     gl_amounts: tuple[str, ...] = ()
-    #: Days and moments of which the manifest has the first and the last.
+    #: Dates and timestamps whose first and last value are in the manifest.
     dates: tuple[str, ...] = ()
     timestamps: tuple[str, ...] = ()
-    #: Fields with few values: Parquet keeps each value once. Of others a dictionary would be as large as the column.
+    #: Fields with few different values, which Parquet encodes with a dictionary.
     low_cardinality: tuple[str, ...] = ()
 
     @cached_property
     def fields(self) -> dict[str, FieldType]:
-        """The fields that the model knows, in its order."""
-        if self.model is None:
-            return {}
-        found = {}
-        for name, field in self.model.model_fields.items():
-            found[field.alias or name] = _field_type(field.annotation)
-        return found
+        """The fields of the model, in its order."""
+        fields = self.model.model_fields if self.model is not None else {}
+        return {field.alias or name: _field_type(field.annotation) for name, field in fields.items()}
 
     @property
     def all_amounts(self) -> tuple[str, ...]:
-        """Amounts that are added up."""
+        """The amounts with totals."""
         return self.amounts + self.gl_amounts
 
     @property
     def validated_fields(self) -> list[str]:
-        """The fields of which an export reads something, whatever goes into its file: key, totals, dates."""
+        """The fields that an export always reads: key, currency, amounts and dates."""
         names = (self.key, self.currency, *self.all_amounts, *self.dates, *self.timestamps)
         return [name for name in names if name is not None]
 
@@ -102,8 +95,8 @@ def _record_type(
 ) -> RecordType:
     """Build the record type of a list from its row in the operations table.
 
-    :param name: how messages call the records; default made of the operation's name.
-    :param groups: fields of the model by their Python names, by attribute of :class:`RecordType`.
+    :param name: default: from the operation's name.
+    :param groups: Python names of fields, by attribute of :class:`RecordType`.
     """
     model = operation.response or ArmModel
     fields = {group: tuple(model.model_fields[each].alias or each for each in names) for group, names in groups.items()}
@@ -123,7 +116,7 @@ _LEDGER = (
     "gl_period",
 )
 
-#: What the operations table does not say of a list's records: arguments of :func:`_record_type`.
+#: Arguments of :func:`_record_type` that are not in the operations table.
 _DETAILS: dict[str, dict[str, Any]] = {
     "list_ar_items": {
         "name": "AR items",
@@ -182,27 +175,27 @@ def find_record_type(name: str) -> RecordType | None:
 
 @dataclass(frozen=True, slots=True)
 class FieldSelection:
-    """Which fields of a record go into the file, and which of them without their value."""
+    """The fields of a record that go into the file."""
 
-    #: Chosen columns, or ``None`` for all: of JSON lines all that ARM gives, else all that the model knows.
+    #: Selected columns, or ``None`` for all: in JSON lines all that ARM returns, otherwise those of the model.
     chosen: tuple[str, ...] | None = None
-    #: Fields whose value is never written; they are null in the file.
+    #: Fields that are null in the file.
     masked: frozenset[str] = frozenset()
 
     @property
     def is_all(self) -> bool:
-        """Whether a record goes into a file of JSON lines exactly as it came."""
+        """Whether JSON lines contain the records exactly as ARM wrote them."""
         return self.chosen is None and not self.masked
 
     def columns(self, record_type: RecordType) -> tuple[str, ...]:
-        """Name the columns of a table.
+        """Return the columns of a table.
 
-        :raises ArmConfigurationError: the list has no model that would name them.
+        :raises ArmConfigurationError: no columns are selected, and the list has no model.
         """
         if self.chosen is not None:
             return self.chosen
         if record_type.model is None:
-            msg = f"columns must be given: which fields {record_type.name} have is not published (.jsonl needs none)"
+            msg = f"columns are required: the fields of {record_type.name} are not published (.jsonl needs no columns)"
             raise ArmConfigurationError(msg)
         return wire_names(record_type.model)
 
@@ -210,14 +203,14 @@ class FieldSelection:
 def select_fields(
     record_type: RecordType, columns: Iterable[str] | None = None, mask: Iterable[str] = ()
 ) -> FieldSelection:
-    """Choose fields.
+    """Check the arguments ``columns`` and ``mask``, and return the selection.
 
-    :raises ArmConfigurationError: a name comes twice, or a field to mask is not one of the list's: a typo
-        would show what it should hide.
+    :raises ArmConfigurationError: a column is duplicated, or a field to mask does not exist: with a typo in its name it
+        would be exported.
     """
     chosen = None if columns is None else tuple(columns)
     if chosen is not None and (not chosen or len(set(chosen)) != len(chosen)):
-        msg = "columns must name at least one field, and none twice"
+        msg = "columns must have at least one field and no duplicates"
         raise ArmConfigurationError(msg)
     masked = frozenset(mask)
     unknown = sorted(masked - set(record_type.fields)) if record_type.model is not None else []

@@ -1,4 +1,4 @@
-"""Moments as whole milliseconds since 1970 in UTC, as exact as ARM writes them, and back to text. Pure."""
+"""Timestamps as unix milliseconds, the precision of ARM, and as text. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
 
 
-def to_milliseconds(moment: str | dt.datetime) -> int:
-    """Give the milliseconds of a moment, or of its text; a part of a millisecond is left out.
+def to_milliseconds(timestamp: str | dt.datetime) -> int:
+    """Return a timestamp, or its text, in unix milliseconds, rounded down.
 
-    :raises ValueError: the text is no moment with an offset.
+    :raises ValueError: the text is not a timestamp with an offset.
     """
-    if isinstance(moment, str):
-        moment = parse_timestamp(moment)
-    return (moment - _EPOCH) // _MILLISECOND
+    if isinstance(timestamp, str):
+        timestamp = parse_timestamp(timestamp)
+    return (timestamp - _EPOCH) // _MILLISECOND
 
 
 def format_milliseconds(milliseconds: int) -> str:
-    """Write a moment as ARM's lists write it and take it in their filters."""
-    # assumed (Q7): the filters take a moment with its offset, as ARM writes one, and not only a day
+    """Return the text of a timestamp as ARM's lists contain it and their filters accept it."""
+    # assumed (Q7): the filters accept a timestamp with its offset, as ARM writes it, and not only a date
     return (_EPOCH + milliseconds * _MILLISECOND).isoformat(timespec="milliseconds")

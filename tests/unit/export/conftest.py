@@ -1,4 +1,4 @@
-"""What the tests of exports share."""
+"""Fixtures of the export tests."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from airflow_provider_arm.sandbox import ArmSandbox
 
 @pytest.fixture(scope="module")
 def client():
-    """Give a client of one sandbox that nobody changes."""
+    """Yield a client of a sandbox whose data does not change."""
     with ArmSandbox(ar_items=120) as box:
         credentials = ClientCredentials(box.auth_url, box.client_id, box.client_secret)
-        with ArmClient(box.base_url, credentials, client_no=box.client_no) as made:
-            yield made
+        with ArmClient(box.base_url, credentials, client_no=box.client_no) as arm_client:
+            yield arm_client

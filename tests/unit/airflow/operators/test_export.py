@@ -86,7 +86,7 @@ def test_a_list_by_its_path_is_exported(arm_sandbox, arm_connection, first_try, 
     ("kind", "arguments", "words"),
     [
         (ListExportOperator, {"resource": "clients/1/x"}, ["resource", "start with /"]),
-        (ListExportOperator, {"resource": "/clients/{clientno}/aritems", "path": "a.csv"}, ["columns must be given"]),
+        (ListExportOperator, {"resource": "/clients/{clientno}/aritems", "path": "a.csv"}, ["columns are required"]),
         (ListExportOperator, {"resource": "/clients/{clientno}/nosuch"}, ["404"]),
         (CustomerExportOperator, {"mask": ["SSN"]}, ["mask", "SSN"]),
         (CustomerExportOperator, {"mask": "ssn"}, ["mask", "list of field names"]),

@@ -22,12 +22,12 @@ from airflow_provider_arm.export.pages.columns import PageColumns
 
 MONEY = pa.decimal128(19, 4)
 COLUMNS = {"t": TEXT, "w": RAW_NUMBER, "a": RAW_VALUE, "n": pa.int64(), "f": pa.bool_(), "m": MONEY}
-#: Those that are cut out as they stand.
-CUT = {"w": RAW_NUMBER, "a": RAW_VALUE}
+#: Columns that are not converted.
+UNCONVERTED = {"w": RAW_NUMBER, "a": RAW_VALUE}
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 numbers = st.integers(-(2**64), 2**64) | st.decimals(allow_nan=False, allow_infinity=False, places=3)
-#: Whatever JSON may hold, whether it fits the column or not.
+#: Any JSON values, whether they fit the column or not.
 values = (
     st.none()
     | st.booleans()
@@ -36,8 +36,8 @@ values = (
     | numbers
     | st.lists(words, max_size=2)
 )
-#: What fits each column.
-fitting = {
+#: Valid values of each column.
+valid = {
     "t": st.none() | words,
     "w": st.none() | numbers,
     "a": values,
@@ -48,12 +48,12 @@ fitting = {
 
 
 def split(page: list[str], to: Any = msgspec.Raw) -> list[Any]:
-    """Split records as a page is split."""
+    """Decode records as a page is decoded."""
     return msgspec.json.decode(f"[{','.join(page)}]", type=list[to])
 
 
-def read(columns: dict[str, Any], page: list[str]) -> dict[str, list[Any]]:
-    """Read what is cut out of the records, with care where that is needed."""
+def read_unconverted(columns: dict[str, Any], page: list[str]) -> dict[str, list[Any]]:
+    """Read unconverted columns by the fast reader, or else by the strict one."""
     reader = CellReader(columns)
     try:
         found = reader.read(split(page, reader.record))
@@ -63,7 +63,7 @@ def read(columns: dict[str, Any], page: list[str]) -> dict[str, list[Any]]:
 
 
 def read_page(columns: dict[str, Any], page: list[str]) -> dict[str, list[Any]]:
-    """Read columns from a page's text, with care where that is needed."""
+    """Read columns from a page's text by the fast reader, or else by the strict one."""
     reader = PageColumns(columns, "x")
     try:
         found = reader.read(split(page, reader.record), f'{{"x":[{",".join(page)}]}}'.encode())
@@ -72,36 +72,38 @@ def read_page(columns: dict[str, Any], page: list[str]) -> dict[str, list[Any]]:
     return as_values(found, columns)
 
 
-def alone(columns: dict[str, Any], page: list[str]) -> dict[str, list[Any]]:
-    """Read columns with care only."""
+def read_strictly(columns: dict[str, Any], page: list[str]) -> dict[str, list[Any]]:
+    """Read columns by the strict reader."""
     return as_values(read_columns_strictly(columns, split(page)), columns)
 
 
 def as_values(found: dict[str, Any], columns: dict[str, Any]) -> dict[str, list[Any]]:
-    """Give columns as Python's values."""
+    """Return columns as Python values."""
     return {name: found[name].to_pylist() for name in columns}
 
 
-def outcome(way: Any, *arguments: Any) -> Any:
-    """Give what comes, or the column that does not fit."""
+def outcome(reader: Any, *arguments: Any) -> Any:
+    """Return the columns, or the name of the one that does not fit."""
     try:
-        return way(*arguments)
+        return reader(*arguments)
     except ColumnTypeError as error:
         return error.name
 
 
 def text_of(record: dict[str, Any]) -> str:
-    """Write a record."""
+    """Return the JSON text of a record."""
     return money.encode(record).decode()
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.fixed_dictionaries({}, optional=fitting), min_size=1, max_size=5), st.booleans())
-def test_what_fits_is_read_as_it_was(records, escaped):
-    """Text, flags, whole numbers and money come back; a number that is only written keeps its digits."""
+@given(st.lists(st.fixed_dictionaries({}, optional=valid), min_size=1, max_size=5), st.booleans())
+def test_valid_values_are_read_unchanged(records, escaped):
+    """Text, booleans, integers and money are equal; an unconverted number keeps its digits."""
     page = [text_of(record) for record in records]
-    if escaped:  # as servers write that are shy of anything but ASCII
-        page = [text.encode("ascii", "namereplace").decode() if text.isascii() else _ascii(text) for text in page]
+    if escaped:  # as a server that only writes ASCII
+        page = [
+            text.encode("ascii", "namereplace").decode() if text.isascii() else _escape_non_ascii(text) for text in page
+        ]
     found = read_page(COLUMNS, page)
     for name in ("t", "n", "f", "m"):
         assert found[name] == [record.get(name) for record in records]
@@ -109,8 +111,8 @@ def test_what_fits_is_read_as_it_was(records, escaped):
     assert [text and Decimal(text) for text in found["w"]] == [None if one is None else Decimal(one) for one in written]
 
 
-def _ascii(text: str) -> str:
-    """Escape what is not ASCII."""
+def _escape_non_ascii(text: str) -> str:
+    """Escape characters outside of ASCII."""
     import json
 
     return "".join(json.dumps(one)[1:-1] if ord(one) > 127 else one for one in text)
@@ -118,15 +120,15 @@ def _ascii(text: str) -> str:
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(COLUMNS, values)), min_size=1, max_size=3))
-def test_the_fast_way_and_the_careful_way_agree(records):
-    """Whatever stands in the fields: the same columns, or none; and what does not fit is named."""
+def test_fast_and_strict_reader_agree_on_unconverted_columns(records):
+    """For any JSON values, both return the same columns, or name one that does not fit."""
     page = [text_of(record) for record in records]
-    fast, careful = outcome(read, CUT, page), outcome(alone, CUT, page)
+    fast, strict = outcome(read_unconverted, UNCONVERTED, page), outcome(read_strictly, UNCONVERTED, page)
     if isinstance(fast, str):
-        assert isinstance(careful, str)
-        assert isinstance(outcome(alone, {fast: COLUMNS[fast]}, page), str)
+        assert isinstance(strict, str)
+        assert isinstance(outcome(read_strictly, {fast: COLUMNS[fast]}, page), str)
     else:
-        assert fast == careful
+        assert fast == strict
 
 
 @settings(max_examples=500, deadline=None)
@@ -134,28 +136,28 @@ def test_the_fast_way_and_the_careful_way_agree(records):
     st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(COLUMNS, values)), min_size=1, max_size=3),
     st.sets(st.sampled_from(list(COLUMNS)), min_size=1),
 )
-def test_what_arrow_reads_from_the_text_is_what_care_finds(records, names):
-    """Whatever stands in the fields, of any choice of columns: the same columns, or none."""
+def test_fast_and_strict_reader_agree_on_pages(records, names):
+    """For any JSON values and any columns, both return the same columns, or fail."""
     page, columns = [text_of(record) for record in records], {name: COLUMNS[name] for name in names}
-    fast, careful = outcome(read_page, columns, page), outcome(alone, columns, page)
-    assert fast == careful or (isinstance(fast, str) and isinstance(careful, str))
+    fast, strict = outcome(read_page, columns, page), outcome(read_strictly, columns, page)
+    assert fast == strict or (isinstance(fast, str) and isinstance(strict, str))
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(list(CUT)), st.lists(values, min_size=1, max_size=3))
-def test_one_column_alone_is_read_like_all_of_them(name, column):
-    """Also where a record is a single field, so that a line break in it could pass for another record."""
+@given(st.sampled_from(list(UNCONVERTED)), st.lists(values, min_size=1, max_size=3))
+def test_single_column_is_read_like_several(name, column):
+    """A line break in the only field of a record could look like another record."""
     page, columns = [text_of({name: value}) for value in column], {name: COLUMNS[name]}
-    assert outcome(read, columns, page) == outcome(alone, columns, page)
+    assert outcome(read_unconverted, columns, page) == outcome(read_strictly, columns, page)
 
 
 @pytest.mark.parametrize("nested", ['{\n  "x": 1\n}', "[1,\r\n2]", "[\t]", "{}"])
-def test_an_object_over_several_lines_is_one_cell(nested):
-    """As ARM wrote it, between other columns and alone."""
+def test_multiline_object_is_one_cell(nested):
+    """It is one cell between other columns and read_strictly."""
     page = [f'{{"a":{nested},"w":1.0}}', f'{{"w":2,"a":{nested}}}']
-    for way in (read, read_page):
-        assert way(CUT, page) == {"w": ["1.0", "2"], "a": [nested, nested]}
-        assert way({"a": RAW_VALUE}, page) == {"a": [nested, nested]}
+    for reader in (read_unconverted, read_page):
+        assert reader(UNCONVERTED, page) == {"w": ["1.0", "2"], "a": [nested, nested]}
+        assert reader({"a": RAW_VALUE}, page) == {"a": [nested, nested]}
 
 
 @pytest.mark.parametrize(
@@ -180,19 +182,19 @@ def test_an_object_over_several_lines_is_one_cell(nested):
         ("m", "340282366920938463463374607431768211457"),
     ],
 )
-def test_what_does_not_fit_is_named(name, value):
-    """No number passes for a text, no text for a number, and none is rounded or wrapped around."""
+def test_error_names_the_column_that_does_not_fit(name, value):
+    """Text and numbers are distinguished, and no number is rounded or overflows."""
     page = ["{}", f'{{"{name}":{value}}}']
     for columns in (COLUMNS, {name: COLUMNS[name]}):
-        for way in (read_page, alone):
-            assert outcome(way, columns, page) == name
-    if name in CUT:
-        assert outcome(read, CUT, page) == name
+        for reader in (read_page, read_strictly):
+            assert outcome(reader, columns, page) == name
+    if name in UNCONVERTED:
+        assert outcome(read_unconverted, UNCONVERTED, page) == name
 
 
 @pytest.mark.parametrize("name", ["t", "a"])
-def test_text_that_is_not_utf8_fits_no_column(name):
-    """Bytes that are no text are an error and not a replacement character."""
+def test_invalid_utf8_raises_for_every_column(name):
+    """It is not replaced by another character."""
     record, columns = msgspec.Raw(b'{"%b":"\xff"}' % name.encode()), {name: COLUMNS[name]}
     page = PageColumns(columns, "x")
     with pytest.raises(ValueError):  # noqa: PT011 - msgspec's own, Arrow's or ours
@@ -201,7 +203,7 @@ def test_text_that_is_not_utf8_fits_no_column(name):
         read_columns_strictly(columns, [record])
 
 
-def test_a_record_that_is_no_object_has_no_columns():
-    """It is an error of the page."""
+def test_record_that_is_not_an_object_raises():
+    """The error concerns the page, not a column."""
     with pytest.raises(msgspec.DecodeError):
-        alone(COLUMNS, ["{}", "7"])
+        read_strictly(COLUMNS, ["{}", "7"])
