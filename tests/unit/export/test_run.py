@@ -49,11 +49,11 @@ if TYPE_CHECKING:
 
 ITEMS = 137
 EVERYTHING = DateWindow("2000-01-01", "2030-12-31").date_range()
-OLD = b"what stood there before"
+OLD = b"existing content"
 
 
 class Exporter:
-    """Exports from a sandbox with the real client."""
+    """Exporter from a sandbox with the real client."""
 
     def __init__(self, box: ArmSandbox) -> None:
         credentials = ClientCredentials(box.auth_url, box.client_id, box.client_secret)
@@ -65,28 +65,28 @@ class Exporter:
         self.workers = 4
         self.split_by: Any = None
         self.verify_pages = False
-        self.moments = iter(dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC) + dt.timedelta(seconds=n) for n in range(9))
-        #: Called with each page that is asked for, before it is.
+        self.times = iter(dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC) + dt.timedelta(seconds=n) for n in range(9))
+        #: Called with each request for a page before it is sent.
         self.before_page: Any = lambda due: None
 
     def texts(self, **filters: str) -> list[bytes]:
-        """List records by the client alone."""
+        """Return the text of all records, read by the client alone."""
         return [text for page in self.client.list_ar_items(filters).pages() for text in page.texts]
 
     def source(self) -> Any:
-        """Give the list, with an ear at each page."""
+        """Return the source of the list, which calls ``before_page``."""
         source = self.client.page_source("list_ar_items", page_size=self.page_size)
         fetch = source.fetch
 
-        def listened(due: Any, read: Any) -> Any:
+        def fetch_page(due: Any, parse: Any) -> Any:
             self.before_page(due)
-            return fetch(due, read)
+            return fetch(due, parse)
 
-        source.fetch = listened
+        source.fetch = fetch_page
         return source
 
     def __call__(self, path: Any, name: str = "jsonl", window: Any = EVERYTHING, **filters: str) -> dict[str, Any]:
-        """Export; gives the manifest."""
+        """Change the ledger before the third page of a list."""
         plan = ExportPlan(
             AR_ITEMS,
             path,
@@ -97,12 +97,12 @@ class Exporter:
             workers=self.workers,
             verify_pages=self.verify_pages,
         )
-        return run_export(plan, self.source(), lambda: next(self.moments))
+        return run_export(plan, self.source(), lambda: next(self.times))
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[ArmSandbox]:
-    """One server for the tests of this module."""
+    """Start one server for the tests of this module."""
     attach("memory", fs=MemoryFileSystem())
     with ArmSandbox(seed=7, ar_items=ITEMS) as box:
         yield box
@@ -110,14 +110,14 @@ def running() -> Iterator[ArmSandbox]:
 
 @pytest.fixture
 def box(running: ArmSandbox) -> ArmSandbox:
-    """The server, as freshly started."""
+    """Return the server after a reset."""
     running.reset()
     return running
 
 
 @pytest.fixture
 def export(box: ArmSandbox) -> Iterator[Exporter]:
-    """An exporter with a token of its own."""
+    """Yield an exporter with its own token."""
     exporter = Exporter(box)
     with exporter.client:
         yield exporter
@@ -125,22 +125,22 @@ def export(box: ArmSandbox) -> Iterator[Exporter]:
 
 @pytest.fixture(params=["pathlib", "file", "memory"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """A path of each kind that users have."""
-    made = {
+    """Return a path of each supported kind."""
+    paths = {
         "pathlib": lambda: tmp_path / "out" / "items.data",
         "file": lambda: ObjectStoragePath(f"file://{tmp_path}/out/items.data"),
         "memory": lambda: ObjectStoragePath(f"memory://{uuid4().hex}/items.data"),
     }
-    return made[request.param]()
+    return paths[request.param]()
 
 
-def names(folder: Any) -> list[str]:
-    """List a folder."""
+def file_names(folder: Any) -> list[str]:
+    """Return the sorted names in a folder."""
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 def records_of(content: bytes, name: str) -> list[dict[str, Any]]:
-    """Read an export as a user would, amounts exactly."""
+    """Read an export, with exact amounts."""
     if name == "parquet":
         return pq.read_table(io.BytesIO(content)).to_pylist()
     if name == "jsonl":
@@ -148,16 +148,16 @@ def records_of(content: bytes, name: str) -> list[dict[str, Any]]:
     return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
 
 
-# ---- a whole export
+# ---- complete exports
 
 
 @pytest.mark.parametrize("name", ["jsonl", "csv", "parquet"])
-def test_every_record_is_there_and_the_manifest_is_true(export, target, name):
-    """On disk and in an object store: each fact of the manifest is recomputed from the file."""
+def test_export_is_complete_and_matches_its_manifest(export, target, name):
+    """All entries are computed again from the file, on disk and in an object store."""
     manifest = export(target, name)
     content = target.read_bytes()
     records = records_of(content, name)
-    assert names(target.parent) == ["items.data", "items.data.manifest.json"]
+    assert file_names(target.parent) == ["items.data", "items.data.manifest.json"]
     assert json.loads(manifest_path(target).read_bytes()) == manifest  # type: ignore[attr-defined]
     assert manifest["sha256"] == hashlib.sha256(content).hexdigest()
     assert manifest["bytes"] == len(content)
@@ -169,13 +169,13 @@ def test_every_record_is_there_and_the_manifest_is_true(export, target, name):
         for amount in sums:
             sums[amount] += Decimal(record[amount])
     assert {c: {n: Decimal(a) for n, a in s.items()} for c, s in manifest["totals"].items()} == totals
-    said = {key: manifest[key] for key in ("file", "format", "filters", "api", "package", "columns", "windows")}
+    fields = {key: manifest[key] for key in ("file", "format", "filters", "api", "package", "columns", "windows")}
     assert manifest["dates"]["voucherDate"] == {
         "first": min(str(record["voucherDate"]) for record in records),
         "last": max(str(record["voucherDate"]) for record in records),
     }
     assert check_export(manifest_path(target)) == manifest
-    assert said == {
+    assert fields == {
         "file": "items.data",
         "format": name,
         "filters": {},
@@ -190,24 +190,24 @@ def test_every_record_is_there_and_the_manifest_is_true(export, target, name):
     )
 
 
-def test_the_totals_are_those_of_the_ledger(export, tmp_path):
-    """ARM's own books, summed by the sandbox, and the export agree to the last digit."""
+def test_totals_equal_those_of_the_ledger(export, tmp_path):
+    """The sandbox sums its own ledger."""
     totals = export(tmp_path / "a")["totals"]
-    books = export.box.totals()["currencies"]
+    ledger = export.box.totals()["currencies"]
     assert {c: [Decimal(s["currencyAmount"]), Decimal(s["currencyBalance"])] for c, s in totals.items()} == {
-        c: [s["currencyAmount"], s["currencyBalance"]] for c, s in books.items()
+        c: [s["currencyAmount"], s["currencyBalance"]] for c, s in ledger.items()
     }
 
 
-def test_jsonl_is_arms_own_text(export, tmp_path):
-    """Byte by byte what the list gives, in its order."""
+def test_jsonl_equals_the_text_of_the_list(export, tmp_path):
+    """The records have the order of the list."""
     export(tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == b"".join(text + b"\n" for text in export.texts())
 
 
 @pytest.mark.parametrize("page_size", [5, ITEMS - 1, ITEMS, ITEMS + 1, 1000])
-def test_the_page_size_changes_nothing_but_the_pages(export, tmp_path, page_size):
-    """Also where the last page is full or has one record."""
+def test_page_size_changes_only_the_number_of_pages(export, tmp_path, page_size):
+    """The last page may be full or have one record."""
     whole = export(tmp_path / "a")
     export.page_size = page_size
     other = export(tmp_path / "b")
@@ -217,8 +217,8 @@ def test_the_page_size_changes_nothing_but_the_pages(export, tmp_path, page_size
     }
 
 
-def test_filters_are_passed_through_and_written_down(export, tmp_path):
-    """Without a window the list is one query; the manifest says what was asked for."""
+def test_filters_are_sent_and_written_to_the_manifest(export, tmp_path):
+    """Without a window there is one query."""
     manifest = export(tmp_path / "a", window=None, customerno="543210")
     assert manifest["filters"] == {"customerno": "543210"}
     assert manifest["windows"] == [{"window": None, "pages": manifest["pages"], "rows": manifest["rows"]}]
@@ -229,8 +229,8 @@ def test_filters_are_passed_through_and_written_down(export, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content"), [("jsonl", b""), ("csv", ",".join(wire_names(ArItem)).encode() + b"\r\n")]
 )
-def test_an_empty_list_is_an_empty_file(export, target, name, content):
-    """Nothing to export is a result: a file that says so, with its manifest."""
+def test_empty_list_is_exported_to_an_empty_file(export, target, name, content):
+    """It has a manifest too."""
     manifest = export(target, name, DateWindow("1990-01-01", "1990-01-31").date_range())
     assert target.read_bytes() == content
     assert manifest["sha256"] == hashlib.sha256(content).hexdigest()
@@ -238,25 +238,25 @@ def test_an_empty_list_is_an_empty_file(export, target, name, content):
     assert manifest["windows"][0]["rows"] == 0
 
 
-def test_neither_file_has_its_name_while_the_export_runs(export, tmp_path):
-    """Who sees the name sees the whole; the parts of both are hidden files."""
+def test_files_are_hidden_until_the_export_is_complete(export, tmp_path):
+    """Until then both have temporary names."""
     seen: list[list[str]] = []
-    export.before_page = lambda _: seen.append(names(tmp_path))
+    export.before_page = lambda _: seen.append(file_names(tmp_path))
     export(tmp_path / "a")
     assert seen
     assert all(name.startswith(".") and name.endswith(".part") for found in seen for name in found)
 
 
-def test_a_second_export_replaces_both_files(export, tmp_path):
-    """Also by fewer rows; nothing of the first is left."""
+def test_second_export_replaces_both_files(export, tmp_path):
+    """It may have fewer rows."""
     export(tmp_path / "a")
     manifest = export(tmp_path / "a", window=None, customerno="543210")
     assert manifest["bytes"] == (tmp_path / "a").stat().st_size
     assert json.loads((tmp_path / "a.manifest.json").read_bytes()) == manifest
 
 
-def test_a_long_export_says_how_far_it_is(export, tmp_path, caplog, monkeypatch):
-    """Pages, rows and what is left from time to time, and one line at the end; none with a value of a record."""
+def test_long_export_logs_its_progress(export, tmp_path, caplog, monkeypatch):
+    """The lines contain no value of a record."""
     caplog.set_level(logging.INFO, "airflow_provider_arm.export")
     ticks = itertools.count(step=7)
     monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
@@ -267,21 +267,21 @@ def test_a_long_export_says_how_far_it_is(export, tmp_path, caplog, monkeypatch)
     ]
 
 
-def test_a_short_export_says_one_line(export, tmp_path, caplog):
-    """What is done at once tells no progress."""
+def test_short_export_logs_one_line(export, tmp_path, caplog):
+    """It is the line with the totals."""
     caplog.set_level(logging.INFO, "airflow_provider_arm.export")
     export(tmp_path / "a")
     (line,) = [record.getMessage() for record in caplog.records if "export" in record.name]
     assert line.startswith("137 AR items on 6 pages, complete, in ")
 
 
-# ---- more than ARM gives for one query
+# ---- more records than one query returns
 
 
 @pytest.mark.parametrize("cap", [ITEMS, 60, 20, 7])
 @pytest.mark.parametrize("total", ["capped", "true"])
-def test_a_split_export_has_the_same_records(export, tmp_path, monkeypatch, cap, total):
-    """Whatever the cap, and whichever total ARM says: every record once, windows that meet, totals that agree."""
+def test_split_export_has_the_same_records(export, tmp_path, monkeypatch, cap, total):
+    """The windows adjoin and the totals are equal, for any cap and both readings of the total count."""
     whole = export(tmp_path / "whole")
     monkeypatch.setattr(lists, "MAXIMUM_COUNT", cap)
     export.box.behave(q09_total=total)
@@ -299,8 +299,8 @@ def test_a_split_export_has_the_same_records(export, tmp_path, monkeypatch, cap,
     assert all(after[0] - before[1] == dt.timedelta(days=1) for before, after in itertools.pairwise(bounds))
 
 
-def test_beyond_the_real_cap_the_export_is_whole(tmp_path):
-    """Ten thousand and more, as ARM cuts them: nothing is missing."""
+def test_export_above_the_real_cap_is_complete(tmp_path):
+    """The list has more than 10,000 records."""
     with ArmSandbox(ar_items=10_240, customers=10) as box:
         exporter = Exporter(box)
         exporter.page_size = 1000
@@ -311,7 +311,7 @@ def test_beyond_the_real_cap_the_export_is_whole(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("window", "says"),
+    ("window", "message"),
     [
         (None, "set window=DateWindow"),
         (
@@ -321,15 +321,15 @@ def test_beyond_the_real_cap_the_export_is_whole(tmp_path):
         (EVERYTHING, "cannot be split further: add a filter, or split_by="),
     ],
 )
-def test_what_cannot_be_split_fails_and_leaves_what_was_there(export, tmp_path, monkeypatch, window, says):
-    """No window, or one day over the cap: the error says what to do, no file appears and no part stays."""
+def test_export_that_cannot_be_split_fails_without_a_file(export, tmp_path, monkeypatch, window, message):
+    """The message names what to set."""
     monkeypatch.setattr(lists, "MAXIMUM_COUNT", 1)
-    with pytest.raises(ArmResultLimitError, match=says):
+    with pytest.raises(ArmResultLimitError, match=message):
         export(tmp_path / "a", window=window)
-    assert names(tmp_path) == []
+    assert file_names(tmp_path) == []
 
 
-# ---- a failure in the middle
+# ---- failures and changes during an export
 
 ITEMS_CALL = {"method": "GET", "path": "*/aritems"}
 FAILURES: list[tuple[str, dict[str, Any] | None, dict[str, Any], type[ArmError]]] = [
@@ -347,9 +347,9 @@ FAILURES: list[tuple[str, dict[str, Any] | None, dict[str, Any], type[ArmError]]
 
 @pytest.mark.parametrize(("fault", "switches", "error"), [case[1:] for case in FAILURES], ids=[c[0] for c in FAILURES])
 @pytest.mark.parametrize("name", ["jsonl", "csv"])
-@pytest.mark.parametrize("existed", [True, False], ids=["over old files", "new"])
-def test_a_failure_leaves_what_stood_there_before(export, target, fault, switches, error, name, existed):
-    """On the third page, however it fails: the old data and manifest stand untouched, no part and no new name."""
+@pytest.mark.parametrize("existed", [True, False], ids=["existing files", "new"])
+def test_failed_export_leaves_existing_files_untouched(export, target, fault, switches, error, name, existed):
+    """The third page fails; no temporary file is left."""
     if existed:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(OLD)
@@ -360,12 +360,12 @@ def test_a_failure_leaves_what_stood_there_before(export, target, fault, switche
     window = DateWindow("1990-01-01", "1990-01-31").date_range() if "q12_empty_list" in switches else EVERYTHING
     with pytest.raises(error):
         export(target, name, window)
-    assert names(target.parent) == (["items.data", "items.data.manifest.json"] if existed else [])
+    assert file_names(target.parent) == (["items.data", "items.data.manifest.json"] if existed else [])
     assert not existed or target.read_bytes() == manifest_path(target).read_bytes() == OLD  # type: ignore[attr-defined]
 
 
-class Meddler:
-    """Changes ARM's books between two pages, once or before every page."""
+class LedgerChanger:
+    """Changes the sandbox's ledger between two pages, once or before every page."""
 
     def __init__(self, export: Exporter, change: Any, *, times: int = 1) -> None:
         self.change, self.left, self.pages, self.lock = change, times, 0, threading.Lock()
@@ -373,7 +373,7 @@ class Meddler:
         export.workers = 1
 
     def __call__(self, due: Any) -> None:
-        """Let the first pages of a list pass, then change the books."""
+        """Change the ledger before the third page of a list."""
         with self.lock:
             self.pages += 1
             if due.number > 2 and self.left:
@@ -381,86 +381,86 @@ class Meddler:
                 self.change(self.left)
 
 
-def keys(path: Path) -> list[str]:
-    """List the items of an export."""
+def exported_keys(path: Path) -> list[str]:
+    """Return the keys of the items in an export."""
     return [record["arItemId"] for record in records_of(path.read_bytes(), "jsonl")]
 
 
-def stored(box: ArmSandbox) -> set[str]:
-    """List the living items of the books."""
+def live_keys(box: ArmSandbox) -> set[str]:
+    """Return the keys of the items in the ledger."""
     with box.core._lock:
         return {row[0] for row in box.core._store.fetch_all("SELECT ar_item_id FROM ar_item WHERE live = 1")}
 
 
-def set_life(box: ArmSandbox, place: int, *, live: bool) -> None:
-    """Take an item out of the books, or bring it back: the newest is place 0, the oldest -1."""
-    order, offset = ("DESC", place) if place >= 0 else ("ASC", -place - 1)
+def set_live(box: ArmSandbox, position: int, *, live: bool) -> None:
+    """Delete or restore an item of the ledger: position 0 is the newest, -1 the oldest."""
+    order, offset = ("DESC", position) if position >= 0 else ("ASC", -position - 1)
     sql = f"SELECT id FROM ar_item ORDER BY pos {order} LIMIT 1 OFFSET {offset}"  # noqa: S608 - our own numbers
     with box.core._lock, box.core._store.transaction():
         box.core._store.execute(f"UPDATE ar_item SET live = ? WHERE id = ({sql})", (live,))  # noqa: S608
 
 
 @pytest.mark.parametrize("change", ["insert", "delete", "both"])
-def test_a_kept_query_is_what_it_was_whatever_changes(export, tmp_path, change):
-    """As documented: rows that come and go between pages change nothing of a query that ARM keeps."""
-    set_life(export.box, -1, live=False)
-    before = stored(export.box)
-    Meddler(export, changes(export, change))
+def test_stored_query_does_not_change_with_the_ledger(export, tmp_path, change):
+    """As documented, ARM keeps the result of a query."""
+    set_live(export.box, -1, live=False)
+    before = live_keys(export.box)
+    LedgerChanger(export, ledger_change(export, change))
     manifest = export(tmp_path / "a", window=None)
-    found = keys(tmp_path / "a")
-    assert before != stored(export.box)
+    found = exported_keys(tmp_path / "a")
+    assert before != live_keys(export.box)
     assert set(found) == before
     assert len(found) == manifest["rows"] == len(before)
 
 
 @pytest.mark.parametrize("verify_pages", [False, True])
 @pytest.mark.parametrize("change", ["insert", "delete"])
-def test_rows_that_shift_once_between_pages_are_read_again(export, tmp_path, change, verify_pages):
-    """A live list whose count changes is begun again, and then every record that was there throughout is there once."""
+def test_query_is_restarted_when_its_count_changes(export, tmp_path, change, verify_pages):
+    """In a live list, every record that exists throughout is exported once."""
     export.box.behave(q11_live_query=True)
-    before = stored(export.box)
-    Meddler(export, changes(export, change))
+    before = live_keys(export.box)
+    LedgerChanger(export, ledger_change(export, change))
     manifest = export(tmp_path / "a", window=None)
-    found = keys(tmp_path / "a")
+    found = exported_keys(tmp_path / "a")
     assert manifest["restarts"] == 1
     assert len(found) == len(set(found)) == manifest["rows"]
-    assert set(found) == stored(export.box)
-    assert set(found) >= before & stored(export.box)
+    assert set(found) == live_keys(export.box)
+    assert set(found) >= before & live_keys(export.box)
 
 
-def test_a_list_that_never_stands_still_is_no_export(export, tmp_path):
-    """Changes in every reading: the task fails, and no file appears."""
+def test_export_fails_when_the_list_changes_again_after_a_restart(export, tmp_path):
+    """No file is left."""
     export.box.behave(q11_live_query=True)
-    Meddler(export, changes(export, "insert"), times=100)
+    LedgerChanger(export, ledger_change(export, "insert"), times=100)
     with pytest.raises(ArmIncompleteListError):
         export(tmp_path / "a", window=None)
-    assert names(tmp_path) == []
+    assert file_names(tmp_path) == []
 
 
-def test_a_loss_that_no_count_shows_is_seen_by_a_second_look(export, tmp_path):
-    """One item goes and one comes between two pages: the count stays, a third is lost, and reading again finds it."""
+def test_verify_pages_detects_a_lost_record_with_unchanged_count(export, tmp_path):
+    """One item is deleted and one is added between two pages, so a third one is skipped."""
     export.box.behave(q11_live_query=True)
-    set_life(export.box, -1, live=False)
-    before = stored(export.box)
+    set_live(export.box, -1, live=False)
+    before = live_keys(export.box)
     export.verify_pages = True
-    Meddler(export, changes(export, "both"))
+    LedgerChanger(export, ledger_change(export, "both"))
     manifest = export(tmp_path / "a", window=None)
     assert manifest["restarts"] == 1
     assert len(before) == manifest["rows"]
-    assert set(keys(tmp_path / "a")) == stored(export.box) != before
+    assert set(exported_keys(tmp_path / "a")) == live_keys(export.box) != before
 
 
-def changes(export: Exporter, name: str) -> Any:
-    """Give what happens between two pages."""
+def ledger_change(export: Exporter, name: str) -> Any:
+    """Return the change of the ledger between two pages."""
     return {
         "insert": lambda n: post_document(export, n),
-        "delete": lambda n: set_life(export.box, 10 + n, live=False),
-        "both": lambda n: (set_life(export.box, 10, live=False), set_life(export.box, -1, live=True)),
+        "delete": lambda n: set_live(export.box, 10 + n, live=False),
+        "both": lambda n: (set_live(export.box, 10, live=False), set_live(export.box, -1, live=True)),
     }[name]
 
 
 def post_document(export: Exporter, number: int = 0) -> None:
-    """Book one more item, which the sandbox's live list shows first."""
+    """Create one more item, which is the first of the sandbox's live list."""
     document = {
         "documentType": "IN",
         "customerNo": "543210",
@@ -476,14 +476,14 @@ def post_document(export: Exporter, number: int = 0) -> None:
 
 @pytest.mark.parametrize("name", ["jsonl", "csv"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError])
-def test_a_killed_export_leaves_nothing(export, tmp_path, monkeypatch, name, error):
-    """Between two windows, when rows are written already: whatever ends it comes out, and no part stays."""
+def test_killed_export_leaves_no_file(export, tmp_path, monkeypatch, name, error):
+    """It is killed between two windows, after rows were written."""
     monkeypatch.setattr(lists, "MAXIMUM_COUNT", 60)
     parts: list[list[str]] = []
 
     def kill(due: Any) -> None:
         if due.number == 1:
-            parts.append(names(tmp_path))
+            parts.append(file_names(tmp_path))
             if len(parts) == 4:
                 raise error
 
@@ -491,11 +491,11 @@ def test_a_killed_export_leaves_nothing(export, tmp_path, monkeypatch, name, err
     with pytest.raises(error):
         export(tmp_path / "a", name)
     assert len(parts[3]) == 2
-    assert names(tmp_path) == []
+    assert file_names(tmp_path) == []
 
 
-def test_pages_on_another_host_are_not_followed(export, tmp_path):
-    """With a query id the next page is asked for on the own host: the export is whole, the token stays."""
+def test_next_page_on_another_host_is_ignored_with_a_query_id(export, tmp_path):
+    """Pages are requested by number, so the token is not sent elsewhere."""
     export.box.behave(q13_page_host="elsewhere.example")
     assert export(tmp_path / "a")["rows"] == ITEMS
 
@@ -512,8 +512,8 @@ def test_pages_on_another_host_are_not_followed(export, tmp_path):
     ],
     ids=str,
 )
-def test_variants_of_the_list_give_the_same_file(export, tmp_path, switches):
-    """However ARM ends or packs its pages: the same bytes."""
+def test_file_is_the_same_for_variants_of_the_list(export, tmp_path, switches):
+    """The end and compression of pages do not change it."""
     plain = export(tmp_path / "a")["sha256"]
     export.box.behave(**switches)
     assert export(tmp_path / "b")["sha256"] == plain

@@ -118,7 +118,7 @@ def test_a_query_that_expires_half_way_fails(arm_sandbox, arm_connection, first_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_empty_list_is_an_empty_file(arm_sandbox, arm_connection, first_try, tmp_path):
+def test_empty_list_is_exported_to_an_empty_file(arm_sandbox, arm_connection, first_try, tmp_path):
     """No item is a result too: an empty file, and a manifest that says so."""
     result = export(tmp_path / "a.jsonl", filters={"customerno": "none"}).execute(first_try)
     assert (result["rows"], result["totals"], (tmp_path / "a.jsonl").read_bytes()) == (0, {}, b"")
