@@ -1,4 +1,4 @@
-"""One export in a process of its own: ours, what one would write by hand, and the floors. Prints seconds and memory."""
+"""One export per process: ours, alternatives, or a baseline. Prints rate and memory."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ PAGE_SIZE = 1000
 
 
 def address(base: str, page: int) -> str:
-    """One page of the list."""
+    """Return the URL of a page."""
     return f"{base}/clients/2218/aritems?query=q&pageno={page}"
 
 
-def floor(base: str, pages: int, _: Path) -> None:
-    """Throw every page away, one after the other."""
+def baseline(base: str, pages: int, _: Path) -> None:
+    """Read and discard every page, one after the other."""
     session = requests.Session()
     for page in range(1, pages + 1):
-        session.get(address(base, page), timeout=30).content  # noqa: B018 - reading it takes the page
+        session.get(address(base, page), timeout=30).content  # noqa: B018 - the access reads the body
 
 
-def floor8(base: str, pages: int, _: Path) -> None:
-    """Throw every page away, over eight connections."""
+def baseline8(base: str, pages: int, _: Path) -> None:
+    """Read and discard every page over eight connections."""
 
     def work(first: int) -> None:
         session = requests.Session()
@@ -54,20 +54,20 @@ def floor8(base: str, pages: int, _: Path) -> None:
 def _records(base: str, pages: int, **decode: Any) -> Iterator[list[dict[str, object]]]:
     session = requests.Session()
     for page in range(1, pages + 1):
-        answer = session.get(address(base, page), timeout=30)
-        answer.raise_for_status()
-        yield answer.json(**decode)["arItems"]
+        response = session.get(address(base, page), timeout=30)
+        response.raise_for_status()
+        yield response.json(**decode)["arItems"]
 
 
 def hand_jsonl(base: str, pages: int, path: Path) -> None:
-    """What a PythonOperator does: requests and json, floats and all."""
+    """Export as a PythonOperator with requests and json would, with amounts as floats."""
     with path.open("w", encoding="utf-8") as file:
         for records in _records(base, pages):
             file.writelines(json.dumps(record) + "\n" for record in records)
 
 
 def hand_csv(base: str, pages: int, path: Path) -> None:
-    """The same to CSV, amounts as Decimal."""
+    """Export the same to CSV, with amounts as Decimal."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = None
         for records in _records(base, pages, parse_float=Decimal):
@@ -78,7 +78,7 @@ def hand_csv(base: str, pages: int, path: Path) -> None:
 
 
 def hand_parquet(base: str, pages: int, path: Path) -> None:
-    """The same to Parquet, amounts as Decimal, a row group for each page."""
+    """Export the same to Parquet, with amounts as Decimal and one row group per page."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -98,19 +98,19 @@ def hand_parquet(base: str, pages: int, path: Path) -> None:
 
 
 def http_operator(base: str, pages: int, path: Path) -> None:
-    """Airflow's HttpOperator with its pagination, to JSON lines."""
+    """Export to JSON lines by Airflow's HttpOperator and its pagination."""
     from airflow.providers.http.operators.http import HttpOperator
 
     os.environ["AIRFLOW_CONN_BENCH"] = base.removesuffix("/arm/v1")
 
-    def following(response: requests.Response) -> dict[str, object] | None:
+    def next_page(response: requests.Response) -> dict[str, object] | None:
         page = response.json()["summary"]["pageNo"]
         return {"data": {"query": "q", "pageno": page + 1}} if page < pages else None
 
-    def write(answers: list[requests.Response]) -> None:
+    def write(responses: list[requests.Response]) -> None:
         with path.open("w", encoding="utf-8") as file:
-            for answer in answers:
-                file.writelines(json.dumps(record) + "\n" for record in answer.json()["arItems"])
+            for response in responses:
+                file.writelines(json.dumps(record) + "\n" for record in response.json()["arItems"])
 
     HttpOperator(
         task_id="bench",
@@ -118,16 +118,16 @@ def http_operator(base: str, pages: int, path: Path) -> None:
         method="GET",
         endpoint="arm/v1/clients/2218/aritems",
         data={"query": "q", "pageno": 1},
-        pagination_function=following,
+        pagination_function=next_page,
         response_filter=write,
     ).execute({})
 
 
 def dlt_jsonl(base: str, pages: int, path: Path) -> None:
-    """A dlt pipeline to JSON lines on disk."""
+    """Export to JSON lines by a dlt pipeline."""
     import dlt
 
-    @dlt.resource(name="items", max_table_nesting=0)  # type: ignore[untyped-decorator, unused-ignore]  # only the group bench has dlt
+    @dlt.resource(name="items", max_table_nesting=0)  # type: ignore[untyped-decorator, unused-ignore]  # installed by the group bench only
     def items() -> Iterator[list[dict[str, object]]]:
         yield from _records(base, pages, parse_float=Decimal)
 
@@ -137,7 +137,7 @@ def dlt_jsonl(base: str, pages: int, path: Path) -> None:
 
 
 def ours(base: str, pages: int, path: Path, workers: int, *, validate_all_fields: bool = False) -> None:
-    """This package; the program is imported before the clock starts."""
+    """Export by this package, which is imported before the clock starts."""
     from airflow_provider_arm.client import ArmClient, StaticToken
     from airflow_provider_arm.export.files.file_format import choose_file_format
     from airflow_provider_arm.export.pages.record_types import AR_ITEMS
@@ -150,11 +150,11 @@ def ours(base: str, pages: int, path: Path, workers: int, *, validate_all_fields
     with ArmClient(base, StaticToken("t"), client_no=2218) as client:
         manifest = run_export(plan, client.page_source("list_ar_items"), lambda: dt.datetime.now(dt.UTC))
     if manifest["pages"] != pages:
-        sys.exit("the export is not whole")
+        sys.exit("the export is incomplete")
 
 
 def import_all(case: str) -> None:
-    """Import what the case needs, so that neither clock nor memory counts it."""
+    """Import the modules of a case, so that time and memory do not include them."""
     if case.startswith("ours"):
         import airflow_provider_arm.client.arm_client
         import airflow_provider_arm.export.run
@@ -166,14 +166,12 @@ def import_all(case: str) -> None:
     if case == "http_operator":
         from airflow.providers.http.operators.http import HttpOperator  # noqa: F401
     if case == "dlt_jsonl":
-        os.environ["RUNTIME__DLTHUB_TELEMETRY"] = (
-            "false"  # it would call home, and a benchmark talks to this machine only
-        )
+        os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"  # a benchmark sends nothing to other machines
         import dlt  # noqa: F401
 
 
 def main() -> None:
-    """Run ``CASE PORT PAGES WORKERS``; exit code 3 where it needs what is not installed."""
+    """Run ``CASE PORT PAGES WORKERS``. The exit code is 3 if a package is not installed."""
     case, port, pages, workers = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     base = f"http://127.0.0.1:{port}/arm/v1"
     try:

@@ -1,7 +1,6 @@
-"""A server of ready-made pages, so that a benchmark measures its caller: every page lies in a file and is sent by it.
+"""Server of one list of AR items for benchmarks. Its pages are prepared, so that only the client is measured.
 
-Started by the benchmarks as a process of its own. Answers ``pageno=N`` of one list of AR items, the token call, and
-nothing else.
+The benchmarks start it as a process. It answers requests for ``pageno=N`` and for a token.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _page_number = re.compile(rb"[?&]pageno=(\d+)")
 
 
 def item(number: int, rng: random.Random) -> dict[str, object]:
-    """One AR item of the documented shape."""
+    """Return an AR item with the documented fields."""
     amount = Decimal(rng.randrange(-(10**8), 10**8)).scaleb(-2) if number % 3 else rng.randrange(100_000)
     balance = Decimal(rng.randrange(10**8)).scaleb(-2)
     day = f"2025-{1 + number % 12:02d}-{1 + number % 28:02d}"
@@ -63,11 +62,11 @@ def item(number: int, rng: random.Random) -> dict[str, object]:
 
 
 class Pages:
-    """All answers, one after the other in a temporary file."""
+    """All responses, in a temporary file."""
 
     def __init__(self, items: int) -> None:
-        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
-        self.places: list[tuple[int, int]] = []
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - it is open as long as the process runs
+        self.ranges: list[tuple[int, int]] = []
         total, rng, start = -(-items // PAGE_SIZE), random.Random(7), 0
         for page in range(total):
             records = [item(n, rng) for n in range(page * PAGE_SIZE, min((page + 1) * PAGE_SIZE, items))]
@@ -81,41 +80,41 @@ class Pages:
                 "nextPage": None,
                 "queryId": "q",
             }
-            answer = head(body := _encode({"summary": summary, "arItems": records})) + body
-            self.file.write(answer)
-            self.places.append((start, len(answer)))
-            start += len(answer)
+            response = head(body := _encode({"summary": summary, "arItems": records})) + body
+            self.file.write(response)
+            self.ranges.append((start, len(response)))
+            start += len(response)
         self.file.flush()
 
 
 def head(body: bytes) -> bytes:
-    """The head of an answer."""
+    """Return the head of a response."""
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
 
 
 def serve(connection: socket.socket, pages: Pages, latency: float) -> None:
-    """Answer one connection's requests until it ends."""
+    """Answer the requests of one connection until it is closed."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    waiting = b""
+    received = b""
     while chunk := connection.recv(65_536):
-        waiting += chunk
-        if b"\r\n\r\n" not in waiting:
+        received += chunk
+        if b"\r\n\r\n" not in received:
             continue
-        line, waiting = waiting.split(b"\r\n", 1)[0], b""
+        line, received = received.split(b"\r\n", 1)[0], b""
         if latency:
             time.sleep(latency)
         if line.startswith(b"POST"):
             connection.sendall(head(TOKEN) + TOKEN)
             continue
         found = _page_number.search(line)
-        start, size = pages.places[int(found[1]) - 1 if found else 0]
+        start, size = pages.ranges[int(found[1]) - 1 if found else 0]
         end = start + size
         while start < end:
             start += os.sendfile(connection.fileno(), pages.file.fileno(), start, end - start)
 
 
 def listen(pages: Pages, latency: float) -> int:
-    """Serve these pages on a port of their own."""
+    """Serve the pages on a new port, and return it."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
 
     def accept() -> None:
@@ -128,7 +127,7 @@ def listen(pages: Pages, latency: float) -> int:
 
 
 def main() -> None:
-    """Serve until killed: so many items, on one port for each latency in seconds. Prints the ports."""
+    """Run ``ITEMS LATENCY...``: print one port per latency (in seconds), and serve until killed."""
     pages = Pages(int(sys.argv[1]))
     print(*(listen(pages, float(latency)) for latency in sys.argv[2:]), flush=True)
     threading.Event().wait()

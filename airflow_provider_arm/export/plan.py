@@ -1,4 +1,4 @@
-"""What an export is to do."""
+"""Plan of an export: its list, file, fields, filters and checks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ExportPlan:
-    """What to export, and whereto."""
+    """Arguments of one export."""
 
     record_type: RecordType
     path: WritablePath
@@ -29,19 +29,19 @@ class ExportPlan:
     selection: FieldSelection = field(default_factory=FieldSelection)
     filters: Mapping[str, Any] = field(default_factory=dict)
     window: DateRange | TimeRange | None = None
-    #: Filters to split by where days cannot be split any more.
+    #: Filters by whose values a window is split that cannot be halved any more.
     split_by: SplitBy = ()
     workers: int = DEFAULT_WORKERS
-    #: Check the type of every known field of JSON lines, too.
+    #: Check the type of every known field; of JSON lines only.
     validate_all_fields: bool = False
-    #: Read every page twice; see :class:`~airflow_provider_arm.export.fetch.page_fetcher.Flow`.
+    #: Read every page twice; see :class:`~airflow_provider_arm.export.fetch.page_fetcher.PageFetcher`.
     verify_pages: bool = False
 
     def __post_init__(self) -> None:
-        """Check what contradicts itself."""
-        ours = {*(self.window.filter_names if self.window else ()), *(name for name, _ in self.split_by)}
-        for name in sorted(ours & set(self.filters)):
-            msg = f"filters must not hold {name}: window or split_by sets it"
+        """Check that the arguments do not contradict each other."""
+        reserved = {*(self.window.filter_names if self.window else ()), *(name for name, _ in self.split_by)}
+        for name in sorted(reserved & set(self.filters)):
+            msg = f"filters must not contain {name}: window or split_by sets it"
             raise ArmConfigurationError(msg)
         if not 1 <= self.workers <= MAX_WORKERS:
             msg = f"workers must be between 1 and {MAX_WORKERS}, not {self.workers}"

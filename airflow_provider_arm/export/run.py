@@ -6,14 +6,11 @@ import decimal
 import logging
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.errors import (
-    ArmIncompleteListError,
-    ArmInvalidResponseError,
-    ArmResultLimitError,
-)
+from airflow_provider_arm.client.errors import ArmIncompleteListError, ArmInvalidResponseError, ArmResultLimitError
 from airflow_provider_arm.export.fetch.key_set import KeySet
 from airflow_provider_arm.export.fetch.page_fetcher import PageFetcher, PageQuery
 from airflow_provider_arm.export.fetch.partition import Partition
@@ -97,34 +94,27 @@ def _check_span(record_type: RecordType, partition: Partition, chunk: PageChunk)
         partition.span.check(record_type, chunk.stats)
 
 
+@dataclass(eq=False, slots=True)
 class _Run:
     """One run: writes the pages of one query after the other to the sink."""
 
-    def __init__(
-        self,
-        record_type: RecordType,
-        fetcher: PageFetcher[PageChunk],
-        sink: Sink,
-        keys: KeySet,
-        progress: Progress,
-    ) -> None:
-        self._record_type = record_type
-        self._fetcher = fetcher
-        self._sink = sink
-        self._keys = keys
-        self._progress = progress
-        self._stats = ExportStats()
+    record_type: RecordType
+    fetcher: PageFetcher[PageChunk]
+    sink: Sink
+    keys: KeySet
+    progress: Progress
+    stats: ExportStats = field(default_factory=ExportStats)
 
     def run(self) -> ExportStats:
         """Write every query, and return the statistics of all."""
-        for query in self._fetcher.queries():
+        for query in self.fetcher.queries():
             stats, pages = self._write_with_restart(query)
-            self._sink.commit()
-            self._stats.add_window(query.partition, stats, pages)
+            self.sink.commit()
+            self.stats.add_window(query.partition, stats, pages)
             query.partition.finished(query.walk.rows)  # ARM's count: an increment may skip some of it
-        if not self._keys.all_unique():
+        if not self.keys.all_unique():
             raise self._duplicate_error("two of the windows")
-        return self._stats
+        return self.stats
 
     def _write_with_restart(self, query: PageQuery[PageChunk]) -> tuple[PageStats, int]:
         try:
@@ -132,46 +122,41 @@ class _Run:
         except ArmResultLimitError:
             raise
         except ArmIncompleteListError as error:
-            if not self._sink.rollback():
+            if not self.sink.rollback():
                 raise
             log.warning("%s: %s; restarting this query once", query.partition, error)
             # An expired query is restarted unchanged. If the list changed, its pages are verified from now on.
-            self._fetcher.verify_pages |= error.status_code is None
-            self._keys.rollback_query()
-            self._stats.restarts += 1
-            self._fetcher.restart(query)
+            self.fetcher.verify_pages |= error.status_code is None
+            self.keys.rollback_query()
+            self.stats.restarts += 1
+            self.fetcher.restart(query)
             return self._write_query(query)
 
     def _write_query(self, query: PageQuery[PageChunk]) -> tuple[PageStats, int]:
         stats, pages = PageStats(), 0
-        for page in self._fetcher.pages(query):
+        for page in self.fetcher.pages(query):
             chunk = page.content
             self._add_page(stats, chunk.stats, query)
-            self._sink.write(chunk.data)
+            self.sink.write(chunk.data)
             pages += 1
-            self._progress.page_done(
-                self._stats.pages + pages,
-                self._stats.combined.rows + stats.rows,
-                query.partition,
-                pages,
-                page.summary.total_pages,
-            )
-        if not self._keys.commit_query():
+            all_pages, all_rows = self.stats.pages + pages, self.stats.combined.rows + stats.rows
+            self.progress.page_done(all_pages, all_rows, query.partition, pages, page.summary.total_pages)
+        if not self.keys.commit_query():
             raise self._duplicate_error(str(query.partition))
         return stats, pages
 
     def _add_page(self, stats: PageStats, more: PageStats, query: PageQuery[PageChunk]) -> None:
-        if not self._keys.add(more.keys):
+        if not self.keys.add(more.keys):
             raise self._duplicate_error(str(query.partition))
         try:
             stats.add(more)
         except decimal.Inexact:
-            msg = f"a total of the {self._record_type.name} has more digits than can be added exactly"
+            msg = f"a total of the {self.record_type.name} has more digits than can be added exactly"
             raise ArmInvalidResponseError(msg) from None
 
     def _duplicate_error(self, where: str) -> ArmIncompleteListError:
         msg = (
-            f"{self._record_type.name}: the same {self._record_type.key} came twice in {where}: the list changed "
-            "during the export; export again"
+            f"{self.record_type.name}: a duplicate {self.record_type.key} in {where}: the list changed during the "
+            "export; export again"
         )
         return ArmIncompleteListError(msg)

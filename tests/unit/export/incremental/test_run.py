@@ -244,7 +244,7 @@ def test_duplicate_item_fails_the_export_although_it_is_skipped(ledger, store, t
     original_text = ledger.text
     duplicate, replaced = list(ledger.items)[1], list(ledger.items)[8]
     ledger.text = lambda key: original_text(duplicate if key == replaced else key)
-    with pytest.raises(ArmIncompleteListError, match="the same arItemId came twice"):
+    with pytest.raises(ArmIncompleteListError, match="a duplicate arItemId in"):
         export_new(ledger, store, tmp_path / "2.jsonl", "r2")
     assert not (tmp_path / "2.jsonl").exists()
 
