@@ -1,4 +1,4 @@
-"""Airflow as larger sites run it: PostgreSQL, Redis, and tasks on two Celery workers."""
+"""Airflow on PostgreSQL and Redis with two Celery workers."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-#: Tasks that a worker runs at once: more than two processors can work on only wait for each other.
+#: Tasks that a worker runs at once; more would only compete for two processors.
 TASKS_PER_WORKER = 2
-#: Seconds after which a task whose process has said nothing counts as dead and is tried again. Airflow's five minutes
-#: would be most of the test; a busy machine may make a live one miss some of its words.
+#: Seconds without a heartbeat after which Airflow retries a task. The default of five minutes would be most of the
+#: test; on a busy machine a live task may miss some heartbeats.
 HEARTBEAT_TIMEOUT = 40
-#: Seconds between two words of a supervisor. Often it notices only then, too, that its task has ended, and gives back
-#: the worker's place: with Airflow's five seconds a task of half a second takes six.
+#: Seconds between heartbeats of a supervisor. Often it detects only then that its task has ended, and frees the slot:
+#: with Airflow's five seconds a task of half a second takes six.
 HEARTBEAT_SECONDS = 1
-#: Seconds after which Redis may hand out anew what a worker took and never finished; Airflow's default is a day. Longer
-#: than any task here works, else a task that is alive would be handed out a second time.
+#: Seconds after which an unacknowledged task is delivered again; Airflow's default is a day. Longer than any task
+#: here runs, or else a running task would be delivered twice.
 VISIBILITY_TIMEOUT = 90
-#: Seconds that Airflow's api-server needs at most to take in what a task said before it was stopped.
+#: Seconds that Airflow's api-server needs at most to process the requests that a task sent before it was stopped.
 SETTLE_SECONDS = 1.0
 
 WORKERS = ("worker-1", "worker-2")
 
 
 def missing() -> str:
-    """Say what this machine lacks for the deployment, and how to get it; empty where nothing."""
+    """Return what this machine lacks for the deployment, and how to install it; empty if nothing."""
     for module in ("celery", "psycopg2"):
         if importlib.util.find_spec(module) is None:
-            return f"there is no Python package {module} here: make system installs it (the extra system)"
+            return f"the Python package {module} is not installed: make system installs it (the extra system)"
     return services.missing()
 
 
 def _worker(name: str) -> list[str]:
-    # Nobody reads logs over HTTP here, and two workers on one machine would want one port.
+    # No test reads logs over HTTP, and two workers on one machine would need the same port.
     return ["celery", "worker", "--celery-hostname", name, "--skip-serve-logs"]
 
 
 class CeleryDeployment(Deployment):
-    """Airflow on PostgreSQL with the CeleryExecutor, Redis between scheduler and two workers."""
+    """Airflow with the CeleryExecutor, PostgreSQL, Redis and two workers."""
 
     components: ClassVar[Mapping[str, Sequence[str]]] = {
         **Deployment.components,
         **{name: _worker(name) for name in WORKERS},
     }
 
-    #: The waits here are long, and each look costs the api-server as much as a task does.
+    #: The waits are long, and each check costs the api-server as much as a task does.
     poll_seconds = 1.0
 
     def __init__(
@@ -66,7 +66,7 @@ class CeleryDeployment(Deployment):
         super().__init__(home, dags, connection, variables)
 
     def settings(self) -> dict[str, str]:
-        """Give database, broker and executor, and how soon a dead worker's tasks are tried again."""
+        """Return database, broker and executor, and the times after which a dead worker's tasks are retried."""
         database = self._postgres.url("psycopg2")
         return {
             "AIRFLOW__CELERY__BROKER_URL": self._redis.url,
@@ -85,8 +85,8 @@ class CeleryDeployment(Deployment):
         self._services.enter_context(self._redis)
 
     def healthy(self) -> bool:
-        """Say whether all of it works, the workers too."""
-        return super().healthy() and all(self._takes_tasks(name) for name in WORKERS)
+        """Return whether all components work, including the workers."""
+        return super().healthy() and all(self._is_ready(name) for name in WORKERS)
 
     def __exit__(self, *_: object) -> None:
         try:
@@ -95,33 +95,35 @@ class CeleryDeployment(Deployment):
             self._services.close()
 
     def worker_of(self, pid: int) -> str:
-        """Say which worker runs the process of a task."""
-        return next(name for name in WORKERS if self.processes[name].pid == os.getsid(pid))
+        """Return the worker that runs the process of a task."""
+        return next(name for name in WORKERS if self.processes[name].popen.pid == os.getsid(pid))
 
     def kill_and_orphan(self, worker: str) -> None:
-        """Kill a worker with its pool and supervisors, and leave the processes of its tasks alive."""
-        os.killpg(self.processes[worker].pid, signal.SIGKILL)
-        self.processes.pop(worker).wait()
+        """Kill a worker with its pool and supervisors, but not the processes of its tasks."""
+        process = self.processes.pop(worker).popen
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
-    def kill_at_work(self, worker: str, dag_id: str, run_id: str, task_id: str) -> list[int]:
-        """Kill the worker in the midst of such a task; gives the map indexes of those that died with it."""
+    def kill_while_running(self, worker: str, dag_id: str, run_id: str, task_id: str) -> list[int]:
+        """Kill the worker while it runs instances of a mapped task, and return the map indexes of those instances."""
+        process = self.processes[worker]
         dead: list[int] = []
 
-        def are_at_work() -> bool:
-            # Stopped first, so that none ends between the look and the kill; what it has just said is waited for.
-            self.signal(worker, signal.SIGSTOP)
+        def runs_instances() -> bool:
+            # Stopped first, so that no instance ends between the check and the kill; its last requests are waited for.
+            process.signal(signal.SIGSTOP)
             time.sleep(SETTLE_SECONDS)
             running = self.tasks(dag_id, run_id, task_id, "running")
-            members = self.members(worker)
+            members = process.members()
             dead.extend(each["map_index"] for each in running if each["pid"] in members)
             if not dead:
-                self.signal(worker, signal.SIGCONT)
+                process.signal(signal.SIGCONT)
             return bool(dead)
 
-        self.until(are_at_work, START_SECONDS, f"{worker} is never at work")
+        self.until(runs_instances, START_SECONDS, f"{worker} runs no {task_id}")
         self.kill(worker)
         return dead
 
-    def _takes_tasks(self, name: str) -> bool:
+    def _is_ready(self, name: str) -> bool:
         log = (self.home / f"{name}.log").read_text(encoding="utf-8", errors="replace")
         return f"{name} ready" in log

@@ -1,4 +1,4 @@
-"""The smallest Airflow: SQLite, and tasks as children of the scheduler."""
+"""Airflow on SQLite with tasks as children of the scheduler."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class LocalDeployment(Deployment):
     """Airflow on SQLite with the LocalExecutor."""
 
     def settings(self) -> dict[str, str]:
-        """Give database and executor."""
+        """Return database and executor."""
         return {
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": "2",

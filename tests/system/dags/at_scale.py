@@ -1,4 +1,4 @@
-"""DAGs with many mapped tasks: submissions and exports by the window, and hundreds of deferred waits."""
+"""DAGs with many mapped tasks: submissions, exports by window, and hundreds of deferred waits."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from airflow_provider_arm.operators.export_merge import ExportMergeOperator
 from airflow_provider_arm.sensors.batch import BatchSensor
 
 HOME = Path(os.environ["AIRFLOW_HOME"])
-#: A killed worker takes a try from each task that it ran; the tests kill at most three times.
+#: Each task that a killed worker ran needs another try; the tests kill at most three times.
 RETRIES: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=1)}
 
-#: The sandbox's items are of 2024 and 2025, the invoices of January 2026.
+#: The sandbox's items have dates in 2024 and 2025, the invoices in January 2026.
 YEARS = {"start": "2024-01-01", "end": "2026-12-31"}
 
 with DAG("mapped", schedule=None, catchup=False) as mapped:
@@ -46,12 +46,12 @@ with DAG("many_waits", schedule=None, catchup=False) as many_waits:
 
     @task(**RETRIES)
     def batch_uuids(submitted):
-        """Give the batches one by one."""
+        """Return the batchUuids."""
         return submitted["batch_uuids"]
 
     @task(**RETRIES)
     def add_up(results):
-        """Say what the waits found: each of them one batch of one invoice."""
+        """Return totals of the waits, each for one batch of one invoice."""
         found = [result["batch_uuids"] for result in results]
         return {
             "waits": len(found),

@@ -1,10 +1,10 @@
-"""Invoices that the sandbox takes."""
+"""Invoices that the sandbox accepts."""
 
 from __future__ import annotations
 
 
 def documents(prefix, count=50):
-    """Make so many invoices whose numbers begin with *prefix*."""
+    """Return invoices whose numbers begin with *prefix*."""
     return [
         {
             "documentType": "IN",

@@ -1,4 +1,4 @@
-"""One DAG per way to wait: a submission of documents whose process says its number, so that the test can kill it."""
+"""Submissions of documents that wait on the worker or deferred, and store their process id for the test."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from invoices import documents  # type: ignore[import-not-found]  # Airflow puts
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
 
 
-class Told(BatchSubmitOperator):
-    """Writes the number of its process into a file before it does anything."""
+class KillableSubmitOperator(BatchSubmitOperator):
+    """BatchSubmitOperator that writes its process id to a file first."""
 
     def execute(self, context):
-        """Tell, then submit."""
+        """Write the process id, then submit."""
         (Path(os.environ["AIRFLOW_HOME"]) / f"{self.dag_id}.pid").write_text(str(os.getpid()), encoding="utf-8")
         return super().execute(context)
 
 
 for _name, _prefix, _deferrable in (("kill_held", "71", False), ("kill_deferred", "72", True)):
     with DAG(_name, schedule=None, catchup=False) as _dag:
-        Told(
+        KillableSubmitOperator(
             task_id="submit",
             resource="documents",
             records=documents(_prefix),

@@ -1,4 +1,4 @@
-"""DAGs that start on events of ARM, looked for often."""
+"""DAGs that start on events of ARM, with short poll intervals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POLL_SECONDS = 1.0
 
 
 def watched(name, trigger):
-    """Make an asset with one watcher."""
+    """Return an asset with one watcher."""
     return Asset(name, watchers=[AssetWatcher(name=name, trigger=trigger)])
 
 
@@ -30,9 +30,9 @@ for asset in ASSETS:
     with DAG(f"on_{asset.name}", schedule=[asset], catchup=False, is_paused_upon_creation=False):
 
         @task
-        def told(triggering_asset_events=None):
-            """Give what the events say that started the run."""
-            events = [event for some in triggering_asset_events.values() for event in some]
+        def reported(triggering_asset_events=None):
+            """Return the payloads of the events that started the run."""
+            events = [event for events in triggering_asset_events.values() for event in events]
             return [event.extra["payload"] for event in events]
 
-        told()
+        reported()
