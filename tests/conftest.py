@@ -1,4 +1,4 @@
-"""An Airflow of its own for every test run; must run before Airflow is imported."""
+"""Settings of Airflow for the tests. They must be set before Airflow is imported."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ os.environ.update(
         "AIRFLOW__CORE__DAGS_FOLDER": str(_HOME / "dags"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME}/airflow.db",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
-        # Its listeners would run after every task; what our operators tell it is asked of them directly.
+        # Its listeners would run after every task. The tests call the operators' OpenLineage methods themselves.
         "AIRFLOW__OPENLINEAGE__DISABLED": "True",
-        # Loopback must not go through a proxy of the machine.
+        # Calls to loopback must not use a proxy of the machine.
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
     }

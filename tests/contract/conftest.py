@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from verify_real_wire import NEEDED, Numbers, Wire, read_target, target_of
 
 from airflow_provider_arm.client import ArmError
 from airflow_provider_arm.sandbox import ArmSandbox
-
-sys.path.append(str(Path(__file__).parents[2] / "scripts"))
-
-from verify_real_wire import NEEDED, Numbers, Wire, read_target, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A running sandbox, for tests of what goes wrong on the wire."""
+"""Fixtures of the tests of faults: a running sandbox."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[ArmSandbox]:
-    """One server for the tests of a module."""
+    """Yield one server for the tests of a module."""
     with ArmSandbox(seed=7, ar_items=60) as box:
         yield box
 
 
 @pytest.fixture
 def box(running: ArmSandbox) -> ArmSandbox:
-    """The server, as freshly started."""
+    """Return the server after a reset."""
     running.reset()
     return running

@@ -1,7 +1,6 @@
-"""The real client meets every variant of the working contract, and every fault that row 14 names.
+"""The real client with every variant of the working contract and every fault of row 14.
 
-Each scenario states what must hold whatever ARM turns out to do. What happened is read from the sandbox's ledger and
-journal, never from the client.
+The assertions use the sandbox's effect log and request log rather than what the client returned.
 """
 
 from __future__ import annotations
@@ -42,48 +41,48 @@ DOCUMENT = {
 ITEMS = 60
 
 
-class HurriedClock:
-    """Sleeps in no time, and knows how long it should have taken."""
+class FastClock:
+    """Clock that returns from sleep at once and counts the seconds."""
 
     def __init__(self):
         self.slept = []
 
     def time(self):
-        """Unix seconds."""
+        """Return Unix seconds."""
         return time.time()
 
     def monotonic(self):
-        """Seconds, with those that were slept."""
+        """Return seconds, including those that were slept."""
         return time.monotonic() + sum(self.slept)
 
     def sleep(self, seconds):
-        """Take note of the pause."""
+        """Add the seconds to the clock."""
         self.slept.append(seconds)
 
     async def asleep(self, seconds):
-        """As :meth:`sleep`."""
+        """Await nothing; see :meth:`sleep`."""
         self.sleep(seconds)
 
 
 @pytest.fixture
 def clock():
-    """The client's clock."""
-    return HurriedClock()
+    """Return the client's clock."""
+    return FastClock()
 
 
 @pytest.fixture
 def client(box, clock):
-    """The real client, pointed at the sandbox."""
+    """Yield the real client, connected to the sandbox."""
     credentials = ClientCredentials(auth_url=box.auth_url, client_id=box.client_id, client_secret=box.client_secret)
-    with ArmClient(box.base_url, credentials, client_no=box.client_no, user_id="tester", clock=clock) as made:
-        yield made
+    with ArmClient(box.base_url, credentials, client_no=box.client_no, user_id="tester", clock=clock) as arm:
+        yield arm
 
 
 def _submit(client, *records):
     return client.submit_batch("create_customer_batch", list(records) or [GOOD])
 
 
-def _look(client, *records):
+def _poll(client, *records):
     return client.get_batch(_submit(client, *records).batch_uuid)
 
 
@@ -91,7 +90,7 @@ def _items(client, **filters):
     return [item.ar_item_id for item in client.list_ar_items(filters, page_size=25).items()]
 
 
-def _whole(box, client):
+def _assert_complete(box, client):
     found = _items(client)
     assert len(found) == len(set(found)) == box.totals()["arItems"]
 
@@ -100,7 +99,7 @@ def _whole(box, client):
 
 
 def submit_is_understood(box, client):
-    """The batch is stored once, and its UUID is the sandbox's."""
+    """Assert that the batch is stored once, with the batchUuid that the client returns."""
     receipt = _submit(client)
     (entry,) = box.ledger()["batches"].values()
     assert entry["batch_uuids"] == [receipt.batch_uuid]
@@ -108,7 +107,7 @@ def submit_is_understood(box, client):
 
 
 def submit_without_uuid_is_an_error(box, client):
-    """Never success, never sent again; the error shows what came."""
+    """Assert that the client raises, sends nothing again and shows the response."""
     with pytest.raises(ArmInvalidResponseError, match="batchUuid"):
         _submit(client)
     (entry,) = box.ledger()["batches"].values()
@@ -116,13 +115,13 @@ def submit_without_uuid_is_an_error(box, client):
 
 
 def records_are_counted(box, client):
-    """One good and one bad record: partial, with one failure."""
-    status = _look(client, GOOD, BAD)
+    """Assert that a valid and an invalid record are a partial batch with one failure."""
+    status = _poll(client, GOOD, BAD)
     assert (status.state, status.failed) == (BatchState.PARTIAL, 1)
 
 
 def pending_is_pending(box, client):
-    """A batch that waits is neither success nor failure; then it finishes."""
+    """Assert that a pending batch has neither succeeded nor failed, and then finishes."""
     box.behave(batch_delay=60)
     uuid = _submit(client, GOOD, {**GOOD, "customerNo": "700003"}).batch_uuid
     assert client.get_batch(uuid).state is BatchState.PENDING
@@ -131,23 +130,23 @@ def pending_is_pending(box, client):
 
 
 def unknown_word_is_never_success(box, client):
-    """Neither finished nor succeeded."""
-    assert _look(client).state is BatchState.INVALID_RESPONSE
+    """Assert that the batch is neither finished nor successful."""
+    assert _poll(client).state is BatchState.INVALID_RESPONSE
 
 
 def whole_batch_is_rejected(box, client):
-    """Rejected, and nothing took effect."""
-    assert _look(client).state is BatchState.REJECTED
+    """Assert that the batch is rejected without effect."""
+    assert _poll(client).state is BatchState.REJECTED
     assert box.ledger()["customers"] == {}
 
 
 def all_failed_is_rejected(box, client):
-    """Every record failed: rejected, under either code."""
-    assert _look(client, BAD).state is BatchState.REJECTED
+    """Assert that a batch whose records all failed is rejected, with either status."""
+    assert _poll(client, BAD).state is BatchState.REJECTED
 
 
 def grace_is_not_found_then_found(box, client):
-    """404 in the first moments is an error that says so; later the batch is there."""
+    """Assert that polls return not found at first and find the batch later."""
     uuid = _submit(client).batch_uuid
     with pytest.raises(ArmNotFoundError):
         client.get_batch(uuid)
@@ -155,8 +154,8 @@ def grace_is_not_found_then_found(box, client):
     assert client.get_batch(uuid).state is BatchState.SUCCEEDED
 
 
-def limit_is_said(box, client):
-    """A batch above the limit is refused as a whole."""
+def limit_is_an_error(box, client):
+    """Assert that a batch above the limit is refused as a whole."""
     with pytest.raises(ArmValidationError):
         _submit(client, GOOD, {**GOOD, "customerNo": "2"}, {**GOOD, "customerNo": "3"})
     assert box.ledger()["batches"] == {}
@@ -166,34 +165,34 @@ def limit_is_said(box, client):
 
 
 def failed_record_is_an_error(box, client):
-    """422 raises, whatever its body says of errors."""
+    """Assert that 422 raises, whatever the errors in its body."""
     with pytest.raises(ArmValidationError):
         client.upsert_customer(BAD)
-    assert _look(client, GOOD, BAD).failed == 1
+    assert _poll(client, GOOD, BAD).failed == 1
 
 
 def errors_keep_their_kind(box, client):
-    """404 is not found and 422 is validation, with any body."""
+    """Assert that 404 is not found and 422 is a validation error, with any body."""
     with pytest.raises(ArmNotFoundError):
-        client.get_customer("nobody")
+        client.get_customer("unknown")
     with pytest.raises(ArmValidationError):
         client.upsert_customer(BAD)
 
 
 def unknown_filter_goes_through(box, client):
-    """The client passes a name that it does not know; here ARM ignores it."""
+    """Assert that the client sends a filter that it does not know; ARM ignores it here."""
     assert len(_items(client, somethingnew="1")) == ITEMS
     assert "somethingnew=1" in box.requests(template="/arm/v1/clients/{clientno}/aritems")[0]["query"]
 
 
 def upsert_is_understood(box, client):
-    """The answer is success, and the effect is one."""
+    """Assert that the response is a success with one effect."""
     assert client.upsert_customer(GOOD).result == "CREATED"
     assert box.ledger()["customers"]["700001"]["effects"] == 1
 
 
-def second_invoice_shows_in_the_ledger(box, client):
-    """What a doubled document does where ARM accepts it: the oracle sees it."""
+def second_invoice_is_in_the_effect_log(box, client):
+    """Assert that the effect log contains a second booking, if ARM accepts it."""
     for _ in range(2):
         client.submit_batch("create_document_batch", [DOCUMENT])
     assert box.ledger()["documents"]["77000001"]["effects"] == 2
@@ -202,13 +201,13 @@ def second_invoice_shows_in_the_ledger(box, client):
 # -- lists -----------------------------------------------------------------------------------------------------------
 
 
-def list_is_whole(box, client):
-    """Every item once."""
-    _whole(box, client)
+def list_is_complete(box, client):
+    """Assert that each item is returned once."""
+    _assert_complete(box, client)
 
 
 def true_total_is_a_cap(box, client):
-    """More match than come: an error, not a short result."""
+    """Assert that a total above the cap is an error, not a short result."""
     box.core.reset(type(box.core.seed)(ar_items=10_050, customers=10))
     try:
         with pytest.raises(ArmResultLimitError):
@@ -218,13 +217,13 @@ def true_total_is_a_cap(box, client):
 
 
 def expiry_is_never_a_short_result(box, client):
-    """Expired in mid-paging: an error or a clean restart."""
+    """Assert that a query that expires between pages is an error or restarted."""
     with contextlib.suppress(ArmIncompleteListError):
-        _whole(box, client)
+        _assert_complete(box, client)
 
 
 def shifting_rows_are_never_a_short_result(box, client):
-    """A new invoice between two pages shifts them: what comes out is whole and without doubles, or an error."""
+    """Assert that the list is complete without duplicates, or an error, if an invoice shifts the pages."""
     pages = client.list_ar_items(page_size=25).pages()
     found = list(next(pages).texts)
     client.submit_batch("create_document_batch", [DOCUMENT])
@@ -237,22 +236,22 @@ def shifting_rows_are_never_a_short_result(box, client):
 
 
 def empty_list_is_empty_or_an_error(box, client):
-    """404 for an empty list is never rows."""
+    """Assert that 404 for an empty list returns no rows."""
     with contextlib.suppress(ArmNotFoundError):
         assert _items(client, customerno="none") == []
 
 
-def token_stays_at_home(box, client):
-    """Pages on another host are never asked for there with the token."""
+def token_is_not_sent_to_another_host(box, client):
+    """Assert that pages are not requested from another host with the token."""
     with ArmSandbox(ar_items=1) as other:
         box.behave(q13_page_host=other.url.partition("//")[2])
         with contextlib.suppress(ArmConfigurationError):
-            _whole(box, client)
+            _assert_complete(box, client)
         assert other.requests() == []
 
 
 def test_rows_that_shift_without_changing_their_number_are_never_a_wrong_result(box, client):
-    """Row 11: one item opens and another is paid between two pages, so the total stays: whole, or an error."""
+    """An item is created and another one settled between two pages, so the total is unchanged (row 11)."""
     box.behave(q11_live_query=True)
     listing = client.list_ar_items({"onlyopen": "true"}, page_size=5)
     *_, oldest = listing.items()
@@ -267,7 +266,7 @@ def test_rows_that_shift_without_changing_their_number_are_never_a_wrong_result(
         assert len(found) == len(set(found))
 
 
-#: (switch, value) -> what must hold.
+#: Variant (switch and value) to assertion.
 SCENARIOS = {
     ("q01_submit_status", 200): submit_is_understood,
     ("q01_submit_status", 201): submit_is_understood,
@@ -289,29 +288,29 @@ SCENARIOS = {
     ("q06_error_body", "html"): errors_keep_their_kind,
     ("q06_error_body", "text"): errors_keep_their_kind,
     ("q07_unknown_filter", "ignore"): unknown_filter_goes_through,
-    ("q08_plural_key", "rows"): list_is_whole,
+    ("q08_plural_key", "rows"): list_is_complete,
     ("q09_total", "true"): true_total_is_a_cap,
-    ("q10_next_page", "absent"): list_is_whole,
-    ("q10_next_page", "empty"): list_is_whole,
-    ("q10_next_page", "same"): list_is_whole,
-    ("q10_next_page", "extra_page"): list_is_whole,
+    ("q10_next_page", "absent"): list_is_complete,
+    ("q10_next_page", "empty"): list_is_complete,
+    ("q10_next_page", "same"): list_is_complete,
+    ("q10_next_page", "extra_page"): list_is_complete,
     ("q11_expire_after_pages", 1): expiry_is_never_a_short_result,
     ("q11_expired_status", 404): expiry_is_never_a_short_result,
     ("q11_live_query", True): shifting_rows_are_never_a_short_result,
     ("q12_empty_list", 404): empty_list_is_empty_or_an_error,
-    ("q13_page_host", "elsewhere.example"): token_stays_at_home,
-    ("q14_gzip", True): list_is_whole,
-    ("q15_duplicate_document", "accept"): second_invoice_shows_in_the_ledger,
-    ("q16_max_records", 2): limit_is_said,
+    ("q13_page_host", "elsewhere.example"): token_is_not_sent_to_another_host,
+    ("q14_gzip", True): list_is_complete,
+    ("q15_duplicate_document", "accept"): second_invoice_is_in_the_effect_log,
+    ("q16_max_records", 2): limit_is_an_error,
     ("q17_upsert_response", "created_200"): upsert_is_understood,
 }
 
-#: Switches that mean something only together with another.
+#: Other switches that a variant needs to have an effect.
 _TOGETHER = {("q11_expired_status", 404): {"q11_expire_after_pages": 1}}
 
 
-def test_the_table_is_walked():
-    """No row without a switch or a fault, and no variant of a switch without a scenario."""
+def test_every_row_and_variant_has_a_scenario():
+    """Each row has a switch or a fault, and each variant of a switch a scenario."""
     assert {switch.row for switch in SWITCHES} - {0} == set(range(1, 18))
     tested = {name for name, _ in SCENARIOS}
     for switch in SWITCHES:
@@ -322,8 +321,8 @@ def test_the_table_is_walked():
 
 
 @pytest.mark.parametrize(("switch", "value"), SCENARIOS, ids=str)
-def test_the_client_comes_out_right_under(box, client, switch, value):
-    """One variant at a time; what must hold is the scenario's own sentence."""
+def test_client_handles_each_variant(box, client, switch, value):
+    """One variant is set at a time; its scenario must hold."""
     box.behave(**{switch: value}, **_TOGETHER.get((switch, value), {}))
     SCENARIOS[switch, value](box, client)
 
@@ -338,12 +337,12 @@ def test_the_client_comes_out_right_under(box, client, switch, value):
         failed_record_is_an_error,
         errors_keep_their_kind,
         upsert_is_understood,
-        list_is_whole,
+        list_is_complete,
         empty_list_is_empty_or_an_error,
     ],
 )
-def test_the_client_comes_out_right_under_the_default(box, client, scenario):
-    """The same sentences hold under the default contract."""
+def test_client_handles_the_default(box, client, scenario):
+    """The same scenarios hold for the default contract."""
     scenario(box, client)
 
 
@@ -354,8 +353,8 @@ LOST = ["close", "reset", "half_header", "half_body", "html", "empty"]
 
 @pytest.mark.parametrize("do", LOST)
 @pytest.mark.parametrize("when", ["before_accept", "after_accept"])
-def test_a_document_batch_whose_answer_is_lost_is_sent_once(box, client, do, when):
-    """Documents must not be repeated blindly: one submit at most, and the client says that it does not know."""
+def test_document_batch_is_sent_once_when_the_response_is_lost(box, client, do, when):
+    """The client raises that the outcome is unknown."""
     client.check()
     box.fault({"match": {"method": "POST"}, "when": when, "do": do, "times": 0})
     with pytest.raises((ArmUnknownOutcomeError, ArmInvalidResponseError)):
@@ -365,8 +364,8 @@ def test_a_document_batch_whose_answer_is_lost_is_sent_once(box, client, do, whe
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_server_error_after_a_document_batch_is_not_repeated(box, client, status):
-    """ARM may have taken it."""
+def test_document_batch_is_not_repeated_after_a_server_error(box, client, status):
+    """ARM may have accepted it."""
     client.check()
     box.fault({"match": {"method": "POST"}, "when": "after_accept", "do": "status", "status": status, "times": 0})
     with pytest.raises(ArmUnknownOutcomeError):
@@ -375,8 +374,8 @@ def test_a_server_error_after_a_document_batch_is_not_repeated(box, client, stat
 
 
 @pytest.mark.parametrize("retry_after", [None, 7, "date"], ids=str)
-def test_a_429_is_waited_out(box, client, clock, retry_after):
-    """Nothing was taken, so it is sent again after the time that ARM asked for: one effect."""
+def test_client_waits_after_429_and_sends_again(box, client, clock, retry_after):
+    """There is one effect, after the time in Retry-After."""
     client.check()
     rule = {"match": {"method": "POST"}, "do": "status", "status": 429, "retry_after": retry_after, "seconds": 9}
     box.fault(rule)
@@ -386,8 +385,8 @@ def test_a_429_is_waited_out(box, client, clock, retry_after):
     assert retry_after is None or 6 <= clock.slept[0] <= 11
 
 
-def test_a_429_without_end_is_an_error(box, client):
-    """After its attempts the client gives up, and nothing took effect."""
+def test_client_raises_when_429_does_not_end(box, client):
+    """Nothing took effect."""
     client.check()
     box.fault({"match": {"method": "POST"}, "do": "status", "status": 429, "times": 0})
     with pytest.raises(ArmRateLimitError):
@@ -397,8 +396,8 @@ def test_a_429_without_end_is_an_error(box, client):
 
 @pytest.mark.parametrize("do", [*LOST, "status"])
 @pytest.mark.parametrize("when", ["before_accept", "after_accept"])
-def test_an_upsert_survives_a_lost_answer(box, client, do, when):
-    """An upsert may be repeated: it succeeds, or says that it could not read the answer; never silence."""
+def test_upsert_is_repeated_when_the_response_is_lost(box, client, do, when):
+    """It succeeds, or the client raises that the response is invalid."""
     client.check()
     box.fault({"match": {"method": "POST"}, "when": when, "do": do})
     with contextlib.suppress(ArmInvalidResponseError):
@@ -407,15 +406,15 @@ def test_an_upsert_survives_a_lost_answer(box, client, do, when):
 
 
 @pytest.mark.parametrize("do", LOST)
-def test_a_list_with_a_lost_page_is_whole_or_an_error(box, client, do):
+def test_list_is_complete_or_an_error_when_a_page_is_lost(box, client, do):
     """The second page is lost once."""
     box.fault({"match": {"path": "*/aritems"}, "nth": 2, "do": do})
     with contextlib.suppress(ArmInvalidResponseError, ArmIncompleteListError):
-        _whole(box, client)
+        _assert_complete(box, client)
 
 
-def test_a_refused_connection_is_tried_again(box, client, clock):
-    """Certainly not sent: a document batch goes through once ARM listens again."""
+def test_document_batch_is_accepted_after_a_refused_connection(box, client, clock):
+    """The refused one was certainly not sent."""
     client.check()
     box.fault({"match": {"method": "GET"}, "do": "refuse", "seconds": 600})
     with contextlib.suppress(ArmError):
@@ -427,8 +426,8 @@ def test_a_refused_connection_is_tried_again(box, client, clock):
     assert box.ledger()["documents"]["77000001"]["effects"] == 1
 
 
-def test_a_token_refused_in_mid_run_is_renewed_once(box, client):
-    """One 401, one new token, one effect."""
+def test_refused_token_is_renewed_once(box, client):
+    """One 401 leads to one new token and one effect."""
     client.check()
     box.fault({"match": {"method": "POST", "path": "*/documents/batches"}, "do": "token_refused"})
     client.submit_batch("create_document_batch", [DOCUMENT])
@@ -436,16 +435,16 @@ def test_a_token_refused_in_mid_run_is_renewed_once(box, client):
     assert len(box.requests(template="/identity/token")) == 2
 
 
-def test_a_token_refused_for_ever_is_an_error(box, client):
-    """No endless loop between 401 and new tokens."""
+def test_client_raises_when_new_tokens_are_refused(box, client):
+    """It does not loop between 401 and new tokens."""
     box.fault({"match": {"path": "*/customers*"}, "do": "token_refused", "times": 0})
     with pytest.raises(ArmAuthenticationError):
         client.get_customer("543210")
     assert len(box.requests(template="/identity/token")) <= 3
 
 
-def test_a_late_commit_is_not_doubled_by_the_client(box, client):
-    """ARM takes the batch long after the connection broke: still one effect."""
+def test_late_commit_takes_effect_once(box, client):
+    """ARM commits the batch long after the connection was lost."""
     client.check()
     box.fault({"match": {"method": "POST"}, "do": "late_commit", "seconds": 60})
     with pytest.raises(ArmUnknownOutcomeError):
@@ -454,7 +453,7 @@ def test_a_late_commit_is_not_doubled_by_the_client(box, client):
     assert box.ledger()["documents"]["77000001"]["effects"] == 1
 
 
-def test_a_slow_answer_is_waited_for(box, client):
-    """Slower than usual, within the timeout."""
+def test_client_waits_for_a_slow_response(box, client):
+    """It is received within the timeout."""
     box.fault({"match": {"method": "GET"}, "do": "delay", "seconds": 0.05})
     assert client.get_customer("543210").name == "Owe Armstrong"

@@ -1,4 +1,4 @@
-"""A running sandbox, and a caller with a token."""
+"""Fixtures of the sandbox tests: a running sandbox, and a caller with a token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_arm.sandbox import ArmSandbox
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The reference's own customer and document, shortened to what the tests need.
+#: The customer and the document of the reference, reduced to what the tests need.
 CUSTOMER: dict[str, Any] = {
     "customerNo": "700001",
     "name": "Kari Syntetisk",
@@ -37,7 +37,7 @@ DOCUMENT: dict[str, Any] = {
 
 
 class Caller:
-    """Calls the sandbox as a client with a good token would, on a real socket."""
+    """Caller of the sandbox with a valid token, on a real socket."""
 
     def __init__(self, box: ArmSandbox) -> None:
         self.box = box
@@ -45,7 +45,7 @@ class Caller:
         self.session.headers["Authorization"] = f"Bearer {self.token()}"
 
     def token(self) -> str:
-        """A fresh token."""
+        """Return a new token."""
         form = {
             "grant_type": "client_credentials",
             "client_id": self.box.client_id,
@@ -54,7 +54,7 @@ class Caller:
         return str(requests.post(self.box.auth_url, data=form, timeout=10).json()["access_token"])
 
     def call(self, method: str, path: str, body: Any = None, **more: Any) -> requests.Response:
-        """One call; *path* is under the client, or absolute."""
+        """Send a request; *path* is under the client, or absolute."""
         address = path if path.startswith("http") else f"{self.box.base_url}/clients/{self.box.client_no}/{path}"
         if body is not None:
             more["data"] = body if isinstance(body, bytes) else money.encode(body)
@@ -62,64 +62,64 @@ class Caller:
         return self.session.request(method, address, timeout=10, **more)
 
     def get(self, path: str, **more: Any) -> requests.Response:
-        """GET."""
+        """Send a GET."""
         return self.call("GET", path, **more)
 
     def write(self, method: str, path: str, key: str, record: Any) -> requests.Response:
-        """Write a record or a batch in its envelope."""
+        """Send a record or a batch in its envelope."""
         return self.call(method, path, {"metadata": {"userId": "tester"}, key: record})
 
     def batch(self, resource: str, records: list[Any], method: str = "POST") -> requests.Response:
-        """Submit a batch and look at it."""
+        """Submit a batch and poll it once."""
         receipt = self.write(method, f"{resource}/batches", resource, records).json()
         return self.get(f"batches/{receipt['batchUuid']}")
 
     def item(self, item_id: str) -> Any:
-        """One AR item, exact."""
+        """Return an AR item with exact numbers."""
         return money.decode(self.get(f"aritems/{item_id}").content)
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[ArmSandbox]:
-    """One server for the tests of a module."""
+    """Yield one server for the tests of a module."""
     with ArmSandbox(seed=7, ar_items=60) as box:
         yield box
 
 
 @pytest.fixture
 def box(running: ArmSandbox) -> ArmSandbox:
-    """The server, as freshly started."""
+    """Return the server after a reset."""
     running.reset()
     return running
 
 
 @pytest.fixture
 def caller(box: ArmSandbox) -> Caller:
-    """A caller with a token."""
+    """Return a caller with a token."""
     return Caller(box)
 
 
 @pytest.fixture
 def caller_of() -> type[Caller]:
-    """Makes a caller for a sandbox of the test's own."""
+    """Return the class, to build a caller for another sandbox."""
     return Caller
 
 
 @pytest.fixture
 def customer() -> dict[str, Any]:
-    """A customer to write."""
+    """Return a customer to write."""
     return json.loads(json.dumps(CUSTOMER))
 
 
 @pytest.fixture
 def document() -> dict[str, Any]:
-    """A document to write."""
+    """Return a document to write."""
     return json.loads(json.dumps(DOCUMENT))
 
 
 @pytest.fixture
 def example():
-    """Read one of ARM's documented examples, as text."""
+    """Return a function that reads one of ARM's documented examples."""
     folder = Path(__file__).parents[2] / "data" / "arm_examples"
 
     def read(name: str) -> bytes:

@@ -8,8 +8,8 @@ ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "sandbox-differences.md"
 
 
-def test_every_test_that_the_page_names_exists():
-    """A difference without a test that shows it is a rumour."""
+def test_every_test_named_on_the_page_exists():
+    """Each difference on the page is shown by a test."""
     sources = [*(ROOT / "tests" / "unit" / "sandbox").rglob("*.py"), *(ROOT / "tests" / "faults").rglob("*.py")]
     texts = [source.read_text("utf-8") for source in sources]
     defined = {name for text in texts for name in re.findall(r"^def (test_\w+)", text, re.MULTILINE)}
@@ -19,14 +19,14 @@ def test_every_test_that_the_page_names_exists():
 
 
 def test_every_switch_and_every_fault_is_on_the_page():
-    """With its name."""
+    """The page contains its name."""
     text = PAGE.read_text("utf-8")
     assert [switch.name for switch in SWITCHES if f"`{switch.name}`" not in text] == []
     assert [kind for kind in FAULT_KINDS if f"`{kind}`" not in text] == []
 
 
-def test_what_the_sandbox_lacks_is_404(caller):
-    """In ARM's format, never a made-up answer."""
+def test_missing_operations_return_404(caller):
+    """The body has ARM's format."""
     for path in (
         "actions",
         "clientconfigs",
@@ -37,25 +37,25 @@ def test_what_the_sandbox_lacks_is_404(caller):
         "insights",
         "logitems",
     ):
-        answer = caller.get(path)
-        assert (answer.status_code, answer.json()["status"]) == (404, "FAILED")
+        response = caller.get(path)
+        assert (response.status_code, response.json()["status"]) == (404, "FAILED")
 
 
-def test_expand_and_language_change_nothing(caller):
-    """They are accepted."""
+def test_expand_and_language_have_no_effect(caller):
+    """Both are accepted."""
     plain = caller.get("customers/543210").content
     assert caller.get("customers/543210?expand=all&userid=x", headers={"Accept-Language": "no"}).content == plain
 
 
-def test_pending_looks_hold_a_batch_back(box, caller, customer):
-    """However much time has passed."""
+def test_pending_polls_return_202(box, caller, customer):
+    """The number of polls counts, whatever time has passed."""
     box.behave(pending_polls=2)
     uuid = caller.write("POST", "customers/batches", "customers", [customer]).json()["batchUuid"]
     assert [caller.get(f"batches/{uuid}").status_code for _ in range(3)] == [202, 202, 200]
 
 
-def test_a_changed_address_leaves_its_date(box, caller, customer):
-    """And one that stays the same does not."""
+def test_changed_address_sets_its_date(box, caller, customer):
+    """An unchanged address does not."""
     caller.write("POST", "customers", "customer", customer)
     caller.write("PUT", "customers", "customer", customer)
     assert "postalAddressChanged" not in caller.get("customers/700001").json()
@@ -63,8 +63,8 @@ def test_a_changed_address_leaves_its_date(box, caller, customer):
     assert caller.get("customers/700001").json()["postalAddressChanged"] == box.now().date().isoformat()
 
 
-def test_an_invoice_in_another_currency_is_booked_in_both(caller, document):
-    """At a fixed rate."""
+def test_invoice_in_another_currency_is_booked_in_both(caller, document):
+    """The rate is fixed."""
     caller.write("POST", "documents", "document", document | {"currency": "eur"})
     (item,) = caller.get("aritems", params={"documentno": document["documentNo"]}).json()["arItems"]
     assert (item["currency"], item["currencyAmount"], item["glAmount"]) == ("EUR", 1000, 11500)

@@ -18,21 +18,21 @@ from airflow_provider_arm.sandbox.core import Core, SeedOptions
 from airflow_provider_arm.sandbox.messages import SandboxRequest
 
 
-def test_every_answer_says_that_it_is_not_arm(box, caller):
-    """The header is on ARM's answers, errors, admin answers and answers to nonsense."""
-    for answer in (
+def test_every_response_has_the_sandbox_header(box, caller):
+    """This includes errors, admin responses and responses to invalid requests."""
+    for response in (
         caller.get("customers/543210"),
         caller.get("nope"),
         requests.get(f"{box.url}/__sandbox__/clock", timeout=5),
     ):
-        assert answer.headers["X-ARM-Sandbox"] == "1"
+        assert response.headers["X-ARM-Sandbox"] == "1"
     with socket.create_connection(("127.0.0.1", int(box.url.rpartition(":")[2])), timeout=5) as line:
         line.sendall(b"nonsense\r\n\r\n")
         assert b"x-arm-sandbox: 1" in line.recv(4096)
 
 
-def test_the_token_answer_has_the_documented_keys(box, example):
-    """And the token lives an hour from the sandbox's now."""
+def test_token_response_has_the_documented_keys(box, example):
+    """The token expires an hour after the sandbox's current time."""
     form = {"grant_type": "client_credentials", "client_id": box.client_id, "client_secret": box.client_secret}
     box.set_time(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
     body = requests.post(box.auth_url, data=form, timeout=5).json()
@@ -49,29 +49,29 @@ def test_the_token_answer_has_the_documented_keys(box, example):
         ({}, 400),
     ],
 )
-def test_wrong_credentials_get_no_token(box, form, status):
-    """Errors of the token call are OAuth's."""
-    answer = requests.post(box.auth_url, data=form, timeout=5)
-    assert answer.status_code == status
-    assert "error" in answer.json()
+def test_wrong_credentials_return_an_oauth_error(box, form, status):
+    """The error of the token call has OAuth's format."""
+    response = requests.post(box.auth_url, data=form, timeout=5)
+    assert response.status_code == status
+    assert "error" in response.json()
 
 
-def test_a_token_ends_when_it_says(box, caller):
-    """One second before it is good, then 401."""
+def test_token_expires_at_its_time(box, caller):
+    """It is accepted one second before, and returns 401 afterwards."""
     box.advance(3598)
     assert caller.get("customers").status_code == 200
     box.advance(3)
-    answer = caller.get("customers")
-    assert (answer.status_code, answer.json()["status"]) == (401, "FAILED")
+    response = caller.get("customers")
+    assert (response.status_code, response.json()["status"]) == (401, "FAILED")
     assert box.requests(last=1)[0]["token"] == "expired"
 
 
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer x.y.z", "Basic abc", "x"])
-def test_a_bad_token_is_refused_in_arms_format(box, header):
-    """401 with status, message and errors."""
+def test_invalid_token_returns_401_in_arms_format(box, header):
+    """The body has status, message and errors."""
     headers = {} if header is None else {"Authorization": header}
-    answer = requests.get(f"{box.base_url}/clients/2218/customers", headers=headers, timeout=5)
-    assert (answer.status_code, answer.json()["status"]) == (401, "FAILED")
+    response = requests.get(f"{box.base_url}/clients/2218/customers", headers=headers, timeout=5)
+    assert (response.status_code, response.json()["status"]) == (401, "FAILED")
 
 
 @pytest.mark.parametrize(
@@ -88,43 +88,43 @@ def test_a_bad_token_is_refused_in_arms_format(box, header):
         ("GET", "aritems/2218-500002-35078-0?nope=1", 400),
     ],
 )
-def test_what_arm_does_not_have_is_answered_in_its_format(box, caller, method, path, status):
-    """Unknown paths (names are case-sensitive), wrong methods, other clients."""
-    answer = caller.call(method, path.format(host=box.url.partition("//")[2]))
-    assert answer.status_code == status
-    assert method == "HEAD" or answer.json()["status"] == "FAILED"
+def test_invalid_request_returns_an_error_in_arms_format(box, caller, method, path, status):
+    """Examples are unknown paths, wrong methods and other client numbers."""
+    response = caller.call(method, path.format(host=box.url.partition("//")[2]))
+    assert response.status_code == status
+    assert method == "HEAD" or response.json()["status"] == "FAILED"
 
 
 def test_health_needs_no_token(box):
-    """It is the cheap read."""
+    """It returns 200."""
     assert requests.get(f"{box.base_url}/health", timeout=5).status_code == 200
 
 
-def test_two_runs_with_one_seed_write_the_same_bytes(caller_of):
-    """Ledger, tokens, UUIDs and query ids all come from the seed and the clock."""
+def test_same_seed_returns_the_same_bytes(caller_of):
+    """Records, tokens, UUIDs and query ids depend only on the seed and the clock."""
 
     def run():
         with ArmSandbox(seed=11, ar_items=40, port=0) as box:
             box.set_time(dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC))
             caller = caller_of(box)
-            answers = [
+            responses = [
                 caller.session.headers["Authorization"],
                 caller.get("aritems").text,
                 caller.get("customers").text,
             ]
             receipt = caller.write("POST", "customers/batches", "customers", [{"customerNo": "1", "name": "x"}])
-            answers += [
+            responses += [
                 receipt.text,
                 caller.get(f"batches/{receipt.json()['batchUuid']}").text,
                 caller.get("customers/1").text,
             ]
-            return [answer.replace(box.url, "") for answer in answers]
+            return [response.replace(box.url, "") for response in responses]
 
     assert run() == run()
 
 
-def test_another_seed_writes_another_ledger(caller_of):
-    """But the documented records are always there."""
+def test_another_seed_has_other_records(caller_of):
+    """The documented records are always present."""
     with ArmSandbox(seed=1) as one, ArmSandbox(seed=2) as two:
         first, second = (caller_of(box).get("aritems?pagesize=1000").json()["arItems"] for box in (one, two))
     assert first[:2] == second[:2]
@@ -132,7 +132,7 @@ def test_another_seed_writes_another_ledger(caller_of):
 
 
 def test_state_in_a_folder_survives_a_restart(tmp_path, caller_of):
-    """Records, ledger, tokens and batches are there again, and numbers go on."""
+    """Records, effect log, tokens and batches are kept, and numbers continue."""
     with ArmSandbox(state_dir=tmp_path, batch_delay=3600) as box:
         caller = caller_of(box)
         token = caller.session.headers["Authorization"]
@@ -150,8 +150,8 @@ def test_state_in_a_folder_survives_a_restart(tmp_path, caller_of):
         assert box.requests()[-1]["n"] > used
 
 
-def test_a_killed_sandbox_forgets_nothing_that_it_answered(tmp_path):
-    """SIGKILL after a write: the record and its ledger line are there at the next start."""
+def test_killed_sandbox_keeps_what_it_acknowledged(tmp_path):
+    """After SIGKILL, record and effect are present at the next start."""
     ready = tmp_path / "ready.json"
     command = [
         sys.executable,
@@ -180,16 +180,16 @@ def test_a_killed_sandbox_forgets_nothing_that_it_answered(tmp_path):
         assert [line["status"] for line in box.requests()] == [200, 201]
 
 
-def test_the_core_answers_without_a_socket():
-    """The same answers, in process."""
+def test_core_returns_responses_without_a_socket():
+    """They are the same as those of the server."""
     core = Core(SeedOptions(ar_items=5))
     assert core.handle(SandboxRequest("GET", "/arm/v1/health")).status == 200
     assert core.handle(SandboxRequest("GET", "/arm/v1/clients/2218/customers")).status == 401
     core.close()
 
 
-def test_what_a_folder_holds_goes_before_what_is_asked_for(tmp_path):
-    """Seed and client number are the folder's own."""
+def test_state_in_a_folder_overrides_the_options(tmp_path):
+    """Seed and client number are those of the folder."""
     with ArmSandbox(state_dir=tmp_path, ar_items=9, client_no=77):
         pass
     with ArmSandbox(state_dir=tmp_path, ar_items=500) as box:
@@ -213,24 +213,24 @@ def test_a_failure_of_the_sandbox_is_a_500_in_arms_format(box, caller, monkeypat
 
     with monkeypatch.context() as broken:
         broken.setattr(lists, "_page_summary", lambda *_: 1 / 0)
-        answer = caller.get("customers")
-    assert (answer.status_code, answer.json()["status"]) == (500, "FAILED")
+        response = caller.get("customers")
+    assert (response.status_code, response.json()["status"]) == (500, "FAILED")
     assert "ZeroDivisionError" in caplog.text
     assert caller.get("customers").status_code == 200
 
 
-def test_sixty_four_callers_lose_and_double_nothing(box, caller_of):
-    """Each of 64 callers creates its own customers and one that all share; the ledger counts them all."""
+def test_concurrent_writes_take_effect_once_each(box, caller_of):
+    """Each of 64 callers creates customers of its own and updates one that all share."""
     failures = []
 
     def work(number):
         caller = caller_of(box)
         for turn in range(5):
-            answers = [
+            responses = [
                 caller.write("POST", "customers", "customer", {"customerNo": f"C{number}-{turn}", "name": "x"}),
                 caller.write("POST", "customers", "customer", {"customerNo": "shared", "name": f"{number}"}),
             ]
-            failures.extend(answer.text for answer in answers if answer.status_code not in (200, 201))
+            failures.extend(response.text for response in responses if response.status_code not in (200, 201))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(64)]
     for thread in threads:
@@ -244,8 +244,8 @@ def test_sixty_four_callers_lose_and_double_nothing(box, caller_of):
     assert {entry["effects"] for entry in ledger.values()} == {1}
 
 
-def test_of_sixty_four_callers_one_books_the_document(box, caller_of, document):
-    """The same document number, sent by all at once: one effect, 63 refusals."""
+def test_one_of_64_concurrent_writes_books_the_document(box, caller_of, document):
+    """The others are refused."""
     callers = [caller_of(box) for _ in range(64)]
     statuses = []
     start = threading.Barrier(64)
@@ -275,24 +275,24 @@ def test_of_sixty_four_callers_one_books_the_document(box, caller_of, document):
         ),
     )
 )
-def test_any_bytes_on_the_socket_are_survived(running, line):
-    """Generated garbage, in the request line and after it: never 500, and the next caller is served."""
+def test_generated_bytes_on_the_socket_never_return_500(running, line):
+    """The next caller is served."""
     assert b" 500 " not in _raw(running, line + b"\r\n\r\n")
     assert requests.get(f"{running.base_url}/health", timeout=5).status_code == 200
 
 
-def test_the_journal_masks_people_and_secrets(box, caller, customer):
-    """Natural keys stay; names, addresses, misspelt fields and credentials do not."""
+def test_request_log_masks_personal_data_and_secrets(box, caller, customer):
+    """Natural keys are not masked; names, addresses, misspelt fields and credentials are."""
     caller.write("POST", "customers", "customer", customer | {"nmae": "Ola Hemmelig"})
     caller.get("customers", params={"name": "Kari"})
-    journal = json.dumps(box.requests())
-    assert "700001" in journal
+    log = json.dumps(box.requests())
+    assert "700001" in log
     for secret in ("Kari", "Hemmelig", "Storgata", "kari@example.com", box.client_secret, "Bearer ey"):
-        assert secret not in journal
+        assert secret not in log
 
 
 def test_request_log_can_be_filtered(box, caller):
-    """By any column, after a number, or the last few."""
+    """Filters are any column, a minimum number, or the last few."""
     caller.get("customers/543210")
     caller.get("customers/unknown")
     assert [line["path"] for line in box.requests(status=404)] == ["/arm/v1/clients/2218/customers/unknown"]
@@ -302,8 +302,8 @@ def test_request_log_can_be_filtered(box, caller):
         box.requests(color="red")
 
 
-def test_the_admin_paths_do_what_the_methods_do(box, caller, customer):
-    """Clock, behaviour, faults, requests, ledger, seed and reset over HTTP."""
+def test_admin_paths_have_the_effect_of_the_methods(box, caller, customer):
+    """This covers clock, behaviour, faults, requests, effect log, seed and reset."""
     admin = f"{box.url}/__sandbox__"
     caller.write("POST", "customers", "customer", customer)
     assert requests.get(f"{admin}/ledger", timeout=5).json() == box.ledger()
@@ -354,11 +354,11 @@ def test_the_admin_paths_do_what_the_methods_do(box, caller, customer):
         ("GET", "requests?colour=red", None, 400),
     ],
 )
-def test_a_wrong_admin_call_is_explained(box, method, path, body, status):
-    """400 with what would be right, and nothing changes."""
-    answer = requests.request(method, f"{box.url}/__sandbox__/{path}", json=body, timeout=5)
-    assert answer.status_code == status
-    assert answer.json()["error"]
+def test_invalid_admin_call_returns_an_error_message(box, method, path, body, status):
+    """Nothing is changed."""
+    response = requests.request(method, f"{box.url}/__sandbox__/{path}", json=body, timeout=5)
+    assert response.status_code == status
+    assert response.json()["error"]
 
 
 def _raw(box, data):
@@ -368,7 +368,7 @@ def _raw(box, data):
             line.shutdown(socket.SHUT_WR)
             return line.recv(200)
         except OSError:
-            return b""  # reset while we were still talking: the server's right
+            return b""  # the server may reset the connection before it has read everything
 
 
 DEEP = b"[" * 200_000
@@ -392,8 +392,8 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-def test_garbage_on_the_socket_neither_stops_it_nor_makes_it_fail(box, name):
-    """Whatever comes, the answer is never 500 and the next caller is served."""
+def test_invalid_bytes_on_the_socket_never_return_500(box, name):
+    """The next caller is served."""
     assert b" 500 " not in _raw(box, GARBAGE[name])
     assert requests.get(f"{box.base_url}/health", timeout=5).status_code == 200
 
@@ -416,26 +416,26 @@ BODIES = {
 
 @pytest.mark.parametrize("path", ["customers", "customers/batches", "documents", "documents/batches"])
 @pytest.mark.parametrize("name", BODIES)
-def test_nonsense_in_a_body_is_refused_and_never_500(box, caller, name, path):
-    """400 or 422, or an accepted batch whose records fail one by one."""
-    answer = caller.call("POST", path, BODIES[name])
-    assert answer.status_code in (201, 202, 400, 422)
-    money.decode(answer.content)
+def test_invalid_body_never_returns_500(box, caller, name, path):
+    """It returns 400 or 422, or a batch is accepted whose records fail one by one."""
+    response = caller.call("POST", path, BODIES[name])
+    assert response.status_code in (201, 202, 400, 422)
+    money.decode(response.content)
     box.advance(1)
     assert not [line for line in box.requests() if line["status"] == 500]
 
 
-def test_a_body_beyond_the_limit_is_refused(box, caller):
-    """413, and the sandbox goes on."""
-    answer = caller.session.post(
+def test_body_above_the_limit_returns_413(box, caller):
+    """The next caller is served."""
+    response = caller.session.post(
         f"{box.base_url}/clients/2218/customers", data=iter([b"x" * 1_048_576] * 65), timeout=30
     )
-    assert answer.status_code == 413
+    assert response.status_code == 413
     assert requests.get(f"{box.base_url}/health", timeout=5).status_code == 200
 
 
-def test_the_command_prints_what_to_paste_and_ends_on_sigterm(tmp_path):
-    """The ready file appears once it listens; SIGTERM ends it with exit code 0."""
+def test_command_prints_the_connection_and_ends_on_sigterm(tmp_path):
+    """The ready file is written once the server listens; the exit code is 0."""
     ready = tmp_path / "ready.json"
     command = [
         sys.executable,
@@ -469,8 +469,8 @@ def test_the_command_prints_what_to_paste_and_ends_on_sigterm(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["--switches", "nope=1"], ["--pack", "nope"], ["--port", "1"]])
-def test_the_command_says_in_one_line_what_is_wrong(arguments, capsys):
-    """Exit code 1 and no traceback."""
+def test_command_prints_errors_in_one_line(arguments, capsys):
+    """The exit code is 1, and there is no traceback."""
     from airflow_provider_arm.sandbox.cli import main
 
     if arguments == ["--port", "1"] and os.geteuid() == 0:
@@ -481,8 +481,8 @@ def test_the_command_says_in_one_line_what_is_wrong(arguments, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_missing_extra_is_named_in_one_line():
-    """Without uvicorn the command names the extra to install."""
+def test_command_names_the_missing_extra():
+    """Without uvicorn the error is one line with the command that installs it."""
     program = (
         "import sys; sys.modules['uvicorn'] = None\n"
         "from airflow_provider_arm.sandbox.cli import main\n"
@@ -493,8 +493,8 @@ def test_missing_extra_is_named_in_one_line():
     assert done.stderr == "arm-sandbox: The sandbox needs uvicorn: pip install 'airflow-provider-arm[sandbox]'\n"
 
 
-def test_the_package_loads_nothing_until_the_server_is_asked_for():
-    """Importing the package is free, and knows no Airflow even when it runs."""
+def test_import_of_the_package_loads_no_server():
+    """Neither Airflow nor requests is imported, even while the server runs."""
     program = (
         "import sys, airflow_provider_arm.sandbox as s; assert 'uvicorn' not in sys.modules\n"
         "with s.ArmSandbox(ar_items=3) as box: pass\n"

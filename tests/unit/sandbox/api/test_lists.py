@@ -4,15 +4,15 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox import ArmSandbox
 
 
-def test_the_documented_item_comes_back_digit_for_digit(caller, example):
+def test_documented_item_is_returned_with_exact_digits(caller, example):
     """625 stays 625 and 124.37 stays 124.37, in the documented order of keys."""
     text = money.encode(money.decode(example("aritem_get_200.json")))
     assert caller.get("aritems/2218-500002-35078-0").content == text
     assert text in caller.get("aritems").content
 
 
-def test_pages_put_together_are_the_whole_list(caller):
-    """Following nextPage gives every item once, in order."""
+def test_pages_contain_each_item_once(caller):
+    """Following nextPage returns all items in order."""
     page = caller.get("aritems", params={"pagesize": "25"}).json()
     assert page["summary"]["totalCount"] == 60
     assert page["summary"]["totalPages"] == 3
@@ -25,8 +25,8 @@ def test_pages_put_together_are_the_whole_list(caller):
     assert len(found) == len(set(found)) == 60
 
 
-def test_pages_can_be_asked_for_in_any_order(caller):
-    """The server keeps the query: only its id and a page number are needed."""
+def test_pages_can_be_read_in_any_order(caller):
+    """Only ``queryId`` and the page number are needed."""
     summary = caller.get("aritems", params={"pagesize": "25", "onlyopen": "true"}).json()["summary"]
     later = {"query": summary["queryId"], "pageno": str(summary["totalPages"])}
     assert caller.get("aritems", params=later).json()["summary"]["pageNo"] == summary["totalPages"]
@@ -36,24 +36,24 @@ def test_pages_can_be_asked_for_in_any_order(caller):
 @pytest.mark.parametrize(
     ("asked", "used"), [("4", 10), ("-3", 10), ("5", 5), ("1000", 1000), ("5000", 1000), ("100", 100)]
 )
-def test_page_sizes_follow_the_reference(caller, asked, used):
-    """Below 5 becomes 10, above 1000 becomes 1000."""
+def test_page_size_limits_are_the_documented_ones(caller, asked, used):
+    """Values below 5 become 10, values above 1,000 become 1,000."""
     assert caller.get("aritems", params={"pagesize": asked}).json()["summary"]["pageSizeLimit"] == used
 
 
-def test_the_default_page_has_a_hundred(caller):
-    """The documented default."""
+def test_default_page_size_is_a_hundred(caller):
+    """The default is documented."""
     assert caller.get("customers").json()["summary"]["pageSizeLimit"] == 100
 
 
-def test_maximumcount_cuts_the_list(caller):
-    """No more records than asked for, and the total says so."""
+def test_maximumcount_limits_the_list(caller):
+    """The list has no more records than requested, and neither has the total."""
     summary = caller.get("aritems", params={"maximumcount": "7"}).json()["summary"]
     assert (summary["totalCount"], summary["maximumCount"], summary["currentPageSize"]) == (7, 7, 7)
 
 
-def test_a_query_is_cut_at_ten_thousand(caller_of):
-    """The cap of the API, and its switch: the true total beside the cut records."""
+def test_query_is_limited_to_ten_thousand_records(caller_of):
+    """With the switch, the total is the true one."""
     with ArmSandbox(ar_items=10_050, customers=10) as box:
         caller = caller_of(box)
         summary = caller.get("aritems", params={"pagesize": "1000"}).json()["summary"]
@@ -77,7 +77,7 @@ def test_a_query_is_cut_at_ten_thousand(caller_of):
     ],
 )
 def test_filters_find_the_documented_item(caller, filters):
-    """Every filter of the contract, with inclusive bounds."""
+    """The bounds of every filter of the contract are inclusive."""
     items = caller.get("aritems", params=filters).json()["arItems"]
     assert "2218-500002-35078-0" in [item["arItemId"] for item in items]
     assert len(items) < 60
@@ -93,8 +93,8 @@ def test_filters_find_the_documented_item(caller, filters):
         ("documents", {"fromdocumentdate": "2025-01-01", "todocumentdate": "2025-01-31"}),
     ],
 )
-def test_the_other_lists_have_their_filters(caller, path, filters):
-    """Fewer records than without the filter, and at least one."""
+def test_filters_of_other_lists_select_records(caller, path, filters):
+    """Each one returns at least one record, and fewer than without it."""
     found = caller.get(path, params=filters).json()["summary"]["totalCount"]
     assert 0 < found < caller.get(path).json()["summary"]["totalCount"]
 
@@ -115,20 +115,20 @@ def test_the_other_lists_have_their_filters(caller, path, filters):
         "query=x&onlyopen=true",
     ],
 )
-def test_a_wrong_parameter_is_refused(caller, query):
-    """400 with the parameter's name: also a plus sign that the caller forgot to quote."""
-    answer = caller.get(f"aritems?{query}")
-    assert (answer.status_code, answer.json()["status"]) == (400, "FAILED")
-    assert answer.json()["errors"]
+def test_invalid_parameter_returns_400_with_its_name(caller, query):
+    """So does a plus sign that the caller did not quote."""
+    response = caller.get(f"aritems?{query}")
+    assert (response.status_code, response.json()["status"]) == (400, "FAILED")
+    assert response.json()["errors"]
 
 
-def test_an_unknown_filter_can_be_ignored(box, caller):
-    """The variant of row 7."""
+def test_unknown_filter_is_ignored_with_the_switch(box, caller):
+    """This is the variant of row 7."""
     box.behave(q07_unknown_filter="ignore")
     assert caller.get("aritems?nope=1").json()["summary"]["totalCount"] == 60
 
 
-def test_an_unknown_page_or_query_is_404(caller):
+def test_unknown_page_or_query_returns_404(caller):
     """Neither is an empty page."""
     query = caller.get("aritems").json()["summary"]["queryId"]
     assert caller.get(f"aritems?query={query}&pageno=2").status_code == 404
@@ -137,8 +137,8 @@ def test_an_unknown_page_or_query_is_404(caller):
     assert caller.get(f"customers?query={query}&pageno=1").status_code == 404
 
 
-def test_a_query_is_a_snapshot(box, caller, document):
-    """What happens after page 1 is not seen by the pages that follow."""
+def test_query_is_a_snapshot(box, caller, document):
+    """Changes after page 1 are not visible on later pages."""
     summary = caller.get("aritems", params={"pagesize": "50"}).json()["summary"]
     before = caller.get(summary["nextPage"]).content
     caller.write(
@@ -151,8 +151,8 @@ def test_a_query_is_a_snapshot(box, caller, document):
     assert caller.get(summary["nextPage"]).content == before
 
 
-def test_a_query_expires_after_ten_minutes(box, caller):
-    """On the sandbox's clock."""
+def test_query_expires_after_ten_minutes(box, caller):
+    """The time is that of the sandbox's clock."""
     page = caller.get("aritems", params={"pagesize": "50"}).json()["summary"]["nextPage"]
     box.advance(599)
     assert caller.get(page).status_code == 200
@@ -161,7 +161,7 @@ def test_a_query_expires_after_ten_minutes(box, caller):
     assert caller.get(page).status_code == 410
 
 
-def test_an_empty_list_is_200(caller):
-    """No records, no next page."""
+def test_empty_list_returns_200(caller):
+    """It has no records and no next page."""
     body = caller.get("aritems", params={"customerno": "none"}).json()
     assert (body["arItems"], body["summary"]["totalCount"], body["summary"]["nextPage"]) == ([], 0, None)

@@ -19,7 +19,7 @@ def _everything(caller, path, key):
 
 
 def test_tiny_has_ten_customers(caller_of):
-    """And its totals tie out."""
+    """Its sums of amounts and balances are equal."""
     with ArmSandbox(pack="tiny") as box:
         totals = box.totals()
         assert (totals["customers"], totals["arItems"]) == (10, 30)
@@ -27,7 +27,7 @@ def test_tiny_has_ten_customers(caller_of):
 
 
 def test_month_end_has_five_thousand_invoices(caller_of):
-    """With credit notes, payments in part, several currencies, documents, and sums that tie out."""
+    """It has credit notes, part payments, several currencies, documents, and equal sums."""
     with ArmSandbox(pack="month-end") as box:
         items = _everything(caller_of(box), "aritems", "arItems")
         totals = box.totals()
@@ -42,8 +42,8 @@ def test_month_end_has_five_thousand_invoices(caller_of):
         assert sum(item[f"{column}Amount"] for item in items) == sum(item[f"{column}Balance"] for item in items)
 
 
-def test_edge_cases_pack_is_served_exactly(caller_of):
-    """Every name, amount and date comes back exactly, and every customer can be asked for."""
+def test_edge_cases_pack_is_returned_exactly(caller_of):
+    """Every name, amount and date is returned unchanged, and every customer can be read."""
     with ArmSandbox(pack="edge-cases") as box:
         caller = caller_of(box)
         items = [item for item in _everything(caller, "aritems", "arItems") if item["createdTime"] == CREATED]
@@ -54,8 +54,8 @@ def test_edge_cases_pack_is_served_exactly(caller_of):
             assert caller.get(f"customers/{quoted}").json()["name"] == name
 
 
-def test_large_fits(tmp_path, caller_of):
-    """The pack's machinery at a tenth of its size: no documents, a tenth of a GiB at most."""
+def test_large_pack_needs_little_memory(tmp_path, caller_of):
+    """At a tenth of its size, without documents, it needs a tenth of a GiB at most."""
     with ArmSandbox(ar_items=100_000, customers=2000, state_dir=tmp_path) as box:
         totals = box.totals()
         assert (totals["arItems"], totals["documents"]) == (100_000, 0)
@@ -64,15 +64,15 @@ def test_large_fits(tmp_path, caller_of):
 
 
 @pytest.mark.parametrize("ar_items", [0, 1, 2, 3, 17])
-def test_the_ledger_has_exactly_as_many_items_as_asked_for(ar_items):
-    """Whatever settles what."""
+def test_number_of_items_is_the_requested_one(ar_items):
+    """Credit notes and payments are included."""
     with ArmSandbox(ar_items=ar_items, customers=3) as box:
         totals = box.totals()
         assert (totals["arItems"], totals["customers"]) == (ar_items, 3)
 
 
 def test_synthetic_customers_have_no_real_identities(caller_of):
-    """Identity numbers have month + 80 and valid check digits, organisations the synthetic series, mail example.com."""
+    """Identity numbers have month + 80, organisations the synthetic series, addresses example.com."""
     with ArmSandbox(ar_items=0, customers=300) as box:
         customers = _everything(caller_of(box), "customers", "customers")[1:]
     numbers = [one["ssn"] for one in customers if "ssn" in one]
@@ -88,18 +88,18 @@ def test_synthetic_customers_have_no_real_identities(caller_of):
     assert all(one["emailAddressDocument"][0].endswith("@example.com") for one in customers)
 
 
-def test_seeded_records_pass_the_sandbox_s_own_checks(caller_of):
-    """What GET shows of a seeded customer can be written back."""
+def test_seeded_records_pass_the_checks_of_writes(caller_of):
+    """A seeded customer can be written as GET returns it."""
     with ArmSandbox(ar_items=0, customers=50) as box:
         caller = caller_of(box)
         for one in _everything(caller, "customers", "customers"):
-            answer = caller.write("PUT", "customers", "customer", one)
-            assert answer.status_code == 200, answer.text
+            response = caller.write("PUT", "customers", "customer", one)
+            assert response.status_code == 200, response.text
             assert money.decode(caller.get(f"customers/{one['customerNo']}").content) == one
 
 
-def test_another_client_number_is_used_throughout(caller_of):
-    """Paths, ids and bodies."""
+def test_client_number_is_in_paths_ids_and_bodies(caller_of):
+    """No other client number occurs."""
     with ArmSandbox(client_no=77, ar_items=20) as box:
         items = _everything(caller_of(box), "aritems", "arItems")
     assert {item["clientNo"] for item in items} == {77}

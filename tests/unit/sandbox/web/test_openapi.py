@@ -16,7 +16,7 @@ def _resolver(spec, name):
 
 
 def test_every_route_is_in_the_document():
-    """With a name of its own, and the answers that it can give."""
+    """Each one has a unique name and all responses that it can return."""
     paths = document("http://x")["paths"]
     names = [operation["operationId"] for path in paths.values() for operation in path.values()]
     assert len(names) == len(set(names)) == len(ROUTES) + 1
@@ -24,8 +24,8 @@ def test_every_route_is_in_the_document():
         assert paths[route.template][route.method.lower()]["summary"]
 
 
-def test_the_document_is_served_and_written(box, tmp_path, capsys):
-    """Under /openapi.json, and by the command."""
+def test_document_is_served_and_written(box, tmp_path, capsys):
+    """It is at /openapi.json, and ``--openapi`` writes it to a file."""
     served = requests.get(f"{box.url}/openapi.json", timeout=5).json()
     assert served["servers"] == [{"url": box.url}]
     assert main(["--openapi", str(tmp_path / "arm.json")]) == 0
@@ -45,17 +45,17 @@ def test_the_document_is_served_and_written(box, tmp_path, capsys):
         ("documents_batch_post_request.json", "DocumentBatchRequest", None),
     ],
 )
-def test_arms_own_examples_fit_the_document(example, name, schema, key):
-    """What the reference shows is what the document says."""
+def test_documented_examples_are_valid_for_the_document(example, name, schema, key):
+    """ARM's examples match the schemas."""
     jsonschema.Draft202012Validator(_resolver(document("http://x"), schema)).validate(json.loads(example(name)))
 
 
-#: Enough to meet every operation with good and bad input in some seconds.
+#: Enough to call each operation with valid and invalid input in some seconds.
 EXAMPLES = 20
 
 
-def test_schemathesis_finds_no_server_error_and_no_answer_off_the_document(caller_of):
-    """Bounded: some hundred generated calls, good and bad, on what exists and what does not, on the real socket."""
+def test_schemathesis_finds_no_server_error_and_no_undocumented_response(caller_of):
+    """It sends some hundred generated calls, valid and invalid."""
     schemathesis = pytest.importorskip("schemathesis")
     from hypothesis import HealthCheck, Phase, given, settings
 

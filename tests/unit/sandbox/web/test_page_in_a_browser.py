@@ -1,4 +1,4 @@
-"""The page in a real headless browser, driven over its debugging port."""
+"""The page in a headless browser, controlled by its debugging protocol."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome o
 
 
 class Tab:
-    """One page, in which expressions can be evaluated."""
+    """Page of a browser, in which expressions can be evaluated."""
 
     def __init__(self, socket):
         self._socket = socket
         self._number = 0
-        self.complaints = []
+        self.errors = []
 
     async def call(self, method, **parameters):
-        """One command of the debugging protocol."""
+        """Send a command of the debugging protocol."""
         self._number += 1
         await self._socket.send_json({"id": self._number, "method": method, "params": parameters})
         while True:
             message = await self._socket.receive_json()
             if message.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
-                self.complaints.append(message["params"])
+                self.errors.append(message["params"])
             if message.get("id") == self._number:
                 return message.get("result", {})
 
     async def value(self, expression):
-        """What *expression* comes to; ``None`` where it fails, as while the page is still loading."""
+        """Return the value of *expression*; ``None`` if it fails, as while the page is loading."""
         found = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         return found.get("result", {}).get("value") if "exceptionDetails" not in found else None
 
     async def until(self, expression):
-        """Wait until *expression* is true (every look is a call to the browser)."""
+        """Wait until *expression* is true."""
         while not await self.value(f"Boolean({expression})"):
             pass
 
@@ -58,8 +58,8 @@ async def _browse(folder, url, work):
                 await asyncio.sleep(0.01)
             port = port_file.read_text().split()[0]
             async with aiohttp.ClientSession() as session:
-                async with session.put(f"http://127.0.0.1:{port}/json/new?{url}") as answer:
-                    tab = await answer.json()
+                async with session.put(f"http://127.0.0.1:{port}/json/new?{url}") as response:
+                    tab = await response.json()
                 async with session.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=0) as socket:
                     page = Tab(socket)
                     await page.call("Runtime.enable")
@@ -74,8 +74,8 @@ def _text(selector):
     return f"document.querySelector({json.dumps(selector)}).innerText"
 
 
-def test_a_newcomer_sees_the_ledger_and_can_push_every_button(box, tmp_path):
-    """Customers, sums and the connection are there; a sample batch goes through; time, faults and reset work."""
+def test_page_shows_the_state_and_its_buttons_work(box, tmp_path):
+    """It shows customers, sums and the connection; batch, clock, faults and reset work."""
 
     async def work(page):
         assert await page.value("document.title") == "ARM sandbox"
@@ -90,23 +90,23 @@ def test_a_newcomer_sees_the_ledger_and_can_push_every_button(box, tmp_path):
         await page.value("document.getElementById('fail').click()")
         await page.until(f"{_text('#non_default')}.includes('fault status')")
         await page.value("document.getElementById('sample').click()")
-        await page.until(f"{_text('#said')}.includes('refused with 503')")
+        await page.until(f"{_text('#message')}.includes('refused with 503')")
         await page.value("document.getElementById('clear').click()")
         await page.until(f"!{_text('#non_default')}.includes('fault')")
         await page.value("document.getElementById('lose').click()")
         await page.until(f"{_text('#non_default')}.includes('fault status after_accept')")
         await page.value("document.getElementById('sample').click()")
-        await page.until(f"{_text('#said')}.includes('refused with 504')")
+        await page.until(f"{_text('#message')}.includes('refused with 504')")
         await page.value("document.getElementById('reset').click()")
         await page.until(f"{_text('#batches')}.includes('none yet')")
-        assert [one for one in page.complaints if "exceptionDetails" in one] == []
+        assert [one for one in page.errors if "exceptionDetails" in one] == []
 
     asyncio.run(_browse(tmp_path, f"{box.url}/", work))
     assert box.ledger()["customers"] == {}
 
 
 def test_markup_in_a_record_is_shown_as_text(box, caller, tmp_path):
-    """A customer number with a tag in it stays text."""
+    """A customer number that contains a tag stays text."""
     caller.write(
         "POST", "customers", "customer", {"customerNo": "<img src=x onerror=document.title='hit'>", "name": "x"}
     )
