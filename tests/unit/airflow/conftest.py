@@ -1,4 +1,4 @@
-"""Fixtures for tests that run our operators inside Airflow."""
+"""Fixtures for tests that run operators in Airflow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import airflow_provider_arm.submission.sending.send
 import airflow_provider_arm.submission.sending.single_write  # noqa: F401 - see above
 
-#: Where Airflow keeps what it masks in logs, by its versions.
+#: Modules of Airflow that mask secrets in logs, by version.
 MASKERS = (
     "airflow.sdk._shared.secrets_masker",
     "airflow._shared.secrets_masker",
@@ -27,8 +27,7 @@ MASKERS = (
 def forget_masks():
     """Let Airflow forget the secrets of each test after it.
 
-    It makes one pattern of all that it ever masked, anew with each: a thousand sandboxes would take a minute for every
-    token.
+    Airflow rebuilds one pattern of all secrets with each new one: a thousand sandboxes would take a minute per token.
     """
     yield
     for name in MASKERS:
@@ -37,7 +36,7 @@ def forget_masks():
 
 
 class TaskStateStore:
-    """What ``context["task_state_store"]`` does, as far as a task sees it: JSON values by key, outliving the try."""
+    """Stand-in for ``context["task_state_store"]``: JSON values by key, which outlive the try."""
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
@@ -51,20 +50,20 @@ class TaskStateStore:
 
 
 class TaskInstance(SimpleNamespace):
-    """A task instance as an operator sees it: its try, and a place for XComs."""
+    """Stand-in for a task instance: its try and its XComs."""
 
     def __init__(self, try_number: int = 1, max_tries: int = 0) -> None:
         super().__init__(try_number=try_number, max_tries=max_tries, xcoms={})
 
     def get_first_reschedule_date(self, _context: Any) -> None:
-        """Say that the task was not rescheduled before."""
+        """Return ``None``: the task was not rescheduled before."""
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value
 
 
 def context(store: TaskStateStore | None = None, **ti: int) -> dict[str, Any]:
-    """Make a context of one try; without a store, as Airflow before 3.3 gives it."""
+    """Return the context of one try; without *store*, as Airflow before 3.3 passes it."""
     made: dict[str, Any] = {"ti": TaskInstance(**ti)}
     if store is not None:
         made["task_state_store"] = store
@@ -73,25 +72,25 @@ def context(store: TaskStateStore | None = None, **ti: int) -> dict[str, Any]:
 
 @pytest.fixture
 def store() -> TaskStateStore:
-    """Give an empty task state store."""
+    """Return an empty task state store."""
     return TaskStateStore()
 
 
 @pytest.fixture
 def first_try(store: TaskStateStore) -> dict[str, Any]:
-    """Give the context of a task's first try, on an Airflow that has a task state store."""
+    """Return the context of a task's first try, on an Airflow with a task state store."""
     return context(store)
 
 
 @pytest.fixture
 def make_context():
-    """Give the maker of contexts."""
+    """Return the function that builds contexts."""
     return context
 
 
 @pytest.fixture
 def a_try(make_context):
-    """Give a function that makes the context of a try, without a task state store."""
+    """Return a function that builds the context of a try, without a task state store."""
 
     def make(try_number=1, max_tries=2, **names):
         context = make_context(None, try_number=try_number, max_tries=max_tries)
@@ -104,14 +103,14 @@ def a_try(make_context):
 
 @pytest.fixture(scope="session")
 def airflow_db() -> None:
-    """Make Airflow's database once."""
+    """Create Airflow's database once."""
     from airflow.utils import db
 
     db.initdb()
 
 
 def dag_bag(folder: str, **arguments: Any) -> tuple[Any, Any]:
-    """Make a DagBag of the DAGs folder's bundle; gives it with the function that saves it."""
+    """Return a DagBag of the DAGs folder's bundle, and the function that saves it."""
     try:
         from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
     except ImportError:  # Airflow 3.1
@@ -123,7 +122,7 @@ def dag_bag(folder: str, **arguments: Any) -> tuple[Any, Any]:
 
 @pytest.fixture
 def load_dags():
-    """Give a function that loads a DAG file as Airflow does."""
+    """Return a function that loads a DAG file as Airflow does."""
 
     def load(path: Any) -> Any:
         bag, _ = dag_bag(str(path))
@@ -135,7 +134,7 @@ def load_dags():
 
 @pytest.fixture
 def run_dag(airflow_db):
-    """Give a function that runs a DAG in this process as ``dag.test()`` does, triggers and retries included."""
+    """Return a function that runs a DAG in this process as ``dag.test()`` does, triggers and retries included."""
 
     def run(dag: Any, **arguments: Any) -> Any:
         from airflow.dag_processing.bundles.manager import DagBundlesManager

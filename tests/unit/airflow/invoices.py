@@ -1,4 +1,4 @@
-"""Invoices that the sandbox takes, and its word on them, for the tests of what submits documents."""
+"""Invoices that the sandbox accepts, and their effects, for tests that submit documents."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def invoice(number: int) -> dict[str, Any]:
-    """Make one invoice to a customer that the sandbox has."""
+    """Return one invoice to a customer that the sandbox has."""
     return {
         "documentType": "IN",
         "customerNo": "543210",
@@ -19,10 +19,10 @@ def invoice(number: int) -> dict[str, Any]:
 
 
 def documents(count: int, first: int = 50001) -> list[dict[str, Any]]:
-    """Make so many invoices, numbered on from the first."""
+    """Return this many invoices, numbered from *first*."""
     return [invoice(first + number) for number in range(count)]
 
 
 def effects(box: Any, kind: str = "documents") -> dict[str, int]:
-    """Ask the sandbox's ledger how often each key took effect."""
+    """Return how often each key took effect in the sandbox."""
     return {key: entry["effects"] for key, entry in box.ledger()[kind].items()}

@@ -1,4 +1,4 @@
-"""Whole DAGs in a real Airflow, in this process: templates, retries, mapping, triggers."""
+"""Example DAGs and other DAG runs in this process: templates, retries, mapping, triggers."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ EXAMPLES = sorted((Path(__file__).parents[3] / "example_dags").glob("*.py"))
 
 
 def results(run):
-    """Give what each task returned."""
+    """Return the result of each task."""
     return {ti.task_id: ti.xcom_pull(task_ids=ti.task_id) for ti in run.get_task_instances()}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_every_example_dag_runs_as_it_stands(
+def test_example_dag_succeeds_against_the_sandbox(
     run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch, path
 ):
-    """Each example DAG loads without error and succeeds against the sandbox."""
+    """It is loaded without an import error."""
     monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
     dags = load_dags(path)
     assert dags
@@ -35,8 +35,10 @@ def test_every_example_dag_runs_as_it_stands(
         assert str(run_dag(dag).state) == "success"
 
 
-def test_the_quickstart_does_the_whole_round(run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch):
-    """The quickstart upserts, submits, waits deferred, exports; ARM's ledger and the files agree with its XComs."""
+def test_quickstart_results_match_effect_log_and_files(
+    run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch
+):
+    """The wait is deferred."""
     monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
     arm_sandbox.behave(batch_delay=1)
     run = run_dag(load_dags(EXAMPLES[0].with_name("arm_quickstart.py"))["arm_quickstart"])
@@ -44,17 +46,15 @@ def test_the_quickstart_does_the_whole_round(run_dag, load_dags, arm_sandbox, ar
     assert str(run.state) == "success"
     assert (returned["wait"]["submitted"], returned["wait"]["rejected"]) == (1200, 7)
     ledger = arm_sandbox.ledger()
-    own = {key: entry["effects"] for key, entry in ledger["customers"].items() if key.startswith("10")}
-    assert len(own) == 1193
-    assert set(own.values()) == {1}
+    effects = {key: entry["effects"] for key, entry in ledger["customers"].items() if key.startswith("10")}
+    assert len(effects) == 1193
+    assert set(effects.values()) == {1}
     assert returned["export"]["rows"] == len((tmp_path / "aritems.jsonl").read_bytes().splitlines())
     assert "Canary" not in json.dumps(returned)
 
 
-def test_the_nightly_export_takes_everything_once(
-    run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch
-):
-    """The first night takes the whole ledger; the second finds nothing new, succeeds, and nothing follows on it."""
+def test_nightly_export_exports_each_item_once(run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch):
+    """The second run finds nothing new and skips the load."""
     monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
     dag = load_dags(EXAMPLES[0].with_name("arm_nightly.py"))["arm_nightly"]
     nights = [run_dag(dag) for _ in range(2)]
@@ -65,8 +65,8 @@ def test_the_nightly_export_takes_everything_once(
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_a_failed_try_is_taken_up_by_the_next(run_dag, arm_sandbox, arm_connection, deferrable):
-    """A task that fails after its first batch goes on with the second in its retry: each batch reaches ARM once."""
+def test_refused_credentials_fail_the_task_without_retry(run_dag, arm_sandbox, arm_connection, deferrable):
+    """The first batch has taken effect once."""
     arm_sandbox.fault(
         {"match": {"method": "PUT", "path": "*/batches"}, "do": "token_refused", "once": True, "times": 2, "nth": 2}
     )
@@ -84,15 +84,15 @@ def test_a_failed_try_is_taken_up_by_the_next(run_dag, arm_sandbox, arm_connecti
             retry_delay=timedelta(0),
         )
     run = run_dag(dag)
-    # Refused credentials are permanent: no retry would help, and none is made.
+    # A retry cannot help, so there is none.
     assert str(run.state) == "failed"
     assert arm_sandbox.ledger()["customers"]["543210"]["effects"] == 1
 
 
-def test_a_deferred_submission_gives_the_same_as_a_held_one(run_dag, arm_sandbox, arm_connection):
-    """Waiting in the triggerer and waiting on the worker return the same, apart from the batches themselves."""
+def test_result_is_the_same_deferred_and_on_a_worker(run_dag, arm_sandbox, arm_connection):
+    """Apart from the batchUuids."""
     arm_sandbox.behave(batch_delay=0.5)
-    found = []
+    returned = []
     for deferrable in (False, True):
         with DAG(f"arm_submit_{deferrable}".lower(), schedule=None) as dag:
             BatchSubmitOperator(
@@ -105,13 +105,13 @@ def test_a_deferred_submission_gives_the_same_as_a_held_one(run_dag, arm_sandbox
             )
         run = run_dag(dag)
         assert str(run.state) == "success"
-        found.append({**results(run)["submit"], "batch_uuids": None})
-    assert found[0] == found[1]
-    assert found[0]["accepted"] == 3
+        returned.append({**results(run)["submit"], "batch_uuids": None})
+    assert returned[0] == returned[1]
+    assert returned[0]["accepted"] == 3
 
 
-def test_tasks_can_be_mapped_and_templated(run_dag, arm_sandbox, arm_connection, tmp_path):
-    """Mapped operators take each other's output, and templates reach filters and window."""
+def test_mapped_operators_and_templates_in_a_dag_run(run_dag, arm_sandbox, arm_connection, tmp_path):
+    """A mapped sensor waits for the output of a mapped submission."""
     with DAG("arm_mapped", schedule=None, params={"out": str(tmp_path), "day": "2025-02-27"}) as dag:
         customers = CustomerUpsertOperator.partial(task_id="customers").expand(
             customer=[{"customerNo": str(82000 + n), "name": "Canary"} for n in range(3)]
@@ -137,8 +137,8 @@ def test_tasks_can_be_mapped_and_templated(run_dag, arm_sandbox, arm_connection,
     assert {json.loads(line)["voucherDate"] for line in (tmp_path / "a.jsonl").open(encoding="utf-8")} == {"2025-02-27"}
 
 
-def test_a_failing_task_shows_no_person_in_its_log(run_dag, arm_sandbox, arm_connection, capfd, tmp_path):
-    """Whatever way a task fails, what Airflow logs of it, tracebacks included, holds neither person nor secret."""
+def test_log_of_failed_tasks_has_no_personal_data_and_no_secret(run_dag, arm_sandbox, arm_connection, capfd, tmp_path):
+    """Tracebacks included."""
     person = {"customerNo": "84001", "name": "Canary Kari", "phoneNo": "00011223", "ssn": "01819012345"}
     source = tmp_path / "in.jsonl"
     source.write_text(json.dumps({**person, "dueDays": "Canary soon"}) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Airflow imports our modules in every parse and every task, so they must load nothing heavy."""
+"""Import weight: Airflow imports our modules in every parse and in every task."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ print("\\n" + json.dumps(sorted(set(sys.modules) - before)))
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_importing_a_module_loads_nothing_heavy(module):
-    """Importing what a DAG file imports pulls in no HTTP library, no model and no client."""
+def test_import_of_a_module_loads_nothing_heavy(module):
+    """A DAG file that imports it loads no HTTP library, no model and no client."""
     result = subprocess.run([sys.executable, "-c", PROBE, module], capture_output=True, text=True, check=True)
     loaded = json.loads(result.stdout.splitlines()[-1])
     heavy = {"requests", "urllib3", "aiohttp", "httpx", "pyarrow", "msgspec", "starlette", "uvicorn"}

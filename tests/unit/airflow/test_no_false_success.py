@@ -1,4 +1,4 @@
-"""No answer of ARM makes a task green whose batch has failed records, unless the author's policy says so."""
+"""No response of ARM lets a task succeed whose batch has failed records, unless the reject policy allows it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVENT = {"status": "finished"}
 
 
 class StateServer:
-    """Takes every batch, and gives one answer to every look at it."""
+    """Server that accepts every batch, and answers every poll with the same response."""
 
     def __init__(self):
         self.code, self.body = 200, b""
@@ -31,13 +31,13 @@ class StateServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                self.say(outer.code, outer.body)
+                self.reply(outer.code, outer.body)
 
             def do_POST(self):
                 self.rfile.read(int(self.headers["Content-Length"]))
-                self.say(202, b'{"batchUuid": "u"}')
+                self.reply(202, b'{"batchUuid": "u"}')
 
-            def say(self, code, body):
+            def reply(self, code, body):
                 self.send_response(code)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
@@ -45,7 +45,7 @@ class StateServer:
                 self.wfile.write(body)
 
             def log_message(self, *_):
-                """Say nothing."""
+                """Log nothing."""
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
@@ -54,16 +54,16 @@ class StateServer:
 
 @pytest.fixture(scope="module")
 def server():
-    """Serve states of a batch for this module."""
-    found = StateServer()
-    yield found
-    found.http.shutdown()
-    found.http.server_close()
+    """Serve batch states for this module."""
+    state_server = StateServer()
+    yield state_server
+    state_server.http.shutdown()
+    state_server.http.server_close()
 
 
 @pytest.fixture
 def arm(server, monkeypatch):
-    """Let the connection lead to the server, and no retry wait."""
+    """Set the connection to the server, and let no retry wait."""
     extra = {"access_token": "a-token", "client_no": 2218}
     monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps({"conn_type": "arm", "host": server.url, "extra": extra}))
     monkeypatch.setattr(SystemClock, "sleep", lambda *_: None)
@@ -101,15 +101,15 @@ policies = st.tuples(st.sampled_from(["fail", "warn"]), st.sampled_from([0, 1, 2
 
 
 def failed_records(body):
-    """Count the records that say of themselves that they failed, and the most that ARM counts."""
+    """Return the number of failed records by their own status, or ARM's count if that is higher."""
     lists = [value for value in body.values() if isinstance(value, list)]
-    told = sum(str(one.get("status")).upper() in FAILURE_WORDS for some in lists for one in some)
+    named = sum(str(one.get("status")).upper() in FAILURE_WORDS for some in lists for one in some)
     count = body.get("failedCount")
-    return max(told, int(count) if str(count).isdigit() else 0)
+    return max(named, int(count) if str(count).isdigit() else 0)
 
 
-def says_failure(code, body):
-    """Whether anything in the answer says that something failed."""
+def has_failure(code, body):
+    """Return whether anything in the response indicates a failure."""
     return (
         code == 406
         or failed_records(body) > 0
@@ -119,7 +119,7 @@ def says_failure(code, body):
 
 
 def allows(policy, rejected, total):
-    """Whether the author's policy takes so many refused records."""
+    """Return whether the reject policy allows this many rejects."""
     on_rejected, allowed = policy
     if on_rejected == "warn":
         return True
@@ -130,7 +130,7 @@ def allows(policy, rejected, total):
 
 
 def poke(policy, context):
-    """Wait with a poking sensor."""
+    """Wait with a sensor in mode poke."""
     return BatchSensor(task_id="w", batch_uuid="u", timeout=0, **policy).execute(context)
 
 
@@ -154,22 +154,22 @@ def submit_and_wait(policy, context):
 @example(code=406, body={}, policy=("fail", 2))
 @example(code=200, body={"totalCount": -1, "status": "FAILED"}, policy=("fail", 0))
 @example(code=200, body={"totalCount": 0, "status": "FAILED", "customers": []}, policy=("fail", 0))
-def test_a_green_task_has_no_failed_record_beyond_its_policy(arm, first_try, wait, code, body, policy):
-    """For any status code, body and policy, by every way to wait: green means that the policy allows what failed."""
+def test_task_succeeds_only_if_the_policy_allows_the_failures(arm, first_try, wait, code, body, policy):
+    """For any status code, body and policy, in each way to wait."""
     arm.code, arm.body = code, json.dumps(body).encode()
     try:
         result = wait({"on_rejected": policy[0], "max_rejected": policy[1]}, first_try)
     except (AirflowException, TaskDeferred):
         return
-    if not says_failure(code, body):
+    if not has_failure(code, body):
         assert result["rejected"] in (0, None)
         return
     assert allows(policy, result["rejected"], result["submitted"])
     assert result["rejected"] is None or result["rejected"] >= max(1, failed_records(body))
 
 
-def test_the_check_above_meets_green_tasks_too(arm, first_try):
-    """A clean batch is green, and a failed record makes it red, by every way to wait."""
+def test_task_succeeds_with_a_clean_batch_and_fails_with_a_failed_record(arm, first_try):
+    """So that the property above does not hold for lack of successes."""
     arm.code, clean = 200, {"status": "PROCESSED", "totalCount": 2, "processedCount": 2, "failedCount": 0}
     for wait in (poke, resume_sensor, submit_and_wait):
         arm.body = json.dumps(clean).encode()

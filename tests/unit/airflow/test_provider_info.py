@@ -1,4 +1,4 @@
-"""What Airflow discovers of this provider."""
+"""Metadata of the provider, and what Airflow reads from it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def schema(name):
     return json.loads((Path(airflow.__path__[0]) / name).read_text(encoding="utf-8"))
 
 
-def test_the_metadata_fits_the_runtime_schema():
-    """Airflow's own runtime schema accepts the provider's metadata."""
+def test_metadata_matches_the_runtime_schema():
+    """The schema with which Airflow validates providers."""
     info = get_provider_info()
     jsonschema.validate(info, schema("provider_info.schema.json"))
     assert info["package-name"] == "airflow-provider-arm"
 
 
-def test_the_connection_type_fits_the_full_schema():
-    """The full provider schema, which knows form fields, accepts the connection type as it stands."""
+def test_connection_type_matches_the_full_schema():
+    """Only the full provider schema contains the form fields."""
     full = schema("provider.yaml.schema.json")["properties"]["connection-types"]
     if "conn-fields" not in full["items"]["properties"]:
         pytest.skip("this Airflow's schema does not know conn-fields yet")
@@ -41,8 +41,8 @@ def test_the_connection_type_fits_the_full_schema():
 
 
 @pytest.mark.filterwarnings("ignore:ProvidersManager.hooks is deprecated")  # the new name is not in Airflow 3.1
-def test_airflow_finds_the_provider_and_its_hook():
-    """Airflow lists the installed provider by its version and resolves the connection type to the hook."""
+def test_airflow_discovers_the_provider_and_its_hook():
+    """With its version and its connection type."""
     manager = ProvidersManager()
     assert manager.providers["airflow-provider-arm"].version == __version__
     hook = manager.hooks["arm"]
@@ -50,8 +50,8 @@ def test_airflow_finds_the_provider_and_its_hook():
     assert hook.connection_id_attribute_name == "arm_conn_id"
 
 
-def test_every_named_module_has_what_it_is_named_for():
-    """Each module in the metadata can be imported and defines a public class of its kind."""
+def test_every_module_in_the_metadata_has_a_class():
+    """Each module can be imported."""
     for kind in ("operators", "sensors", "hooks", "triggers"):
         for group in get_provider_info()[kind]:
             for name in group["python-modules"]:
@@ -60,15 +60,15 @@ def test_every_named_module_has_what_it_is_named_for():
                 assert own, name
 
 
-def test_no_form_field_is_masked_by_its_name_unless_it_is_secret():
-    """Only the ready access token has a name that Airflow masks."""
+def test_only_secret_form_fields_have_names_that_airflow_masks():
+    """The access token."""
     from airflow.sdk._shared.secrets_masker import should_hide_value_for_key
 
     assert [name for name in EXTRA_FIELDS if should_hide_value_for_key(name)] == ["access_token"]
 
 
-def test_the_form_of_older_airflows_has_the_same_fields(monkeypatch):
-    """The hook's own form methods, which Airflow 3.1 asks, say what the metadata says."""
+def test_form_of_airflow_3_1_has_the_same_fields(monkeypatch):
+    """The hook's form methods, which Airflow 3.1 calls, have the labels and descriptions of the metadata."""
     forms = SimpleNamespace(
         **{
             kind: lambda label, description, kind=kind: (kind, label, description)
@@ -83,8 +83,8 @@ def test_the_form_of_older_airflows_has_the_same_fields(monkeypatch):
     assert widgets["access_token"][0] == "PasswordField"
 
 
-def test_the_behaviour_of_older_airflows_has_the_same_labels():
-    """The hook's field behaviour is the metadata's, with underscores."""
+def test_form_behaviour_of_airflow_3_1_is_the_same():
+    """The hook's field behaviour has the values of the metadata."""
     assert ArmHook.get_ui_field_behaviour() == {
         "hidden_fields": FIELD_BEHAVIOUR["hidden-fields"],
         "relabeling": FIELD_BEHAVIOUR["relabeling"],
@@ -100,8 +100,8 @@ print("\\n" + form.model_dump_json())
 """
 
 
-def test_the_connection_form_is_served_with_our_fields():
-    """The service behind Airflow's connection page gives our labels and extra fields; in a process of its own."""
+def test_connection_form_of_the_ui_has_all_fields():
+    """In a process of its own, because the service caches Airflow's providers."""
     result = subprocess.run([sys.executable, "-c", FORM], capture_output=True, text=True, check=True)
     form = json.loads(result.stdout.splitlines()[-1])
     assert form["standard_fields"]["host"]["title"] == "Base URL"

@@ -1,4 +1,4 @@
-"""``BatchLink``: the way from a task to its batch at ARM."""
+"""``BatchLink`` of sensors and submissions."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ SUBMITTED = {"batch_uuids": [UUID, "other"], "submitted": 2}
 
 
 def link(operator):
-    """Make the link as the worker does."""
+    """Return the link, as the worker evaluates it."""
     return BatchLink().get_link(operator, ti_key=None)
 
 
-@pytest.mark.parametrize("told", [UUID, [UUID, "other"], SUBMITTED])
+@pytest.mark.parametrize("batches", [UUID, [UUID, "other"], SUBMITTED])
 @pytest.mark.parametrize(("client_no", "number"), [(None, 2218), ("77", 77)])
-def test_a_sensors_link_leads_to_its_first_batch(arm_sandbox, arm_connection, told, client_no, number):
-    """Host and client number are those of the task; the uuid is quoted."""
-    sensor = BatchSensor(task_id="w", batch_uuid=told, client_no=client_no)
+def test_link_of_sensor_has_host_client_number_and_first_batch(arm_sandbox, arm_connection, batches, client_no, number):
+    """Host and client number are those of the task; the batchUuid is quoted."""
+    sensor = BatchSensor(task_id="w", batch_uuid=batches, client_no=client_no)
     assert link(sensor) == f"{arm_sandbox.base_url}/clients/{number}/batches/9f2c-AA%2Fbb"
 
 
-def test_the_link_leads_to_the_batch(arm_sandbox, arm_connection):
-    """What stands behind the address is the batch's state, for who has a token."""
+def test_link_address_needs_a_token(arm_sandbox, arm_connection):
+    """ARM answers 401 to a request without one."""
     import requests
 
     sensor = BatchSensor(task_id="w", batch_uuid="u")
@@ -40,8 +40,8 @@ def test_the_link_leads_to_the_batch(arm_sandbox, arm_connection):
     assert requests.get(link(sensor), timeout=10).status_code == 401
 
 
-def test_a_submissions_link_comes_from_what_it_has_noted(arm_connection, monkeypatch):
-    """The batches are noted as soon as ARM has them, so a submission that fails later has its link too."""
+def test_link_of_submission_is_read_from_its_xcom(arm_connection, monkeypatch):
+    """The XCom is pushed as soon as ARM has the batches, so a submission that fails later has a link, too."""
     operator = BatchSubmitOperator(task_id="s", resource="customers", records=[])
     monkeypatch.setattr(XCom, "get_value", lambda *, ti_key, key: {"batch_uuids": ["u1", "u2"]}.get(key))
     assert link(operator).endswith("/clients/2218/batches/u1")
@@ -49,19 +49,19 @@ def test_a_submissions_link_comes_from_what_it_has_noted(arm_connection, monkeyp
     assert link(operator) == ""
 
 
-@pytest.mark.parametrize("told", [None, [], {}, 5])
-def test_no_batch_is_no_link(arm_connection, told):
-    """Whatever cannot be a batch gives an empty link and no error."""
-    assert link(BatchSensor(task_id="w", batch_uuid=told)) == ""
+@pytest.mark.parametrize("batches", [None, [], {}, 5])
+def test_link_is_empty_without_a_batch(arm_connection, batches):
+    """An argument that names no batch is no error."""
+    assert link(BatchSensor(task_id="w", batch_uuid=batches)) == ""
 
 
-def test_a_connection_that_is_not_there_fails_no_task(monkeypatch):
-    """A link that cannot be made is empty."""
+def test_link_is_empty_when_the_connection_is_missing(monkeypatch):
+    """The task does not fail."""
     assert link(BatchSensor(task_id="w", batch_uuid=UUID, arm_conn_id="not_there")) == ""
 
 
-def test_the_link_shows_no_secret(arm_sandbox, arm_connection):
-    """Neither id nor secret of the connection stand in it."""
+def test_link_contains_no_credentials(arm_sandbox, arm_connection):
+    """Neither the id nor the secret of the connection is in the link."""
     shown = link(BatchSensor(task_id="w", batch_uuid=UUID))
     password = json.loads(os.environ["AIRFLOW_CONN_ARM_DEFAULT"])["password"]
     assert password
@@ -69,7 +69,7 @@ def test_the_link_shows_no_secret(arm_sandbox, arm_connection):
     assert arm_sandbox.client_id not in shown
 
 
-def test_airflow_knows_the_link():
-    """The sensor carries it, and the provider's metadata names it, without which Airflow drops it."""
+def test_link_is_registered_with_airflow():
+    """Airflow ignores a link that the provider metadata does not name."""
     assert [type(one) for one in BatchSensor.operator_extra_links] == [BatchLink]
     assert f"{BatchLink.__module__}.{BatchLink.__qualname__}" in get_provider_info()["extra-links"]

@@ -1,4 +1,4 @@
-"""``RejectsNotifier``: says that records were refused, how many and where; never who."""
+"""``RejectsNotifier`` in the callbacks of tasks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ GOOD = {"customerNo": "82001", "name": "Canary One"}
 BAD = {"customerNo": "82002", "name": "Canary Two", "organizationNo": "312345678"}
 
 
-def told(task=None, result=None, exception=None):
-    """Call the notifier as Airflow calls it after a task; gives what was sent."""
+def notify(task=None, result=None, exception=None):
+    """Call the notifier as Airflow calls it after a task, and return what was sent."""
     sent = []
     pull = {"task_ids": "wait", "map_indexes": -1}
     ti = SimpleNamespace(dag_id="invoicing", task_id="wait", map_index=-1)
@@ -33,50 +33,52 @@ def wait(arm_connection, first_try, *records, **policy):
     return BatchSensor(task_id="wait", batch_uuid=uuid, **policy).execute(first_try)
 
 
-def test_a_green_task_with_refused_records_is_told(arm_sandbox, arm_connection, first_try, tmp_path):
-    """Counts and the address of the rejects file, and nothing of the record."""
+def test_notifier_sends_counts_and_file_when_a_task_succeeds_with_rejects(
+    arm_sandbox, arm_connection, first_try, tmp_path
+):
+    """The sentence contains nothing of the record."""
     path = str(tmp_path / "rejects.jsonl")
     result = wait(arm_connection, first_try, GOOD, BAD, on_rejected="warn", rejects_path=path)
-    (sentence,) = told(result=result)
+    (sentence,) = notify(result=result)
     assert sentence == f"invoicing.wait: ARM refused 1 of 2 records; the rejects are in {result['rejects_uri']}"
 
 
-def test_a_red_task_is_told_too(arm_sandbox, arm_connection, first_try):
-    """The error of a batch with too many refusals is counts too."""
+def test_notifier_sends_counts_when_rejects_fail_the_task(arm_sandbox, arm_connection, first_try):
+    """The sentence contains nothing of the records."""
     with pytest.raises(ArmBatchFailedException) as caught:
         wait(arm_connection, first_try, GOOD, BAD)
-    (sentence,) = told(exception=caught.value)
+    (sentence,) = notify(exception=caught.value)
     assert sentence.startswith("invoicing.wait: ARM refused 1 of 2 records")
     assert "canary" not in sentence.lower()
     assert "82002" not in sentence
 
 
-def test_a_clean_batch_is_no_news(arm_sandbox, arm_connection, first_try):
-    """Nothing is sent when every record was taken."""
-    assert told(result=wait(arm_connection, first_try, GOOD)) == []
+def test_notifier_sends_nothing_without_rejects(arm_sandbox, arm_connection, first_try):
+    """ARM has accepted every record."""
+    assert notify(result=wait(arm_connection, first_try, GOOD)) == []
 
 
 @pytest.mark.parametrize("exception", [ArmFailException("401 for somebody"), ValueError("82002")])
-def test_other_failures_are_for_other_notifiers(exception):
-    """An error that is not about refused records is not told here, whatever it says."""
-    assert told(exception=exception, result={"rejected": 3}) == []
+def test_notifier_ignores_other_errors(exception):
+    """Their messages may contain anything."""
+    assert notify(exception=exception, result={"rejected": 3}) == []
 
 
 @pytest.mark.parametrize("result", [None, "done", {}, {"plan_only": True}])
-def test_a_result_that_is_none_of_ours_is_no_news(result):
-    """A task that gave something else has nothing to tell."""
-    assert told(result=result) == []
+def test_notifier_ignores_results_of_other_tasks(result):
+    """They have no number of rejects."""
+    assert notify(result=result) == []
 
 
-def test_a_number_that_arm_does_not_tell_is_told_as_unknown():
-    """Refused records that ARM does not count are news; a submission that has not waited has none."""
+def test_notifier_reports_an_unknown_number_of_rejects():
+    """A submission that has not waited has no outcome yet, so nothing is sent for it."""
     unknown = {"submitted": 5, "accepted": None, "rejected": None, "rejects_uri": None}
-    (sentence,) = told(result=unknown)
+    (sentence,) = notify(result=unknown)
     assert "ARM refused an unknown number of 5 records; set rejects_path" in sentence
-    assert told(result=unknown, task=BatchSubmitOperator(task_id="wait", resource="customers", records=[])) == []
+    assert notify(result=unknown, task=BatchSubmitOperator(task_id="wait", resource="customers", records=[])) == []
 
 
-def test_without_a_way_to_send_it_is_a_warning(caplog):
-    """The default writes a line that stands out in the log."""
+def test_notifier_logs_a_warning_by_default(caplog):
+    """Without the argument *send*."""
     RejectsNotifier().send("a sentence")
     assert [(record.levelname, record.message) for record in caplog.records] == [("WARNING", "a sentence")]

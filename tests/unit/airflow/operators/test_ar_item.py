@@ -1,4 +1,4 @@
-"""``ArItemExportOperator`` against the sandbox: complete and exact, or failed."""
+"""``ArItemExportOperator`` against the sandbox."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from airflow_provider_arm.sandbox import ArmSandbox
 
 
 def export(path, **arguments):
-    """Make the operator."""
+    """Return the operator."""
     return ArItemExportOperator(task_id="export", path=str(path), **arguments)
 
 
-def exact(path):
-    """Read a JSONL file with all digits."""
+def read_exact(path):
+    """Read a JSON lines file with exact amounts."""
     return [json.loads(line, parse_float=Decimal) for line in path.read_bytes().splitlines()]
 
 
-def test_every_item_of_every_page_is_in_the_file(arm_sandbox, arm_connection, first_try, tmp_path):
-    """A JSONL export holds every AR item once, and what it says of itself is true."""
+def test_export_contains_every_item_once(arm_sandbox, arm_connection, first_try, tmp_path):
+    """Rows, pages, checksum and totals of the result and of the manifest describe the file."""
     path = tmp_path / "aritems.jsonl"
     result = export(path, page_size=30).execute(first_try)
-    rows = exact(path)
+    rows = read_exact(path)
     assert len({row["arItemId"] for row in rows}) == len(rows) == result["rows"] == 200
     assert result["pages"] == 7
     assert result["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -45,59 +45,59 @@ def test_every_item_of_every_page_is_in_the_file(arm_sandbox, arm_connection, fi
     }
 
 
-def test_a_csv_has_the_same_items_and_digits(arm_sandbox, arm_connection, first_try, tmp_path):
-    """A CSV export has a header and the same amounts, digit by digit."""
+def test_csv_export_has_the_same_items_and_amounts(arm_sandbox, arm_connection, first_try, tmp_path):
+    """The amounts are equal digit by digit."""
     export(tmp_path / "a.jsonl").execute(first_try)
     export(tmp_path / "a.csv", columns=["arItemId", "currencyBalance"]).execute(first_try)
     table = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text(encoding="utf-8"))))
     assert [(row["arItemId"], row["currencyBalance"]) for row in table] == [
-        (row["arItemId"], str(row["currencyBalance"])) for row in exact(tmp_path / "a.jsonl")
+        (row["arItemId"], str(row["currencyBalance"])) for row in read_exact(tmp_path / "a.jsonl")
     ]
 
 
-def test_filters_are_passed_through(arm_sandbox, arm_connection, first_try, tmp_path):
-    """ARM's own filters choose the items."""
+def test_filters_are_passed_to_arm(arm_sandbox, arm_connection, first_try, tmp_path):
+    """ARM selects the items."""
     result = export(tmp_path / "a.jsonl", filters={"documentno": "88776655"}).execute(first_try)
     assert result["rows"] == 1
-    assert exact(tmp_path / "a.jsonl")[0]["currencyBalance"] == Decimal("124.37")
+    assert read_exact(tmp_path / "a.jsonl")[0]["currencyBalance"] == Decimal("124.37")
 
 
 @pytest.fixture(scope="module")
 def big_box():
-    """Give a sandbox that holds more items than ARM gives for one query."""
+    """Yield a sandbox with more items than ARM returns for one query."""
     with ArmSandbox(ar_items=10_050) as box:
         yield box
 
 
 @pytest.fixture
 def big(big_box, monkeypatch):
-    """Let ``arm_default`` lead to the big sandbox."""
+    """Set the connection ``arm_default`` to the big sandbox."""
     monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps(big_box.connection()))
     return big_box
 
 
-def test_a_window_past_the_cap_is_split(big, first_try, tmp_path):
-    """With a window, more than 10,000 items come whole; the manifest names the parts."""
+def test_window_above_the_cap_is_split(big, first_try, tmp_path):
+    """The export is complete, and the manifest lists the windows."""
     window = DateWindow(start="2020-01-01", end="2030-12-31")
     result = export(tmp_path / "a.jsonl", window=window).execute(first_try)
     assert result["rows"] == 10_050
-    assert len({row["arItemId"] for row in exact(tmp_path / "a.jsonl")}) == 10_050
+    assert len({row["arItemId"] for row in read_exact(tmp_path / "a.jsonl")}) == 10_050
     manifest = json.loads((tmp_path / "a.jsonl.manifest.json").read_text(encoding="utf-8"))
     assert len(manifest["windows"]) > 1
 
 
-def test_the_cap_without_a_window_fails(big, first_try, tmp_path):
-    """Without a window the cap is a failure that names the way out, and there is no file."""
+def test_list_above_the_cap_without_window_fails(big, first_try, tmp_path):
+    """The message names DateWindow, and no file appears."""
     with pytest.raises(ArmFailException, match="DateWindow"):
         export(tmp_path / "a.jsonl").execute(first_try)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["status", "half_body", "html", "close", "reset"])
-def test_a_page_that_fails_for_good_leaves_what_stood_there(
+def test_failed_export_leaves_existing_files_untouched(
     arm_sandbox, arm_connection, first_try, tmp_path, monkeypatch, kind
 ):
-    """When a page cannot be had, the task fails and the last good export stands untouched, without a stray part."""
+    """No temporary file is left."""
     from airflow_provider_arm.client.http import retry
 
     monkeypatch.setattr(retry.SystemClock, "sleep", lambda *_: None)
@@ -110,8 +110,8 @@ def test_a_page_that_fails_for_good_leaves_what_stood_there(
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
-def test_a_query_that_expires_half_way_fails(arm_sandbox, arm_connection, first_try, tmp_path):
-    """A list whose query expires is never a short file."""
+def test_expired_query_fails_without_a_file(arm_sandbox, arm_connection, first_try, tmp_path):
+    """A retry starts from the beginning."""
     arm_sandbox.behave(q11_expire_after_pages=2)
     with pytest.raises(ArmTransientException, match="no longer keeps its query"):
         export(tmp_path / "a.jsonl", page_size=50).execute(first_try)
@@ -119,7 +119,7 @@ def test_a_query_that_expires_half_way_fails(arm_sandbox, arm_connection, first_
 
 
 def test_empty_list_is_exported_to_an_empty_file(arm_sandbox, arm_connection, first_try, tmp_path):
-    """No item is a result too: an empty file, and a manifest that says so."""
+    """The task succeeds with 0 rows."""
     result = export(tmp_path / "a.jsonl", filters={"customerno": "none"}).execute(first_try)
     assert (result["rows"], result["totals"], (tmp_path / "a.jsonl").read_bytes()) == (0, {}, b"")
 
@@ -139,8 +139,8 @@ def test_empty_list_is_exported_to_an_empty_file(arm_sandbox, arm_connection, fi
         ({"window": {"start": "2026-01-01", "end": "2026-01-31", "by": "mood"}}, ["window", "voucherdate"]),
     ],
 )
-def test_a_wrong_argument_is_told(arm_sandbox, arm_connection, first_try, tmp_path, arguments, words):
-    """Each mistake is one sentence, and no file appears."""
+def test_invalid_argument_fails_without_a_file(arm_sandbox, arm_connection, first_try, tmp_path, arguments, words):
+    """The message names the argument and what it may be."""
     arguments = {"path": "a.jsonl", **arguments}
     path = tmp_path / arguments.pop("path")
     with pytest.raises((ArmFailException, ArmConfigurationError)) as caught:

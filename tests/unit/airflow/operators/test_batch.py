@@ -1,4 +1,4 @@
-"""``BatchSubmitOperator`` against the sandbox: what is sent, what is found again, what is said."""
+"""``BatchSubmitOperator`` against the sandbox."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ POSTS = {"method": "POST", "path": "*/batches"}
 
 
 def customers(count, first=80001):
-    """Make so many customers."""
+    """Return this many customers."""
     return [{"customerNo": str(first + n), "name": f"Canary {n}"} for n in range(count)]
 
 
 def submit(**arguments):
-    """Make the operator; customers unless told otherwise."""
+    """Return the operator; its resource is customers by default."""
     arguments.setdefault("resource", "customers")
     return BatchSubmitOperator(task_id="submit", poll_interval=0.01, **arguments)
 
 
 def sent(box):
-    """Ask the sandbox which batches were sent to it."""
+    """Return the batch submissions that the sandbox has received."""
     return [call for call in box.requests() if call["method"] in ("POST", "PUT") and "batches" in call["path"]]
 
 
-def test_records_go_in_chunks_and_every_one_takes_effect_once(arm_sandbox, arm_connection, first_try):
-    """Records are cut into batches of chunk_size, and each takes effect once."""
+def test_records_are_sent_in_chunks_and_take_effect_once(arm_sandbox, arm_connection, first_try):
+    """Each chunk has chunk_size records."""
     result = submit(records=customers(25), chunk_size=10, wait_for_completion=True).execute(first_try)
     assert (len(result["batch_uuids"]), result["submitted"], result["accepted"], result["rejected"]) == (3, 25, 25, 0)
     assert effects(arm_sandbox, "customers") == {str(80001 + n): 1 for n in range(25)}
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "json", "csv"])
-def test_a_file_of_each_kind_is_a_source(arm_sandbox, arm_connection, first_try, tmp_path, ending):
-    """A .jsonl, .json or .csv file gives the same customers."""
+def test_source_in_each_format(arm_sandbox, arm_connection, first_try, tmp_path, ending):
+    """JSON lines, JSON and CSV have the same customers."""
     rows = customers(3)
     text = {
         "jsonl": "".join(json.dumps(row) + "\n" for row in rows),
@@ -58,14 +58,14 @@ def test_a_file_of_each_kind_is_a_source(arm_sandbox, arm_connection, first_try,
     assert effects(arm_sandbox, "customers") == {row["customerNo"]: 1 for row in rows}
 
 
-def test_an_update_goes_as_put(arm_sandbox, arm_connection, first_try):
-    """The action update uses PUT, and only customers have it."""
+def test_update_is_sent_as_put(arm_sandbox, arm_connection, first_try):
+    """Only customers can be updated."""
     submit(records=[{"customerNo": "543210", "informalName": "Oa"}], action="update").execute(first_try)
     assert [call["method"] for call in sent(arm_sandbox)] == ["PUT"]
 
 
-def test_refused_records_fail_the_task_by_default(arm_sandbox, arm_connection, first_try, tmp_path):
-    """One refused record is a failure; the rest went through, and the rejects file has row, reason and record."""
+def test_rejects_fail_the_task_by_default(arm_sandbox, arm_connection, first_try, tmp_path):
+    """The other records take effect, and the rejects file has row, reason and record."""
     rows = [*customers(4), {"customerNo": "80099", "name": "Canary X", "organizationNo": "312345678"}]
     path = tmp_path / "out" / "rejects.jsonl"
     with pytest.raises(ArmBatchFailedException, match="refused 1 of 5 customers") as caught:
@@ -88,8 +88,8 @@ def test_refused_records_fail_the_task_by_default(arm_sandbox, arm_connection, f
         ({"max_rejected": 0}, False),
     ],
 )
-def test_the_authors_policy_decides_the_colour(arm_sandbox, arm_connection, first_try, policy, passes):
-    """One refused record of five is green or red exactly as the author said."""
+def test_reject_policy_decides_task_outcome(arm_sandbox, arm_connection, first_try, policy, passes):
+    """For one reject of five records."""
     rows = [*customers(4), {"customerNo": "80099", "name": "X", "organizationNo": "312345678"}]
     operator = submit(records=rows, wait_for_completion=True, **policy)
     if passes:
@@ -99,15 +99,15 @@ def test_the_authors_policy_decides_the_colour(arm_sandbox, arm_connection, firs
             operator.execute(first_try)
 
 
-def test_a_batch_that_is_rejected_as_a_whole_fails(arm_sandbox, arm_connection, first_try):
-    """406 is a failure with ARM's reason."""
+def test_batch_rejected_as_a_whole_fails_the_task(arm_sandbox, arm_connection, first_try):
+    """ARM answers 406."""
     arm_sandbox.behave(q03_reject_batches=True)
     with pytest.raises(ArmBatchFailedException, match="refused 3 of 3"):
         submit(records=customers(3), wait_for_completion=True).execute(first_try)
 
 
-def test_a_retry_finds_its_batches_and_sends_nothing(arm_sandbox, arm_connection, store, make_context):
-    """A second try of the same task gives the same batches without a request that changes anything."""
+def test_retry_returns_the_same_batches_and_sends_nothing(arm_sandbox, arm_connection, store, make_context):
+    """The journal has the batchUuids of the first try."""
     operator = submit(resource="documents", records=documents(20), chunk_size=10)
     first = operator.execute(make_context(store, try_number=1, max_tries=2))
     second = operator.execute(make_context(store, try_number=2, max_tries=2))
@@ -115,8 +115,8 @@ def test_a_retry_finds_its_batches_and_sends_nothing(arm_sandbox, arm_connection
     assert len(sent(arm_sandbox)) == 2
 
 
-def test_the_batch_uuids_are_in_xcom_even_when_the_task_fails(arm_sandbox, arm_connection, first_try):
-    """The batchUuids are pushed before the wait, so that a failed task has not lost them."""
+def test_batch_uuids_are_in_xcom_when_the_task_fails(arm_sandbox, arm_connection, first_try):
+    """They are pushed before the wait."""
     arm_sandbox.behave(q03_reject_batches=True)
     with pytest.raises(ArmBatchFailedException):
         submit(records=customers(3), wait_for_completion=True).execute(first_try)
@@ -124,8 +124,8 @@ def test_the_batch_uuids_are_in_xcom_even_when_the_task_fails(arm_sandbox, arm_c
 
 
 @pytest.mark.parametrize("kind", ["close", "reset", "half_header", "half_body", "html", "empty", "status"])
-def test_documents_whose_answer_was_lost_are_never_sent_again(arm_sandbox, arm_connection, store, make_context, kind):
-    """However the answer gets lost after ARM took the batch: tries look for it, and find it once ARM has worked."""
+def test_documents_with_a_lost_response_are_not_sent_again(arm_sandbox, arm_connection, store, make_context, kind):
+    """Tries fail until a lookup finds the documents, however the response was lost."""
     arm_sandbox.behave(batch_delay=50)
     arm_sandbox.fault({"match": POSTS, "do": kind, "when": "after_accept", "nth": 2})
     operator = submit(resource="documents", records=documents(30), chunk_size=10, wait_for_completion=True)
@@ -136,8 +136,8 @@ def test_documents_whose_answer_was_lost_are_never_sent_again(arm_sandbox, arm_c
             ArmTransientException, match=r"chunk 2 .rows 11 to 20., documentNo 50011, .* may or may not"
         ):
             operator.execute(context)
-        (case,) = context["ti"].xcoms["unresolved_chunks"]
-        assert case["records"] == "documentNo 50011, 50012, 50013, 50014, 50015 and 5 more"
+        (unresolved,) = context["ti"].xcoms["unresolved_chunks"]
+        assert unresolved["records"] == "documentNo 50011, 50012, 50013, 50014, 50015 and 5 more"
     arm_sandbox.advance(60)
     result = operator.execute(make_context(store, try_number=3, max_tries=2))
     assert result["recovered"] == [{"chunk": 2, "records": 10, "missing": []}]
@@ -146,8 +146,10 @@ def test_documents_whose_answer_was_lost_are_never_sent_again(arm_sandbox, arm_c
     assert effects(arm_sandbox, "documents") == {str(50001 + n): 1 for n in range(30)}
 
 
-def test_what_arm_refused_of_a_lost_batch_is_in_the_rejects(arm_sandbox, arm_connection, store, make_context, tmp_path):
-    """In a chunk recovered without batchUuid, absent records count as rejected after assume_absent_after, by row."""
+def test_rejects_of_a_recovered_chunk_are_in_the_rejects_file(
+    arm_sandbox, arm_connection, store, make_context, tmp_path
+):
+    """Documents that ARM does not have count as rejects after assume_absent_after."""
     arm_sandbox.behave(batch_delay=50)
     arm_sandbox.fault({"match": POSTS, "do": "close", "when": "after_accept", "nth": 2})
     records = documents(6)
@@ -171,13 +173,13 @@ def test_what_arm_refused_of_a_lost_batch_is_in_the_rejects(arm_sandbox, arm_con
     assert (line["_row"], line["_batch_uuid"], line["documentNo"]) == (4, None, records[3]["documentNo"])
     assert "the response with the reason is lost" in line["_reasons"][0]
     sensor = BatchSensor(task_id="wait", batch_uuid=result, max_rejected=1)
-    judged = sensor.execute(make_context(store))
-    assert (judged["submitted"], judged["accepted"], judged["rejected"]) == (6, 5, 1)
+    result = sensor.execute(make_context(store))
+    assert (result["submitted"], result["accepted"], result["rejected"]) == (6, 5, 1)
 
 
 @pytest.mark.parametrize(("verdict", "posts"), [("accepted", 2), ("absent", 3)])
-def test_a_person_releases_what_nobody_knows(arm_sandbox, arm_connection, store, make_context, verdict, posts):
-    """The case in XCom, released with who and why: taken, it is followed; absent, it is sent; the word is kept."""
+def test_resolution_decides_an_unresolved_chunk(arm_sandbox, arm_connection, store, make_context, verdict, posts):
+    """An accepted chunk is polled, an absent one is sent; the journal keeps the resolution."""
     arm_sandbox.behave(batch_delay=50)
     when = "after_accept" if verdict == "accepted" else "before_accept"
     arm_sandbox.fault({"match": POSTS, "do": "close", "when": when, "nth": 2})
@@ -185,19 +187,19 @@ def test_a_person_releases_what_nobody_knows(arm_sandbox, arm_connection, store,
     context = make_context(store, try_number=1, max_tries=0)
     with pytest.raises(ArmTransientException, match="chunk 2") as caught:
         operator.execute(context)
-    (case,) = context["ti"].xcoms["unresolved_chunks"]
-    assert case["chunk_id"] in str(caught.value)
-    word = {"chunk_id": case["chunk_id"], "verdict": verdict, "by": "Controller", "why": "looked in ARM"}
-    operator.resolutions = [word, {**word, "chunk_id": "of another task"}]
+    (unresolved,) = context["ti"].xcoms["unresolved_chunks"]
+    assert unresolved["chunk_id"] in str(caught.value)
+    resolution = {"chunk_id": unresolved["chunk_id"], "verdict": verdict, "by": "Controller", "why": "checked in ARM"}
+    operator.resolutions = [resolution, {**resolution, "chunk_id": "of another task"}]
     result = operator.execute(make_context(store, try_number=2, max_tries=1))
     assert len(sent(arm_sandbox)) == posts
-    assert [found["chunk"] for found in result["recovered"]] == ([2] if verdict == "accepted" else [])
-    line = json.loads(store.values["arm.chunk.1"])
-    (kept,) = line["resolutions"]
-    assert kept.items() >= word.items()
-    assert kept["at"] > 1_700_000_000
+    assert [chunk["chunk"] for chunk in result["recovered"]] == ([2] if verdict == "accepted" else [])
+    entry = json.loads(store.values["arm.chunk.1"])
+    (stored,) = entry["resolutions"]
+    assert stored.items() >= resolution.items()
+    assert stored["at"] > 1_700_000_000
     arm_sandbox.advance(60)
-    # A word that was taken once releases no later doubt: here it only finds that it was said.
+    # The resolution is in the journal already, so it changes nothing now.
     assert operator.execute(make_context(store, try_number=3, max_tries=1))["submitted"] == 4
     assert len(sent(arm_sandbox)) == posts
 
@@ -211,15 +213,15 @@ def test_a_person_releases_what_nobody_knows(arm_sandbox, arm_connection, store,
         ([7], "each of resolutions"),
     ],
 )
-def test_a_resolution_that_cannot_be_read_sends_nothing(arm_sandbox, arm_connection, first_try, resolutions, words):
-    """A typo in a person's word stops the task before anything is sent."""
+def test_invalid_resolution_fails_before_anything_is_sent(arm_sandbox, arm_connection, first_try, resolutions, words):
+    """The message names the argument."""
     with pytest.raises(ArmFailException, match=words):
         submit(resource="documents", records=documents(1), resolutions=resolutions).execute(first_try)
     assert sent(arm_sandbox) == []
 
 
-def test_the_author_may_have_an_unknown_chunk_sent_again(arm_sandbox, arm_connection, store, make_context):
-    """With on_unknown_outcome="resend" the chunk that never arrived is sent, and only that one."""
+def test_resend_sends_only_the_unknown_chunk_again(arm_sandbox, arm_connection, store, make_context):
+    """ARM has not received it, so each document takes effect once."""
     arm_sandbox.fault({"match": POSTS, "do": "close", "when": "before_accept", "nth": 2})
     operator = submit(resource="documents", records=documents(30), chunk_size=10)
     with pytest.raises(ArmTransientException):
@@ -230,23 +232,23 @@ def test_the_author_may_have_an_unknown_chunk_sent_again(arm_sandbox, arm_connec
     assert effects(arm_sandbox, "documents") == {str(50001 + n): 1 for n in range(30)}
 
 
-def test_customers_are_sent_again_because_a_repeat_changes_nothing(arm_sandbox, arm_connection, store, make_context):
-    """An upsert whose answer was lost is repeated by the client itself, within the try."""
+def test_customers_with_a_lost_response_are_sent_again(arm_sandbox, arm_connection, store, make_context):
+    """By the client itself, within the try, because a repeat changes nothing."""
     arm_sandbox.fault({"match": POSTS, "do": "close", "when": "after_accept"})
     result = submit(records=customers(3), wait_for_completion=True).execute(make_context(store))
     assert result["accepted"] == 3
 
 
-def test_documents_without_a_journal_are_not_sent_on_a_second_try(arm_sandbox, arm_connection, make_context):
-    """Where no journal outlives the try, a second try of documents stops and says why."""
+def test_retry_of_documents_without_a_journal_fails(arm_sandbox, arm_connection, make_context):
+    """It cannot find out what the first try sent."""
     operator = submit(resource="documents", records=documents(1))
     with pytest.raises(ArmFailException, match="kept no journal"):
         operator.execute(make_context(None, try_number=2, max_tries=2))
     assert sent(arm_sandbox) == []
 
 
-def test_a_journal_that_cannot_be_written_sends_nothing(arm_sandbox, arm_connection, first_try, store):
-    """When the state store refuses the line, ARM hears nothing."""
+def test_nothing_is_sent_when_the_journal_cannot_be_written(arm_sandbox, arm_connection, first_try, store):
+    """The entry is written before the request."""
 
     def refuse(key, value, *, retention=None):
         raise OSError(28, "No space left")
@@ -257,8 +259,8 @@ def test_a_journal_that_cannot_be_written_sends_nothing(arm_sandbox, arm_connect
     assert sent(arm_sandbox) == []
 
 
-def test_a_clear_follows_a_batch_that_is_still_in_work(arm_sandbox, arm_connection, store, make_context):
-    """A cleared task finds its unfinished batch and follows it; after its end a clear sends anew."""
+def test_clear_continues_a_pending_batch(arm_sandbox, arm_connection, store, make_context):
+    """After its end, a clear sends the customers again."""
     arm_sandbox.behave(batch_delay=60)
     operator = submit(records=customers(3))
     first = operator.execute(make_context(store, try_number=1, max_tries=0))
@@ -270,16 +272,18 @@ def test_a_clear_follows_a_batch_that_is_still_in_work(arm_sandbox, arm_connecti
     assert len(sent(arm_sandbox)) == 2
 
 
-def test_a_changed_source_stops_a_retry(arm_sandbox, arm_connection, store, make_context):
-    """A retry whose records differ from what was planned sends nothing more."""
+def test_retry_with_a_changed_source_fails(arm_sandbox, arm_connection, store, make_context):
+    """Its records differ from the plan in the journal."""
     submit(records=customers(3)).execute(make_context(store, try_number=1, max_tries=1))
     with pytest.raises(ArmFailException, match="differ from what this task has already planned"):
         submit(records=customers(4)).execute(make_context(store, try_number=2, max_tries=1))
     assert len(sent(arm_sandbox)) == 1
 
 
-def test_rows_that_do_not_fit_may_be_left_out(arm_sandbox, arm_connection, store, make_context, tmp_path):
-    """on_invalid="reject": the sound rows go, the others count as refused and stand in the file with what is wrong."""
+def test_invalid_rows_are_skipped_and_reported_with_on_invalid_reject(
+    arm_sandbox, arm_connection, store, make_context, tmp_path
+):
+    """The valid rows are sent; invalid rows count as rejects and are in the rejects file with the reasons."""
     records = customers(9)
     del records[2]["customerNo"]
     records[7]["organizationNo"] = "312345678"  # ARM refuses it
@@ -293,10 +297,10 @@ def test_rows_that_do_not_fit_may_be_left_out(arm_sandbox, arm_connection, store
             operator.wait_for_completion = True
             result = operator.execute(make_context(store))
         else:
-            given = operator.execute(make_context(None))
-            assert (given["submitted"], given["invalid"]) == (8, 2)
+            submitted = operator.execute(make_context(None))
+            assert (submitted["submitted"], submitted["invalid"]) == (8, 2)
             assert len(rejects.read_text(encoding="utf-8").splitlines()) == 2
-            sensor = BatchSensor(task_id="wait", batch_uuid=given, max_rejected=3, rejects_path=str(rejects))
+            sensor = BatchSensor(task_id="wait", batch_uuid=submitted, max_rejected=3, rejects_path=str(rejects))
             result = sensor.execute(make_context(None))
         assert (result["submitted"], result["accepted"], result["rejected"]) == (8, 7, 1)
         lines = [json.loads(line) for line in rejects.read_text(encoding="utf-8").splitlines()]
@@ -305,10 +309,8 @@ def test_rows_that_do_not_fit_may_be_left_out(arm_sandbox, arm_connection, store
     assert len(effects(arm_sandbox, "customers")) == 7
 
 
-def test_rows_that_were_left_out_fail_the_task_unless_the_policy_allows_them(
-    arm_sandbox, arm_connection, first_try, tmp_path
-):
-    """They count as refused: with max_rejected=0 the task fails, after the sound rows were sent."""
+def test_skipped_rows_fail_the_task_unless_the_policy_allows_them(arm_sandbox, arm_connection, first_try, tmp_path):
+    """The valid rows are sent all the same."""
     records = [*customers(3), {"name": "without a number"}]
     with pytest.raises(ArmBatchFailedException, match=r"ARM accepted all 3 customers; 1 invalid rows were not sent"):
         submit(
@@ -318,8 +320,8 @@ def test_rows_that_were_left_out_fail_the_task_unless_the_policy_allows_them(
     assert len(effects(arm_sandbox, "customers")) == 3
 
 
-def test_a_dry_run_gives_exact_totals(arm_sandbox, arm_connection, first_try):
-    """By currency, as text, for a person to compare before anything is sent."""
+def test_plan_only_returns_exact_totals(arm_sandbox, arm_connection, first_try):
+    """By currency, as text."""
     records = documents(3)
     records[2] |= {"currency": "EUR", "currencyAmounts": {"exclVat": "0.10", "vat": "0.025", "inclVat": "0.125"}}
     plan = submit(resource="documents", records=records, plan_only=True).execute(first_try)
@@ -330,15 +332,15 @@ def test_a_dry_run_gives_exact_totals(arm_sandbox, arm_connection, first_try):
     assert [call for call in arm_sandbox.requests() if call["method"] != "GET"] == []
 
 
-def test_a_dry_run_changes_nothing(arm_sandbox, arm_connection, first_try):
-    """A dry run gives the plan and sends no request at all."""
+def test_plan_only_sends_no_request(arm_sandbox, arm_connection, first_try):
+    """Not even for a token."""
     plan = submit(records=customers(25), chunk_size=10, plan_only=True).execute(first_try)
     assert (plan["plan_only"], plan["chunks"], plan["records"], len(plan["plan_sha256"])) == (True, 3, 25, 64)
     assert arm_sandbox.requests() == []
 
 
-def test_a_receipt_without_a_batch_uuid_is_no_success(arm_sandbox, arm_connection, first_try):
-    """Documents whose receipt has no batchUuid stop for a person."""
+def test_receipt_without_batch_uuid_is_an_unknown_outcome(arm_sandbox, arm_connection, first_try):
+    """For documents."""
     arm_sandbox.behave(q01_no_uuid=True, batch_delay=50)
     with pytest.raises(ArmTransientException, match="no batchUuid"):
         submit(resource="documents", records=documents(1)).execute(first_try)
@@ -363,23 +365,23 @@ def test_a_receipt_without_a_batch_uuid_is_no_success(arm_sandbox, arm_connectio
         ({"records": customers(1), "on_rejected": "maybe"}, ["on_rejected", "warn"]),
         ({"records": customers(1), "max_rejected": "few"}, ["max_rejected", "2%"]),
         ({"records": customers(1), "rejects_path": "x.xlsx"}, ["rejects_path", ".jsonl"]),
-        ({"records": customers(1), "on_unknown_outcome": "hope"}, ["on_unknown_outcome", "resend"]),
+        ({"records": customers(1), "on_unknown_outcome": "retry"}, ["on_unknown_outcome", "resend"]),
         ({"source": "/no/such.csv"}, ["such.csv", "no such file"]),
         ({"source": "/no/such.xls"}, ["such.xls", ".jsonl"]),
         ({"resource": "documents", "records": [*documents(1), *documents(1)]}, ["row 2", "documentNo", "row 1"]),
         ({"records": [{"customerNo": "1", "limitAmount": 0.1}]}, ["row 1", "limitAmount", "float"]),
     ],
 )
-def test_a_wrong_argument_is_told_and_nothing_is_sent(arm_sandbox, arm_connection, first_try, arguments, words):
-    """Each mistake is one sentence that names the thing and the way out; ARM hears nothing."""
+def test_invalid_argument_fails_before_anything_is_sent(arm_sandbox, arm_connection, first_try, arguments, words):
+    """The message names the argument and what it may be."""
     with pytest.raises((ArmFailException, ArmConfigurationError)) as caught:
         submit(**arguments).execute(first_try)
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert sent(arm_sandbox) == []
 
 
-def test_a_malformed_file_names_row_and_column(arm_sandbox, arm_connection, first_try, tmp_path):
-    """A bad cell is named by file, row and column, without its value."""
+def test_invalid_cell_is_named_by_file_row_and_column(arm_sandbox, arm_connection, first_try, tmp_path):
+    """Without its value."""
     (tmp_path / "in.csv").write_text("customerNo,name,dueDays\n1,A,10\n2,B,canary\n", encoding="utf-8")
     with pytest.raises(ArmFailException) as caught:
         submit(source=f"{tmp_path}/in.csv").execute(first_try)
@@ -388,8 +390,8 @@ def test_a_malformed_file_names_row_and_column(arm_sandbox, arm_connection, firs
     assert "canary" not in str(caught.value)
 
 
-def test_a_refused_batch_fails_for_good(arm_sandbox, arm_connection, store, make_context):
-    """A 422 for the whole batch ends the task; nothing happened, so a later clear may send it again."""
+def test_refused_batch_fails_without_retry(arm_sandbox, arm_connection, store, make_context):
+    """Nothing took effect, so a later clear may send it."""
     arm_sandbox.behave(q16_max_records=2)
     operator = submit(resource="documents", records=documents(3))
     with pytest.raises(ArmFailException, match="422"):
@@ -398,8 +400,8 @@ def test_a_refused_batch_fails_for_good(arm_sandbox, arm_connection, store, make
     assert len(operator.execute(make_context(store, try_number=2, max_tries=1))["batch_uuids"]) == 1
 
 
-def test_an_outage_before_the_send_may_be_retried(arm_sandbox, arm_connection, store, make_context, monkeypatch):
-    """Documents that certainly did not leave are sent by the next try."""
+def test_retry_sends_what_was_certainly_not_sent(arm_sandbox, arm_connection, store, make_context, monkeypatch):
+    """The first try got no token."""
     from airflow_provider_arm.client.http import retry
 
     monkeypatch.setattr(retry.SystemClock, "sleep", lambda *_: None)
@@ -413,22 +415,22 @@ def test_an_outage_before_the_send_may_be_retried(arm_sandbox, arm_connection, s
 
 
 @pytest.mark.parametrize("value", ["u1", ["u1"], ("u1", "u1"), {"batch_uuids": ["u1"], "submitted": 1}])
-def test_batch_uuids_are_read_from_every_form(value):
-    """One, several and the operator's own result give the same list."""
+def test_parse_batch_uuids_accepts_one_several_and_results(value):
+    """Duplicates are removed."""
     assert parse_batch_uuids(value) == ["u1"]
 
 
 @pytest.mark.parametrize("value", [None, "", [], {}, [1], [["u1"]], {"batch_uuids": []}, " "])
-def test_no_batch_uuid_is_told(value):
-    """Nothing to wait for is an error, not an endless or empty wait."""
+def test_parse_batch_uuids_raises_without_a_batch(value):
+    """Neither an endless nor an empty wait."""
     from airflow_provider_arm.client import ArmConfigurationError
 
     with pytest.raises(ArmConfigurationError, match="batch_uuid"):
         parse_batch_uuids(value)
 
 
-def test_resend_is_left_to_the_next_try(arm_sandbox, arm_connection, store, make_context):
-    """With on_unknown_outcome="resend" a lost answer is worth a retry, which sends the chunk once more."""
+def test_resend_happens_in_the_next_try(arm_sandbox, arm_connection, store, make_context):
+    """With on_unknown_outcome="resend" the first try fails for a retry."""
     arm_sandbox.fault({"match": POSTS, "do": "close", "when": "before_accept"})
     operator = submit(resource="documents", records=documents(3), on_unknown_outcome="resend")
     with pytest.raises(ArmTransientException, match="next try sends it again"):
@@ -437,8 +439,8 @@ def test_resend_is_left_to_the_next_try(arm_sandbox, arm_connection, store, make
     assert set(effects(arm_sandbox, "documents").values()) == {1}
 
 
-def test_a_clear_never_posts_invoices_again(arm_sandbox, arm_connection, store, make_context):
-    """A finished submission of documents that somebody clears gives its batches, and ARM hears nothing new."""
+def test_clear_of_finished_documents_sends_nothing(arm_sandbox, arm_connection, store, make_context):
+    """It returns the same batches."""
     operator = submit(resource="documents", records=documents(20), chunk_size=10, wait_for_completion=True)
     first = operator.execute(make_context(store, try_number=1, max_tries=0))
     assert first["accepted"] == 20
@@ -450,10 +452,10 @@ def test_a_clear_never_posts_invoices_again(arm_sandbox, arm_connection, store, 
 
 
 @pytest.mark.parametrize("why", ["503", "pending"])
-def test_a_resume_that_cannot_see_the_end_goes_on_waiting(
+def test_execute_complete_defers_again_when_a_batch_is_not_finished(
     arm_sandbox, arm_connection, store, make_context, monkeypatch, why
 ):
-    """After the trigger ARM cannot answer, or takes its word back: no colour is given, the wait keeps its deadline."""
+    """Or if ARM is not available; the deadline stays the same."""
     operator = submit(records=customers(3), wait_for_completion=True, deferrable=True, on_rejected="warn", timeout=600)
     context = make_context(store)
     with pytest.raises(TaskDeferred) as first:
@@ -464,8 +466,8 @@ def test_a_resume_that_cannot_see_the_end_goes_on_waiting(
             rule = {"match": {"path": "*/batches/*"}, "do": "status", "status": 503}
             arm_sandbox.fault({**rule, "times": 5})
         else:
-            in_work = BatchStatus(BatchState.PENDING, "in work", total=3)
-            patch.setattr(ArmClient, "get_batch", lambda *_: in_work)
+            pending = BatchStatus(BatchState.PENDING, "pending", total=3)
+            patch.setattr(ArmClient, "get_batch", lambda *_: pending)
         with pytest.raises(TaskDeferred) as again:
             operator.execute_complete(context, {"status": "finished"}, **first.value.kwargs)
     assert again.value.kwargs == first.value.kwargs

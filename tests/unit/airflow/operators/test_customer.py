@@ -24,12 +24,12 @@ CUSTOMER = {"customerNo": "77001", "name": "Kari Canary", "postalAddress": ADDRE
 
 
 def upsert(customer, **arguments):
-    """Make the operator."""
+    """Return the operator."""
     return CustomerUpsertOperator(task_id="upsert", customer=customer, **arguments)
 
 
-def test_a_customer_is_created_then_updated(arm_sandbox, arm_connection, first_try):
-    """The operator gives number, account, ARM's word and warnings, and the ledger has both effects."""
+def test_customer_is_created_then_updated(arm_sandbox, arm_connection, first_try):
+    """Each call has one effect."""
     created = upsert(CUSTOMER).execute(first_try)
     updated = upsert({"customerNo": "77001", "informalName": "K"}).execute(first_try)
     assert (created["customer_no"], created["result"], created["warnings"]) == ("77001", "CREATED", [])
@@ -37,16 +37,16 @@ def test_a_customer_is_created_then_updated(arm_sandbox, arm_connection, first_t
     assert arm_sandbox.ledger()["customers"]["77001"]["effects"] == 2
 
 
-def test_an_amount_arrives_with_its_digits(arm_sandbox, arm_connection, first_try):
-    """A Decimal of the DAG stands in ARM as it was written."""
+def test_amount_is_sent_exactly(arm_sandbox, arm_connection, first_try):
+    """The digits of a Decimal are kept."""
     from airflow_provider_arm.hooks.arm import ArmHook
 
     upsert(CUSTOMER).execute(first_try)
     assert str(ArmHook().client.get_customer("77001").limit_amount) == "1000.50"
 
 
-def test_the_customer_may_be_json_text_or_a_file(arm_sandbox, arm_connection, first_try, tmp_path):
-    """JSON text and the address of a .json file do as well as a mapping."""
+def test_customer_is_read_from_json_text_and_from_file(arm_sandbox, arm_connection, first_try, tmp_path):
+    """Both are sent like a mapping."""
     text = '{"customerNo": "77002", "name": "A", "limitAmount": 12.30}'
     (tmp_path / "customer.json").write_text(text, encoding="utf-8")
     assert upsert(text).execute(first_try)["result"] == "CREATED"
@@ -67,8 +67,8 @@ def test_the_customer_may_be_json_text_or_a_file(arm_sandbox, arm_connection, fi
         ({"customerNo": "77001", "dateOfBirth": "01.02.1990"}, ["dateOfBirth", "YYYY-MM-DD"]),
     ],
 )
-def test_a_wrong_customer_is_told_and_not_sent(arm_sandbox, arm_connection, first_try, customer, words):
-    """What is wrong is named, nothing of the person is shown, and ARM hears nothing of it."""
+def test_invalid_customer_fails_and_is_not_sent(arm_sandbox, arm_connection, first_try, customer, words):
+    """The message names the field and contains no personal data."""
     with pytest.raises(ArmFailException) as caught:
         upsert(customer).execute(first_try)
     message = str(caught.value)
@@ -77,8 +77,8 @@ def test_a_wrong_customer_is_told_and_not_sent(arm_sandbox, arm_connection, firs
     assert not [call for call in arm_sandbox.requests() if call["method"] == "POST" and "customers" in call["path"]]
 
 
-def test_what_arm_refuses_is_told_by_field_without_the_person(arm_sandbox, arm_connection, first_try):
-    """A 422 names ARM's field and keeps the person's data out."""
+def test_refusal_names_the_field_without_personal_data(arm_sandbox, arm_connection, first_try):
+    """ARM answers 422."""
     with pytest.raises(ArmFailException) as caught:
         upsert({**CUSTOMER, "emailAddressDocument": ["kari.canary.example.com"]}).execute(first_try)
     message = str(caught.value)
@@ -98,8 +98,8 @@ def test_what_arm_refuses_is_told_by_field_without_the_person(arm_sandbox, arm_c
         (422, ["422"]),
     ],
 )
-def test_a_refusal_fails_for_good(arm_sandbox, arm_connection, first_try, status, words):
-    """Answers that a retry would meet again end the task without one, each with its next step."""
+def test_refusal_fails_without_retry(arm_sandbox, arm_connection, first_try, status, words):
+    """The message has the next step."""
     arm_sandbox.fault(
         {"match": {"method": "POST", "path": "*/customers"}, "do": "status", "status": status, "times": 0}
     )
@@ -114,8 +114,8 @@ def test_a_refusal_fails_for_good(arm_sandbox, arm_connection, first_try, status
     ("kind", "words"),
     [("html", "HTML"), ("empty", "empty"), ("half_body", "incomplete"), ("close", "lost"), ("status", "503")],
 )
-def test_an_answer_that_is_none_may_be_retried(arm_sandbox, arm_connection, first_try, monkeypatch, kind, words):
-    """HTML, an empty and half an answer, a cut connection and a 503 are one clear error each, worth a retry."""
+def test_invalid_response_may_be_retried(arm_sandbox, arm_connection, first_try, monkeypatch, kind, words):
+    """HTML, an empty or truncated response, a closed connection and a 503 are temporary errors."""
     from airflow_provider_arm.client.http import retry
 
     monkeypatch.setattr(retry.SystemClock, "sleep", lambda *_: None)
@@ -125,8 +125,8 @@ def test_an_answer_that_is_none_may_be_retried(arm_sandbox, arm_connection, firs
     assert "Canary" not in str(caught.value)
 
 
-def test_a_missing_client_number_is_told(arm_sandbox, first_try, monkeypatch):
-    """Without a client number nothing is sent, and the message says where it goes."""
+def test_missing_client_number_fails_before_any_request(arm_sandbox, first_try, monkeypatch):
+    """The message names client_no."""
     conn = arm_sandbox.connection()
     del conn["extra"]["client_no"]
     monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps(conn))
@@ -135,8 +135,8 @@ def test_a_missing_client_number_is_told(arm_sandbox, first_try, monkeypatch):
     assert arm_sandbox.requests() == []
 
 
-def test_a_delete_is_done_once_and_its_repeat_is_told(arm_sandbox, arm_connection, first_try):
-    """A customer without items goes; a second delete fails unless the author allows it."""
+def test_second_delete_fails_unless_ignore_if_missing(arm_sandbox, arm_connection, first_try):
+    """Then its result is MISSING."""
     upsert(CUSTOMER).execute(first_try)
     assert CustomerDeleteOperator(task_id="d", customer_no="77001").execute(first_try)["result"] == "DELETED"
     with pytest.raises(ArmFailException, match="404"):
@@ -145,14 +145,14 @@ def test_a_delete_is_done_once_and_its_repeat_is_told(arm_sandbox, arm_connectio
     assert again == {"customer_no": "77001", "account_no": None, "result": "MISSING", "warnings": []}
 
 
-def test_a_customer_with_items_is_not_deleted(arm_sandbox, arm_connection, first_try):
-    """ARM keeps a customer that has AR items, and the task says so."""
+def test_delete_of_customer_with_items_fails(arm_sandbox, arm_connection, first_try):
+    """ARM refuses it."""
     with pytest.raises(ArmFailException, match="422"):
         CustomerDeleteOperator(task_id="d", customer_no="543210").execute(first_try)
 
 
-def test_the_rendered_customer_is_not_shown(run_dag, arm_sandbox, arm_connection):
-    """After a real run Airflow's database holds no rendered value of the customer, and its XCom no personal data."""
+def test_rendered_customer_is_not_stored(run_dag, arm_sandbox, arm_connection):
+    """After a DAG run, Airflow's database contains no personal data."""
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
     from airflow.sdk import DAG
     from airflow.utils.session import create_session
@@ -169,8 +169,8 @@ def test_the_rendered_customer_is_not_shown(run_dag, arm_sandbox, arm_connection
     assert all(field["customer"] == "<1 record, not shown>" for field in fields)
 
 
-def test_a_wrapped_value_never_shows_itself():
-    """The wrapper of personal arguments prints only how much it holds."""
+def test_redacted_argument_shows_only_the_number_of_records():
+    """In str() and repr()."""
     assert [str(RedactedArgument([1, 2])), repr(RedactedArgument({"a": "Canary"}))] == [
         "<2 records, not shown>",
         "<1 record, not shown>",

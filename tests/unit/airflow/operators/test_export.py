@@ -1,4 +1,4 @@
-"""The other export operators against the sandbox, and what every export operator takes."""
+"""Export operators against the sandbox."""
 
 from __future__ import annotations
 
@@ -22,26 +22,28 @@ FILES = ["a.jsonl", "a.csv.gz", "a.jsonl.zst", "a.parquet"]
 
 
 def run(kind, path, context, **arguments):
-    """Make the operator and run it."""
+    """Run the operator."""
     return kind(task_id="export", path=str(path), page_size=20, **arguments).execute(context)
 
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("kind", [ArItemExportOperator, CustomerExportOperator, GlItemExportOperator])
-def test_every_list_is_exported_whole_in_every_format(arm_sandbox, arm_connection, first_try, tmp_path, kind, name):
-    """File and manifest agree, and the result is what they say."""
+def test_export_of_each_list_and_format_matches_its_manifest(
+    arm_sandbox, arm_connection, first_try, tmp_path, kind, name
+):
+    """The result has the values of the manifest."""
     result = run(kind, tmp_path / name, first_try)
-    said = check_export(str(tmp_path / f"{name}.manifest.json"))
+    manifest = check_export(str(tmp_path / f"{name}.manifest.json"))
     assert result["rows"] > 20
     assert result["pages"] == -(-result["rows"] // 20)
     for key in ("rows", "pages", "totals", "dates", "sha256", "bytes"):
-        assert result[key] == said[key]
+        assert result[key] == manifest[key]
     assert (result["uri"].rsplit("/", 1)[-1], result["manifest_uri"]) == (name, result["uri"] + ".manifest.json")
     json.dumps(result)
 
 
-def test_documents_are_exported(arm_sandbox, arm_connection, first_try, tmp_path):
-    """The list is documented by title only; its window goes by the document's date."""
+def test_document_export_with_window_by_document_date(arm_sandbox, arm_connection, first_try, tmp_path):
+    """The path of the list is assumed."""
     window = DateWindow("2000-01-01", "2030-12-31", by="documentdate")
     result = run(DocumentExportOperator, tmp_path / "a.parquet", first_try, window=window)
     table = pq.read_table(tmp_path / "a.parquet")
@@ -49,8 +51,8 @@ def test_documents_are_exported(arm_sandbox, arm_connection, first_try, tmp_path
     assert str(table.schema.field("documentDate").type) == "date32[day]"
 
 
-def test_a_masked_field_never_reaches_the_file(arm_sandbox, arm_connection, first_try, tmp_path):
-    """Neither the value nor a trace of it; the manifest says which fields those are."""
+def test_masked_fields_are_not_in_the_file(arm_sandbox, arm_connection, first_try, tmp_path):
+    """The manifest lists their names."""
     arguments = {"mask": ["ssn", "name", "postalAddress"]}
     run(CustomerExportOperator, tmp_path / "plain.jsonl", first_try)
     run(CustomerExportOperator, tmp_path / "a.jsonl", first_try, **arguments)
@@ -59,27 +61,27 @@ def test_a_masked_field_never_reaches_the_file(arm_sandbox, arm_connection, firs
     assert any(record.get("ssn") for record in plain)
     assert not [record["name"] for record in plain if f'"name":"{record["name"]}"' in masked]
     assert all(json.loads(line)["ssn"] is None for line in masked.splitlines() if "ssn" in json.loads(line))
-    said = json.loads((tmp_path / "a.jsonl.manifest.json").read_text(encoding="utf-8"))
-    assert said["masked"] == sorted(arguments["mask"])
+    manifest = json.loads((tmp_path / "a.jsonl.manifest.json").read_text(encoding="utf-8"))
+    assert manifest["masked"] == sorted(arguments["mask"])
 
 
-def test_a_list_by_its_path_is_exported(arm_sandbox, arm_connection, first_try, tmp_path):
-    """What is known of it is what the arguments say: its key, its amounts, its columns."""
+def test_list_export_uses_the_given_key_amounts_and_columns(arm_sandbox, arm_connection, first_try, tmp_path):
+    """Its file equals that of the operator for the same list."""
     arguments = {
         "resource": "/clients/{clientno}/aritems",
         "item_key": "arItemId",
         "amounts": ["currencyAmount"],
         "currency_field": "currency",
     }
-    own = run(ArItemExportOperator, tmp_path / "own.jsonl", first_try)
+    reference = run(ArItemExportOperator, tmp_path / "own.jsonl", first_try)
     result = run(ListExportOperator, tmp_path / "a.jsonl", first_try, **arguments)
-    assert result["sha256"] == own["sha256"]
-    assert result["totals"] == {c: {"currencyAmount": t["currencyAmount"]} for c, t in own["totals"].items()}
+    assert result["sha256"] == reference["sha256"]
+    assert result["totals"] == {c: {"currencyAmount": t["currencyAmount"]} for c, t in reference["totals"].items()}
     columns = ["arItemId", "currencyAmount", "kid"]
     run(ListExportOperator, tmp_path / "a.parquet", first_try, columns=columns, **arguments)
     assert pq.read_table(tmp_path / "a.parquet").schema.names == columns
     for name in ("a.jsonl", "a.parquet"):
-        assert check_export(str(tmp_path / f"{name}.manifest.json"))["rows"] == own["rows"]
+        assert check_export(str(tmp_path / f"{name}.manifest.json"))["rows"] == reference["rows"]
 
 
 @pytest.mark.parametrize(
@@ -107,8 +109,10 @@ def test_a_list_by_its_path_is_exported(arm_sandbox, arm_connection, first_try, 
         ),
     ],
 )
-def test_a_wrong_argument_is_told(arm_sandbox, arm_connection, first_try, tmp_path, kind, arguments, words):
-    """Each mistake is one sentence, and no file appears."""
+def test_invalid_argument_fails_without_a_file(
+    arm_sandbox, arm_connection, first_try, tmp_path, kind, arguments, words
+):
+    """The message names the argument and what it may be."""
     arguments = {"path": "a.jsonl", **arguments}
     with pytest.raises((ArmFailException, ArmConfigurationError)) as caught:
         run(kind, tmp_path / arguments.pop("path"), first_try, **arguments)
@@ -116,25 +120,25 @@ def test_a_wrong_argument_is_told(arm_sandbox, arm_connection, first_try, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_query_that_expires_may_be_tried_again(arm_sandbox, arm_connection, first_try, tmp_path):
-    """What a retry can mend is raised so."""
+def test_expired_query_raises_a_transient_error(arm_sandbox, arm_connection, first_try, tmp_path):
+    """A retry starts from the beginning."""
     arm_sandbox.behave(q11_expire_after_pages=1)
     with pytest.raises(ArmTransientException, match="no longer keeps its query"):
         run(CustomerExportOperator, tmp_path / "a.jsonl", first_try)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_arguments_of_a_list_are_templated(arm_sandbox, arm_connection, tmp_path):
-    """Path, window and the rest are rendered; the window in its own fields."""
+def test_arguments_of_a_list_export_are_templated(arm_sandbox, arm_connection, tmp_path):
+    """Also those of the window."""
     operator = ListExportOperator(
         task_id="export",
         path="{{ ds }}.jsonl",
-        resource="/clients/{clientno}/{{ what }}",
+        resource="/clients/{clientno}/{{ name }}",
         window=DateWindow("{{ ds }}", "{{ ds }}"),
-        columns=["{{ what }}"],
-        mask=["{{ what }}"],
+        columns=["{{ name }}"],
+        mask=["{{ name }}"],
     )
-    operator.render_template_fields({"ds": "2026-01-05", "what": "logitems"})
+    operator.render_template_fields({"ds": "2026-01-05", "name": "logitems"})
     assert (operator.path, operator.resource) == ("2026-01-05.jsonl", "/clients/{clientno}/logitems")
     assert isinstance(operator.window, DateWindow)
     assert str(operator.window.date_range()) == "voucherdate 2026-01-05 to 2026-01-05"

@@ -1,4 +1,4 @@
-"""``ExportMergeOperator``, and a mapped export in a real Airflow: what does not add up does not pass."""
+"""``ExportMergeOperator``, alone and after a mapped export in a DAG run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ YEAR = {"start": "2025-01-01", "end": "2025-12-31"}
 
 @pytest.fixture
 def parts(arm_sandbox, arm_connection, first_try, tmp_path):
-    """Give the results of a year's export in three parts."""
+    """Return the results of a year's export in three parts."""
     windows = plan_windows(*YEAR.values(), parts=3)
     return [
         ArItemExportOperator(task_id="export", path=f"{tmp_path}/{number}.csv", window=window).execute(first_try)
@@ -34,12 +34,12 @@ def parts(arm_sandbox, arm_connection, first_try, tmp_path):
 
 
 def merge(exports, path, context, **arguments):
-    """Make the operator and run it."""
+    """Run the operator."""
     return ExportMergeOperator(task_id="merge", exports=exports, path=str(path), **arguments).execute(context)
 
 
-def test_parts_become_one_export(parts, first_try, tmp_path):
-    """The result is what one export of the whole would say; results and addresses are both taken."""
+def test_merge_returns_what_one_export_would(parts, first_try, tmp_path):
+    """For results and for paths of manifests."""
     result = merge(parts, tmp_path / "all.csv", first_try, window=DateWindow(**YEAR))
     whole = ArItemExportOperator(task_id="export", path=f"{tmp_path}/whole.csv", window=YEAR).execute(first_try)
     assert {name: result[name] for name in ("rows", "totals", "dates")} == {
@@ -52,8 +52,8 @@ def test_parts_become_one_export(parts, first_try, tmp_path):
     json.dumps(result)
 
 
-def test_a_merged_export_is_reconciled_like_any(parts, first_try, tmp_path):
-    """Against the other ledger; a file that was changed since is told."""
+def test_merged_export_can_be_reconciled(parts, first_try, tmp_path):
+    """If the file of a part was changed since, the comparison fails."""
     gl = GlItemExportOperator(task_id="gl", path=f"{tmp_path}/gl.csv", window=YEAR).execute(first_try)
     merged = merge(parts, tmp_path / "all.csv", first_try, window=YEAR)
     compare = LedgerReconcileOperator(
@@ -64,27 +64,27 @@ def test_a_merged_export_is_reconciled_like_any(parts, first_try, tmp_path):
         path=str(tmp_path / "report"),
     )
     assert compare.execute(first_try)["matches"]
-    said = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert [file["file"] for file in said["left"]["files"]] == ["0.csv", "1.csv", "2.csv"]
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert [file["file"] for file in report["left"]["files"]] == ["0.csv", "1.csv", "2.csv"]
     data = tmp_path / "1.csv"
     data.write_bytes(data.read_bytes() + b"\n")
     with pytest.raises(ArmFailException, match=r"1\.csv and its manifest differ in"):
         compare.execute(first_try)
 
 
-def test_lineage_has_every_part_and_the_whole(parts, first_try, tmp_path):
-    """Which a reconciliation then reads under the same name."""
+def test_lineage_of_a_merge_has_parts_and_merged_export(parts, first_try, tmp_path):
+    """Nothing before the merge."""
     operator = make_operator(ExportMergeOperator, exports=parts, path=str(tmp_path / "all.csv"))
     assert operator.get_openlineage_facets_on_complete(None) is None
     result = operator.execute(first_try)
-    found = extract_lineage(operator)
-    assert names(found.inputs) == [("file", f"{tmp_path}/{number}.csv") for number in range(3)]
-    assert names(found.outputs) == [("file", f"{tmp_path}/all.csv")]
-    assert found.outputs[0].outputFacets["outputStatistics"].rowCount == result["rows"]
+    lineage = extract_lineage(operator)
+    assert names(lineage.inputs) == [("file", f"{tmp_path}/{number}.csv") for number in range(3)]
+    assert names(lineage.outputs) == [("file", f"{tmp_path}/all.csv")]
+    assert lineage.outputs[0].outputFacets["outputStatistics"].rowCount == result["rows"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ({"exports": []}, "exports must be the result of an export operator"),
         ({"exports": [{"uri": "a"}]}, "exports must be"),
@@ -94,41 +94,46 @@ def test_lineage_has_every_part_and_the_whole(parts, first_try, tmp_path):
         ({"window": {**YEAR, "by": "duedate"}}, "should cover duedate"),
     ],
 )
-def test_a_wrong_argument_is_told(parts, first_try, tmp_path, arguments, says):
-    """For good, in one sentence, and no manifest appears."""
+def test_invalid_argument_fails_without_a_manifest(parts, first_try, tmp_path, arguments, message):
+    """The message names the argument and what it may be."""
     with pytest.raises(ArmFailException) as caught:
         merge(**{"exports": parts, "path": tmp_path / "all.csv", "context": first_try, **arguments})
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert not list(tmp_path.glob("all*"))
 
 
 def states(run):
-    """Give the state of each task, mapped ones by their index."""
+    """Return the state of each task, of mapped ones by map index."""
     return {(ti.task_id, ti.map_index): str(ti.state) for ti in run.get_task_instances()}
 
 
-def test_a_year_is_exported_by_twelve_tasks_and_merged(
+def test_example_dag_exports_a_year_in_twelve_tasks_and_merges(
     run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch
 ):
-    """The example DAG: a file for each month, a manifest that can be checked, and an event that says how much."""
+    """The merged manifest is valid, and the asset event contains its totals."""
     monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
     run = run_dag(load_dags(EXAMPLE)["arm_mapped_export"])
     assert str(run.state) == "success"
-    said = check_export(str(tmp_path / "2025" / "aritems.jsonl.manifest.json"))
-    assert [part["file"] for part in said["parts"]] == [f"aritems-{month}.jsonl" for month in range(12)]
-    assert said["windows"][1]["window"] == "voucherdate 2025-02-01 to 2025-02-28"
+    manifest = check_export(str(tmp_path / "2025" / "aritems.jsonl.manifest.json"))
+    assert [part["file"] for part in manifest["parts"]] == [f"aritems-{month}.jsonl" for month in range(12)]
+    assert manifest["windows"][1]["window"] == "voucherdate 2025-02-01 to 2025-02-28"
     ((uri, extra),) = events_of(run)
-    assert (uri, extra["rows"], extra["totals"], extra["parts"]) == ("arm_aritems", said["rows"], said["totals"], 12)
+    assert (uri, extra["rows"], extra["totals"], extra["parts"]) == (
+        "arm_aritems",
+        manifest["rows"],
+        manifest["totals"],
+        12,
+    )
     assert extra["manifest_uri"].endswith("/2025/aritems.jsonl.manifest.json")
 
 
 def lose(folder):
-    """Lose a month."""
+    """Delete the manifest of a month."""
     (folder / "aritems-5.jsonl.manifest.json").unlink()
 
 
 def double(folder):
-    """Let one month stand in another's place."""
+    """Replace a month by a copy of another one."""
     for ending in ("", ".manifest.json"):
         shutil.copy(folder / f"aritems-4.jsonl{ending}", folder / f"aritems-5.jsonl{ending}")
     manifest = folder / "aritems-5.jsonl.manifest.json"
@@ -143,17 +148,17 @@ def change(folder):
 
 
 @pytest.mark.parametrize(
-    ("damage", "says"),
+    ("damage", "message"),
     [
         (lose, "aritems-5.jsonl has no manifest"),
         (double, "aritems-4.jsonl and aritems-5.jsonl overlap"),
         (change, "aritems-5.jsonl and its manifest differ in sha256"),
     ],
 )
-def test_a_year_of_which_a_part_was_lost_doubled_or_changed_fails(
-    run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch, capfd, damage, says
+def test_merge_fails_when_a_part_is_lost_doubled_or_changed(
+    run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch, capfd, damage, message
 ):
-    """Between export and merge: the DAG fails, the log names the part, no manifest appears and no asset event."""
+    """The log names the part; no manifest and no asset event appear."""
     monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
     dag = load_dags(EXAMPLE)["arm_mapped_export"]
     execute = ExportMergeOperator.execute
@@ -167,14 +172,14 @@ def test_a_year_of_which_a_part_was_lost_doubled_or_changed_fails(
     found = states(run)
     assert (str(run.state), found["merge", -1], found["export", 5]) == ("failed", "failed", "success")
     printed = capfd.readouterr()
-    assert says in printed.out + printed.err
+    assert message in printed.out + printed.err
     assert not list((tmp_path / "2025").glob("aritems.jsonl*"))
     assert events_of(run) == []
 
 
 @pytest.mark.parametrize(("rule", "state"), [("all_success", "upstream_failed"), ("all_done", "failed")])
-def test_a_part_that_fails_leaves_no_whole(run_dag, arm_sandbox, arm_connection, tmp_path, capfd, rule, state):
-    """The merge does not run; and where its trigger rule lets it, it says which days are missing."""
+def test_failed_part_leaves_no_merged_export(run_dag, arm_sandbox, arm_connection, tmp_path, capfd, rule, state):
+    """The merge does not run, or fails and names the missing days if its trigger rule lets it run."""
     arm_sandbox.fault({"match": {"path": "*/aritems"}, "nth": 2, "do": "status", "status": 403})
     with DAG(f"arm_part_fails_{rule}", schedule=None) as dag:
         export = ArItemExportOperator.partial(task_id="export", path=f"{tmp_path}/{{{{ ti.map_index }}}}.jsonl").expand(
@@ -185,17 +190,19 @@ def test_a_part_that_fails_leaves_no_whole(run_dag, arm_sandbox, arm_connection,
         )
     run = run_dag(dag)
     found = states(run)
-    # Which of them asks second is Airflow's business.
+    # Airflow decides which of them sends the second request.
     assert sorted(found["export", number] for number in range(3)) == ["failed", "success", "success"]
     assert (str(run.state), found["merge", -1]) == ("failed", state)
     assert not list(tmp_path.glob("all*"))
     printed = capfd.readouterr()
-    says = re.search("no part contains voucherdate 2025-|the parts cover voucherdate 2025-", printed.out + printed.err)
-    assert bool(says) == (rule == "all_done")
+    message = re.search(
+        "no part contains voucherdate 2025-|the parts cover voucherdate 2025-", printed.out + printed.err
+    )
+    assert bool(message) == (rule == "all_done")
 
 
-def test_windows_may_stand_in_the_dag_file_or_come_by_xcom(run_dag, arm_sandbox, arm_connection, tmp_path):
-    """Both survive Airflow's serialization, and the path of each mapped task has its index."""
+def test_mapped_windows_from_dag_file_and_from_xcom(run_dag, arm_sandbox, arm_connection, tmp_path):
+    """Both survive Airflow's serialization, and the path of each mapped task contains its map index."""
     windows = plan_windows(*YEAR.values(), parts=2)
     with DAG("arm_windows", schedule=None, params={"out": str(tmp_path)}) as dag:
 
@@ -222,8 +229,8 @@ def test_windows_may_stand_in_the_dag_file_or_come_by_xcom(run_dag, arm_sandbox,
 
 
 @pytest.mark.parametrize("window", ["2025", 7])
-def test_a_mapped_window_that_is_none_is_told(first_try, arm_connection, tmp_path, window):
-    """Before any call is made."""
+def test_mapped_window_of_wrong_type_fails_before_any_request(first_try, arm_connection, tmp_path, window):
+    """The message names the types."""
     operator = ArItemExportOperator(task_id="export", path=str(tmp_path / "a.jsonl"), window=window)
     with pytest.raises(ArmFailException, match="window must be a DateWindow, or a mapping of start, end"):
         operator.execute(first_try)

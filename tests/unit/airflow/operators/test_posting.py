@@ -1,4 +1,4 @@
-"""The operators that book one thing at once, against the sandbox: each natural key takes effect once, or it stops."""
+"""Operators for single writes against the sandbox: each natural key takes effect at most once."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ POSTING = {"arItemId": ITEM, "currencyAmount": Decimal("24.37"), "transactionTex
 
 
 def create_document(**arguments):
-    """Make the operator for one invoice."""
+    """Return the operator for one invoice."""
     return DocumentCreateOperator(task_id="write", **{"document": INVOICE, **arguments})
 
 
 def reserve(**arguments):
-    """Make the operator for one reservation."""
+    """Return the operator for one reservation."""
     reservation = {"documentNo": "88776655", "currencyAmount": Decimal("10.50")}
     return PaymentReservationOperator(task_id="write", **{"payment_id": "P-1", "reservation": reservation, **arguments})
 
 
 def credit(**arguments):
-    """Make the operator that credits a part of one item."""
+    """Return the operator that credits a part of one item."""
     changes = {"arItemId": ITEM, "transactionText": CANARY, "creditNote": {"currencyAmount": Decimal("4.37")}}
     return ArItemUpdateOperator(task_id="write", **{"changes": changes, **arguments})
 
 
 def post(**arguments):
-    """Make the operator for a set of one posting."""
+    """Return the operator for a set of one posting."""
     if "source" not in arguments:
         arguments.setdefault("postings", [POSTING])
     return AutoPostingOperator(task_id="write", **{"method": "payment", **arguments})
 
 
-#: What each operator books: how it is made, where its request goes, its natural key in the ledger, what it returns.
+#: Of each operator: how to build it, its personal argument, its request, its natural key in the effect log, its result.
 CASES = {
     "document": SimpleNamespace(
         make=create_document,
@@ -116,12 +116,12 @@ CASES = {
 
 @pytest.fixture(params=list(CASES.values()), ids=list(CASES))
 def case(request):
-    """Give each operator in turn."""
+    """Return each operator in turn."""
     return request.param
 
 
 @pytest.fixture
-def impatient(arm_connection, monkeypatch):
+def no_pauses(arm_connection, monkeypatch):
     """Let the client retry without pauses."""
     from airflow_provider_arm.client.http import retry
 
@@ -129,44 +129,44 @@ def impatient(arm_connection, monkeypatch):
 
 
 def effects(box, case):
-    """Ask the sandbox's ledger how often the case's natural key took effect."""
+    """Return how often the case's natural key took effect in the sandbox."""
     kind, key = case.key
     return box.ledger()[kind].get(key, {}).get("effects", 0)
 
 
 def sent(box):
-    """Ask the sandbox which writes reached it."""
+    """Return the writes that the sandbox has received."""
     return [call for call in box.requests() if call["method"] in ("POST", "PUT") and "/clients/" in call["path"]]
 
 
 def books(box):
-    """Everything that the sandbox has booked, in figures."""
+    """Return the totals and the effect log of the sandbox."""
     return box.totals() | {"ledger": box.ledger()}
 
 
-def test_a_write_takes_effect_once_and_gives_a_small_result(arm_sandbox, arm_connection, first_try, case):
-    """ARM's words and the natural key come back, as plain JSON."""
+def test_write_takes_effect_once_and_returns_plain_json(arm_sandbox, arm_connection, first_try, case):
+    """The result has the natural key and ARM's status."""
     result = case.make().execute(first_try)
     assert json.loads(json.dumps(result)) == result == case.result
     assert effects(arm_sandbox, case) == 1
 
 
-def test_a_retry_gives_the_stored_result_and_sends_nothing(arm_sandbox, arm_connection, store, make_context, case):
-    """Whatever happened to the task after ARM's answer, its next try finds that answer."""
+def test_retry_returns_the_stored_result_and_sends_nothing(arm_sandbox, arm_connection, store, make_context, case):
+    """The journal has ARM's response."""
     results = [case.make().execute(make_context(store, try_number=number, max_tries=2)) for number in (1, 2, 3)]
     assert results == [case.result] * 3
     assert len(sent(arm_sandbox)) == 1
 
 
-AFTER = ["close", "reset", "hang", "half_header", "half_body", "html", "empty", "status"]
+FAULTS = ["close", "reset", "hang", "half_header", "half_body", "html", "empty", "status"]
 
 
-@pytest.mark.parametrize("kind", AFTER)
-def test_a_lost_answer_stops_every_try_and_every_clear(
-    arm_sandbox, impatient, store, make_context, case, kind, monkeypatch
+@pytest.mark.parametrize("kind", FAULTS)
+def test_write_with_a_lost_response_is_not_sent_again(
+    arm_sandbox, no_pauses, store, make_context, case, kind, monkeypatch
 ):
-    """However the answer gets lost after ARM took it: a document is found, all else stops; one effect stands."""
-    if kind == "hang":  # waited for in real time
+    """However the response is lost: a lookup finds a document, any other write fails in each try and each clear."""
+    if kind == "hang":  # the timeout is in real time
         conn = arm_sandbox.connection()
         conn["extra"]["timeout"] = 1
         monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps(conn))
@@ -174,7 +174,7 @@ def test_a_lost_answer_stops_every_try_and_every_clear(
     before = None
     for number, clears in ((1, 0), (2, 0), (3, 2), (4, 3)):
         context = make_context(store, try_number=number, max_tries=clears)
-        if case is CASES["document"]:  # processed at once, so it is there
+        if case is CASES["document"]:  # a lookup finds it
             assert case.make().execute(context).items() >= {"document_no": "50001", "result": None}.items()
         else:
             with pytest.raises(ArmFailException, match="may or may not have reached ARM") as caught:
@@ -187,8 +187,8 @@ def test_a_lost_answer_stops_every_try_and_every_clear(
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504])
-def test_no_server_error_is_taken_for_a_refusal(arm_sandbox, impatient, store, make_context, case, status):
-    """A gateway's word says nothing of what ARM did behind it."""
+def test_server_error_is_an_unknown_outcome(arm_sandbox, no_pauses, store, make_context, case, status):
+    """A gateway does not know what ARM did behind it."""
     arm_sandbox.fault({"match": case.request, "do": "status", "status": status, "when": "after_accept"})
     for number in (1, 2):
         context = make_context(store, try_number=number, max_tries=1)
@@ -200,8 +200,8 @@ def test_no_server_error_is_taken_for_a_refusal(arm_sandbox, impatient, store, m
     assert (len(sent(arm_sandbox)), effects(arm_sandbox, case)) == (1, 1)
 
 
-def test_a_late_commit_is_not_overtaken(arm_sandbox, impatient, store, make_context, case):
-    """Where ARM commits after the connection is gone, no try in between sends a second one; a document is found."""
+def test_write_that_arm_commits_late_is_not_sent_again(arm_sandbox, no_pauses, store, make_context, case):
+    """Each try before the commit fails; after it, a lookup finds a document."""
     arm_sandbox.fault({"match": case.request, "do": "late_commit", "seconds": 60})
     is_document = case is CASES["document"]
     for number, seconds in ((1, 0), (2, 59), (3, 2)):
@@ -216,8 +216,8 @@ def test_a_late_commit_is_not_overtaken(arm_sandbox, impatient, store, make_cont
     assert effects(arm_sandbox, case) == 1
 
 
-def test_the_author_may_have_it_sent_again(arm_sandbox, impatient, store, make_context, case):
-    """With on_unknown_outcome="resend" the next try sends what never arrived, and only once."""
+def test_resend_sends_a_write_that_never_arrived_once(arm_sandbox, no_pauses, store, make_context, case):
+    """With on_unknown_outcome="resend", in the next try."""
     arm_sandbox.fault({"match": case.request, "do": "close", "when": "before_accept"})
     operator = case.make(on_unknown_outcome="resend")
     with pytest.raises(ArmTransientException, match="next try sends it again"):
@@ -227,8 +227,8 @@ def test_the_author_may_have_it_sent_again(arm_sandbox, impatient, store, make_c
     assert effects(arm_sandbox, case) == 1
 
 
-def test_what_was_certainly_not_sent_may_be_retried(arm_sandbox, impatient, store, make_context, case):
-    """Without a token nothing leaves, so the next try sends it."""
+def test_retry_sends_what_was_certainly_not_sent(arm_sandbox, no_pauses, store, make_context, case):
+    """Without a token nothing is sent."""
     arm_sandbox.fault({"match": {"method": "POST", "path": "*/token"}, "do": "status", "status": 503, "times": 5})
     with pytest.raises(ArmTransientException, match="503"):
         case.make().execute(make_context(store, try_number=1, max_tries=1))
@@ -236,17 +236,19 @@ def test_what_was_certainly_not_sent_may_be_retried(arm_sandbox, impatient, stor
     assert effects(arm_sandbox, case) == 1
 
 
-def test_a_throttled_write_is_sent_once_it_may_be(arm_sandbox, impatient, first_try, case):
-    """429 says that nothing happened."""
+def test_write_is_sent_again_after_a_429(arm_sandbox, no_pauses, first_try, case):
+    """Nothing took effect."""
     arm_sandbox.fault({"match": case.request, "do": "status", "status": 429})
     assert case.make().execute(first_try) == case.result
     assert effects(arm_sandbox, case) == 1
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
-def test_a_refusal_fails_for_good_and_a_clear_may_send_it(arm_sandbox, impatient, store, make_context, case, status):
-    """A 4xx means that nothing happened: no retry, and a person's clear sends it."""
-    times = 2 if status == 401 else 1  # a 401 is met with a fresh token first
+def test_refused_write_fails_without_retry_and_a_clear_sends_it(
+    arm_sandbox, no_pauses, store, make_context, case, status
+):
+    """After a 4xx nothing has taken effect."""
+    times = 2 if status == 401 else 1  # the client answers the first 401 with a new token
     arm_sandbox.fault({"match": case.request, "do": "status", "status": status, "times": times})
     with pytest.raises(ArmFailException, match=str(status)):
         case.make().execute(make_context(store, try_number=1, max_tries=0))
@@ -255,8 +257,10 @@ def test_a_refusal_fails_for_good_and_a_clear_may_send_it(arm_sandbox, impatient
     assert effects(arm_sandbox, case) == 1
 
 
-def test_a_clear_never_books_again_what_arm_has_taken(arm_sandbox, arm_connection, store, make_context, case, caplog):
-    """A cleared task gives ARM's first answer and says so; a new booking is a new DAG run."""
+def test_clear_returns_the_stored_result_and_sends_nothing(
+    arm_sandbox, arm_connection, store, make_context, case, caplog
+):
+    """A new booking needs a new DAG run."""
     caplog.set_level(logging.INFO)
     for number, clears in ((1, 0), (2, 1), (3, 2)):
         assert case.make().execute(make_context(store, try_number=number, max_tries=clears)) == case.result
@@ -264,8 +268,8 @@ def test_a_clear_never_books_again_what_arm_has_taken(arm_sandbox, arm_connectio
     assert (len(sent(arm_sandbox)), effects(arm_sandbox, case)) == (1, 1)
 
 
-def test_other_content_in_a_retry_is_not_sent(arm_sandbox, arm_connection, store, make_context):
-    """A template that gives something else the second time stops the task."""
+def test_retry_with_other_content_fails(arm_sandbox, arm_connection, store, make_context):
+    """A template may be rendered differently."""
     create_document().execute(make_context(store, try_number=1, max_tries=1))
     with pytest.raises(ArmFailException, match="document 50002 differs from what this task has sent before"):
         create_document(document=INVOICE | {"documentNo": "50002"}).execute(
@@ -274,8 +278,8 @@ def test_other_content_in_a_retry_is_not_sent(arm_sandbox, arm_connection, store
     assert len(sent(arm_sandbox)) == 1
 
 
-def test_without_a_journal_nothing_is_sent_on_a_second_try(arm_sandbox, arm_connection, store, make_context, case):
-    """Where no journal outlives the try, the second stops and says why; a first one is sent."""
+def test_retry_without_a_journal_fails(arm_sandbox, arm_connection, store, make_context, case):
+    """A first try is sent."""
     for context, arguments in (
         (make_context(None, try_number=2), {}),
         (make_context(store, try_number=2), {"durable": False}),
@@ -286,8 +290,8 @@ def test_without_a_journal_nothing_is_sent_on_a_second_try(arm_sandbox, arm_conn
     assert case.make().execute(make_context(None, try_number=1)) == case.result
 
 
-def test_a_journal_that_cannot_be_written_sends_nothing(arm_sandbox, arm_connection, first_try, store, case):
-    """When the state store refuses the line, ARM hears nothing."""
+def test_nothing_is_sent_when_the_journal_cannot_be_written(arm_sandbox, arm_connection, first_try, store, case):
+    """The entry is written before the request."""
 
     def refuse(key, value, *, retention=None):
         raise OSError(28, "No space left")
@@ -298,8 +302,8 @@ def test_a_journal_that_cannot_be_written_sends_nothing(arm_sandbox, arm_connect
     assert sent(arm_sandbox) == []
 
 
-def test_a_journal_in_files_knows_the_same(arm_sandbox, impatient, make_context, case, tmp_path):
-    """With journal_path, as on Airflow 3.1: a retry gives the stored result and sends nothing."""
+def test_retry_with_a_journal_in_files_returns_the_stored_result(arm_sandbox, no_pauses, make_context, case, tmp_path):
+    """As on Airflow 3.1; the files contain no personal data."""
     folder = str(tmp_path)
 
     def a_try(number, max_tries):
@@ -310,32 +314,32 @@ def test_a_journal_in_files_knows_the_same(arm_sandbox, impatient, make_context,
     results = [case.make(journal_path=folder).execute(a_try(number, 1)) for number in (1, 2)]
     assert results == [case.result] * 2
     assert (len(sent(arm_sandbox)), effects(arm_sandbox, case)) == (1, 1)
-    kept = "".join(file.read_text("utf-8") for file in tmp_path.rglob("*.json"))
-    assert kept
-    assert CANARY not in kept
+    stored = "".join(file.read_text("utf-8") for file in tmp_path.rglob("*.json"))
+    assert stored
+    assert CANARY not in stored
 
 
-def test_no_personal_data_is_kept(arm_sandbox, arm_connection, first_try, store, case, caplog):
-    """Journal, log and result have numbers and ARM's words only."""
+def test_journal_log_and_result_contain_no_personal_data(arm_sandbox, arm_connection, first_try, store, case, caplog):
+    """At level DEBUG."""
     caplog.set_level(logging.DEBUG)
     result = case.make().execute(first_try)
     assert CANARY not in "".join([*store.values.values(), caplog.text, json.dumps(result)])
 
 
-def test_the_personal_argument_is_wrapped(case):
-    """Airflow stores the rendered data argument only as how much it is."""
+def test_personal_argument_is_redacted_after_rendering(case):
+    """Airflow stores only the number of records."""
     operator = case.make()
     assert case.personal in operator.personal_fields
     operator.render_template_fields({})
     assert str(getattr(operator, case.personal)) == "<1 record, not shown>"
 
 
-def test_the_journal_may_have_forgotten_the_answer(arm_sandbox, arm_connection, store, make_context, case):
-    """A line that a person has released has no answer: the task is green with the natural key, and sends nothing."""
+def test_recovered_write_succeeds_without_a_stored_response(arm_sandbox, arm_connection, store, make_context, case):
+    """The result has the natural key, and nothing is sent."""
     case.make().execute(make_context(store, try_number=1, max_tries=1))
-    line = json.loads(store.values["arm.chunk.0"]) | {"state": "recovered"}
-    del line["response"]
-    store.values["arm.chunk.0"] = json.dumps(line)
+    entry = json.loads(store.values["arm.chunk.0"]) | {"state": "recovered"}
+    del entry["response"]
+    store.values["arm.chunk.0"] = json.dumps(entry)
     result = case.make().execute(make_context(store, try_number=2, max_tries=1))
     assert result.keys() == case.result.keys()
     assert (result["status"], result["warnings"]) == (None, [])
@@ -345,8 +349,8 @@ def test_the_journal_may_have_forgotten_the_answer(arm_sandbox, arm_connection, 
 # ---- inputs
 
 
-def test_a_record_may_be_json_text_or_a_file(arm_sandbox, arm_connection, make_context, store, tmp_path):
-    """JSON text and the address of a .json file do as well as a mapping."""
+def test_record_is_read_from_json_text_and_from_file(arm_sandbox, arm_connection, make_context, store, tmp_path):
+    """Both are sent like a mapping."""
     (tmp_path / "invoice.json").write_text(json.dumps(INVOICE | {"documentNo": "50003"}), encoding="utf-8")
     create_document(document=json.dumps(INVOICE)).execute(make_context(None))
     create_document(document=f"file://{tmp_path}/invoice.json").execute(make_context(None))
@@ -354,8 +358,8 @@ def test_a_record_may_be_json_text_or_a_file(arm_sandbox, arm_connection, make_c
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "json"])
-def test_postings_may_stand_in_a_file(arm_sandbox, arm_connection, first_try, tmp_path, ending):
-    """Each posting of a .jsonl or .json file is booked with its own amount."""
+def test_postings_are_read_from_a_file(arm_sandbox, arm_connection, first_try, tmp_path, ending):
+    """Each posting has an effect of its own."""
     rows = ['{"arItemId": "%s", "currencyAmount": %s, "externalId1": "F-%d"}' % (ITEM, "10.10", n) for n in (1, 2)]  # noqa: UP031
     text = {"jsonl": "\n".join(rows), "json": '{"autoPostings": [%s]}' % ",".join(rows)}[ending]  # noqa: UP031
     (tmp_path / f"set.{ending}").write_text(text, encoding="utf-8")
@@ -365,7 +369,7 @@ def test_postings_may_stand_in_a_file(arm_sandbox, arm_connection, first_try, tm
     assert arm_sandbox.totals()["currencies"]["NOK"]["currencyBalance"] is not None
 
 
-WRONG = [
+INVALID = [
     (create_document, {"document": "{'a': 1}"}, ["document", "not JSON"]),
     (create_document, {"document": [INVOICE]}, ["document", "mapping"]),
     (create_document, {"document": "/no/such.json"}, ["document", "cannot be read"]),
@@ -373,7 +377,7 @@ WRONG = [
     (create_document, {"document": INVOICE | {"documentNo": 5}}, ["documentNo", "text"]),
     (create_document, {"document": INVOICE | {"currencyAmounts": {"inclVat": 0.1}}}, ["inclVat", "float"]),
     (create_document, {"document": INVOICE | {"new": 0.1}}, ["new", "float"]),
-    (create_document, {"on_unknown_outcome": "hope"}, ["on_unknown_outcome", "resend"]),
+    (create_document, {"on_unknown_outcome": "retry"}, ["on_unknown_outcome", "resend"]),
     (reserve, {"payment_id": ""}, ["paymentId"]),
     (reserve, {"payment_id": 7}, ["paymentId", "text"]),
     (reserve, {"reservation": {"paymentId": "P-2"}}, ["set payment_id"]),
@@ -399,9 +403,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("make", "arguments", "words"), WRONG)
-def test_a_wrong_argument_is_told_and_nothing_is_sent(arm_sandbox, arm_connection, first_try, make, arguments, words):
-    """Each mistake is one sentence that names the thing; ARM hears nothing and nobody's data is shown."""
+@pytest.mark.parametrize(("make", "arguments", "words"), INVALID)
+def test_invalid_argument_fails_before_anything_is_sent(arm_sandbox, arm_connection, first_try, make, arguments, words):
+    """The message names the argument and contains no personal data."""
     with pytest.raises((ArmFailException, ArmConfigurationError)) as caught:
         make(**arguments).execute(first_try)
     assert all(word in str(caught.value) for word in words), str(caught.value)
@@ -409,7 +413,7 @@ def test_a_wrong_argument_is_told_and_nothing_is_sent(arm_sandbox, arm_connectio
     assert sent(arm_sandbox) == []
 
 
-# ---- what ARM refuses
+# ---- refusals
 
 
 @pytest.mark.parametrize(
@@ -422,10 +426,8 @@ def test_a_wrong_argument_is_told_and_nothing_is_sent(arm_sandbox, arm_connectio
         (post, {"method": "nope"}, ["422", "AutoPostingMethod"]),
     ],
 )
-def test_what_arm_refuses_is_told_by_field_and_books_nothing(
-    arm_sandbox, arm_connection, first_try, make, arguments, words
-):
-    """The message names ARM's field, and the ledger stays as it was."""
+def test_refusal_names_the_field_and_has_no_effect(arm_sandbox, arm_connection, first_try, make, arguments, words):
+    """Totals and effect log are unchanged."""
     before = books(arm_sandbox)
     with pytest.raises(ArmFailException) as caught:
         make(**arguments).execute(first_try)
@@ -434,10 +436,10 @@ def test_what_arm_refuses_is_told_by_field_and_books_nothing(
 
 
 @pytest.mark.parametrize("validate_only", [False, True])
-def test_one_bad_posting_books_none_and_each_reason_is_told(
+def test_one_wrong_posting_rejects_the_set_and_each_reason_is_logged(
     arm_sandbox, arm_connection, first_try, validate_only, caplog
 ):
-    """All or nothing: bad postings by their place, the good ones counted, nothing posted, nobody's data shown."""
+    """By position in the set, without personal data."""
     bad = [{"arItemId": CANARY, "currencyAmount": 1}, POSTING | {"currencyAmount": -1, "transactionText": CANARY}]
     before = books(arm_sandbox)
     with pytest.raises(ArmFailException) as caught:
@@ -451,8 +453,8 @@ def test_one_bad_posting_books_none_and_each_reason_is_told(
     assert books(arm_sandbox) == before
 
 
-def test_a_corrected_set_is_booked_once(arm_sandbox, arm_connection, store, make_context):
-    """A refused set has posted nothing, so its correction goes out whole."""
+def test_corrected_set_is_posted_once(arm_sandbox, arm_connection, store, make_context):
+    """Nothing of the refused set was posted."""
     with pytest.raises(ArmFailException):
         post(postings=[POSTING, {"arItemId": "x", "currencyAmount": 1}]).execute(make_context(store))
     assert post().execute(make_context(store, try_number=2, max_tries=1))["result_types"] == {"CREATED": 1}
@@ -466,8 +468,8 @@ def test_a_corrected_set_is_booked_once(arm_sandbox, arm_connection, store, make
     "arguments",
     [{"validate_only": True}, {"postings": [POSTING, POSTING | {"options": ["VALIDATEONLY"]}]}],
 )
-def test_a_check_books_nothing_however_often(arm_sandbox, impatient, store, make_context, arguments, caplog):
-    """A check says that it was one, is not journalled, and a lost answer is asked for again."""
+def test_check_has_no_effect_and_is_repeated(arm_sandbox, no_pauses, store, make_context, arguments, caplog):
+    """It is not journalled, and the client repeats it after a lost response."""
     before = books(arm_sandbox)
     arm_sandbox.fault({"match": CASES["auto postings"].request, "do": "close", "when": "after_accept", "times": 2})
     for number in (1, 2, 3):
@@ -480,8 +482,8 @@ def test_a_check_books_nothing_however_often(arm_sandbox, impatient, store, make
     assert len(sent(arm_sandbox)) == 5
 
 
-def test_a_check_does_not_release_what_is_unknown(arm_sandbox, impatient, store, make_context):
-    """After a lost answer the set can be checked, and is still not posted again."""
+def test_check_does_not_resolve_an_unknown_outcome(arm_sandbox, no_pauses, store, make_context):
+    """After a check, the set is still not posted again."""
     arm_sandbox.fault({"match": CASES["auto postings"].request, "do": "reset", "when": "after_accept"})
     unknown = r"the set of 1 auto postings .payment. may or may not have reached ARM"
     with pytest.raises(ArmFailException, match=unknown):
@@ -495,8 +497,8 @@ def test_a_check_does_not_release_what_is_unknown(arm_sandbox, impatient, store,
 # ---- in Airflow
 
 
-def test_a_dag_books_each_once_and_shows_nobody(run_dag, arm_sandbox, arm_connection):
-    """A real run of all four: one effect each, and Airflow's database holds none of the data."""
+def test_dag_run_writes_each_once_and_stores_no_personal_data(run_dag, arm_sandbox, arm_connection):
+    """Airflow's database contains no rendered value of a record."""
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
     from airflow.sdk import DAG
     from airflow.utils.session import create_session

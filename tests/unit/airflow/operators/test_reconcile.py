@@ -1,4 +1,4 @@
-"""``LedgerReconcileOperator`` against the sandbox's two ledgers: agrees, differs, or has nothing to say."""
+"""``LedgerReconcileOperator`` with exports of the sandbox's two ledgers."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ OCTOBER = DateWindow("2025-10-01", "2025-10-31")
 
 
 def run(tmp_path, context, export, against, **arguments):
-    """Make the operator and run it."""
+    """Run the operator."""
     arguments = {"path": str(tmp_path / "report"), **arguments}
     return LedgerReconcileOperator(task_id="reconcile", export=export, against=against, **arguments).execute(context)
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """Give a function that exports both ledgers of one sandbox, each of its ways once; nobody changes the files."""
+    """Yield a function that exports both ledgers of one sandbox, once per format and window."""
     known, folder = {}, tmp_path_factory.mktemp("exports")
     with ArmSandbox() as box, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps(box.connection()))
@@ -66,20 +66,20 @@ def exported(tmp_path_factory):
     ],
     ids=lambda arguments: " ".join(map(str, arguments.values())) or "months",
 )
-def test_two_ledgers_that_agree_pass(exported, first_try, tmp_path, name, arguments):
-    """Every period and currency of both; both reports are there and say so."""
+def test_matching_ledgers_succeed_and_write_both_reports(exported, first_try, tmp_path, name, arguments):
+    """Every period and currency is compared."""
     result = run(tmp_path, first_try, *exported(name), **arguments)
     assert (result["matches"], result["differences"]) == (True, 0)
-    said = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert (len(said["lines"]), said["differences"]) == (result["lines"], 0)
-    assert sum(line["left_rows"] for line in said["lines"]) == said["left"]["files"][0]["rows"] == 200
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert (len(report["lines"]), report["differences"]) == (result["lines"], 0)
+    assert sum(line["left_rows"] for line in report["lines"]) == report["left"]["files"][0]["rows"] == 200
     assert (result["report_uri"][-10:], result["json_uri"][-12:]) == ("/report.md", "/report.json")
     assert "**AR items and GL items match**" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def late(arm_sandbox, arm_connection, first_try, tmp_path):
-    """An invoice of 100.25 that was booked after the AR export and before the GL export; gives both results."""
+    """Return both exports, between which an invoice of 100.25 was booked: only the GL export contains it."""
     ar = ArItemExportOperator(task_id="ar", path=str(tmp_path / "ar.csv"), window=OCTOBER).execute(first_try)
     amounts = {"exclVat": Decimal("80.20"), "vat": Decimal("20.05"), "inclVat": Decimal("100.25")}
     document = {**invoice(990001), "documentDate": "2025-10-31", "currencyAmounts": amounts}
@@ -88,22 +88,22 @@ def late(arm_sandbox, arm_connection, first_try, tmp_path):
     return ar, gl
 
 
-def test_an_invoice_that_is_in_one_ledger_only_fails_the_task(late, first_try, tmp_path):
-    """For good, because the same files will differ again; message, XCom and report name period and amount."""
+def test_invoice_in_one_ledger_only_fails_the_task(late, first_try, tmp_path):
+    """Without a retry; message, XCom and report have period and amount."""
     with pytest.raises(ArmFailException) as caught:
         run(tmp_path, first_try, *late)
     assert str(caught.value).startswith("AR items and GL items differ in 1 of ")
     assert "first in 2025-10 NOK (differs): see " in str(caught.value)
-    said = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert [line["difference"] for line in said["lines"] if line["status"] == "differs"] == ["-100.25"]
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert [line["difference"] for line in report["lines"] if line["status"] == "differs"] == ["-100.25"]
     result = first_try["ti"].xcoms["reconciliation"]
     assert (result["matches"], result["differences"]) == (False, 1)
     assert "| 2025-10 | NOK |" in result["summary"]
     assert "| -100.25 | **differs** |" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
-def test_the_author_decides_what_a_difference_does(late, first_try, tmp_path, caplog):
-    """A warning with the result, a skipped task with its XCom, or a tolerance that takes it."""
+def test_on_difference_and_tolerance_decide_task_outcome(late, first_try, tmp_path, caplog):
+    """The task succeeds with a warning, is skipped with its XCom, or succeeds within the tolerance."""
     result = run(tmp_path, first_try, *late, on_difference="warn")
     assert (result["matches"], result["periods"], first_try["ti"].xcoms) == (False, ["2025-10"], {})
     assert "do not match" in caplog.text
@@ -115,19 +115,19 @@ def test_the_author_decides_what_a_difference_does(late, first_try, tmp_path, ca
         run(tmp_path, first_try, *late, tolerance={"NOK": "100.24"})
 
 
-def test_an_account_that_is_none_is_never_green(exported, first_try, tmp_path):
-    """A choice that finds nothing on one side or on both is a difference, not an agreement."""
+def test_filter_without_records_is_a_difference(exported, first_try, tmp_path):
+    """On one side or on both."""
     ar, gl = exported()
     with pytest.raises(ArmFailException, match="missing on the right"):
         run(tmp_path, first_try, ar, gl, against_where={"glAccountNo": "1501"})
-    nobody = {"where": {"voucherType": 99}, "against_where": {"glAccountNo": "1501"}}
+    empty = {"where": {"voucherType": 99}, "against_where": {"glAccountNo": "1501"}}
     with pytest.raises(ArmFailException, match="empty on both sides"):
-        run(tmp_path, first_try, ar, gl, **nobody)
-    assert run(tmp_path, first_try, ar, gl, **nobody, allow_empty=True)["matches"]
+        run(tmp_path, first_try, ar, gl, **empty)
+    assert run(tmp_path, first_try, ar, gl, **empty, allow_empty=True)["matches"]
 
 
-def test_figures_are_compared_from_the_dag_and_from_a_file(exported, first_try, tmp_path):
-    """The export's own totals as figures agree; one cent beside them does not; manifests stand in for results."""
+def test_figures_from_mapping_and_from_file_are_compared(exported, first_try, tmp_path):
+    """A difference of 0.01 fails the task."""
     ar, _ = exported(window=OCTOBER)
     figures = {"2025-10": {currency: totals["currencyAmount"] for currency, totals in ar["totals"].items()}}
     assert run(tmp_path, first_try, ar, figures)["currencies"] == sorted(ar["totals"])
@@ -139,8 +139,8 @@ def test_figures_are_compared_from_the_dag_and_from_a_file(exported, first_try, 
         run(tmp_path, first_try, ar, wrong)
 
 
-def test_several_exports_are_one_side(exported, first_try, tmp_path):
-    """A mapped export gives a list of results: together they agree with the whole, one of them alone does not."""
+def test_several_exports_are_summed_as_one_side(exported, first_try, tmp_path):
+    """As results or as paths of manifests."""
     whole = exported()[1]
     parts = [
         exported(window=DateWindow(*days))[0] for days in [("2000-01-01", "2025-01-31"), ("2025-02-01", "2030-12-31")]
@@ -152,8 +152,8 @@ def test_several_exports_are_one_side(exported, first_try, tmp_path):
     assert run(tmp_path, first_try, parts[1], whole, periods="2025-03")["periods"] == ["2025-03"]
 
 
-def test_a_file_that_was_changed_is_not_compared(exported, first_try, tmp_path):
-    """The old report stands; a new one would speak of another file."""
+def test_changed_file_fails_and_keeps_the_old_report(exported, first_try, tmp_path):
+    """The file does not match its manifest."""
     manifests = []
     for result in exported("csv"):
         for uri in (result["uri"], result["manifest_uri"]):
@@ -169,12 +169,12 @@ def test_a_file_that_was_changed_is_not_compared(exported, first_try, tmp_path):
     assert (tmp_path / "report.md").read_bytes() == before
 
 
-def test_no_report_and_no_xcom_names_a_person(exported, first_try, tmp_path, caplog):
-    """Neither customers nor documents nor payment references of any record, whatever the way it ends."""
+def test_report_xcom_and_log_contain_no_personal_data(exported, first_try, tmp_path, caplog):
+    """No customer, document or payment reference of any record, also if the task fails."""
     ar, gl = exported()
-    given = {"where": {"customerNo": "543210"}, "against_where": {"customerNo": ["543210"], "glAccountNo": "1501"}}
+    filters = {"where": {"customerNo": "543210"}, "against_where": {"customerNo": ["543210"], "glAccountNo": "1501"}}
     with pytest.raises(ArmFailException) as caught:
-        run(tmp_path, first_try, ar, gl, **given)
+        run(tmp_path, first_try, ar, gl, **filters)
     texts = [(tmp_path / f"report{ending}").read_text(encoding="utf-8") for ending in (".md", ".json")]
     text = "\n".join([*texts, str(caught.value), json.dumps(first_try["ti"].xcoms), caplog.text])
     assert "customerNo: 1 value, not shown" in text
@@ -185,11 +185,11 @@ def test_no_report_and_no_xcom_names_a_person(exported, first_try, tmp_path, cap
     assert [value for value in people if len(value) > 4 and value in text] == []
 
 
-GIVEN = {"2025-10": {"NOK": "1"}}
+FIGURES = {"2025-10": {"NOK": "1"}}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ({"export": {"uri": "a"}}, "export must be the result of an export operator"),
         ({"export": "a.jsonl"}, "ends in .manifest.json"),
@@ -214,23 +214,23 @@ GIVEN = {"2025-10": {"NOK": "1"}}
         ({"allow_empty": "perhaps"}, "allow_empty must be True or False"),
     ],
 )
-def test_a_wrong_argument_is_told(exported, first_try, tmp_path, arguments, says):
-    """Each mistake is one sentence, and no report appears."""
-    arguments = {"export": exported()[0], "against": GIVEN, **arguments}
+def test_invalid_argument_fails_without_a_report(exported, first_try, tmp_path, arguments, message):
+    """The message names the argument and what it may be."""
+    arguments = {"export": exported()[0], "against": FIGURES, **arguments}
     with pytest.raises((ArmFailException, ArmConfigurationError)) as caught:
         run(tmp_path, first_try, arguments.pop("export"), arguments.pop("against"), **arguments)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert not list(tmp_path.glob("report*"))
 
 
-def test_a_file_that_cannot_be_read_may_be_tried_again(first_try, tmp_path):
-    """A store that is away is no difference."""
+def test_missing_file_is_no_permanent_error(first_try, tmp_path):
+    """Airflow retries an OSError."""
     with pytest.raises(FileNotFoundError):
-        run(tmp_path, first_try, str(tmp_path / "a.jsonl.manifest.json"), GIVEN)
+        run(tmp_path, first_try, str(tmp_path / "a.jsonl.manifest.json"), FIGURES)
 
 
-def test_it_takes_what_mapped_tasks_return_and_what_templates_give(run_dag, exported, tmp_path):
-    """In a DAG: the XComs of a mapped export and params arrive as they should."""
+def test_arguments_accept_mapped_results_and_templates(run_dag, exported, tmp_path):
+    """In a real DAG run."""
     params = {"out": str(tmp_path), "account": "1500", "gl": exported()[1]["manifest_uri"]}
     with DAG("arm_reconcile", schedule=None, params=params) as dag:
         ar = ArItemExportOperator.partial(task_id="ar").expand_kwargs(
@@ -249,15 +249,15 @@ def test_it_takes_what_mapped_tasks_return_and_what_templates_give(run_dag, expo
         )
     run = run_dag(dag)
     assert str(run.state) == "success"
-    said = json.loads((tmp_path / "arm_reconcile.json").read_text(encoding="utf-8"))
-    assert (said["matches"], [file["rows"] for file in said["right"]["files"]]) == (True, [200])
-    assert sum(file["rows"] for file in said["left"]["files"]) == 200
+    report = json.loads((tmp_path / "arm_reconcile.json").read_text(encoding="utf-8"))
+    assert (report["matches"], [file["rows"] for file in report["right"]["files"]]) == (True, [200])
+    assert sum(file["rows"] for file in report["left"]["files"]) == 200
 
 
-def test_a_month_whose_ledgers_agree_is_closed_without_a_word(
+def test_example_dag_closes_a_month_without_approval_when_ledgers_match(
     run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch
 ):
-    """The example DAG asks nobody, and what it publishes names the files by their checksums."""
+    """It publishes the checksums of both files."""
     monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
     run = run_dag(load_dags(EXAMPLES / "arm_month_end.py")["arm_month_end"])
     states = {ti.task_id: str(ti.state) for ti in run.get_task_instances()}

@@ -1,4 +1,4 @@
-"""``BatchSubmitOperator`` with its journal in files, as on Airflow 3.1: what a later try knows, and who is refused."""
+"""``BatchSubmitOperator`` with its journal in files, as on Airflow 3.1."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POSTS = {"method": "POST", "path": "*/batches"}
 
 
 def submit(path, count=20, **arguments):
-    """Make the operator with its journal under *path*."""
+    """Return the operator with its journal under *path*."""
     return BatchSubmitOperator(
         task_id="submit",
         resource="documents",
@@ -30,30 +30,30 @@ def submit(path, count=20, **arguments):
 
 
 def effects(box):
-    """Ask the sandbox's ledger how often each document took effect."""
+    """Return how often each document took effect in the sandbox."""
     return [entry["effects"] for entry in box.ledger()["documents"].values()]
 
 
 def posts(box):
-    """Ask the sandbox which batches were sent to it."""
+    """Return the batch submissions that the sandbox has received."""
     return [call for call in box.requests() if call["method"] == "POST" and call["path"].endswith("/batches")]
 
 
-def test_a_second_try_finds_its_batches_in_the_files(arm_sandbox, arm_connection, a_try, tmp_path):
-    """Without a task state store a retry of documents gives the same batches and sends nothing."""
+def test_retry_returns_the_same_batches_and_sends_nothing(arm_sandbox, arm_connection, a_try, tmp_path):
+    """Without a task state store."""
     first = submit(tmp_path).execute(a_try(1))
     assert submit(tmp_path).execute(a_try(2)) == first
     assert len(posts(arm_sandbox)) == 2
 
 
-def test_a_file_url_and_a_plain_path_are_the_same_journal(arm_sandbox, arm_connection, a_try, tmp_path):
-    """How the folder is written does not matter."""
+def test_file_url_and_plain_path_name_the_same_journal(arm_sandbox, arm_connection, a_try, tmp_path):
+    """The retry sends nothing."""
     first = submit(tmp_path).execute(a_try(1))
     assert submit(f"file://{tmp_path}").execute(a_try(2)) == first
 
 
-def test_a_lost_answer_stops_every_later_try(arm_sandbox, arm_connection, a_try, tmp_path):
-    """What may have arrived is not sent again, whoever asks; with the author's leave it is."""
+def test_unknown_chunk_stops_every_later_try(arm_sandbox, arm_connection, a_try, tmp_path):
+    """With on_unknown_outcome="resend" it is sent again."""
     arm_sandbox.fault({"match": POSTS, "do": "close", "when": "before_accept", "nth": 2})
     for number in (1, 2, 3):
         with pytest.raises(ArmTransientException, match=r"chunk 2 .rows 11 to 20., .* may or may not have reached ARM"):
@@ -64,11 +64,11 @@ def test_a_lost_answer_stops_every_later_try(arm_sandbox, arm_connection, a_try,
 
 
 def test_each_task_instance_has_a_journal_of_its_own(arm_sandbox, arm_connection, a_try, tmp_path):
-    """Another DAG, run, task or map index knows nothing of the first and sends its own."""
+    """By DAG, run, task and map index."""
     for names in ({}, {"dag_id": "d2"}, {"run_id": "manual__2026-01-31T00:00:00+00:00"}, {"task_id": "g.t"}):
         submit(tmp_path, 1).execute(a_try(**names))
     submit(tmp_path, 1).execute(a_try(map_index=0))
-    submit(tmp_path, 1).execute(a_try(map_index=None))  # a task that is not mapped: the first one's
+    submit(tmp_path, 1).execute(a_try(map_index=None))  # a task that is not mapped: the first journal
     assert len(posts(arm_sandbox)) == 5
     folders = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("writers")}
     assert folders == {
@@ -81,8 +81,8 @@ def test_each_task_instance_has_a_journal_of_its_own(arm_sandbox, arm_connection
 
 
 @pytest.mark.parametrize("names", [("..", "."), ("a/b", "../../c"), ("x" * 250, "å" * 250), ("x" * 249 + "y", "...")])
-def test_no_id_leads_out_of_the_folder_or_to_a_name_too_long(tmp_path, names):
-    """Each id is one folder's name, whatever is in it, and two ids are two names."""
+def test_folder_names_are_safe_short_and_unique_for_any_id(tmp_path, names):
+    """Each id is the name of one folder below the path."""
     folder = task_folder(str(tmp_path), JournalKey(names[0], names[1], "t"))
     parts = str(folder).removeprefix(f"{tmp_path}/").split("/")
     assert len(parts) == 4
@@ -90,8 +90,8 @@ def test_no_id_leads_out_of_the_folder_or_to_a_name_too_long(tmp_path, names):
     assert str(folder) != str(task_folder(str(tmp_path), JournalKey(names[0] + "z", names[1], "t")))
 
 
-def test_a_second_runner_of_the_same_try_sends_nothing(arm_sandbox, arm_connection, a_try, tmp_path):
-    """While one process works on the journal another is refused, and told who it is."""
+def test_second_writer_of_the_same_try_is_refused(arm_sandbox, arm_connection, a_try, tmp_path):
+    """The message names the other writer."""
     with open_journal(a_try(1), str(tmp_path), durable=True):
         with pytest.raises(ArmFailException, match=r"in use by another writer .DAG d, run r, task submit, try 1"):
             submit(tmp_path).execute(a_try(1))
@@ -99,8 +99,10 @@ def test_a_second_runner_of_the_same_try_sends_nothing(arm_sandbox, arm_connecti
         assert len(submit(tmp_path).execute(a_try(2))["batch_uuids"]) == 2
 
 
-def test_an_earlier_try_that_lives_on_sends_nothing_more(arm_sandbox, arm_connection, a_try, tmp_path, monkeypatch):
-    """A try that Airflow takes for dead goes on after the next one has begun: one effect each."""
+def test_earlier_try_that_is_still_running_sends_nothing_more(
+    arm_sandbox, arm_connection, a_try, tmp_path, monkeypatch
+):
+    """Airflow considered it dead and started the next one; each document takes effect once."""
     from airflow_provider_arm.client import ArmClient
 
     arm_sandbox.behave(batch_delay=3600)
@@ -108,7 +110,7 @@ def test_an_earlier_try_that_lives_on_sends_nothing_more(arm_sandbox, arm_connec
 
     def submit_encoded(*arguments):
         receipt = send(*arguments)
-        if not results:  # between the first chunk's answer and its line, the next try runs
+        if not results:  # the next try runs between the first chunk's response and its journal entry
             results.append(None)
             with pytest.raises(ArmTransientException, match=r"chunk 1 .* may or may not have reached ARM"):
                 submit(tmp_path).execute(a_try(2))
@@ -118,15 +120,15 @@ def test_an_earlier_try_that_lives_on_sends_nothing_more(arm_sandbox, arm_connec
     with pytest.raises(ArmFailException, match=r"in use by another writer .* try 2"):
         submit(tmp_path).execute(a_try(1))
     assert len(posts(arm_sandbox)) == 2
-    # The batchUuid that the earlier try brought is in the journal, and outweighs the later one's doubt.
+    # The batchUuid of the earlier try is in the journal, so the chunk is no longer unknown.
     assert len(submit(tmp_path).execute(a_try(3))["batch_uuids"]) == 2
     assert len(posts(arm_sandbox)) == 2
     arm_sandbox.advance(3600)
     assert effects(arm_sandbox) == [1] * 20
 
 
-def test_an_orderly_end_leaves_the_journal_to_anybody(arm_sandbox, arm_connection, a_try, tmp_path):
-    """After a failure too, the same try may be run once more by hand."""
+def test_journal_is_released_when_a_try_fails(arm_sandbox, arm_connection, a_try, tmp_path):
+    """The same try can be run again by hand."""
     arm_sandbox.behave(q16_max_records=2)
     with pytest.raises(ArmFailException, match="422"):
         submit(tmp_path).execute(a_try(1))
@@ -134,8 +136,8 @@ def test_an_orderly_end_leaves_the_journal_to_anybody(arm_sandbox, arm_connectio
     assert len(submit(tmp_path).execute(a_try(1))["batch_uuids"]) == 2
 
 
-def test_a_later_try_on_a_disk_without_a_trace_stops(arm_sandbox, arm_connection, a_try, tmp_path):
-    """A second try on another worker's disk cannot know what the first one sent, and so it is for every later try."""
+def test_retry_on_a_local_disk_without_journal_fails(arm_sandbox, arm_connection, a_try, tmp_path):
+    """The disk may be another worker's."""
     for number in (2, 3):
         with pytest.raises(ArmFailException, match="no trace of it on this machine"):
             submit(tmp_path).execute(a_try(number))
@@ -145,8 +147,8 @@ def test_a_later_try_on_a_disk_without_a_trace_stops(arm_sandbox, arm_connection
     assert len(posts(arm_sandbox)) == 2
 
 
-def test_a_try_that_failed_before_it_sent_has_left_its_trace(arm_sandbox, arm_connection, a_try, tmp_path):
-    """A wrong argument in the first try does not make the second one wonder."""
+def test_try_that_fails_before_sending_leaves_a_trace(arm_sandbox, arm_connection, a_try, tmp_path):
+    """The next try sends."""
     with pytest.raises(ArmFailException, match="max_rejected"):
         BatchSubmitOperator(
             task_id="submit", resource="documents", records=documents(1), max_rejected="x", journal_path=str(tmp_path)
@@ -154,61 +156,63 @@ def test_a_try_that_failed_before_it_sent_has_left_its_trace(arm_sandbox, arm_co
     assert len(submit(tmp_path).execute(a_try(2, 1))["batch_uuids"]) == 2
 
 
-def test_a_folder_that_cannot_be_made_sends_nothing(arm_sandbox, arm_connection, a_try, tmp_path):
-    """The journal comes first: without it ARM hears nothing."""
+def test_nothing_is_sent_when_the_folder_cannot_be_created(arm_sandbox, arm_connection, a_try, tmp_path):
+    """The journal is opened before the first request."""
     (tmp_path / "journal").write_text("", encoding="utf-8")
     with pytest.raises(ArmTransientException, match="cannot be created"):
         submit(tmp_path / "journal").execute(a_try(1))
     assert arm_sandbox.requests() == []
 
 
-def test_a_torn_line_sends_nothing(arm_sandbox, arm_connection, a_try, tmp_path):
-    """A journal that a crash or a hand has spoiled stops the task."""
+def test_nothing_is_sent_when_a_journal_entry_is_truncated(arm_sandbox, arm_connection, a_try, tmp_path):
+    """The retry fails without a further retry."""
     submit(tmp_path).execute(a_try(1))
-    (line,) = tmp_path.rglob("chunk-000001.*")
-    line.write_bytes(line.read_bytes()[:-20])
+    (entry,) = tmp_path.rglob("chunk-000001.*")
+    entry.write_bytes(entry.read_bytes()[:-20])
     with pytest.raises(ArmFailException, match="is truncated or was changed"):
         submit(tmp_path).execute(a_try(2))
     assert len(posts(arm_sandbox)) == 2
 
 
-@pytest.mark.parametrize(("path", "words"), [("", "is empty"), ("  ", "is empty"), ("here/it/is", "must be absolute")])
-def test_a_path_that_cannot_be_is_told(arm_sandbox, arm_connection, a_try, path, words):
-    """A template that gave nothing, or a folder that depends on where the worker starts, is refused."""
+@pytest.mark.parametrize(
+    ("path", "words"), [("", "is empty"), ("  ", "is empty"), ("a/relative/path", "must be absolute")]
+)
+def test_empty_and_relative_journal_path_are_refused(arm_sandbox, arm_connection, a_try, path, words):
+    """Also if they come from a template."""
     with pytest.raises(ArmFailException, match=f"journal_path .*{words}|journal_path {words}"):
         submit(path).execute(a_try(1))
     assert arm_sandbox.requests() == []
 
 
-def test_a_dry_run_leaves_no_journal(arm_sandbox, arm_connection, a_try, tmp_path):
-    """It only looks."""
+def test_plan_only_writes_no_journal(arm_sandbox, arm_connection, a_try, tmp_path):
+    """Nothing is sent."""
     submit(tmp_path, plan_only=True).execute(a_try(1))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_files_hold_no_record(arm_sandbox, arm_connection, a_try, tmp_path):
-    """No key and no value of a record, also where ARM's refusal names one."""
+def test_journal_files_contain_no_record(arm_sandbox, arm_connection, a_try, tmp_path):
+    """Neither a key nor a value, also if a refusal of ARM contains one."""
     rows = [{**record, "documentText": "Canary"} for record in documents(2)]
     arm_sandbox.behave(q16_max_records=1)
     with pytest.raises(ArmFailException):
         BatchSubmitOperator(task_id="submit", resource="documents", records=rows, journal_path=str(tmp_path)).execute(
             a_try(1)
         )
-    kept = [json.loads(path.read_bytes()) for path in tmp_path.rglob("*.json")]
-    assert {kind for each in kept for kind in each["content"]} >= {"state", "writer", "chunks"}
-    assert not [each for each in kept if "Canary" in str(each) or "50001" in str(each) or "543210" in str(each)]
+    stored = [json.loads(path.read_bytes()) for path in tmp_path.rglob("*.json")]
+    assert {kind for each in stored for kind in each["content"]} >= {"state", "writer", "chunks"}
+    assert not [each for each in stored if "Canary" in str(each) or "50001" in str(each) or "543210" in str(each)]
 
 
-def test_journal_path_is_a_template():
-    """A DAG may take it from a variable."""
+def test_journal_path_is_templated():
+    """A DAG may read it from a variable."""
     assert "journal_path" in BatchSubmitOperator.template_fields
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_a_mapped_task_and_its_retry_in_a_real_airflow(
+def test_mapped_task_and_its_retry_use_their_journals_in_airflow(
     run_dag, arm_sandbox, arm_connection, tmp_path, monkeypatch, deferrable
 ):
-    """Airflow's own task instances find their journals, one per map index, by a templated path, on any version."""
+    """One journal per map index, at a templated path."""
     from airflow_provider_arm.client.http import retry
 
     monkeypatch.setattr(retry.SystemClock, "sleep", lambda *_: None)

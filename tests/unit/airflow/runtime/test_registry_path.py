@@ -1,4 +1,4 @@
-"""Runs that share a ledger: the same documents reach ARM once, however many runs are started with them."""
+"""Runs that share a submission registry: each document reaches ARM once."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.unit.airflow.invoices import effects, invoice
 
 
 def invoices(*numbers):
-    """Make invoices."""
+    """Return invoices with these numbers."""
     return [invoice(50000 + number) for number in numbers]
 
 
 @pytest.fixture
 def submit(arm_sandbox, arm_connection, a_try, tmp_path):
-    """Give a function that submits documents in a DAG run, two to a batch; ARM books a number as often as it comes."""
+    """Return a function that submits documents in a DAG run, two per batch; the sandbox accepts duplicates."""
     arm_sandbox.behave(q15_duplicate_document="accept")
 
     def run(records, run_id="r", number=1, **arguments):
@@ -30,7 +30,7 @@ def submit(arm_sandbox, arm_connection, a_try, tmp_path):
             chunk_size=2,
             poll_interval=0.01,
             journal_path=str(tmp_path / "journal"),
-            registry_path=str(tmp_path / "ledger"),
+            registry_path=str(tmp_path / "registry"),
             **arguments,
         )
         return operator.execute(a_try(number, run_id=run_id))
@@ -38,8 +38,8 @@ def submit(arm_sandbox, arm_connection, a_try, tmp_path):
     return run
 
 
-def test_a_second_run_with_the_same_file_follows_the_first(arm_sandbox, submit, caplog):
-    """The same documents in another run: nothing is sent, the result is the same, and the log says why."""
+def test_second_run_with_the_same_documents_returns_the_first_runs_batches(arm_sandbox, submit, caplog):
+    """Nothing is sent, and the log names the first run."""
     caplog.set_level(logging.INFO)
     first = submit(invoices(1, 2, 3), wait_for_completion=True)
     for run_id in ("again", "backfill"):
@@ -49,8 +49,8 @@ def test_a_second_run_with_the_same_file_follows_the_first(arm_sandbox, submit, 
     assert "DAG d, run r, task submit has already submitted the same records" in caplog.text
 
 
-def test_an_overlapping_run_is_refused_and_names_the_documents(arm_sandbox, submit):
-    """One document of an earlier run among new ones: nothing is sent, and the message names it and the run."""
+def test_run_with_some_documents_of_another_run_fails_and_names_them(arm_sandbox, submit):
+    """Nothing is sent; a run without them succeeds."""
     submit(invoices(1, 2))
     with pytest.raises(ArmFailException, match=r"1 of these 2 records .* run r, task submit \(documentNo 50002\)"):
         submit(invoices(2, 3), "later")
@@ -59,8 +59,8 @@ def test_an_overlapping_run_is_refused_and_names_the_documents(arm_sandbox, subm
     assert effects(arm_sandbox) == {"50001": 1, "50002": 1, "50003": 1}
 
 
-def test_corrected_rejects_go_through_another_run(arm_sandbox, submit, tmp_path):
-    """The rejects file, corrected, is a source for a new run under the same ledger."""
+def test_corrected_rejects_can_be_submitted_by_another_run(arm_sandbox, submit, tmp_path):
+    """The corrected rejects file is the source of a new run with the same registry."""
     records = invoices(1, 2, 3)
     records[1]["customerNo"] = "999999999"
     rejects = tmp_path / "rejects.jsonl"
@@ -70,8 +70,8 @@ def test_corrected_rejects_go_through_another_run(arm_sandbox, submit, tmp_path)
     assert effects(arm_sandbox) == {"50001": 1, "50002": 1, "50003": 1}
 
 
-def test_a_run_that_is_not_settled_holds_the_others_up(arm_sandbox, submit):
-    """While nobody knows of a batch, or ARM is at work on it, another run with its documents waits for a retry."""
+def test_run_waits_for_another_run_whose_outcome_is_open(arm_sandbox, submit):
+    """While the outcome is unknown or the batch is pending, another run with the same documents fails for a retry."""
     arm_sandbox.behave(batch_delay=3600)
     arm_sandbox.fault({"match": {"method": "POST", "path": "*/batches"}, "do": "close", "when": "after_accept"})
     with pytest.raises(ArmTransientException, match="chunk 1"):
@@ -86,8 +86,8 @@ def test_a_run_that_is_not_settled_holds_the_others_up(arm_sandbox, submit):
     assert effects(arm_sandbox) == {"50001": 1, "50002": 1}
 
 
-def test_a_run_that_arm_refused_whole_holds_nobody_up(arm_sandbox, submit):
-    """A 4xx: nothing happened, so another run may send."""
+def test_run_can_send_what_arm_refused_from_another_run(arm_sandbox, submit):
+    """After a 4xx nothing has taken effect."""
     arm_sandbox.fault({"match": {"method": "POST", "path": "*/batches"}, "do": "status", "status": 422})
     with pytest.raises(ArmFailException, match="422"):
         submit(invoices(1))
@@ -95,8 +95,8 @@ def test_a_run_that_arm_refused_whole_holds_nobody_up(arm_sandbox, submit):
     assert effects(arm_sandbox) == {"50001": 1, "50002": 1}
 
 
-def test_customers_need_no_ledger(arm_sandbox, arm_connection, a_try, tmp_path):
-    """They may be submitted any number of times, so the argument is a mistake."""
+def test_registry_path_is_refused_for_customers(arm_sandbox, arm_connection, a_try, tmp_path):
+    """Customers may be submitted repeatedly."""
     operator = BatchSubmitOperator(
         task_id="submit", resource="customers", records=[{"customerNo": "1"}], registry_path=str(tmp_path)
     )
@@ -104,8 +104,10 @@ def test_customers_need_no_ledger(arm_sandbox, arm_connection, a_try, tmp_path):
         operator.execute(a_try(1))
 
 
-def test_a_relative_ledger_is_refused(arm_sandbox, arm_connection, a_try):
+def test_relative_registry_path_is_refused(arm_sandbox, arm_connection, a_try):
     """Each run may start in another folder."""
-    operator = BatchSubmitOperator(task_id="submit", resource="documents", records=invoices(1), registry_path="ledger")
+    operator = BatchSubmitOperator(
+        task_id="submit", resource="documents", records=invoices(1), registry_path="registry"
+    )
     with pytest.raises(ArmFailException, match="registry_path must be absolute"):
         operator.execute(a_try(1))

@@ -1,4 +1,4 @@
-"""The rejects file, and what a task says of it."""
+"""Rejects file, and the log of rejects."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from airflow_provider_arm.submission.results.outcome import Reject
 
 
 def rejects(count):
-    """Make so many refused records."""
+    """Return this many rejects."""
     return [Reject(n, str(n), ("CustomerNo: no",), "u1", {"customerNo": str(n)}) for n in range(1, count + 1)]
 
 
-def test_all_that_arm_counted_are_in_the_file(tmp_path):
-    """When as many are named as counted, the task says that they are in the file, one a line."""
+def test_rejects_file_has_one_line_per_reject(tmp_path):
+    """ARM names as many rejects as it counts."""
     path = f"file://{tmp_path}/rejects.jsonl"
     uri, where = write_rejects(rejects(25), path, 25, CustomerWrite)
     assert uri.endswith("/rejects.jsonl")
@@ -24,15 +24,15 @@ def test_all_that_arm_counted_are_in_the_file(tmp_path):
     assert [json.loads(line)["_row"] for line in lines] == list(range(1, 26))
 
 
-def test_fewer_names_than_counted_are_told(tmp_path):
-    """When ARM counts more refused records than it names, or does not count, the task says how many it has."""
+def test_message_has_the_number_of_named_rejects_when_arm_counts_more(tmp_path):
+    """Also if ARM returns no count."""
     for expected in (3, None):
         _, where = write_rejects(rejects(2), f"file://{tmp_path}/rejects.jsonl", expected, CustomerWrite)
         assert where.startswith("ARM names 2 of the rejects")
 
 
-def test_without_a_path_the_first_are_logged(caplog):
-    """Without rejects_path the log has the first of them, by row, key and reason, and nothing is written."""
+def test_first_rejects_are_logged_without_a_path(caplog):
+    """Each with row, key and reasons; no file is written."""
     uri, where = write_rejects(rejects(25), None, 25, CustomerWrite)
     assert uri is None
     assert "rejects_path" in where

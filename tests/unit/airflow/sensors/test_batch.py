@@ -1,4 +1,4 @@
-"""``BatchSensor`` and ``BatchTrigger``: three ways to wait, one result."""
+"""``BatchSensor`` in each mode, and its trigger."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ BAD = {"customerNo": "80002", "name": "Canary Two", "organizationNo": "312345678
 
 @pytest.fixture
 def client(arm_sandbox, arm_connection):
-    """Give a client for the sandbox."""
+    """Return a client for the sandbox."""
     return ArmHook(arm_connection).client
 
 
 def submit(client, *records):
-    """Submit a batch; gives its uuid."""
+    """Submit a batch and return its uuid."""
     return client.submit_batch("create_customer_batch", records).batch_uuid
 
 
 def wait(mode, batch_uuid, context, **arguments):
-    """Wait in one of the modes and give what the task would return; the trigger runs in this process."""
+    """Wait in one of the modes and return the task's result; the trigger runs in this process."""
     arguments = {"poke_interval": 0.01, "timeout": 5, **arguments}
     if mode != "deferred":
         return BatchSensor(task_id="wait", batch_uuid=batch_uuid, mode=mode, **arguments).execute(context)
@@ -54,13 +54,13 @@ def wait(mode, batch_uuid, context, **arguments):
 
 
 def events_of(trigger):
-    """Run a trigger as the triggerer does: made anew from what it serializes to; gives the payloads."""
+    """Run a trigger as the triggerer does, rebuilt from its serialized form, and return the payloads."""
     path, arguments = trigger.serialize()
     assert path == "airflow_provider_arm.triggers.batch.BatchTrigger"
-    again = BatchTrigger(**json.loads(json.dumps(arguments)))
+    rebuilt = BatchTrigger(**json.loads(json.dumps(arguments)))
 
     async def run():
-        return [json.loads(json.dumps(event.payload)) async for event in again.run()]
+        return [json.loads(json.dumps(event.payload)) async for event in rebuilt.run()]
 
     return asyncio.run(run())
 
@@ -69,8 +69,8 @@ MODES = ("poke", "deferred")
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_mode_gives_the_same_result(client, first_try, mode):
-    """Poke and deferred give the same summary of several batches."""
+def test_result_is_the_same_in_every_mode(client, first_try, mode):
+    """For several batches."""
     uuids = [submit(client, GOOD), submit(client, {**GOOD, "customerNo": "80003"})]
     assert wait(mode, uuids, first_try) == {
         "batch_uuids": uuids,
@@ -82,23 +82,23 @@ def test_every_mode_gives_the_same_result(client, first_try, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_batch_in_work_is_waited_for(arm_sandbox, client, first_try, monkeypatch, mode):
-    """A batch that is not finished at the first look is looked at again until it is."""
+def test_pending_batch_is_polled_until_it_is_finished(arm_sandbox, client, first_try, monkeypatch, mode):
+    """With a pause between polls."""
     arm_sandbox.behave(batch_delay=60)
     uuid = submit(client, GOOD)
-    looks = []
-    monkeypatch.setattr("time.sleep", lambda _: looks.append(arm_sandbox.advance(61)))
+    pauses = []
+    monkeypatch.setattr("time.sleep", lambda _: pauses.append(arm_sandbox.advance(61)))
 
     async def asleep(*_):
-        looks.append(arm_sandbox.advance(61))
+        pauses.append(arm_sandbox.advance(61))
 
     monkeypatch.setattr(SystemClock, "asleep", asleep)
     assert wait(mode, uuid, first_try)["accepted"] == 1
-    assert looks
+    assert pauses
 
 
-def test_a_rescheduled_wait_gives_its_slot_back(arm_sandbox, client, first_try):
-    """In reschedule mode a pending batch frees the worker, and a later process, which remembers nothing, finishes."""
+def test_reschedule_mode_frees_the_worker_and_finishes_in_a_later_process(arm_sandbox, client, first_try):
+    """The later process has no state of the first one."""
     arm_sandbox.behave(batch_delay=60)
     uuid = submit(client, GOOD)
     with pytest.raises(AirflowRescheduleException):
@@ -107,15 +107,15 @@ def test_a_rescheduled_wait_gives_its_slot_back(arm_sandbox, client, first_try):
     assert wait("reschedule", uuid, first_try)["accepted"] == 1
 
 
-def test_a_rescheduled_wait_fails_as_the_others_do(client, first_try):
-    """In reschedule mode a batch with refused records is red too."""
+def test_rejects_fail_the_task_in_reschedule_mode(client, first_try):
+    """As in the other modes."""
     with pytest.raises(ArmBatchFailedException, match="refused 1 of 2 records"):
         wait("reschedule", submit(client, GOOD, BAD), first_try)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_refused_records_fail_in_every_mode(client, first_try, mode, tmp_path):
-    """A batch with a refused record is red by default, and the rejects file names it."""
+def test_rejects_fail_the_task_and_are_in_the_rejects_file(client, first_try, mode, tmp_path):
+    """The default policy allows no rejects."""
     uuid = submit(client, GOOD, BAD)
     path = tmp_path / "rejects.jsonl"
     with pytest.raises(ArmBatchFailedException, match="refused 1 of 2 records"):
@@ -126,14 +126,14 @@ def test_refused_records_fail_in_every_mode(client, first_try, mode, tmp_path):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_policy_is_the_operators(client, first_try, mode):
-    """The author's policy turns the same batch green, in every mode."""
+def test_reject_policy_decides_task_outcome(client, first_try, mode):
+    """A policy that allows the rejects lets the task succeed, in every mode."""
     uuid = submit(client, GOOD, BAD)
     assert wait(mode, uuid, first_try, max_rejected="50%")["rejected"] == 1
 
 
-def test_rejects_of_a_submitted_file_have_the_record(client, first_try, tmp_path):
-    """With what the submitting task returned, the sensor's rejects are whole records and a valid source."""
+def test_rejects_file_has_whole_records_when_the_source_is_known(client, first_try, tmp_path):
+    """With the result of the submitting task, the rejects file is a valid source."""
     from airflow_provider_arm.operators.batch import BatchSubmitOperator
 
     source = tmp_path / "in.jsonl"
@@ -148,31 +148,31 @@ def test_rejects_of_a_submitted_file_have_the_record(client, first_try, tmp_path
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_batch_that_takes_too_long_times_out(arm_sandbox, client, first_try, mode):
-    """The deadline ends the wait with Airflow's own sensor timeout."""
+def test_timeout_raises_airflows_sensor_timeout(arm_sandbox, client, first_try, mode):
+    """In every mode."""
     arm_sandbox.behave(batch_delay=3600)
     with pytest.raises(AirflowSensorTimeout):
         wait(mode, submit(client, GOOD), first_try, timeout=0)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_soft_fail_skips(client, first_try, mode):
-    """With soft_fail a failed batch skips the task, in every mode."""
+def test_soft_fail_skips_the_task(client, first_try, mode):
+    """In every mode."""
     with pytest.raises(AirflowSkipException):
         wait(mode, submit(client, BAD), first_try, soft_fail=True)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_unknown_batch_fails_at_once(client, first_try, mode):
-    """A batchUuid that ARM does not know is no wait but a mistake."""
+def test_unknown_batch_uuid_fails_at_once(client, first_try, mode):
+    """ARM answers 404."""
     with pytest.raises(ArmFailException, match="404"):
         wait(mode, "00000000-0000-4000-8000-000000000000", first_try)
 
 
 @pytest.mark.parametrize("kind", ["status", "html", "close", "empty"])
 @pytest.mark.parametrize("mode", MODES)
-def test_an_outage_ends_no_wait(arm_sandbox, client, first_try, monkeypatch, mode, kind):
-    """Looks that fail for a while, whatever way, do not end the wait."""
+def test_wait_continues_during_an_outage(arm_sandbox, client, first_try, monkeypatch, mode, kind):
+    """Failed polls of any kind do not end the wait."""
     uuid = submit(client, GOOD)
     monkeypatch.setattr("time.sleep", lambda _: None)
 
@@ -185,14 +185,14 @@ def test_an_outage_ends_no_wait(arm_sandbox, client, first_try, monkeypatch, mod
 
 
 @pytest.mark.parametrize("arguments", [{"max_rejected": "few"}, {"on_rejected": "x"}, {"rejects_path": "a.txt"}])
-def test_a_wrong_argument_is_told_at_the_first_look(client, first_try, arguments):
-    """A policy that cannot be is told now, not after the wait."""
+def test_invalid_argument_fails_at_the_first_poll(client, first_try, arguments):
+    """Not only after the wait."""
     with pytest.raises((ArmFailException, ArmConfigurationError)):
         wait("poke", submit(client, GOOD), first_try, **arguments)
 
 
-def test_the_trigger_holds_no_secret(arm_sandbox, arm_connection):
-    """What Airflow stores of a trigger is plain JSON without credential or token."""
+def test_serialized_trigger_contains_no_credentials(arm_sandbox, arm_connection):
+    """Airflow stores it as plain JSON."""
     trigger = make_trigger(["u1"])
     stored = json.dumps(trigger.serialize()[1])
     assert arm_sandbox.client_secret not in stored
@@ -200,7 +200,7 @@ def test_the_trigger_holds_no_secret(arm_sandbox, arm_connection):
 
 
 def make_trigger(uuids, deadline=None, client_no=None):
-    """Make a trigger that waits five seconds."""
+    """Return a trigger that waits five seconds."""
     now = time.time()
     return BatchTrigger(
         batch_uuids=uuids,
@@ -212,22 +212,22 @@ def make_trigger(uuids, deadline=None, client_no=None):
     )
 
 
-def test_the_trigger_sends_exactly_one_small_event(client):
-    """A finished wait is one event, small however many records there are."""
+def test_trigger_sends_one_small_event(client):
+    """Its size does not depend on the number of records."""
     uuids = [submit(client, *({"customerNo": str(90000 + n), "name": "C"} for n in range(50))) for _ in range(3)]
     assert events_of(make_trigger(uuids)) == [{"status": "finished"}]
 
 
-def test_the_trigger_tells_a_wrong_connection(monkeypatch):
-    """A connection that cannot work is one event that says so, not a crash of the triggerer."""
+def test_trigger_sends_an_event_when_the_connection_is_invalid(monkeypatch):
+    """The triggerer does not crash."""
     monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps({"conn_type": "arm", "host": ""}))
     (event,) = events_of(make_trigger(["u1"]))
     assert (event["status"], event["permanent"]) == ("failed", True)
     assert "host" in event["message"]
 
 
-def test_the_trigger_asks_for_the_given_client(arm_sandbox, arm_connection):
-    """The client number of the task stands above the connection's also in the triggerer."""
+def test_trigger_polls_for_the_tasks_client_number(arm_sandbox, arm_connection):
+    """It overrides that of the connection."""
     (event,) = events_of(make_trigger(["00000000-0000-4000-8000-000000000000"], client_no=4711))
     assert event["status"] == "failed"
     assert any("/clients/4711/" in call["path"] for call in arm_sandbox.requests())
@@ -245,14 +245,14 @@ def test_the_trigger_asks_for_the_given_client(arm_sandbox, arm_connection):
         ({"status": "timeout", "message": "m"}, ArmTransientException),
     ],
 )
-def test_only_a_finished_event_goes_on(event, error):
-    """Any event but a finished one raises; one that is not known never passes for success."""
+def test_check_event_raises_for_any_event_but_finished(event, error):
+    """An unknown event never counts as success."""
     with pytest.raises(error):
         check_event(event)
 
 
-def test_no_log_line_of_a_wait_shows_a_person_or_a_secret(arm_sandbox, client, first_try, caplog):
-    """With everything logged, neither the records nor the credentials nor the token appear."""
+def test_log_of_a_wait_has_no_personal_data_and_no_secret(arm_sandbox, client, first_try, caplog):
+    """At level DEBUG, neither records nor credentials nor the token are logged."""
     caplog.set_level(logging.DEBUG)
     uuid = submit(client, GOOD, {**BAD, "emailAddressDocument": ["canary@example.com"]})
     for mode in MODES:
@@ -264,8 +264,8 @@ def test_no_log_line_of_a_wait_shows_a_person_or_a_secret(arm_sandbox, client, f
     assert "canary" not in text.lower().replace("canaries", "")
 
 
-def test_the_sensor_is_an_operator_with_templates():
-    """The arguments that come from other tasks are templated."""
+def test_arguments_from_other_tasks_are_templated():
+    """The sensor is an operator for Airflow."""
     assert issubclass(BatchSensor, BaseOperator)
     assert {"batch_uuid", "arm_conn_id", "client_no", "max_rejected", "rejects_path"} <= set(
         BatchSensor.template_fields
