@@ -1,9 +1,8 @@
-"""One year's AR items as twelve tasks, which any number of workers share, and one manifest that holds them together.
+"""Export a year of AR items in twelve mapped tasks, and merge their manifests into one.
 
-``windows`` plans a window for each month, ``export`` runs once for each of them, and ``merge`` reads every file again:
-it fails where a month is missing or doubled, a file was changed, or a record is in two of them. Only when all adds up
-does the asset ``arm_aritems`` get its event, with rows, totals and the manifest's address. Needs the connection
-``arm_default``.
+``windows`` plans a window for each month, ``export`` runs once per window, and ``merge`` verifies every file: it fails
+if a month is missing or doubled, a file was changed, or a record is in two files. Only then the asset ``arm_aritems``
+gets its event, with rows, totals and the path of the manifest. Needs the connection ``arm_default``.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ FOLDER = "{{ params.output }}/{{ params.year }}"
 
 with DAG(
     dag_id="arm_mapped_export",
-    description="Export a year of AR items month by month, on as many workers as there are, and merge the manifests",
+    description="Export a year of AR items in twelve mapped tasks, and merge their manifests",
     schedule=None,
     catchup=False,
     tags=["arm", "example"],
@@ -41,7 +40,7 @@ with DAG(
     export = ArItemExportOperator.partial(
         task_id="export",
         path=f"{FOLDER}/aritems-{{{{ ti.map_index }}}}.jsonl",
-        # ARM is one service, however many workers there are.
+        # More workers do not make ARM faster.
         max_active_tis_per_dagrun=4,
     ).expand(window=windows())
 

@@ -1,10 +1,9 @@
-"""Close a month: export both ledgers, hold them against each other, ask a person where they differ, publish.
+"""Close a month: export both ledgers, reconcile them, ask for an approval if they differ, and publish.
 
-``ar_items`` and ``gl_items`` export the month, ``reconcile`` compares them by currency and writes its report. Where
-they agree the month is published at once (set ``always_ask`` for four eyes every time); where they differ ``approve``
-shows the differences to a person (Required Actions in Airflow's UI), and only an approval publishes. ``publish`` writes
-``closed.json``: which files the month was closed with, by their checksums, and who said so. Needs the connection
-``arm_default``.
+``ar_items`` and ``gl_items`` export the month, ``reconcile`` compares them by currency and writes its report. If they
+match, the month is published at once (unless ``always_ask`` is set); if they differ, ``approve`` shows the differences
+(Required Actions in Airflow's UI), and the month is published only after an approval. ``publish`` writes
+``closed.json`` with the checksums of the files and the approval. Needs the connection ``arm_default``.
 """
 
 from __future__ import annotations
@@ -26,26 +25,26 @@ from airflow_provider_arm.operators.export import GlItemExportOperator
 from airflow_provider_arm.operators.reconcile import LedgerReconcileOperator
 
 FOLDER = "{{ params.output }}/{{ params.month }}"
-#: A month has at most 31 days, so 32 after its first is in the next one.
+#: A month has at most 31 days, so 32 days after its first day is the next month.
 NEXT_MONTH = "{{ (macros.datetime.strptime(params.month, '%Y-%m') + macros.timedelta(days=32)).strftime('%Y-%m-01') }}"
 MONTH = DateWindow("{{ params.month }}-01", NEXT_MONTH, by="voucherdate", end_exclusive=True)
 
-#: Markdown, filled in when the question is asked.
+#: Markdown template.
 QUESTION = """{{ ti.xcom_pull('reconcile')['summary'] }}
 
-The whole report: {{ ti.xcom_pull('reconcile')['report_uri'] }}
+Report: {{ ti.xcom_pull('reconcile')['report_uri'] }}
 """
 
 
 def _name(answer: dict[str, Any]) -> str:
-    """Name the person who answered."""
-    person = answer.get("responded_by_user") or {}
-    return str(person.get("name") or person.get("id") or "unknown")
+    """Return the name of the user who approved."""
+    user = answer.get("responded_by_user") or {}
+    return str(user.get("name") or user.get("id") or "unknown")
 
 
 with DAG(
     dag_id="arm_month_end",
-    description="Export both ledgers, reconcile them, ask a person where they differ, publish the month",
+    description="Export both ledgers, reconcile them, ask for an approval if they differ, and publish the month",
     schedule=None,
     catchup=False,
     tags=["arm", "example"],
@@ -54,8 +53,8 @@ with DAG(
         "month": Param(
             "2025-02", type="string", pattern="^[0-9]{4}-(0[1-9]|1[0-2])$", description="The month to close"
         ),
-        "receivables": Param("1500", type="string", description="The account of receivables in the general ledger"),
-        "always_ask": Param(default=False, type="boolean", description="Ask also where the ledgers agree"),
+        "receivables": Param("1500", type="string", description="Account of receivables in the general ledger"),
+        "always_ask": Param(default=False, type="boolean", description="Ask for an approval even if the ledgers match"),
     },
     doc_md=__doc__,
 ) as dag:
@@ -73,27 +72,27 @@ with DAG(
     )
 
     @task.branch
-    def decide(found: Any, params: Any = None) -> str:
-        """Go to a person, or on."""
-        return "publish" if found["matches"] and not params["always_ask"] else "approve"
+    def decide(result: Any, params: Any = None) -> str:
+        """Return the next task."""
+        return "publish" if result["matches"] and not params["always_ask"] else "approve"
 
     approve = ApprovalOperator(
         task_id="approve",
         subject="Close {{ params.month }}?",
         body=QUESTION,
-        params={"why": Param("Looked into", type="string", minLength=1, description="For whoever asks later")},
+        params={"why": Param("Checked", type="string", minLength=1, description="Reason, for closed.json")},
         response_timeout=timedelta(days=3),
     )
 
     @task(trigger_rule="none_failed_min_one_success")
-    def publish(ar: Any, gl: Any, found: Any, params: Any = None, ti: Any = None) -> str:
-        """Write down with which files the month was closed, and by whose word."""
+    def publish(ar: Any, gl: Any, result: Any, params: Any = None, ti: Any = None) -> str:
+        """Write the checksums of the month's files, and the approval."""
         answer = ti.xcom_pull(task_ids="approve")
         closed = {
             "month": params["month"],
             "files": {export["uri"]: export["sha256"] for export in (ar, gl)},
-            "report": found["report_uri"],
-            "agrees": found["matches"],
+            "report": result["report_uri"],
+            "agrees": result["matches"],
             "approved": answer and {"by": _name(answer), "why": answer["params_input"]["why"]},
         }
         target = ObjectStoragePath(f"{params['output']}/{params['month']}/closed.json")

@@ -1,8 +1,8 @@
-"""Every night what is new in the ledger since the night before, each in a file of its own, and nothing twice.
+"""Export the AR items that are new since the previous night, each night into a file of its own.
 
-``export_new`` notes in a file how far it has come; a night that fails is made up for by its retry or by the next one.
-(On Airflow 3.3, with an asset as its outlet and without ``watermark_path``, Airflow itself keeps the note.) Where
-nothing is new, what follows is skipped. Needs the connection ``arm_default``.
+``export_new`` stores its watermark in a file; after a failed run, a retry or the next run exports the same items. (On
+Airflow 3.3, with an asset as outlet and without ``watermark_path``, Airflow stores the watermark.) If there are no new
+items, the tasks after it are skipped. Needs the connection ``arm_default``.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ FOLDER = "{{ params.output }}/nightly"
 
 with DAG(
     dag_id="arm_nightly",
-    description="Export the AR items that are new since the last run, and go on only where there are any",
+    description="Export the AR items that are new since the last run, and load them if there are any",
     schedule="0 4 * * *",
     catchup=False,
-    # Two runs at once would both take the same items.
+    # Two runs at once would export the same items.
     max_active_runs=1,
     tags=["arm", "example"],
     params={
@@ -38,7 +38,7 @@ with DAG(
 ) as dag:
     export_new = ArItemExportOperator(
         task_id="export_new",
-        # A run never writes over another's rows, so each has a file of its own.
+        # A run must not overwrite the file of another one.
         path=f"{FOLDER}/aritems-{{{{ run_id | replace(':', '') }}}}.jsonl",
         incremental=True,
         overlap=timedelta(hours=2),
@@ -48,14 +48,14 @@ with DAG(
     )
 
     @task.short_circuit
-    def is_news(exported: Any) -> bool:
-        """Go on only where something is new."""
+    def has_new_items(exported: Any) -> bool:
+        """Return whether there is anything to load."""
         return bool(exported["rows"])
 
     @task
     def load(exported: Any) -> str:
-        """Stand for what takes the file into a warehouse: by the key, the later text of an item wins."""
+        """Load the file into a warehouse (here: only log it). Of items with the same key, keep the later one."""
         logging.getLogger(__name__).info("%d AR items to load from %s", exported["rows"], exported["uri"])
         return str(exported["uri"])
 
-    is_news(export_new.output) >> load(export_new.output)
+    has_new_items(export_new.output) >> load(export_new.output)

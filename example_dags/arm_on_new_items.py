@@ -1,9 +1,9 @@
-"""Start when ARM has new AR items, and export the days that they were created on.
+"""Start when ARM has new AR items, and export the days on which they were created.
 
-The watcher polls ARM every five minutes in the triggerer and tells how many items are new, from when to when and what
-they add up to; ``window`` reads that from the events that started the run. Started by hand it exports the days of its
-params. A file is named after its days and written anew by each run of them, so that an event that comes twice changes
-nothing. Needs the connection ``arm_default``.
+The watcher polls ARM every five minutes in the triggerer. Its events contain the number of new items, their first and
+last created time, and their totals; ``window`` reads the days from the events that started the run. A run that is
+started manually exports the days of its params. A file is named after its days and replaced by each run for them, so
+that a repeated event changes nothing. Needs the connection ``arm_default``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ new_items = Asset(
 
 with DAG(
     dag_id="arm_on_new_items",
-    description="Start on new AR items and export the days that they were created on",
+    description="Start on new AR items and export the days on which they were created",
     schedule=[new_items],
     catchup=False,
     max_active_runs=1,
@@ -35,21 +35,21 @@ with DAG(
             type="string",
             description="Folder for the results: a local path, s3://..., gs://...",
         ),
-        "start": Param("2025-01-01", type="string", description="First day where no event says it"),
-        "end": Param("2025-12-31", type="string", description="Last day where no event says it"),
+        "start": Param("2025-01-01", type="string", description="First day of a run without an event"),
+        "end": Param("2025-12-31", type="string", description="Last day of a run without an event"),
     },
     doc_md=__doc__,
 ) as dag:
 
     @task
     def window(triggering_asset_events: Any = None, params: Any = None) -> dict[str, str]:
-        """Give the days from the first to the last created time that the events name."""
+        """Return the days from the first to the last created time in the events."""
         events = [event for of_asset in (triggering_asset_events or {}).values() for event in of_asset]
-        told = [event.extra.get("payload") for event in events]
-        spans = [(payload["from"], payload["to"]) for payload in told if payload]
+        payloads = [event.extra.get("payload") for event in events]
+        spans = [(payload["from"], payload["to"]) for payload in payloads if payload]
         if not spans:
             return {"start": params["start"], "end": params["end"]}
-        # ARM's own day is the text before the T; a moment's text sorts as its day does.
+        # The day in ARM's time zone is the text before the T, and timestamps sort as text.
         return {"start": min(first for first, _ in spans)[:10], "end": max(last for _, last in spans)[:10]}
 
     days = window()

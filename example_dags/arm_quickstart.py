@@ -1,6 +1,6 @@
-"""The whole round: one customer, a file of customers as batches, a wait without a worker, an export that proves itself.
+"""Quickstart: upsert a customer, submit a file of customers in batches, wait in the triggerer, export the AR items.
 
-Needs the connection ``arm_default``; runs as it stands against the sandbox (``make demo``, ``make up``).
+Needs the connection ``arm_default``. It runs unchanged against the sandbox (``make demo``, ``make up``).
 """
 
 from __future__ import annotations

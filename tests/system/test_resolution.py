@@ -20,7 +20,7 @@ pytestmark = [
     ),
 ]
 
-DAG_ID = "arm_invoices_with_release"
+DAG_ID = "arm_invoices_with_resolution"
 END_SECONDS = 180
 
 
