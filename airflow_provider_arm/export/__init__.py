@@ -22,5 +22,4 @@ def __getattr__(name: str) -> Any:
     """Import ``check_export``, which needs the models, when it is first accessed."""
     if name == "check_export":
         return import_module(f"{__name__}.manifest.check").check_export
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

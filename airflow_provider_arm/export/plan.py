@@ -41,8 +41,6 @@ class ExportPlan:
         """Check that the arguments do not contradict each other."""
         reserved = {*(self.window.filter_names if self.window else ()), *(name for name, _ in self.split_by)}
         for name in sorted(reserved & set(self.filters)):
-            msg = f"filters must not contain {name}: window or split_by sets it"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f"filters must not contain {name}: window or split_by sets it")
         if not 1 <= self.workers <= MAX_WORKERS:
-            msg = f"workers must be between 1 and {MAX_WORKERS}, not {self.workers}"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f"workers must be between 1 and {MAX_WORKERS}, not {self.workers}")

@@ -155,8 +155,7 @@ class _Run:
             raise ArmInvalidResponseError(msg) from None
 
     def _duplicate_error(self, where: str) -> ArmIncompleteListError:
-        msg = (
+        return ArmIncompleteListError(
             f"{self.record_type.name}: a duplicate {self.record_type.key} in {where}: the list changed during the "
             "export; export again"
         )
-        return ArmIncompleteListError(msg)

@@ -35,8 +35,7 @@ class DateRange:
     @property
     def filters(self) -> dict[str, str]:
         """ARM's filters for it."""
-        from_filter, to_filter = self.filter_names
-        return {from_filter: self.first.isoformat(), to_filter: self.last.isoformat()}
+        return dict(zip(self.filter_names, (self.first.isoformat(), self.last.isoformat()), strict=True))
 
     def halves(self) -> tuple[DateRange, DateRange] | None:
         """Return two adjoining ranges that together are this one; ``None`` for a single day."""
@@ -58,11 +57,10 @@ class DateRange:
             slack = dt.timedelta(days=1 if name in record_type.timestamps else 0)
             first, last = (dt.date.fromisoformat(text[:_DATE_LENGTH]) for text in stats.ranges[name])
             if first < self.first - slack or last > self.last + slack:
-                msg = (
+                raise ArmConfigurationError(
                     f"ARM returned {record_type.name} outside of {self}: it ignores the filters "
                     f"{' and '.join(self.filters)}; set other filters, or no window"
                 )
-                raise ArmConfigurationError(msg)
 
     def __str__(self) -> str:
         """Return text such as ``voucherdate 2026-01-01 to 2026-01-31``."""
@@ -98,14 +96,12 @@ class DateWindow:
         :raises ArmConfigurationError: a bound is not a date, *end* is before *start*, or *by* is unknown.
         """
         if self.by not in WINDOW_FILTERS:
-            msg = f"window: by must be one of {', '.join(WINDOW_FILTERS)}, not {self.by!r}"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f"window: by must be one of {', '.join(WINDOW_FILTERS)}, not {self.by!r}")
         first, last = _parse_date(self.start, "start"), _parse_date(self.end, "end")
         if self.end_exclusive:
             last -= dt.timedelta(days=1)
         if last < first:
-            msg = f"window: {first} to {last} contains no day (start and end are included)"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f"window: {first} to {last} contains no day (start and end are included)")
         return DateRange(first, last, self.by)
 
 
@@ -119,5 +115,4 @@ def _parse_date(value: str | dt.date, name: str) -> dt.date:
     try:
         return dt.date.fromisoformat(date)
     except ValueError:
-        msg = f"window: {name} must be a date, YYYY-MM-DD"
-        raise ArmConfigurationError(msg) from None
+        raise ArmConfigurationError(f"window: {name} must be a date, YYYY-MM-DD") from None

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
 #: Keys per run: more than ARM returns for one query (10,000), so that most queries are one run, checked when written.
 RUN = 16_384
@@ -47,9 +46,7 @@ class KeySet:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with suppress(OSError):
             self._file.close()
 
@@ -108,16 +105,13 @@ class KeySet:
         runs = self._runs[first_run:]
         if len(runs) < 2:  # noqa: PLR2004 - a run was checked when it was written
             return True
-        return all(self._is_unique_slice(runs, number) for number in range(SLICES))
-
-    def _is_unique_slice(self, runs: list[array[int]], number: int) -> bool:
-        seen: set[int] = set()
-        total = 0
-        for starts in runs:
-            keys = self._read_slice(starts, number)
-            seen.update(keys)
-            total += len(keys)
-        return len(seen) == total
+        for number in range(SLICES):
+            unique: set[int] = set()
+            for starts in runs:
+                unique.update(self._read_slice(starts, number))
+            if len(unique) < sum(starts[number + 1] - starts[number] for starts in runs):
+                return False
+        return True
 
     def _read_slice(self, starts: array[int], number: int) -> array[int]:
         start, count = starts[number], starts[number + 1] - starts[number]

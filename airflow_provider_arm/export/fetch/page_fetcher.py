@@ -18,7 +18,6 @@ from airflow_provider_arm.client.errors import ArmError, ArmIncompleteListError,
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from types import TracebackType
 
     from airflow_provider_arm.client.http.messages import Response
     from airflow_provider_arm.client.models import PageSummary
@@ -118,9 +117,7 @@ class PageFetcher(Generic[T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
         # A task that is killed does not wait for a page that hangs.
         killed = exc_type is not None and not issubclass(exc_type, Exception)
         self._fetch_pool.shutdown(wait=not killed, cancel_futures=True)
@@ -240,10 +237,9 @@ class PageFetcher(Generic[T]):
 
     def _open(self, query: PageQuery[T]) -> bool:
         """Accept page 1 unless that is done; ``False`` if the partition was split instead."""
-        if query.opened:
-            return True
         try:
-            self._accept_first_page(query)
+            if not query.opened:
+                self._accept_first_page(query)
         except ArmResultLimitError as error:
             parts = query.partition.split(error)
             log.info("%s: %d records match, more than one query returns; split", query.partition, error.total_count)

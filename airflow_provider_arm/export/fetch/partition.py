@@ -54,8 +54,7 @@ class Partition:
                 solution = "set window=DateWindow(...)"
             else:
                 solution = f'{self} cannot be split further: add a filter, or split_by={{"customerno": [...]}}'
-            msg = f"{error}; {solution}"
-            raise ArmResultLimitError(msg, operation=error.operation, total_count=error.total_count)
+            raise ArmResultLimitError(f"{error}; {solution}", operation=error.operation, total_count=error.total_count)
         self.counted, self.pending = error.total_count, len(parts)
         return parts
 
@@ -73,11 +72,10 @@ class Partition:
         if parent.pending:
             return
         if parent.rows < parent.counted:
-            msg = (
+            raise ArmIncompleteListError(
                 f"the parts of {parent} contain {parent.rows} records, but ARM counted {parent.counted}: the list "
                 "changed while it was read, or a value is missing in split_by"
             )
-            raise ArmIncompleteListError(msg)
         parent.finished(parent.rows)
 
     def __str__(self) -> str:
@@ -95,7 +93,6 @@ def parse_split_by(value: Mapping[str, Sequence[Any]] | None) -> SplitBy:
     split_by = []
     for name, values in (value or {}).items():
         if isinstance(values, str) or not values or len(set(map(str, values))) != len(values):
-            msg = f"split_by: {name} needs a list of values without duplicates"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f"split_by: {name} needs a list of values without duplicates")
         split_by.append((name, tuple(map(str, values))))
     return tuple(split_by)

@@ -42,8 +42,7 @@ def plan_windows(
     whole = DateWindow(start, end, by, end_exclusive=end_exclusive).date_range()
     length = (whole.last - whole.first).days + 1
     if (parts is None) == (days is None):
-        msg = "plan_windows: set either parts or days"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError("plan_windows: set either parts or days")
     if days == MONTH:
         offsets = [0, *(offset for offset in range(1, length) if (whole.first + offset * _DAY).day == 1)]
     elif days is not None:
@@ -61,8 +60,7 @@ def _check_count(name: str, value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
     also = f' or "{MONTH}"' if name == "days" else ""
-    msg = f"plan_windows: {name} must be a whole number of at least 1{also}, not {value!r}"
-    raise ArmConfigurationError(msg)
+    raise ArmConfigurationError(f"plan_windows: {name} must be a whole number of at least 1{also}, not {value!r}")
 
 
 def parse_window(value: DateWindow | Mapping[str, Any] | None, name: str = "window") -> DateRange | None:

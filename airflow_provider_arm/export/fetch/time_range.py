@@ -71,11 +71,10 @@ class TimeRange:
                 continue
             first, last = map(to_milliseconds, stats.ranges[name])
             if (self.first is not None and first < self.first) or (self.last is not None and last > self.last):
-                msg = (
+                raise ArmConfigurationError(
                     f"ARM returned {record_type.name} outside of {self}: it ignores the filters "
                     f"{' and '.join(self.filter_names)}, or reads them as days; export with window, without incremental"
                 )
-                raise ArmConfigurationError(msg)
 
     def __str__(self) -> str:
         """Return text such as ``createdtime 2026-01-05T10:00:00.000+00:00 to now``."""

@@ -23,8 +23,7 @@ def need_pyarrow(what: str) -> Any:
     try:
         import pyarrow as pa
     except ImportError:
-        msg = f"{what} needs pyarrow: install airflow-provider-arm[parquet]"
-        raise ArmConfigurationError(msg) from None
+        raise ArmConfigurationError(f"{what} needs pyarrow: install airflow-provider-arm[parquet]") from None
     return pa
 
 

@@ -175,7 +175,6 @@ def reject_deep_nesting(encoder: PageEncoder) -> Callable[[Response], FetchedPag
         try:
             return encoder.encode(response)
         except RecursionError:
-            msg = "JSON that is nested too deeply"
-            raise InvalidResponseError(msg, retryable=False) from None
+            raise InvalidResponseError("JSON that is nested too deeply", retryable=False) from None
 
     return encode

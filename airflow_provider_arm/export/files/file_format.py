@@ -37,8 +37,7 @@ def choose_file_format(path: str, name: str | None = None) -> FileFormat:
         msg = f"format must be one of {', '.join(FORMATS)} (as an argument, or as the path's ending), not {chosen!r}"
         raise ArmConfigurationError(msg)
     if ending in FORMATS and ending != chosen:
-        msg = f"path ends in .{ending} but format is {chosen}: make them agree"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"path ends in .{ending} but format is {chosen}: make them agree")
     if chosen == "parquet":
         if compression is not None:
             msg = f"path: Parquet compresses inside the file, so its name must end in .{endings[-1]}.parquet"

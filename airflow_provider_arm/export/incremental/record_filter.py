@@ -61,9 +61,8 @@ class IncrementEncoder:
         is detected.
         """
         summary, text = split_page(response, self._list_key)
-        fields = self._decode_fields(text)
+        fields, created = self._decode_fields(text)
         records = split_list(text)
-        created = self._parse_created(fields)
         page = PageDigests([digest(record) for record in records], created)
         seen = self._tracker.before.seen
         is_known = [at is not None and seen.get(value) == at for value, at in zip(page.digests, created, strict=True)]
@@ -80,21 +79,16 @@ class IncrementEncoder:
         """Open a sink on *file*."""
         return IncrementSink(self._inner.open_sink(file), self._tracker, self._before_publish)
 
-    def _decode_fields(self, text: bytes) -> list[Any]:
-        """Decode key and created time of each record."""
+    def _decode_fields(self, text: bytes) -> tuple[list[Any], list[int | None]]:
+        """Return key and created time of each record as ARM wrote them, and the created times in milliseconds."""
         try:
-            fields: list[Any] = self._decoder.decode(text)
+            fields = self._decoder.decode(text)
+            return fields, [to_milliseconds(record.created) if record.created else None for record in fields]
         except msgspec.DecodeError:
             what = f"no {self._record_type.key}, or a {self._record_type.timestamps[0]} that is not text"
-            raise invalid_records_error(self._record_type, what) from None
-        return fields
-
-    def _parse_created(self, fields: Sequence[Any]) -> list[int | None]:
-        try:
-            return [to_milliseconds(record.created) if record.created else None for record in fields]
         except ValueError:
             what = f"a {self._record_type.timestamps[0]} that is not a date"
-            raise invalid_records_error(self._record_type, what) from None
+        raise invalid_records_error(self._record_type, what)
 
 
 def _page_body(list_key: str, records: Sequence[msgspec.Raw]) -> bytes:

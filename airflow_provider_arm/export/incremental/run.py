@@ -71,9 +71,8 @@ def export_increment(
     """
     check_incremental_plan(plan)
     loaded = options.store.load()
-    split_names = [name for name, _ in plan.split_by]
     fingerprint = fingerprint_query(
-        source.base_url, options.client_no, source.operation.label, plan.filters, split_names
+        source.base_url, options.client_no, source.operation.label, plan.filters, dict(plan.split_by)
     )
     state = None if loaded is None else IncrementState.from_json(loaded)
     start = start_increment(state, fingerprint, options.run_key)
@@ -214,7 +213,4 @@ def _format_time(milliseconds: int | None) -> str | None:
 
 def _log_result(plan: ExportPlan, manifest: dict[str, Any]) -> None:
     since = manifest["increment"]["from"] or "the beginning"
-    if manifest["rows"]:
-        log.info("%d new %s since %s", manifest["rows"], plan.record_type.name, since)
-    else:
-        log.info("no new %s since %s", plan.record_type.name, since)
+    log.info("%s new %s since %s", manifest["rows"] or "no", plan.record_type.name, since)

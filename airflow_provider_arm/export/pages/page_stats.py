@@ -178,10 +178,8 @@ class PageStatsReader:
             return {distinct.pop() or "": {name: self._sum(name, values) for name, values in amounts.items()}}
         totals = {}
         for currency in distinct:
-            matches = [other == currency for other in currencies]
-            totals[currency or ""] = {
-                name: self._sum(name, compress(values, matches)) for name, values in amounts.items()
-            }
+            same = [other == currency for other in currencies]
+            totals[currency or ""] = {name: self._sum(name, compress(values, same)) for name, values in amounts.items()}
         return totals
 
     def _numbers(self, name: str, values: Sequence[Any]) -> Sequence[Any]:

@@ -210,8 +210,7 @@ def select_fields(
     """
     chosen = None if columns is None else tuple(columns)
     if chosen is not None and (not chosen or len(set(chosen)) != len(chosen)):
-        msg = "columns must have at least one field and no duplicates"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError("columns must have at least one field and no duplicates")
     masked = frozenset(mask)
     unknown = sorted(masked - set(record_type.fields)) if record_type.model is not None else []
     if unknown:

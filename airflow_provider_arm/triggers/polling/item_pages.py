@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from airflow_provider_arm.client.assumptions import WINDOW_FILTERS
 from airflow_provider_arm.client.errors import (
     ArmError,
     ArmIncompleteListError,
@@ -21,8 +20,9 @@ from airflow_provider_arm.client.models.base import find_only_list
 from airflow_provider_arm.client.money import MAX_EXPONENT
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import MAX_QUERY_RECORDS, PageRequest, PageWalk
+from airflow_provider_arm.export.fetch.time_range import TimeRange
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS
-from airflow_provider_arm.export.pages.timestamps import format_milliseconds, to_milliseconds
+from airflow_provider_arm.export.pages.timestamps import to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,9 +66,7 @@ async def read_items(
     :raises ArmInvalidResponseError: the response is not a list of AR items with keys and created times.
     """
     is_single_millisecond = first == last
-    # A filter of None is not sent.
-    bounds = (format_milliseconds(first), None if last is None else format_milliseconds(last))
-    span: dict[str, Any] = dict(zip(WINDOW_FILTERS["createdtime"], bounds, strict=True))
+    span: dict[str, Any] = {**TimeRange(first, last, began=first).filters}
     if is_single_millisecond:
         span["maximumcount"] = MAX_QUERY_RECORDS
     walk = PageWalk({**trigger.filters, **span}, PAGE_SIZE, BaseUrl.parse(client.base_url), _LIST.label)
