@@ -1,4 +1,4 @@
-"""Readers of columns from the JSON text of fields: a fast one for unconverted values, and a strict one for all types.
+"""Readers of columns from the JSON text of fields: a fast one for raw values, and a strict one for all types.
 
 For the fast one, msgspec extracts the text of each field. Joined by a character that is not allowed in JSON text, the
 fields are a table for Arrow's CSV reader, which works without the GIL and without an object for each cell. Text still
@@ -56,7 +56,7 @@ def raw_fields_struct(names: Sequence[str]) -> Any:
 
 
 class CellReader:
-    """Fast reader of columns whose values are not converted.
+    """Fast reader of columns with raw values.
 
     :param columns: :data:`RAW_NUMBER` or :data:`RAW_VALUE` by field name.
     """

@@ -1,7 +1,7 @@
-"""Columns of a page: converted values by Arrow's JSON reader, and unconverted ones by :class:`CellReader`.
+"""Columns of a page: converted values by Arrow's JSON reader, and raw ones by :class:`CellReader`.
 
 Arrow reads text, integers, booleans and decimals without the GIL. It also accepts text as a decimal, so msgspec checks
-the types of amounts. Numbers as ARM wrote them, objects and lists are not converted.
+the types of amounts. Numbers as ARM wrote them, objects and lists are raw values.
 """
 
 from __future__ import annotations
@@ -37,25 +37,18 @@ class PageColumns:
 
     def __init__(self, columns: Mapping[str, ColumnType], list_key: str) -> None:
         self._columns = dict(columns)
-        unconverted = {
-            name: field_type for name, field_type in columns.items() if field_type in {RAW_NUMBER, RAW_VALUE}
-        }
-        self._unconverted = CellReader(unconverted) if unconverted else None
-        self._converted = {
-            name: _read_as(field_type) for name, field_type in columns.items() if name not in unconverted
-        }
+        raw = {name: to for name, to in columns.items() if to in {RAW_NUMBER, RAW_VALUE}}
+        self._raw = CellReader(raw) if raw else None
+        self._converted = {name: _read_as(to) for name, to in columns.items() if name not in raw}
         self._schema = pa.schema([(list_key, pa.list_(pa.struct(list(self._converted.items()))))])
         numbers = [name for name, to in self._converted.items() if pa.types.is_decimal(to)]
-        fields = [
-            (f"f{n}", int | float | None, msgspec.field(name=name, default=None)) for n, name in enumerate(numbers)
-        ]
+        number = int | float | None
+        fields = [(f"f{n}", number, msgspec.field(name=name, default=None)) for n, name in enumerate(numbers)]
         struct: Any = msgspec.defstruct("Numbers", fields, gc=False)
-        #: The type to which records are decoded: the unconverted fields, or else the numbers, whose types it checks.
-        self.record = self._unconverted.record if self._unconverted is not None else struct
+        #: The type to which records are decoded: the raw fields, or else the numbers, whose types it checks.
+        self.record = self._raw.record if self._raw is not None else struct
         body = msgspec.defstruct("Page", [("records", list[struct], msgspec.field(name=list_key))])
-        self._numbers: msgspec.json.Decoder[Any] | None = (
-            msgspec.json.Decoder(body) if numbers and unconverted else None
-        )
+        self._numbers: msgspec.json.Decoder[Any] | None = msgspec.json.Decoder(body) if numbers and raw else None
 
     def read(self, records: Sequence[Any], text: bytes) -> dict[str, pa.Array]:
         """Read the columns of a page that is not empty.
@@ -65,8 +58,8 @@ class PageColumns:
         :raises ValueError: a value may not fit its column; :meth:`read_strictly` decides.
         """
         found = self._read_converted(text) if self._converted else {}
-        if self._unconverted is not None:
-            found |= self._unconverted.read(records)
+        if self._raw is not None:
+            found |= self._raw.read(records)
         return found
 
     def read_strictly(self, records: Sequence[msgspec.Raw]) -> dict[str, pa.Array]:
@@ -86,12 +79,10 @@ class PageColumns:
         return found
 
 
-def _read_as(field_type: ColumnType) -> pa.DataType:
-    if field_type == TEXT:
+def _read_as(to: ColumnType) -> pa.DataType:
+    if to == TEXT:
         return pa.string()
-    if pa.types.is_decimal(field_type):
-        return pa.decimal128(min(_MAX_DIGITS, field_type.precision), field_type.scale)
-    return field_type
+    return pa.decimal128(min(_MAX_DIGITS, to.precision), to.scale) if pa.types.is_decimal(to) else to
 
 
 def _read_json(text: bytes, schema: pa.Schema) -> list[pa.Array]:

@@ -20,7 +20,7 @@ class ProgressLog:
         self.progress = Progress(window, lambda: self.now, self.lines.append)
 
     def at(self, seconds, pages, rows, part=None, done=1, total=None):
-        """Record a page after the given seconds, and return the new lines."""
+        """Record a page after *seconds*, and return the new lines."""
         self.now, before = 100 + seconds, len(self.lines)
         self.progress.page_done(pages, rows, part or Partition(), done, total)
         return self.lines[before:]

@@ -1,4 +1,4 @@
-"""Spans of created times: what they ask for, how they split, and what lies outside of them."""
+"""Tests of ranges of created times: filters, splitting, and records outside."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from airflow_provider_arm.export.pages.record_types import AR_ITEMS
 from airflow_provider_arm.export.pages.timestamps import format_milliseconds, to_milliseconds
 
 BEGAN = to_milliseconds("2026-03-01T12:00:00.000+00:00")
-moments = st.integers(-(10**13), 10**14)
+times = st.integers(-(10**13), 10**14)
 
 
-@given(moments)
-def test_timestamp_survives_format_and_parse(moment):
+@given(times)
+def test_timestamp_survives_format_and_parse(time):
     """The text of a filter is exact to the millisecond and has an offset."""
-    assert to_milliseconds(format_milliseconds(moment)) == moment
-    assert format_milliseconds(moment).endswith("+00:00")
+    assert to_milliseconds(format_milliseconds(time)) == time
+    assert format_milliseconds(time).endswith("+00:00")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_timestamp_without_offset_raises(text):
         to_milliseconds(text)
 
 
-@given(moments, st.integers(0, 10**12))
+@given(times, st.integers(0, 10**12))
 def test_halves_cover_every_millisecond_once(first, length):
     """The halves adjoin, and their lengths differ by one millisecond at most."""
     whole = TimeRange(first, first + length, BEGAN)
@@ -55,7 +55,7 @@ def test_halves_cover_every_millisecond_once(first, length):
     assert 0 <= (left.last - left.first) - (right.last - right.first) <= 1
 
 
-@given(st.none() | moments, st.none() | moments)
+@given(st.none() | times, st.none() | times)
 def test_repeated_splits_end_for_any_bounds(first, last):
     """Without bounds too, splitting either half ends, and the halves adjoin."""
     if first is not None and last is not None and first > last:

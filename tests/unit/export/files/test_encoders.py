@@ -126,9 +126,13 @@ def test_csv_is_the_same_with_and_without_arrow(pages, known, count):
     plain, arrow = CsvEncoder(list_spec(columns), None), ArrowCsvEncoder(list_spec(columns), None)
     assert encode_file(arrow, *answers) == encode_file(plain, *answers)
     for page in answers:
-        mine, other = arrow.encode(page).content.stats, plain.encode(page).content.stats
-        assert (mine.rows, list(mine.keys), mine.ranges) == (other.rows, list(other.keys), other.ranges)
-        assert (mine.totals, mine.gl_totals) == (other.totals, other.gl_totals)
+        by_arrow, by_python = arrow.encode(page).content.stats, plain.encode(page).content.stats
+        assert (by_arrow.rows, list(by_arrow.keys), by_arrow.ranges) == (
+            by_python.rows,
+            list(by_python.keys),
+            by_python.ranges,
+        )
+        assert (by_arrow.totals, by_arrow.gl_totals) == (by_python.totals, by_python.gl_totals)
 
 
 @pytest.mark.parametrize("kind", [CsvEncoder, ArrowCsvEncoder])

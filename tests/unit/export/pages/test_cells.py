@@ -22,8 +22,8 @@ from airflow_provider_arm.export.pages.columns import PageColumns
 
 MONEY = pa.decimal128(19, 4)
 COLUMNS = {"t": TEXT, "w": RAW_NUMBER, "a": RAW_VALUE, "n": pa.int64(), "f": pa.bool_(), "m": MONEY}
-#: Columns that are not converted.
-UNCONVERTED = {"w": RAW_NUMBER, "a": RAW_VALUE}
+#: Columns with raw values.
+RAW = {"w": RAW_NUMBER, "a": RAW_VALUE}
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 numbers = st.integers(-(2**64), 2**64) | st.decimals(allow_nan=False, allow_infinity=False, places=3)
@@ -52,8 +52,8 @@ def split(page: list[str], to: Any = msgspec.Raw) -> list[Any]:
     return msgspec.json.decode(f"[{','.join(page)}]", type=list[to])
 
 
-def read_unconverted(columns: dict[str, Any], page: list[str]) -> dict[str, list[Any]]:
-    """Read unconverted columns by the fast reader, or else by the strict one."""
+def read_raw(columns: dict[str, Any], page: list[str]) -> dict[str, list[Any]]:
+    """Read raw columns by the fast reader, or else by the strict one."""
     reader = CellReader(columns)
     try:
         found = reader.read(split(page, reader.record))
@@ -98,7 +98,7 @@ def text_of(record: dict[str, Any]) -> str:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.fixed_dictionaries({}, optional=valid), min_size=1, max_size=5), st.booleans())
 def test_valid_values_are_read_unchanged(records, escaped):
-    """Text, booleans, integers and money are equal; an unconverted number keeps its digits."""
+    """Text, booleans, integers and money are equal; an raw number keeps its digits."""
     page = [text_of(record) for record in records]
     if escaped:  # as a server that only writes ASCII
         page = [
@@ -120,10 +120,10 @@ def _escape_non_ascii(text: str) -> str:
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(COLUMNS, values)), min_size=1, max_size=3))
-def test_fast_and_strict_reader_agree_on_unconverted_columns(records):
+def test_fast_and_strict_reader_agree_on_raw_columns(records):
     """For any JSON values, both return the same columns, or name one that does not fit."""
     page = [text_of(record) for record in records]
-    fast, strict = outcome(read_unconverted, UNCONVERTED, page), outcome(read_strictly, UNCONVERTED, page)
+    fast, strict = outcome(read_raw, RAW, page), outcome(read_strictly, RAW, page)
     if isinstance(fast, str):
         assert isinstance(strict, str)
         assert isinstance(outcome(read_strictly, {fast: COLUMNS[fast]}, page), str)
@@ -144,19 +144,19 @@ def test_fast_and_strict_reader_agree_on_pages(records, names):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(list(UNCONVERTED)), st.lists(values, min_size=1, max_size=3))
+@given(st.sampled_from(list(RAW)), st.lists(values, min_size=1, max_size=3))
 def test_single_column_is_read_like_several(name, column):
     """A line break in the only field of a record could look like another record."""
     page, columns = [text_of({name: value}) for value in column], {name: COLUMNS[name]}
-    assert outcome(read_unconverted, columns, page) == outcome(read_strictly, columns, page)
+    assert outcome(read_raw, columns, page) == outcome(read_strictly, columns, page)
 
 
 @pytest.mark.parametrize("nested", ['{\n  "x": 1\n}', "[1,\r\n2]", "[\t]", "{}"])
 def test_multiline_object_is_one_cell(nested):
-    """It is one cell between other columns and read_strictly."""
+    """It is one cell between other columns, and if it is the only column."""
     page = [f'{{"a":{nested},"w":1.0}}', f'{{"w":2,"a":{nested}}}']
-    for reader in (read_unconverted, read_page):
-        assert reader(UNCONVERTED, page) == {"w": ["1.0", "2"], "a": [nested, nested]}
+    for reader in (read_raw, read_page):
+        assert reader(RAW, page) == {"w": ["1.0", "2"], "a": [nested, nested]}
         assert reader({"a": RAW_VALUE}, page) == {"a": [nested, nested]}
 
 
@@ -188,8 +188,8 @@ def test_error_names_the_column_that_does_not_fit(name, value):
     for columns in (COLUMNS, {name: COLUMNS[name]}):
         for reader in (read_page, read_strictly):
             assert outcome(reader, columns, page) == name
-    if name in UNCONVERTED:
-        assert outcome(read_unconverted, UNCONVERTED, page) == name
+    if name in RAW:
+        assert outcome(read_raw, RAW, page) == name
 
 
 @pytest.mark.parametrize("name", ["t", "a"])

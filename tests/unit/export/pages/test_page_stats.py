@@ -18,7 +18,7 @@ STRICT = PageStatsReader(AR_ITEMS, "arItems", validate_all_fields=True)
 
 
 def page_with(fields: str) -> bytes:
-    """Return a page with a valid record and page_with with the given fields."""
+    """Return a page with a valid record and one with *fields*."""
     return text_answer('{"arItemId":"1"}', f'{{"arItemId":"2",{fields}}}').body
 
 
@@ -34,8 +34,8 @@ def test_stats_equal_those_computed_by_hand(pages):
     sums = {name: sum((Fraction(r.get(name) or 0) for r in records), Fraction(0)) for name in AMOUNTS}
     for name in AMOUNTS[:2]:
         for currency in {r.get("currency") for r in records}:
-            mine = sum((Fraction(r.get(name) or 0) for r in records if r.get("currency") == currency), Fraction(0))
-            assert Fraction(stats.totals[currency or ""][name]) == mine
+            total = sum((Fraction(r.get(name) or 0) for r in records if r.get("currency") == currency), Fraction(0))
+            assert Fraction(stats.totals[currency or ""][name]) == total
     assert {name: Fraction(total) for name, total in stats.gl_totals.items()} == (
         {name: sums[name] for name in AMOUNTS[2:]} if records else {}
     )
