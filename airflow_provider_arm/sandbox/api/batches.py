@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -198,11 +197,13 @@ def _unfinished_response(context: SandboxContext, uuid: str, now: int) -> Sandbo
         pending, results = money.decode(batch["pending"]), money.decode(batch["results"] or b"[]")
         records = results[:half] + [{**record, "status": PROCESSING} for record in pending[half:]]
         processed = sum(record["status"] == "PROCESSED" for record in results[:half])
-        view = _BatchView(206, PROCESSING, processed, half - processed, money.encode(records), finished=False)
-        return _batch_response(context, batch, view)
-    state = RECEIVED if 2 * (now - batch["received_ms"]) < batch["due_ms"] - batch["received_ms"] else PROCESSING
-    pending_records = None if context.switches["q02_records_while_202"] == "absent" else batch["pending"]
-    return _batch_response(context, batch, _BatchView(202, state, 0, 0, pending_records, finished=False))
+        batch |= {"state": PROCESSING, "processed": processed, "failed": half - processed}
+        batch |= {"processed_ms": None, "results": money.encode(records)}
+        return _batch_response(context, batch, 206)
+    received = 2 * (now - batch["received_ms"]) < batch["due_ms"] - batch["received_ms"]
+    records = None if context.switches["q02_records_while_202"] == "absent" else batch["pending"]
+    batch |= {"state": RECEIVED if received else PROCESSING, "processed": 0, "failed": 0}
+    return _batch_response(context, batch | {"processed_ms": None, "results": records}, 202)
 
 
 def _finished_response(context: SandboxContext, uuid: str) -> SandboxResponse:  # assumed (Q3)
@@ -219,40 +220,26 @@ def _finished_response(context: SandboxContext, uuid: str) -> SandboxResponse:  
         status, state = 200, "PROCESSED"
     if context.switches["q03_unknown_status"]:
         status, state, errors = 200, context.switches["q03_unknown_status"], None
-    view = _BatchView(status, state, batch["processed"], batch["failed"], batch["results"], errors)
-    return _batch_response(context, batch, view)
+    return _batch_response(context, batch | {"state": state}, status, errors)
 
 
-@dataclass(frozen=True, slots=True)
-class _BatchView:
-    """State of a batch as one poll returns it."""
-
-    http_status: int
-    status: str
-    processed: int
-    failed: int
-    #: JSON list of the records; ``None``: the response has none.
-    records: bytes | None
-    errors: list[dict[str, str]] | None = None
-    finished: bool = True
-
-
-def _batch_response(
-    context: SandboxContext, batch: dict[str, Any], view: _BatchView
-) -> SandboxResponse:  # assumed (Q2)
+def _batch_response(  # assumed (Q2)
+    context: SandboxContext, batch: dict[str, Any], status: int, errors: list[dict[str, str]] | None = None
+) -> SandboxResponse:
+    processed_ms = batch["processed_ms"]
     head: dict[str, Any] = {
         "batchUuid": batch["uuid"],
         "clientNo": context.client_no,
-        "status": view.status,
+        "status": batch["state"],
         "createdTime": format_timestamp(from_epoch_ms(batch["received_ms"])),
-        "processedTime": format_timestamp(from_epoch_ms(batch["processed_ms"])) if view.finished else None,
+        "processedTime": None if processed_ms is None else format_timestamp(from_epoch_ms(processed_ms)),
     }
     if context.switches["q02_counts"] == "present":
-        head |= {"totalCount": batch["total"], "processedCount": view.processed, "failedCount": view.failed}
-    if view.errors:
-        head["errors"] = view.errors
+        head |= {"totalCount": batch["total"], "processedCount": batch["processed"], "failedCount": batch["failed"]}
+    if errors:
+        head["errors"] = errors
     text = money.encode(head)
-    if view.records is None:
-        return SandboxResponse(view.http_status, text)
+    if batch["results"] is None:
+        return SandboxResponse(status, text)
     key = money.encode(context.switches["q02_records_key"] or batch["resource"])
-    return SandboxResponse(view.http_status, b"".join([text[:-1], b",", key, b":", view.records, b"}"]))
+    return SandboxResponse(status, b"".join([text[:-1], b",", key, b":", batch["results"], b"}"]))

@@ -11,39 +11,8 @@ from typing import Any
 
 from stdnum.no import fodselsnummer, orgnr
 
-_FIRST = (
-    "Anne",
-    "Bjørn",
-    "Camilla",
-    "Dag",
-    "Eli",
-    "Frode",
-    "Gro",
-    "Håkon",
-    "Ingrid",
-    "Jonas",
-    "Kari",
-    "Maja",
-    "Oda",
-    "Øyvind",
-    "Åse",
-)
-_LAST = (
-    "Armstrøm",
-    "Bakke",
-    "Dal",
-    "Eide",
-    "Fjell",
-    "Granli",
-    "Haug",
-    "Indrebø",
-    "Kvam",
-    "Moen",
-    "Rød",
-    "Solås",
-    "Østby",
-    "Ås",
-)
+_FIRST = "Anne Bjørn Camilla Dag Eli Frode Gro Håkon Ingrid Jonas Kari Maja Oda Øyvind Åse".split()  # noqa: SIM905 - shorter than a list
+_LAST = "Armstrøm Bakke Dal Eide Fjell Granli Haug Indrebø Kvam Moen Rød Solås Østby Ås".split()  # noqa: SIM905 - as above
 _TRADES = ("Rør", "Bygg", "Regnskap", "Transport", "Frukt", "Elektro", "Maling", "Data", "Kontor", "Hage")
 _PLACES = (("0150", "Oslo"), ("5003", "Bergen"), ("7010", "Trondheim"), ("4005", "Stavanger"), ("9008", "Tromsø"))
 _STREETS = ("Storgata", "Kirkeveien", "Skolegata", "Havnegata", "Bjørkeveien", "Åsveien", "Fjordgata")

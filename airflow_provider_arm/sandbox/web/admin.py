@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -82,19 +83,19 @@ class AdminApi:
 
     def _reset(self, _: SandboxRequest) -> dict[str, Any]:
         self._core.reset()
-        return {"seed": _seed_json(self._core.seed)}
+        return {"seed": asdict(self._core.seed)}
 
     def _show_seed(self, _: SandboxRequest) -> dict[str, Any]:
-        return {"seed": _seed_json(self._core.seed), "packs": PACKS}
+        return {"seed": asdict(self._core.seed), "packs": PACKS}
 
     def _seed(self, request: SandboxRequest) -> dict[str, Any]:
         body = self._body(request)
         try:
-            seed = SeedOptions(**{**_seed_json(self._core.seed), **body})
+            seed = SeedOptions(**{**asdict(self._core.seed), **body})
         except TypeError:
-            raise ValueError(f"a seed has only the keys {', '.join(_seed_json(self._core.seed))}") from None
+            raise ValueError(f"a seed has only the keys {', '.join(asdict(self._core.seed))}") from None
         self._core.reset(seed)
-        return {"seed": _seed_json(self._core.seed)}
+        return {"seed": asdict(self._core.seed)}
 
     def _show_clock(self, _: SandboxRequest) -> dict[str, Any]:
         clock = self._core.clock
@@ -137,10 +138,6 @@ class AdminApi:
         parameters: dict[str, Any] = dict(request.query_parameters())
         filters = {name: int(value) if name in _NUMERIC_FILTERS else value for name, value in parameters.items()}
         return {"requests": self._core.requests(**filters)}
-
-
-def _seed_json(seed: SeedOptions) -> dict[str, Any]:
-    return {"seed": seed.seed, "ar_items": seed.ar_items, "customers": seed.customers, "pack": seed.pack}
 
 
 def to_floats(value: Any) -> Any:

@@ -296,24 +296,25 @@ def _closed(properties: dict[str, Schema], *optional: str) -> Schema:
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
+def _object(fields: tuple[Field, ...], *, writing: bool) -> Schema:
+    accepted = [f for f in fields if not (f.read_only if writing else f.write_only)]
+    properties = {f.name: _of(f, writing=writing) for f in accepted}
+    return _closed(properties, *(f.name for f in accepted if not f.required))
+
+
 def _read(fields: tuple[Field, ...]) -> Schema:
-    properties = {f.name: _of(f, writing=False) for f in fields if not f.write_only}
-    required = [f.name for f in fields if f.required]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    return _object(fields, writing=False)
 
 
 def _write(fields: tuple[Field, ...]) -> Schema:
-    properties = {f.name: _of(f, writing=True) for f in fields if not f.read_only}
-    required = [f.name for f in fields if f.required]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    return _object(fields, writing=True)
 
 
 def _of(f: Field, *, writing: bool) -> Schema:
-    make = _write if writing else _read
     if f.kind == "object":
-        schema = make(f.fields)
+        schema = _object(f.fields, writing=writing)
     elif f.kind == "objects":
-        schema = {"type": "array", "items": make(f.fields)}
+        schema = {"type": "array", "items": _object(f.fields, writing=writing)}
     else:
         schema = _TYPES[f.kind]
     if f.required and f.kind == "text":
