@@ -88,15 +88,8 @@ def _switch(text: str) -> tuple[str, str]:
 
 def ready(box: ArmSandbox) -> dict[str, Any]:
     """Return what a script needs to use the sandbox."""
-    return {
-        "url": box.url,
-        "base_url": box.base_url,
-        "auth_url": box.auth_url,
-        "client_id": box.client_id,
-        "client_secret": box.client_secret,
-        "client_no": box.client_no,
-        "connection": box.connection(),
-    }
+    names = ("url", "base_url", "auth_url", "client_id", "client_secret", "client_no")
+    return {**{name: getattr(box, name) for name in names}, "connection": box.connection()}
 
 
 def _write_ready(path: Path, box: ArmSandbox) -> None:

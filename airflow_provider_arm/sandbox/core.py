@@ -282,7 +282,7 @@ class Core:
         """Return everything that the page shows."""
         with self._lock, self._store.transaction():
             self._process_due()
-            shown = overview.build_overview(self._context, origin, BASE_PATH, TOKEN_PATH)
+            shown = overview.build_overview(self._context, origin + BASE_PATH, origin + TOKEN_PATH)
             faults = [
                 f"fault {rule['do']} {rule['when']} (fired {len(rule['fired'])})" for rule in self.faults.as_json()
             ]

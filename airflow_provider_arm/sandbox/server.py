@@ -22,7 +22,7 @@ except ImportError as error:  # pragma: no cover - shown by a test in a process 
 
 from airflow_provider_arm.sandbox.api.routes import BASE_PATH, TOKEN_PATH
 from airflow_provider_arm.sandbox.core import Core, SeedOptions
-from airflow_provider_arm.sandbox.state.identity import CLIENT_ID, CLIENT_SECRET
+from airflow_provider_arm.sandbox.state.identity import CLIENT_ID, CLIENT_SECRET, airflow_connection
 from airflow_provider_arm.sandbox.web.admin import AdminApi
 from airflow_provider_arm.sandbox.web.http import SandboxApplication, SandboxProtocol
 
@@ -139,13 +139,7 @@ class ArmSandbox:
 
     def connection(self) -> dict[str, Any]:
         """Return the Airflow connection, in the form of ``AIRFLOW_CONN_ARM_DEFAULT`` as JSON."""
-        return {
-            "conn_type": "arm",
-            "host": self.base_url,
-            "login": self.client_id,
-            "password": self.client_secret,
-            "extra": {"client_no": self.client_no, "auth_url": self.auth_url, "user_id": "sandbox"},
-        }
+        return airflow_connection(self.client_no, self.base_url, self.auth_url)
 
     # -- for tests --------------------------------------------------------------------------------------------
 

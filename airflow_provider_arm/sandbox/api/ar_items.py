@@ -10,7 +10,7 @@ from airflow_provider_arm.sandbox.api import lists
 from airflow_provider_arm.sandbox.api.booking import CREDIT_NOTE, Posting, book, settle, write_item
 from airflow_provider_arm.sandbox.api.validation import validate
 from airflow_provider_arm.sandbox.api.writing import WriteResult, natural_key, read_envelope, rejected_result
-from airflow_provider_arm.sandbox.messages import HttpError, Problem, SandboxRequest, SandboxResponse, json_response
+from airflow_provider_arm.sandbox.messages import Problem, SandboxRequest, SandboxResponse, json_response
 from airflow_provider_arm.sandbox.record_fields import AR_ITEM_UPDATE
 from airflow_provider_arm.sandbox.state.context import SandboxContext
 
@@ -37,11 +37,8 @@ _DETAIL_FIELDS = ("dueDate", "transactionText", "externalId1", "reservedStatus")
 
 def get_ar_item(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
     """Return one AR item."""
-    lists.check_parameters(request, {"userid", "expand"})
-    body = _find_item(context, request.path_parameters["aritemid"])
-    if body is None:
-        raise HttpError(404, "AR item not found", [Problem("ArItemId", "not found")])
-    return SandboxResponse(200, body)
+    body = context.store.find_body("ar_item", "ar_item_id", request.path_parameters["aritemid"])
+    return lists.record_response(request, body, "AR item", "ArItemId")
 
 
 def list_ar_items(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
@@ -62,7 +59,7 @@ def _update_item(context: SandboxContext, record: Any, request_no: int) -> Write
     if item_id is None:
         return rejected_result("AR item not updated", [*validated.errors, Problem("ArItemId", "required")], keys)
     keys["arItemId"] = item_id
-    body = _find_item(context, item_id)
+    body = context.store.find_body("ar_item", "ar_item_id", item_id)
     if body is None:
         return rejected_result("AR item not found", [Problem("ArItemId", "not found")], keys, status=404)
     item = money.decode(body)
@@ -107,9 +104,3 @@ def _book_credit_note(context: SandboxContext, item: dict[str, Any], credit: dic
     credit_note = book(context, posting)
     settle(context, credit_note, item)
     return str(credit_note["arItemId"])
-
-
-def _find_item(context: SandboxContext, item_id: str) -> bytes | None:
-    """Return the stored JSON text of an AR item, or ``None`` if there is none."""
-    row = context.store.fetch_one("SELECT body FROM ar_item WHERE ar_item_id = ? AND live = 1", (item_id,))
-    return None if row is None else bytes(row[0])

@@ -147,12 +147,8 @@ def settle(context: SandboxContext, payment: dict[str, Any], invoice: dict[str, 
     if amount <= 0 or payment["currency"] != invoice["currency"]:
         return
     # The item that is fully settled uses its whole GL balance, so that rounding loses no cent.
-    if amount == invoice["currencyBalance"]:
-        gl_amount = Decimal(invoice["glBalance"])
-    elif amount == -payment["currencyBalance"]:
-        gl_amount = -Decimal(payment["glBalance"])
-    else:  # pragma: no cover - the smaller of the two is always one of them
-        gl_amount = Decimal(to_gl_amount(amount, invoice["currency"]))
+    settles_invoice = amount == invoice["currencyBalance"]
+    gl_amount = Decimal(invoice["glBalance"]) if settles_invoice else -Decimal(payment["glBalance"])
     for item, sign in ((invoice, -1), (payment, 1)):
         item["currencyBalance"] = _normalize(item["currencyBalance"] + sign * amount)
         item["glBalance"] = _normalize(item["glBalance"] + sign * gl_amount)

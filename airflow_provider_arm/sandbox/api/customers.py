@@ -12,6 +12,7 @@ from airflow_provider_arm.sandbox.api.writing import WriteResult, natural_key, r
 from airflow_provider_arm.sandbox.messages import HttpError, Problem, SandboxRequest, SandboxResponse, json_response
 from airflow_provider_arm.sandbox.record_fields import CUSTOMER, POSTAL_ADDRESS
 from airflow_provider_arm.sandbox.state.context import SandboxContext
+from airflow_provider_arm.sandbox.state.store import Row
 
 CUSTOMER_LIST = lists.ListDefinition(
     "customer",
@@ -36,11 +37,8 @@ _FIELD_ORDER = [f.name for f in CUSTOMER if not f.write_only]
 
 def get_customer(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
     """Return one customer."""
-    lists.check_parameters(request, {"userid", "expand"})
-    row = _find_customer(context, request.path_parameters["customerno"])
-    if row is None:
-        raise HttpError(404, "Customer not found", [Problem("CustomerNo", "not found")])
-    return SandboxResponse(200, row[2])
+    body = context.store.find_body("customer", "customer_no", request.path_parameters["customerno"])
+    return lists.record_response(request, body, "Customer", "CustomerNo")
 
 
 def list_customers(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
@@ -160,12 +158,10 @@ def _cross_field_problems(record: dict[str, Any]) -> list[Problem]:
     return errors
 
 
-def _find_customer(context: SandboxContext, customer_no: str) -> tuple[int, int, bytes, int] | None:
+def _find_customer(context: SandboxContext, customer_no: str) -> Row | None:
     """Return row id, account number, body and position of a customer, or ``None`` if there is none."""
-    row = context.store.fetch_one(
-        "SELECT id, account_no, body, pos FROM customer WHERE customer_no = ? AND live = 1", (customer_no,)
-    )
-    return None if row is None else (row[0], row[1], row[2], row[3])
+    sql = "SELECT id, account_no, body, pos FROM customer WHERE customer_no = ? AND live = 1"
+    return context.store.fetch_one(sql, (customer_no,))
 
 
 def find_account(context: SandboxContext, customer_no: str) -> tuple[int, str] | None:

@@ -10,7 +10,7 @@ from airflow_provider_arm.sandbox.api.booking import CREDIT_NOTE, INVOICE, Posti
 from airflow_provider_arm.sandbox.api.customers import find_account
 from airflow_provider_arm.sandbox.api.validation import parse_day, validate
 from airflow_provider_arm.sandbox.api.writing import WriteResult, natural_key, read_envelope, rejected_result
-from airflow_provider_arm.sandbox.messages import HttpError, Problem, SandboxRequest, SandboxResponse, json_response
+from airflow_provider_arm.sandbox.messages import Problem, SandboxRequest, SandboxResponse, json_response
 from airflow_provider_arm.sandbox.record_fields import DOCUMENT
 from airflow_provider_arm.sandbox.state.context import SandboxContext
 
@@ -32,11 +32,8 @@ _FIELD_ORDER = [f.name for f in DOCUMENT]
 
 def get_document(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
     """Return one document."""
-    lists.check_parameters(request, {"userid", "expand"})
-    body = _find_document(context, request.path_parameters["documentno"])
-    if body is None:
-        raise HttpError(404, "Document not found", [Problem("DocumentNo", "not found")])
-    return SandboxResponse(200, body)
+    body = context.store.find_body("document", "document_no", request.path_parameters["documentno"])
+    return lists.record_response(request, body, "Document", "DocumentNo")
 
 
 def list_documents(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
@@ -74,7 +71,7 @@ def write_document(context: SandboxContext, record: Any, request_no: int, lot_no
     if document_type and document_type not in VOUCHER_TYPES:
         errors.append(Problem("DocumentType", f"must be one of {', '.join(VOUCHER_TYPES)}"))
     refuse_duplicate = context.switches["q15_duplicate_document"] == "refuse"  # assumed (Q15)
-    if document_no and refuse_duplicate and _find_document(context, document_no):
+    if document_no and refuse_duplicate and context.store.find_body("document", "document_no", document_no):
         errors.append(Problem("DocumentNo", "a document with this number exists already"))
     if errors or account is None or document_no is None:
         return rejected_result("Document not processed", errors, keys)
@@ -109,9 +106,3 @@ def _book_document(context: SandboxContext, body: dict[str, Any], lot_no: int) -
     body.setdefault("kid", item["kid"])
     if voucher_type == CREDIT_NOTE and body.get("kid"):
         settle_by_kid(context, item, body["kid"])
-
-
-def _find_document(context: SandboxContext, document_no: str) -> bytes | None:
-    sql = "SELECT body FROM document WHERE document_no = ? AND live = 1 ORDER BY pos"
-    row = context.store.fetch_one(sql, (document_no,))
-    return None if row is None else bytes(row[0])

@@ -119,6 +119,17 @@ def check_parameters(request: SandboxRequest, allowed: set[str]) -> None:
             raise parameter_error(name, "is not known")
 
 
+def record_response(request: SandboxRequest, body: bytes | None, record: str, key: str) -> SandboxResponse:
+    """Return one stored record.
+
+    :raises HttpError: 404, there is no *body*; the message names the *record* and its *key*.
+    """
+    check_parameters(request, {"userid", "expand"})
+    if body is None:
+        raise HttpError(404, f"{record} not found", [Problem(key, "not found")])
+    return SandboxResponse(200, body)
+
+
 def list_response(context: SandboxContext, request: SandboxRequest, definition: ListDefinition) -> SandboxResponse:
     """Return the page that a list request asks for: the first page of a new query, or a page of a stored one."""
     parameters = request.query_parameters()

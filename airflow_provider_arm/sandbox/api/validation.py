@@ -30,9 +30,7 @@ MAX_WARNING_LENGTH = 75
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
-_CURRENCY = re.compile(r"[A-Za-z]{3}")
-_COUNTRY = re.compile(r"[A-Za-z]{2}")
-_LANGUAGE = re.compile(r"[A-Za-z]{2}")
+_TWO_LETTERS, _THREE_LETTERS = re.compile(r"[A-Za-z]{2}"), re.compile(r"[A-Za-z]{3}")
 
 
 @dataclass(slots=True)
@@ -88,10 +86,9 @@ def _validate_value(f: Field, value: Any, target: dict[str, Any], result: Valida
     if f.kind == "object":
         target[f.name] = {}
         _validate_object(f.fields, value, label, target[f.name], result)
+    elif f.kind in {"objects", "texts", "emails"} and not isinstance(value, list):
+        result.errors.append(Problem(label, f"must be a list, not {_type_name(value)}"))
     elif f.kind == "objects":
-        if not isinstance(value, list):
-            result.errors.append(Problem(label, f"must be a list, not {_type_name(value)}"))
-            return
         target[f.name] = []
         for item in value:
             accepted: dict[str, Any] = {}
@@ -103,19 +100,16 @@ def _validate_value(f: Field, value: Any, target: dict[str, Any], result: Valida
         target[f.name] = value
     else:
         problem = _SCALAR_CHECKS[f.kind](value)
-        if problem is None and result.strict and isinstance(value, str) and value:
-            problem = _CHECK_DIGITS.get(f.kind, _no_problem)(value)
+        if problem is None and result.strict and value and f.kind in _CHECK_DIGITS:
+            problem = _CHECK_DIGITS[f.kind](value)
         if problem:
             result.errors.append(Problem(label, problem))
         else:
             target[f.name] = value
 
 
-def _validate_texts(f: Field, value: Any, target: dict[str, Any], result: ValidatedRecord) -> None:
+def _validate_texts(f: Field, value: list[Any], target: dict[str, Any], result: ValidatedRecord) -> None:
     label = pascal_case(f.name)
-    if not isinstance(value, list):
-        result.errors.append(Problem(label, f"must be a list, not {_type_name(value)}"))
-        return
     accepted: list[str] = []
     for item in value:
         problem = _text_problem(item)
@@ -176,24 +170,14 @@ def parse_day(text: str) -> dt.date | None:
 
 
 def _date_problem(value: Any) -> str | None:
-    problem = _text_problem(value)
-    if problem:
-        return problem
-    return None if parse_day(value) else "must be a date, YYYY-MM-DD"
+    return _text_problem(value) or (None if parse_day(value) else "must be a date, YYYY-MM-DD")
 
 
 def _pattern_check(pattern: re.Pattern[str], message: str) -> Callable[[Any], str | None]:
     def pattern_problem(value: Any) -> str | None:
-        problem = _text_problem(value)
-        if problem:
-            return problem
-        return None if pattern.fullmatch(value) else message
+        return _text_problem(value) or (None if pattern.fullmatch(value) else message)
 
     return pattern_problem
-
-
-def _no_problem(_: str) -> str | None:
-    return None
 
 
 def _type_name(value: Any) -> str:
@@ -208,9 +192,9 @@ _SCALAR_CHECKS: dict[str, Callable[[Any], str | None]] = {
     "boolean": _boolean_problem,
     "date": _date_problem,
     "time": _text_problem,
-    "currency": _pattern_check(_CURRENCY, "must be an ISO 4217 code of three letters"),
-    "country": _pattern_check(_COUNTRY, "must be an ISO 3166 code of two letters"),
-    "language": _pattern_check(_LANGUAGE, "must be an ISO 639 code of two letters"),
+    "currency": _pattern_check(_THREE_LETTERS, "must be an ISO 4217 code of three letters"),
+    "country": _pattern_check(_TWO_LETTERS, "must be an ISO 3166 code of two letters"),
+    "language": _pattern_check(_TWO_LETTERS, "must be an ISO 639 code of two letters"),
     "organization": _text_problem,
     "kid": _text_problem,
 }

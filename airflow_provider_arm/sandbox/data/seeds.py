@@ -68,18 +68,14 @@ class SeedPlan:
     first_day: dt.date = FIRST_DAY
     last_day: dt.date = LAST_DAY
 
-    def is_complete(self, items: int, invoices: int) -> bool:
-        """Return whether enough records are generated."""
-        return items >= self.items if self.items is not None else invoices >= (self.invoices or 0)
-
     def progress(self, items: int, invoices: int) -> tuple[int, int]:
         """Return the number of records generated so far, and their target."""
-        return (items, self.items) if self.items is not None else (invoices, self.invoices or 1)
+        return (items, self.items) if self.items is not None else (invoices, self.invoices or 0)
 
 
 def fill(context: SandboxContext, plan: SeedPlan) -> None:
     """Write the documented records and synthetic ones."""
-    size = plan.items if plan.items is not None else (plan.invoices or 0)
+    _, size = plan.progress(0, 0)
     customer_count = (
         max(MIN_CUSTOMERS, size // ITEMS_PER_CUSTOMER) if plan.customers is None else max(1, plan.customers)
     )
@@ -123,16 +119,16 @@ def _items(
         pos += 1
         item = money.decode(text)
         if context.client_no != documented.CLIENT_NO:
-            item |= {
-                "clientNo": context.client_no,
-                "arItemId": item["arItemId"].replace("2218-", f"{context.client_no}-", 1),
-            }
+            item_id = item["arItemId"].replace("2218-", f"{context.client_no}-", 1)
+            item |= {"clientNo": context.client_no, "arItemId": item_id}
         yield (*booking.filter_columns(item), pos, money.encode(item))
     days = _days(plan)
     generator = _ItemGenerator(context.client_no)
     last = len(days) - PAYMENT_DAYS  # payments and credit notes are later than their invoice
-    while not plan.is_complete(pos, generator.invoices):
+    while True:
         done, target = plan.progress(pos, generator.invoices)
+        if done >= target:
+            return
         day = done * last // target
         settled_day = days[day + 1 + rng.randrange(PAYMENT_DAYS - 1)]
         account = accounts[rng.randrange(len(accounts))]
@@ -220,13 +216,10 @@ class _ItemGenerator:
 
 def _documents(context: SandboxContext) -> Iterator[Row]:
     """Yield the documents of generated invoices and credit notes. The documented AR item has none."""
-    rows = context.store.fetch_all(
-        "SELECT body, voucher_day FROM ar_item WHERE document_no != '' AND pos > 1 ORDER BY pos"
-    )
+    sql = "SELECT body, voucher_day FROM ar_item WHERE document_no != '' AND pos > 1 ORDER BY pos"
     pos = 0
-    for body, day in rows:
+    for pos, (body, day) in enumerate(context.store.fetch_all(sql), 1):
         item = money.decode(body)
-        pos += 1
         document = {
             "clientNo": item["clientNo"],
             "accountNo": item["accountNo"],
@@ -260,9 +253,8 @@ def _days(plan: SeedPlan) -> list[_Day]:
         noon = dt.datetime.combine(day, dt.time(12), ARM_ZONE)
         offset = noon.utcoffset() or dt.timedelta(0)
         midnight = (noon.timestamp() - 12 * 3600) * 1000
-        days.append(
-            _Day(day.isoformat(), number, f"+{offset.seconds // 3600:02d}:00", int(midnight), day.year, day.month)
-        )
+        hours = f"+{offset.seconds // 3600:02d}:00"
+        days.append(_Day(day.isoformat(), number, hours, int(midnight), day.year, day.month))
     return days
 
 

@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import hashlib
 import hmac
+from typing import Any
 from urllib.parse import parse_qsl
 
 from airflow_provider_arm.client import money
@@ -104,6 +105,12 @@ class TokenService:
             return int(money.decode(_unb64(head.partition(".")[2]))["exp"])
         except (ValueError, KeyError, TypeError):  # pragma: no cover - only a token of our own gets here
             return None
+
+
+def airflow_connection(client_no: int, base_url: str, auth_url: str) -> dict[str, Any]:
+    """Return the Airflow connection, in the form of ``AIRFLOW_CONN_ARM_DEFAULT`` as JSON."""
+    extra = {"client_no": client_no, "auth_url": auth_url, "user_id": "sandbox"}
+    return {"conn_type": "arm", "host": base_url, "login": CLIENT_ID, "password": CLIENT_SECRET, "extra": extra}
 
 
 def _oauth_error(status: int, code: str, description: str) -> SandboxResponse:

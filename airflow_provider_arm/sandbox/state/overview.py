@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.state.context import SandboxContext
-from airflow_provider_arm.sandbox.state.identity import CLIENT_ID, CLIENT_SECRET
+from airflow_provider_arm.sandbox.state.identity import CLIENT_ID, CLIENT_SECRET, airflow_connection
 
 #: The whole page: one file, no build step, nothing loaded from other hosts.
 HTML = files("airflow_provider_arm.sandbox.web").joinpath("page.html").read_bytes()
@@ -44,25 +44,15 @@ def compute_totals(context: SandboxContext) -> dict[str, Any]:
     }
 
 
-def build_overview(context: SandboxContext, origin: str, base_path: str, token_path: str) -> dict[str, Any]:
-    """Return the data of the page, without requests and faults, which the core adds.
-
-    :param origin: ``http://host:port`` of the sandbox.
-    """
-    connection = {
-        "conn_type": "arm",
-        "host": origin + base_path,
-        "login": CLIENT_ID,
-        "password": CLIENT_SECRET,
-        "extra": {"client_no": context.client_no, "auth_url": origin + token_path, "user_id": "sandbox"},
-    }
+def build_overview(context: SandboxContext, base_url: str, auth_url: str) -> dict[str, Any]:
+    """Return the data of the page, without requests and faults, which the core adds."""
     return {
         "now": context.timestamp(),
         "stopped": context.clock.stopped,
         "client_no": context.client_no,
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
-        "connection": json.dumps(connection),
+        "connection": json.dumps(airflow_connection(context.client_no, base_url, auth_url)),
         "totals": _totals_rows(context),
         "batches": _batch_rows(context),
         "customers": _customer_rows(context),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections import OrderedDict
 from dataclasses import dataclass
 
 #: At 8 bytes a row and 10,000 rows a query, all of them stay below 160 MB.
@@ -37,13 +36,13 @@ class QueryStore:
     """Stored queries; when there are too many, the oldest are dropped."""
 
     def __init__(self) -> None:
-        self._queries: OrderedDict[str, StoredQuery] = OrderedDict()
+        self._queries: dict[str, StoredQuery] = {}
 
     def add(self, query: StoredQuery) -> None:
         """Store *query*."""
         self._queries[query.id] = query
-        while len(self._queries) > MAX_QUERIES:
-            self._queries.popitem(last=False)
+        if len(self._queries) > MAX_QUERIES:
+            del self._queries[next(iter(self._queries))]
 
     def get(self, query_id: str) -> StoredQuery | None:
         """Return the query, expired or not, or ``None`` if it is not stored."""

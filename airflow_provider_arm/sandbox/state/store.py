@@ -70,14 +70,7 @@ _INDEXES = {
 COLUMNS = {
     "customer": ("customer_no", "account_no", "name", "organization_no"),
     "ar_item": (
-        "ar_item_id",
-        "customer_no",
-        "document_no",
-        "kid",
-        "voucher_day",
-        "due_day",
-        "created_ms",
-        "gl_month",
+        *("ar_item_id", "customer_no", "document_no", "kid", "voucher_day", "due_day", "created_ms", "gl_month"),
         "open",
     ),
     "document": ("document_no", "customer_no", "document_day"),
@@ -159,6 +152,12 @@ class Store:
         """Return the first row of a query, or ``None`` if it has none."""
         row: Row | None = self._db.execute(sql, values).fetchone()
         return row
+
+    def find_body(self, table: str, column: str, value: str) -> bytes | None:
+        """Return the JSON text of the first live record with this value, or ``None`` if there is none."""
+        sql = f"SELECT body FROM {table} WHERE {column} = ? AND live = 1 ORDER BY pos LIMIT 1"  # noqa: S608 - our own names
+        row = self.fetch_one(sql, (value,))
+        return None if row is None else bytes(row[0])
 
     def count(self, table: str, where: str = "1 = 1") -> int:
         """Return the number of rows."""
