@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def _log(text: str) -> None:
-    log.warning(text)
-
-
 class RejectsNotifier(BaseNotifier):
     """Notifier that sends one sentence if there are rejects, and nothing if there are none.
 
@@ -38,7 +34,7 @@ class RejectsNotifier(BaseNotifier):
     :param send: function that sends the sentence. Default: write a warning to the log.
     """
 
-    def __init__(self, send: Callable[[str], Any] = _log) -> None:
+    def __init__(self, send: Callable[[str], Any] = log.warning) -> None:
         super().__init__()
         self.send = send
 

@@ -84,8 +84,7 @@ class ListExportOperator(ArmExportOperator):
         from airflow_provider_arm.client.endpoints import ad_hoc_operation
 
         if not self.resource.startswith("/"):
-            msg = "resource must start with /: it is a path under the base URL"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError("resource must start with /: it is a path under the base URL")
         return ad_hoc_operation("GET", self.resource, None)
 
     def _record_type(self) -> RecordType:

@@ -54,8 +54,7 @@ class PaymentReservationOperator(ArmWriteOperator):
         with self._open_journal(context) as journal:
             fields = read_record(unwrap(self.reservation), "reservation")
             if "paymentId" in fields or "payment_id" in fields:
-                msg = "reservation must not contain paymentId: set payment_id"
-                raise ArmConfigurationError(msg)
+                raise ArmConfigurationError("reservation must not contain paymentId: set payment_id")
             wire, result = self._write_record(
                 context,
                 journal,

@@ -199,8 +199,7 @@ class LedgerReconcileOperator(BaseOperator):
         try:
             own = parse_currency(self.own_currency) if self.own_currency else None
         except ValueError as error:
-            msg = f"own_currency {error}"
-            raise ArmConfigurationError(msg) from None
+            raise ArmConfigurationError(f"own_currency {error}") from None
         where, against_where = parse_where(self.where, "where"), parse_where(self.against_where, "against_where")
         query = SideQuery(self.field, period, self.by, where, own)
         other = SideQuery(self.against_field or self.field, period, self.against_by or self.by, against_where, own)
@@ -260,8 +259,9 @@ def _sum_against(against: Any, query: SideQuery) -> ComparisonSide:
         if against.lower().endswith(_FIGURE_SUFFIXES):
             return read_figure_file(open_path(against), query.period)
         suffixes = " or ".join(_FIGURE_SUFFIXES)
-        msg = f"against must be an export's result, a manifest, figures, or the address of a {suffixes} file"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(
+            f"against must be an export's result, a manifest, figures, or the address of a {suffixes} file"
+        )
     return sum_exports(manifest_paths(against, "against"), query)
 
 
@@ -270,6 +270,5 @@ def _parse_periods(value: Any, period: Period) -> list[str] | None:
         return None
     labels = [value] if isinstance(value, str) else list(value)
     if not labels:
-        msg = "periods must name at least one period, or be None for all"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError("periods must name at least one period, or be None for all")
     return [period.check_label(label, "periods") for label in labels]

@@ -62,15 +62,10 @@ class SubmissionResolveOperator(BaseOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Write the resolutions."""
         from airflow_provider_arm.runtime.journal_location import JournalKey, open_file_journal
+        from airflow_provider_arm.runtime.resolutions import read_resolutions, resolve_chunk
 
         ti = context["ti"]
-        owner = JournalKey(
-            self.submit_dag_id or ti.dag_id,
-            self.submit_run_id or ti.run_id,
-            self.submit_task_id,
-            self.submit_map_index,
-        )
+        dag_id, run_id = self.submit_dag_id or ti.dag_id, self.submit_run_id or ti.run_id
+        owner = JournalKey(dag_id, run_id, self.submit_task_id, self.submit_map_index)
         with translate_arm_errors(), open_file_journal(self.journal_path, owner, ti) as journal:
-            from airflow_provider_arm.runtime.resolutions import read_resolutions, resolve_chunk
-
             return [resolve_chunk(journal, resolution) for resolution in read_resolutions(self.resolutions)]

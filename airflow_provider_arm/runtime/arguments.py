@@ -36,8 +36,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
     :raises ArmConfigurationError: it is not, and it is neither a template nor another task's output.
     """
     if not is_rendered_later(value) and value not in choices:
-        msg = f"{name} must be one of {', '.join(choices)}, not {value!r}"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
 
 def check_range(name: str, value: Any, minimum: int, maximum: int) -> None:
@@ -48,8 +47,7 @@ def check_range(name: str, value: Any, minimum: int, maximum: int) -> None:
     if is_rendered_later(value):
         return
     if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
-        msg = f"{name} must be a whole number between {minimum} and {maximum}, not {value!r}"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"{name} must be a whole number between {minimum} and {maximum}, not {value!r}")
 
 
 def check_suffix(name: str, path: Any, suffixes: Sequence[str]) -> None:
@@ -59,8 +57,7 @@ def check_suffix(name: str, path: Any, suffixes: Sequence[str]) -> None:
     """
     if path is None or is_rendered_later(path) or str(path).lower().endswith(tuple(suffixes)):
         return
-    msg = f"{name} must end in {', '.join(suffixes)}, not {path!r}"
-    raise ArmConfigurationError(msg)
+    raise ArmConfigurationError(f"{name} must end in {', '.join(suffixes)}, not {path!r}")
 
 
 def check_exactly_one(**arguments: Any) -> None:
@@ -69,8 +66,7 @@ def check_exactly_one(**arguments: Any) -> None:
     :raises ArmConfigurationError: none or several are.
     """
     if sum(value is not None for value in arguments.values()) != 1:
-        msg = f"give either {' or '.join(arguments)}, not both"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"give either {' or '.join(arguments)}, not both")
 
 
 def add_inherited_params(cls: type) -> None:

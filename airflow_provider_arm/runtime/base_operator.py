@@ -47,8 +47,7 @@ def read_bool(name: str, value: Any) -> bool:
         return value
     if isinstance(value, str) and value.strip().lower() in {"true", "false"}:
         return value.strip().lower() == "true"
-    msg = f"{name} must be True or False, not {value!r}"
-    raise ArmConfigurationError(msg)
+    raise ArmConfigurationError(f"{name} must be True or False, not {value!r}")
 
 
 def to_seconds(value: timedelta | float | None) -> float | None:

@@ -57,10 +57,9 @@ def open_journal(
             yield journal
         return
     if continue_from:
-        msg = (
+        raise ArmConfigurationError(
             "continue_from needs journal_path: a task cannot read another task's journal in Airflow's task state store"
         )
-        raise ArmConfigurationError(msg)
     from airflow_provider_arm.runtime.task_state_journal import TaskStateJournal
     from airflow_provider_arm.submission.journal.entries import MemoryJournal
 
@@ -98,8 +97,7 @@ def open_folder(address: str, argument: str) -> Any:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     if not isinstance(address, str) or not address.strip():
-        msg = f"{argument} is empty: give a folder, or omit the argument"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"{argument} is empty: give a folder, or omit the argument")
     path = ObjectStoragePath(address)
     check_absolute(address, argument)
     return path

@@ -23,8 +23,7 @@ def read_record(value: Any, name: str) -> Mapping[str, Any]:
     if isinstance(value, str):
         value = _decode(_read_file(value.strip(), name) if value.strip().lower().endswith(".json") else value, name)
     if not isinstance(value, Mapping):
-        msg = f"{name} must be a mapping of ARM's field names to values"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"{name} must be a mapping of ARM's field names to values")
     return value
 
 
@@ -49,19 +48,17 @@ def open_source(records: Any, source: str | None, operation: Operation, name: st
     if isinstance(records, str):
         records = _decode(records, name)
     if not isinstance(records, Sequence) or not all(isinstance(record, Mapping) for record in records):
-        msg = f"{name} must be a list of mappings of ARM's field names to values"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"{name} must be a list of mappings of ARM's field names to values")
     return ListSource(records, name)
 
 
 def open_postings(postings: Any, source: str | None, operation: Operation) -> Source:
     """Return the postings as a source. Raises as :func:`open_source`, and for a table."""
     if source is not None and source.lower().endswith((".csv", ".parquet")):
-        msg = (
+        raise ArmConfigurationError(
             "source must end in .jsonl or .json: ARM does not document the fields of a posting, so the columns of a "
             "table cannot be read"
         )
-        raise ArmConfigurationError(msg)
     return open_source(postings, source, operation, "postings")
 
 
@@ -78,8 +75,9 @@ def parse_batch_uuids(value: Any) -> list[str]:
         value = [value]
     uuids = list(value) if isinstance(value, list | tuple) else []
     if not uuids or not all(isinstance(uuid, str) and uuid.strip() for uuid in uuids):
-        msg = "batch_uuid must be a batchUuid, a list of them, or what BatchSubmitOperator returned"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(
+            "batch_uuid must be a batchUuid, a list of them, or what BatchSubmitOperator returned"
+        )
     return list(dict.fromkeys(uuids))
 
 
@@ -89,8 +87,7 @@ def _read_file(path: str, name: str) -> bytes:
     try:
         return ObjectStoragePath(path).read_bytes()
     except OSError as error:
-        msg = f"{name}: the file cannot be read ({type(error).__name__})"
-        raise ArmConfigurationError(msg) from None
+        raise ArmConfigurationError(f"{name}: the file cannot be read ({type(error).__name__})") from None
 
 
 def _decode(text: str | bytes, name: str) -> Any:
@@ -99,5 +96,4 @@ def _decode(text: str | bytes, name: str) -> Any:
     try:
         return money.decode(text)
     except ValueError:
-        msg = f"{name} {NOT_JSON}"
-        raise ArmConfigurationError(msg) from None
+        raise ArmConfigurationError(f"{name} {NOT_JSON}") from None

@@ -22,7 +22,7 @@ from airflow_provider_arm.submission.results.outcome import (
     find_rejects_without_source,
 )
 from airflow_provider_arm.submission.results.reject_policy import RejectPolicy, TaskOutcome
-from airflow_provider_arm.submission.results.rejects_file import check_suffix, reject_lines
+from airflow_provider_arm.submission.results.rejects_file import reject_lines
 from airflow_provider_arm.submission.sending.recovered import RecoveredChunk, read_recovered
 
 if TYPE_CHECKING:
@@ -36,15 +36,6 @@ log = logging.getLogger(__name__)
 REJECT = "reject"
 #: Rejects in the log; the rejects file contains all of them.
 LOGGED_REJECTS = 10
-
-
-def check_rejects_path(path: str | None) -> None:
-    """Check the suffix of the rejects file, before anything is sent.
-
-    :raises ArmConfigurationError: it is neither ``.jsonl`` nor ``.csv``.
-    """
-    if path:
-        check_suffix(path)
 
 
 def evaluate_batches(

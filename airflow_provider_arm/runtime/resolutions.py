@@ -35,8 +35,7 @@ def may_resend(on_unknown_outcome: str) -> bool:
     :raises ArmConfigurationError: *on_unknown_outcome* is neither ``"fail"`` nor ``"resend"``.
     """
     if on_unknown_outcome not in (_FAIL, _RESEND):
-        msg = f'on_unknown_outcome must be "{_FAIL}" or "{_RESEND}", not {on_unknown_outcome!r}'
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f'on_unknown_outcome must be "{_FAIL}" or "{_RESEND}", not {on_unknown_outcome!r}')
     return on_unknown_outcome == _RESEND
 
 
@@ -68,11 +67,10 @@ def prepare_journal(
             )
     missing = None if resend else _missing_journal(journal)
     if missing and ti.try_number > 1 and replay is not Replay.SAFE:
-        msg = (
+        raise ResolutionRequiredError(
             f"an earlier try of this task may have sent {name} and {missing}: check in ARM, then start a new DAG run "
             'or set on_unknown_outcome="resend"'
         )
-        raise ResolutionRequiredError(msg)
     return resend
 
 
@@ -86,17 +84,15 @@ def read_resolutions(value: Any) -> list[Resolution]:
         try:
             value = msgspec.json.decode(value) if value and value != "None" else None
         except msgspec.DecodeError:
-            msg = f"resolutions {NOT_JSON}"
-            raise ArmConfigurationError(msg) from None
+            raise ArmConfigurationError(f"resolutions {NOT_JSON}") from None
     members = [value] if isinstance(value, Mapping) else list(value or ())
     try:
         return [replace(msgspec.convert(member, Resolution), at=time.time()) for member in members]
     except msgspec.ValidationError as error:
-        msg = (
+        raise ArmConfigurationError(
             'each of resolutions must have "chunk_id", "verdict" ("accepted" or "absent"), "by", "why" and may have '
             f'"batch_uuid", all text ({error})'
-        )
-        raise ArmConfigurationError(msg) from None
+        ) from None
 
 
 def resolve_chunk(journal: Journal, resolution: Resolution) -> dict[str, Any]:
@@ -106,8 +102,9 @@ def resolve_chunk(journal: Journal, resolution: Resolution) -> dict[str, Any]:
     """
     entry = apply_resolution(journal, resolution)
     if entry is None:
-        msg = f"no chunk of that journal has the chunk_id {resolution.chunk_id}: see the task's XCom unresolved_chunks"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(
+            f"no chunk of that journal has the chunk_id {resolution.chunk_id}: see the task's XCom unresolved_chunks"
+        )
     return {
         "chunk_id": resolution.chunk_id,
         "chunk": entry.index + 1,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import OPERATIONS, Replay
+from airflow_provider_arm.runtime.arguments import REJECTS_SUFFIXES, check_suffix
 from airflow_provider_arm.runtime.journal_location import JournalKey, open_folder
 from airflow_provider_arm.runtime.records import open_source
-from airflow_provider_arm.runtime.rejects import REJECT, check_rejects_path, evaluate_batches, write_rejects
+from airflow_provider_arm.runtime.rejects import REJECT, evaluate_batches, write_rejects
 from airflow_provider_arm.runtime.resolutions import may_resend, prepare_journal, push_unresolved_chunks
 from airflow_provider_arm.submission.planning.prepare import PreparedSubmission, prepare
 from airflow_provider_arm.submission.planning.resources import find_operation
@@ -81,8 +82,9 @@ class SubmitOptions:
         """
         may_resend(self.on_unknown_outcome)
         if self.assume_absent_after is not None and self.assume_absent_after < 0:
-            msg = f"assume_absent_after must be a number of seconds or a timedelta, not {self.assume_absent_after!r}"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(
+                f"assume_absent_after must be a number of seconds or a timedelta, not {self.assume_absent_after!r}"
+            )
 
 
 class SubmissionRun:
@@ -107,11 +109,10 @@ class SubmissionRun:
     ) -> None:
         self._resource, name = find_operation(resource, action)
         self._operation = OPERATIONS[name]
-        check_rejects_path(rejects_path)
+        check_suffix("rejects_path", rejects_path or None, REJECTS_SUFFIXES)
         self._skip_invalid = on_invalid == REJECT
         if self._skip_invalid and not rejects_path:
-            msg = f'on_invalid="{REJECT}" needs rejects_path, where the invalid rows are written'
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(f'on_invalid="{REJECT}" needs rejects_path, where the invalid rows are written')
         self._client = hook.client
         self._source = open_source(records, source, self._operation)
         self._chunk_size = chunk_size
@@ -199,8 +200,9 @@ class SubmissionRun:
         if options.registry_path is None:
             return None
         if self._operation.replay is not Replay.BY_KEY:
-            msg = f"registry_path is only for documents: {self._resource.name} may be submitted repeatedly"
-            raise ArmConfigurationError(msg)
+            raise ArmConfigurationError(
+                f"registry_path is only for documents: {self._resource.name} may be submitted repeatedly"
+            )
         return SubmissionRegistry(
             open_folder(options.registry_path, "registry_path"),
             owner=str(JournalKey.own(ti, options.continue_from)),

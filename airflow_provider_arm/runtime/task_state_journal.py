@@ -51,16 +51,18 @@ class TaskStateJournal:
         try:
             data = self._store.get(key)
         except Exception as error:
-            msg = f"Airflow's task state store cannot be read ({type(error).__name__}), so nothing more is sent"
-            raise JournalUnavailableError(msg) from error
+            raise JournalUnavailableError(
+                f"Airflow's task state store cannot be read ({type(error).__name__}), so nothing more is sent"
+            ) from error
         return None if data is None else parse(data)
 
     def _write(self, key: str, value: dict[str, Any]) -> None:
         try:
             self._store.set(key, value, retention=_never_expire())
         except Exception as error:
-            msg = f"Airflow's task state store cannot be written ({type(error).__name__}), so nothing more is sent"
-            raise JournalUnavailableError(msg) from error
+            raise JournalUnavailableError(
+                f"Airflow's task state store cannot be written ({type(error).__name__}), so nothing more is sent"
+            ) from error
 
 
 def _never_expire() -> timedelta:

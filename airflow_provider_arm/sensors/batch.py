@@ -103,8 +103,7 @@ class BatchSensor(BaseSensorOperator):
         except AirflowFailException as error:
             # As BaseSensorOperator does around poke() and execute_complete().
             if self.soft_fail or self.never_fail:
-                msg = f"Skipped because of soft_fail: {error}"
-                raise AirflowSkipException(msg) from None
+                raise AirflowSkipException(f"Skipped because of soft_fail: {error}") from None
             raise
         return self._defer() if result is None else result
 
@@ -133,11 +132,10 @@ class BatchSensor(BaseSensorOperator):
         """Return the result, or ``None`` if a batch is pending."""
         uuids = parse_batch_uuids(self.batch_uuid)
         from airflow_provider_arm.runtime.batch_polling import poll_pending
-        from airflow_provider_arm.runtime.rejects import check_rejects_path
         from airflow_provider_arm.submission.results.reject_policy import RejectPolicy
 
         # Before the wait, not after it.
-        check_rejects_path(self.rejects_path)
+        check_suffix("rejects_path", self.rejects_path or None, REJECTS_SUFFIXES)
         policy = RejectPolicy(self.on_rejected, self.max_rejected)
         if self._wait is None:
             times = self._times(None)  # BaseSensorOperator waits between pokes

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.endpoints import to_wire
-from airflow_provider_arm.client.errors import ArmConfigurationError, InvalidRecordError
+from airflow_provider_arm.client.errors import InvalidRecordError
 from airflow_provider_arm.submission.sources.csv import LIST_SEPARATOR, list_columns, read_csv
 
 if TYPE_CHECKING:
@@ -27,16 +27,6 @@ if TYPE_CHECKING:
 _ROW, _REASONS, _BATCH, _RECORD = "_row", "_reasons", "_batch_uuid", "_record"
 #: Fields by which ARM names a record, for files without the records themselves.
 _KEY_FIELDS = ("customerNo", "documentNo")
-_SUFFIXES = (".jsonl", ".csv")
-
-
-def check_suffix(path: str) -> None:
-    """Check the suffix of a rejects file, before anything is sent.
-
-    :raises ArmConfigurationError: it is neither ``.jsonl`` nor ``.csv``.
-    """
-    if not path.lower().endswith(_SUFFIXES):
-        raise ArmConfigurationError(f"rejects_path must end in {' or '.join(_SUFFIXES)}")
 
 
 def reject_lines(rejects: Iterable[Reject], path: str, model: type[ArmModel] | None) -> Iterator[bytes]:

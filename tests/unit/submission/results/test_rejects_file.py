@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.endpoints import to_wire
-from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.models import CustomerWrite, Document
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.results.outcome import Reject
-from airflow_provider_arm.submission.results.rejects_file import check_suffix, reject_lines
+from airflow_provider_arm.submission.results.rejects_file import reject_lines
 from tests.unit.submission.records import CUSTOMERS, customer, file_source
 from tests.unit.submission.strategies import valid_records
 
@@ -108,10 +107,3 @@ def test_file_without_model_has_the_keys_that_arm_names():
     """With bare batchUuids, the file has rows, reasons and keys."""
     text = write_file([{"customerNo": "1", "documentNo": "2"}], "rejects.csv", None).decode()
     assert text == '_row,_reasons,_batch_uuid,customerNo,documentNo,_record\n7,"Name: no | More: ""no""",U,1,2,\n'
-
-
-@pytest.mark.parametrize("name", ["rejects", "rejects.json", "rejects.parquet", "a.csv/", "a.jsonl.gz"])
-def test_other_suffixes_raise(name):
-    """The message lists the valid suffixes."""
-    with pytest.raises(ArmConfigurationError, match=r"\.jsonl or \.csv"):
-        check_suffix(name)
