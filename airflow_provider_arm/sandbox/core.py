@@ -283,10 +283,8 @@ class Core:
         with self._lock, self._store.transaction():
             self._process_due()
             shown = overview.build_overview(self._context, origin + BASE_PATH, origin + TOKEN_PATH)
-            faults = [
-                f"fault {rule['do']} {rule['when']} (fired {len(rule['fired'])})" for rule in self.faults.as_json()
-            ]
-            shown["non_default"] += faults
+            for rule in self.faults.as_json():
+                shown["non_default"].append(f"fault {rule['do']} {rule['when']} (fired {len(rule['fired'])})")
             shown["requests"] = list(reversed(self._request_log.find(last=overview.MAX_REQUESTS)))
             return shown
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,7 +12,7 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.sandbox.api.customers import write_customer
 from airflow_provider_arm.sandbox.api.documents import write_document
 from airflow_provider_arm.sandbox.api.lists import check_parameters
-from airflow_provider_arm.sandbox.api.writing import WriteResult, natural_key, read_envelope
+from airflow_provider_arm.sandbox.api.writing import natural_key, read_envelope
 from airflow_provider_arm.sandbox.messages import (
     HttpError,
     Problem,
@@ -123,27 +122,18 @@ def process_due_batches(context: SandboxContext) -> None:
 
 
 def _process(context: SandboxContext, uuid: str) -> None:
-    row = context.store.fetch_one(
-        "SELECT resource, method, request, rejected, payload, due_ms, total FROM batch WHERE uuid = ?", (uuid,)
-    )
-    if row is None:  # pragma: no cover - the caller has just selected it
-        return
-    resource, method, request_no, rejected, payload, due_ms, total = row
-    if rejected:
+    batch = _read_batch(context, uuid)
+    request_no, due_ms, total = batch["request"], batch["due_ms"], batch["total"]
+    if batch["rejected"]:
         _set_processed(context, uuid, due_ms, "REJECTED", (0, total, None))
         return
-    write: Callable[[Any], WriteResult]
-    if resource == "customers":
-
-        def write(record: Any) -> WriteResult:
-            return write_customer(context, record, request_no, may_create=method == "POST")
+    records = money.decode(batch["payload"])
+    if batch["resource"] == "customers":
+        may_create = batch["method"] == "POST"
+        results = [write_customer(context, record, request_no, may_create=may_create) for record in records]
     else:
         lot_no = context.store.next_number("gl_lot")
-
-        def write(record: Any) -> WriteResult:
-            return write_document(context, record, request_no, lot_no)
-
-    results = [write(record) for record in money.decode(payload)]
+        results = [write_document(context, record, request_no, lot_no) for record in records]
     failed = sum(result.failed for result in results)
     entries = [{"recordNo": number, **result.as_json(context.switches)} for number, result in enumerate(results, 1)]
     state = "PROCESSED" if not failed else ("REJECTED" if failed == total else "PARTIAL")

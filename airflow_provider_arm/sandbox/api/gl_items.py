@@ -17,11 +17,7 @@ COPIED_FIELDS = """
     """.split()  # noqa: SIM905 - shorter than a list
 
 
-def _build_gl_items(context: SandboxContext, ar_items: list[bytes]) -> list[bytes]:
-    return [build_gl_item(context, body) for body in ar_items]
-
-
-def build_gl_item(context: SandboxContext, ar_item: bytes) -> bytes:
+def _build_gl_item(context: SandboxContext, ar_item: bytes) -> bytes:
     """Return the GL item of an AR item."""
     item = money.decode(ar_item)
     gl_item = {"clientNo": context.client_no, "glItemId": f"GL-{item['arItemId']}", "glAccountNo": RECEIVABLES_ACCOUNT}
@@ -37,7 +33,7 @@ GL_ITEM_LIST = lists.ListDefinition(
         "fromvoucherdate": lists.ListFilter("voucher_day >= ?", lists.parse_date),
         "tovoucherdate": lists.ListFilter("voucher_day <= ?", lists.parse_date),
     },
-    _build_gl_items,
+    _build_gl_item,
 )
 
 
@@ -45,7 +41,7 @@ def get_gl_item(context: SandboxContext, request: SandboxRequest) -> SandboxResp
     """Return one GL item."""
     prefix, _, ar_item_id = request.path_parameters["glitemid"].partition("GL-")
     ar_item = None if prefix else context.store.find_body("ar_item", "ar_item_id", ar_item_id)
-    body = None if ar_item is None else build_gl_item(context, ar_item)
+    body = None if ar_item is None else _build_gl_item(context, ar_item)
     return lists.record_response(request, body, "GL item", "GlItemId")
 
 

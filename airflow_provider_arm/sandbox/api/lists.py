@@ -45,8 +45,8 @@ class ListDefinition:
     table: str
     plural: str
     filters: dict[str, ListFilter]
-    #: Converts the stored records to the records returned; ``None``: returned as stored.
-    render: Callable[[SandboxContext, list[bytes]], list[bytes]] | None = None
+    #: Converts a stored record to the record returned; ``None``: returned as stored.
+    render: Callable[[SandboxContext, bytes], bytes] | None = None
 
 
 def parse_text(_: str, value: str) -> str:
@@ -133,16 +133,13 @@ def record_response(request: SandboxRequest, body: bytes | None, record: str, ke
 def list_response(context: SandboxContext, request: SandboxRequest, definition: ListDefinition) -> SandboxResponse:
     """Return the page that a list request asks for: the first page of a new query, or a page of a stored one."""
     parameters = request.query_parameters()
-    if "query" in parameters:
-        query, page_no = _stored_query(context, parameters, definition)
-    else:
-        query, page_no = _new_query(context, parameters, definition)
+    find_query = _stored_query if "query" in parameters else _new_query
+    query = find_query(context, parameters, definition)
+    page_no = parse_integer("pageno", parameters.get("pageno", "1"))
     return _page_response(context, request, definition, query, page_no)
 
 
-def _new_query(
-    context: SandboxContext, parameters: dict[str, str], definition: ListDefinition
-) -> tuple[StoredQuery, int]:
+def _new_query(context: SandboxContext, parameters: dict[str, str], definition: ListDefinition) -> StoredQuery:
     conditions, values = ["live = 1"], []
     for name, value in parameters.items():
         if name in definition.filters:
@@ -160,9 +157,7 @@ def _new_query(
     row_ids = _matching_rows(context, definition, where, tuple(values), maximum)
     total = len(row_ids)
     if total == maximum and context.switches["q09_total"] == "true":
-        sql = f"SELECT count(*) FROM {definition.table} WHERE {where}"  # noqa: S608 - no user input in the SQL text
-        count = context.store.fetch_one(sql, values)
-        total = int(count[0]) if count else 0
+        total = context.store.count(definition.table, where, values)
     query = StoredQuery(
         id=context.short_id("query"),
         plural=definition.plural,
@@ -175,7 +170,7 @@ def _new_query(
         expires_ms=context.now_ms() + int(context.switches["query_life"]) * 1000,
     )
     context.queries.add(query)
-    return query, parse_integer("pageno", parameters.get("pageno", "1"))
+    return query
 
 
 def _matching_rows(
@@ -187,9 +182,7 @@ def _matching_rows(
     return array("q", [row[0] for row in context.store.fetch_all(sql, (*values, maximum))])
 
 
-def _stored_query(
-    context: SandboxContext, parameters: dict[str, str], definition: ListDefinition
-) -> tuple[StoredQuery, int]:
+def _stored_query(context: SandboxContext, parameters: dict[str, str], definition: ListDefinition) -> StoredQuery:
     for name in parameters:
         if name not in _ALLOWED_WITH_QUERY:
             raise parameter_error(name, "is not allowed together with query: the server has stored the query")
@@ -203,7 +196,7 @@ def _stored_query(
     if context.switches["q11_live_query"]:
         query.row_ids = _matching_rows(context, definition, query.where, query.values, query.maximum)
         query.total = len(query.row_ids)
-    return query, parse_integer("pageno", parameters.get("pageno", "1"))
+    return query
 
 
 def _page_response(
@@ -220,7 +213,7 @@ def _page_response(
     start = (page_no - 1) * query.page_size
     records = context.store.bodies(definition.table, query.row_ids[start : start + query.page_size])
     if definition.render is not None:
-        records = definition.render(context, records)
+        records = [definition.render(context, record) for record in records]
     summary = money.encode(_page_summary(context, request, query, page_no, len(records)))
     plural = money.encode(context.switches["q08_plural_key"] or definition.plural)
     return SandboxResponse(200, b"".join([b'{"summary":', summary, b",", plural, b":[", b",".join(records), b"]}"]))

@@ -76,11 +76,9 @@ class SeedPlan:
 def fill(context: SandboxContext, plan: SeedPlan) -> None:
     """Write the documented records and synthetic ones."""
     _, size = plan.progress(0, 0)
-    customer_count = (
-        max(MIN_CUSTOMERS, size // ITEMS_PER_CUSTOMER) if plan.customers is None else max(1, plan.customers)
-    )
+    customers = max(MIN_CUSTOMERS, size // ITEMS_PER_CUSTOMER) if plan.customers is None else max(1, plan.customers)
     rng = random.Random(context.seed)
-    accounts = _customers(context, customer_count, rng)
+    accounts = _customers(context, customers, rng)
     store = context.store
     if size > SMALL:
         store.drop_indexes()
@@ -132,9 +130,8 @@ def _items(
         day = done * last // target
         settled_day = days[day + 1 + rng.randrange(PAYMENT_DAYS - 1)]
         account = accounts[rng.randrange(len(accounts))]
-        for row in generator.invoice(
-            account, days[day], settled_day, rng, alone=plan.items is not None and pos + 1 == plan.items
-        ):
+        alone = plan.items is not None and pos + 1 == plan.items
+        for row in generator.invoice(account, days[day], settled_day, rng, alone=alone):
             pos += 1
             yield (*row[:-1], pos, row[-1])
 

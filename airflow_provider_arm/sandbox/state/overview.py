@@ -90,9 +90,7 @@ def _customer_rows(context: SandboxContext) -> list[dict[str, Any]]:
     sql = f"SELECT customer_no, name, account_no FROM customer WHERE live = 1 ORDER BY pos DESC LIMIT {MAX_ROWS}"  # noqa: S608 - our own number
     rows = []
     for customer_no, name, account_no in context.store.fetch_all(sql):
-        count = context.store.fetch_one(
-            "SELECT count(*) FROM ar_item WHERE customer_no = ? AND live = 1 AND open = 1", (customer_no,)
-        )
+        count = context.store.count("ar_item", "customer_no = ? AND live = 1 AND open = 1", (customer_no,))
         masked = " ".join(f"{part[:1]}…" for part in str(name).split()[:4])
-        rows.append({"customerNo": customer_no, "name": masked, "accountNo": account_no, "open": (count or (0,))[0]})
+        rows.append({"customerNo": customer_no, "name": masked, "accountNo": account_no, "open": count})
     return rows

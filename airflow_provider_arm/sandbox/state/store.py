@@ -159,9 +159,9 @@ class Store:
         row = self.fetch_one(sql, (value,))
         return None if row is None else bytes(row[0])
 
-    def count(self, table: str, where: str = "1 = 1") -> int:
+    def count(self, table: str, where: str = "1 = 1", values: Sequence[Any] = ()) -> int:
         """Return the number of rows."""
-        row = self.fetch_one(f"SELECT count(*) FROM {table} WHERE {where}")  # noqa: S608 - our own names
+        row = self.fetch_one(f"SELECT count(*) FROM {table} WHERE {where}", values)  # noqa: S608 - our own names
         return int(row[0]) if row else 0
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> None:

@@ -106,9 +106,7 @@ class SwitchValues:
 
     def non_default(self) -> dict[str, Any]:
         """Return the switches whose value is not the default."""
-        return {
-            switch.name: self._values[switch.name] for switch in SWITCHES if self._values[switch.name] != switch.default
-        }
+        return {s.name: self._values[s.name] for s in SWITCHES if self._values[s.name] != s.default}
 
     def as_json(self) -> dict[str, Any]:
         """Return the values of all switches by name."""
@@ -130,12 +128,11 @@ def _parse_value(name: str, value: Any) -> Any:
         for allowed in switch.allowed:
             if _matches(value, allowed):
                 return allowed
-    if isinstance(switch.allowed, tuple):
-        expected = f"one of {', '.join(map(str, switch.allowed))}"
+    kinds = {"integer": "a whole number, 0 or more", "seconds": "a number, 0 or more", "text": "text"}
+    if isinstance(switch.allowed, str):
+        expected = kinds[switch.allowed]
     else:
-        expected = {"integer": "a whole number, 0 or more", "seconds": "a number, 0 or more", "text": "text"}[
-            switch.allowed
-        ]
+        expected = f"one of {', '.join(map(str, switch.allowed))}"
     raise ValueError(f"{name} must be {expected}; not {value!r}")
 
 

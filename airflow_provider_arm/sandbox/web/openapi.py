@@ -218,11 +218,8 @@ def _schemas() -> dict[str, Schema]:
 
 def _response_schemas() -> dict[str, Schema]:
     problems = {"type": "array", "items": _closed({"field": _TEXT, "message": _TEXT})}
-    keys = {
-        "clientNo": _WHOLE,
-        "accountNo": _WHOLE,
-        **dict.fromkeys(("customerNo", "documentNo", "arItemId", "creditNoteArItemId", "paymentId"), _TEXT),
-    }
+    keys = {"clientNo": _WHOLE, "accountNo": _WHOLE}
+    keys |= dict.fromkeys(("customerNo", "documentNo", "arItemId", "creditNoteArItemId", "paymentId"), _TEXT)
     written = {"status": _enum("PROCESSED"), "result": _enum("CREATED", "UPDATED", "DELETED"), "message": _TEXT}
     failed = {"status": _enum("FAILED"), "result": _enum("REJECTED"), "message": _TEXT}
     error = _closed({"status": _enum("FAILED"), "message": _TEXT, "errors": problems}, "errors")
@@ -230,13 +227,8 @@ def _response_schemas() -> dict[str, Schema]:
     posting = {"recordNo": _WHOLE, "status": _TEXT, "resultType": _TEXT, "arItemId": _TEXT, "errors": problems}
     postings = {"type": "array", "items": _closed(posting, "arItemId", "errors")}
     posted = {"status": _TEXT, "message": _TEXT, "autoPostings": postings}
-    token = {
-        "access_token": _TEXT,
-        "token_type": _TEXT,
-        "not_before": _WHOLE,
-        "expires_in": _WHOLE,
-        "expires_on": _WHOLE,
-    }
+    token = dict.fromkeys(("access_token", "token_type"), _TEXT)
+    token |= dict.fromkeys(("not_before", "expires_in", "expires_on"), _WHOLE)
     return {
         "Health": _closed({"status": _TEXT}),
         "Error": error,
@@ -255,10 +247,8 @@ def _response_schemas() -> dict[str, Schema]:
 def _batch(keys: dict[str, Schema], problems: Schema) -> Schema:
     record = {"recordNo": _WHOLE, "status": _TEXT, "result": _TEXT, "message": _TEXT, **keys}
     record |= {"warnings": problems, "errors": problems}
-    records = {
-        "type": "array",
-        "items": _closed(record, *(name for name in record if name not in {"recordNo", "status"})),
-    }
+    optional = [name for name in record if name not in {"recordNo", "status"}]
+    records = {"type": "array", "items": _closed(record, *optional)}
     head = {"batchUuid": _TEXT, "clientNo": _WHOLE, "status": _TEXT, "createdTime": _TEXT, "processedTime": _MAYBE_TEXT}
     counts = dict.fromkeys(("totalCount", "processedCount", "failedCount"), _WHOLE)
     both = {"errors": problems, "customers": records, "documents": records}
@@ -273,16 +263,14 @@ def _page_summary() -> Schema:
 
 def _token() -> dict[str, Any]:
     form = dict.fromkeys(("grant_type", "client_id", "client_secret"), _TEXT)
-    body = {
-        "application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": form, "required": list(form)}}
-    }
+    schema = {"type": "object", "properties": form, "required": list(form)}
     responses = {"200": _content("Token"), "400": _content("TokenError"), "401": _content("TokenError")}
     responses |= {"405": _content("Error", "Wrong method"), "413": _content("Error", "Too large")}
     return {
         "operationId": "token",
         "summary": "Get a token",
         "security": [],
-        "requestBody": {"required": True, "content": body},
+        "requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": schema}}},
         "responses": responses,
     }
 
