@@ -186,7 +186,7 @@ def _empty_list(readings: Readings, resource: str, name: str, response: RawRespo
         next_step = "nothing to do: the client reads 204 as an empty list"
         readings.record_unlisted("q12_empty_list", NO_CONTENT, how, next_step)
     else:
-        next_step = "give the client Assumptions(empty_list_is_404=True)" if response.status == NOT_FOUND else ""
+        next_step = "pass Assumptions(empty_list_is_404=True) to the client" if response.status == NOT_FOUND else ""
         readings.record("q12_empty_list", response.status, how, next_step)
 
 
@@ -292,7 +292,9 @@ def _expiry(wire: Wire, readings: Readings, found: List, wait: float) -> None:
 def _expired(readings: Readings, response: RawResponse, how: str) -> None:
     next_step = ""
     if response.status not in {NOT_FOUND, GONE}:
-        next_step = "give the client Assumptions(expired_query_codes=...) with this code, if it means an expired query"
+        next_step = (
+            "pass Assumptions(expired_query_codes=...) with this code to the client, if it means an expired query"
+        )
     readings.record("q11_expired_status", response.status, how, next_step)
 
 

@@ -119,7 +119,7 @@ class Writes:
         elif known_status and all(status in {OK, CREATED} for status, _ in pairs):
             self._readings.record_mixed("q17_upsert_response", "mixed", how)
         else:
-            next_step = "" if known_status else "give the client Assumptions(success_statuses=...)"
+            next_step = "" if known_status else "pass Assumptions(success_statuses=...) to the client"
             what = " / ".join(f"{code} {result}" for code, result in pairs)
             self._readings.record_unlisted("q17_upsert_response", what, how, next_step)
         return True
@@ -188,7 +188,7 @@ class Writes:
         values = (run.not_found_polls, run.not_found_seconds)
         for name, value in zip(names, values, strict=True):
             grace = max(1, run.not_found_seconds)
-            next_step = f"give the client Assumptions(batch_not_found_grace={grace * 2:g}) or more" if value else ""
+            next_step = f"pass Assumptions(batch_not_found_grace={grace * 2:g}) or more to the client" if value else ""
             self._readings.record(name, value, how, next_step)
 
     def _pending_batch(self, run: BatchRun) -> None:
@@ -218,7 +218,9 @@ class Writes:
             word = str(run.last.object.get("status") or "")
             known = DEFAULT_ASSUMPTIONS.success_statuses | DEFAULT_ASSUMPTIONS.partial_statuses
             if word and word.upper() not in known | DEFAULT_ASSUMPTIONS.failure_statuses and run.last.status == OK:
-                next_step = f"if it means success, give the client Assumptions(success_statuses=... with {mask(word)})"
+                next_step = (
+                    f"if it means success, pass Assumptions(success_statuses=... with {mask(word)}) to the client"
+                )
                 self._readings.record(names[0], mask(word), how, next_step, client_refuses=True)
             else:
                 next_step = "the client cannot read a finished batch: see classify_batch() in client/batch_state.py"

@@ -1,11 +1,11 @@
-"""A stand-in for Amili's ARM API on a real socket: seeded, scriptable, and able to prove what a client did.
+"""A stand-in for Amili's ARM API: an HTTP server with seeded data, faults, and a log of all effects.
 
 >>> from airflow_provider_arm.sandbox import ArmSandbox
 >>> with ArmSandbox(seed=7, ar_items=200) as box:
 ...     box.base_url
 'http://127.0.0.1:.../arm/v1'
 
-Importing this package loads nothing heavy: the server is loaded when ``ArmSandbox`` is first asked for.
+The import of this package is cheap: the first access to ``ArmSandbox`` loads the server.
 """
 
 from __future__ import annotations

@@ -57,10 +57,7 @@ class SeedOptions:
     pack: str = "standard"
 
     def __post_init__(self) -> None:
-        """Check the values before any existing data is deleted.
-
-        :raises ValueError: an unknown pack, or a number out of range.
-        """
+        """Raise ValueError, before any data is deleted, if the pack is unknown or a number is out of range."""
         packs.check_pack(self.pack)
         for name, value in (("seed", self.seed), ("ar_items", self.ar_items), ("customers", self.customers)):
             if value is None and name == "customers":
@@ -257,10 +254,7 @@ class Core:
             self.faults.clear()
 
     def reset(self, seed: SeedOptions | None = None) -> None:
-        """Reset data, effects, request log, clock, switches and faults, and fill the sandbox again.
-
-        :param seed: what fills it; default what filled it before.
-        """
+        """Reset data, effects, request log, clock, switches and faults; *seed* defaults to the previous one."""
         with self._lock:
             self._seed = seed or self._seed
             self._late.clear()

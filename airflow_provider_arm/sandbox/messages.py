@@ -48,10 +48,7 @@ class SandboxRequest:
         return [unquote(segment) for segment in self.path.strip("/").split("/")]
 
     def query_parameters(self) -> dict[str, str]:
-        """Return the query parameters. Names are case-sensitive.
-
-        :raises HttpError: 400, a name occurs twice.
-        """
+        """Return the query parameters by case-sensitive name; raise a 400 HttpError if one occurs twice."""
         pairs = parse_qsl(self.query, keep_blank_values=True)
         parameters: dict[str, str] = {}
         for name, value in pairs:
@@ -62,10 +59,7 @@ class SandboxRequest:
         return parameters
 
     def json(self) -> Any:
-        """Return the decoded body; numbers keep every digit.
-
-        :raises HttpError: 400, the body is not valid JSON.
-        """
+        """Return the decoded body with exact numbers; raise a 400 HttpError if it is not valid JSON."""
         try:
             value = money.decode(self.body)
             money.encode(value)  # ARM cannot store text that cannot be encoded again (lone surrogates)

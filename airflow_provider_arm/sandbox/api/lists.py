@@ -110,20 +110,14 @@ def parameter_error(name: str, reason: str) -> HttpError:
 
 
 def check_parameters(request: SandboxRequest, allowed: set[str]) -> None:
-    """Check that the operation has every query parameter of *request*.
-
-    :raises HttpError: 400, a parameter is not *allowed*.
-    """
+    """Raise a 400 HttpError if *request* has a query parameter that is not *allowed*."""
     for name in request.query_parameters():
         if name not in allowed:
             raise parameter_error(name, "is not known")
 
 
 def record_response(request: SandboxRequest, body: bytes | None, record: str, key: str) -> SandboxResponse:
-    """Return one stored record.
-
-    :raises HttpError: 404, there is no *body*; the message names the *record* and its *key*.
-    """
+    """Return a stored record; raise a 404 HttpError that names *record* and *key* if it has no *body*."""
     check_parameters(request, {"userid", "expand"})
     if body is None:
         raise HttpError(404, f"{record} not found", [Problem(key, "not found")])

@@ -70,10 +70,7 @@ class Router:
             self._templates.setdefault(len(segments), []).append((segments, template, methods))
 
     def find(self, request: SandboxRequest) -> tuple[str, dict[str, Route]] | None:
-        """Return the template of the request's path and its routes by method, or ``None`` if no path matches.
-
-        Fills in ``request.path_parameters``.
-        """
+        """Return the template and the routes by method of a path, or ``None``; set ``request.path_parameters``."""
         values = request.path_segments()
         for segments, template, methods in self._templates.get(len(values), ()):
             pairs = list(zip(segments, values, strict=True))

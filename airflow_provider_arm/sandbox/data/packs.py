@@ -23,10 +23,7 @@ _LARGE_ITEMS, _LARGE_CUSTOMERS = 1_000_000, 20_000
 
 
 def check_pack(pack: str) -> None:
-    """Check the name of a pack.
-
-    :raises ValueError: there is no such pack.
-    """
+    """Raise ValueError if there is no such pack."""
     if pack not in PACKS:
         raise ValueError(f"unknown pack {pack!r}; known packs: {', '.join(PACKS)}")
 

@@ -39,10 +39,7 @@ class SandboxClock:
             self._stopped_at += step
 
     def set(self, time: dt.datetime) -> None:
-        """Set the clock to *time* and stop it, so that two runs can write the same bytes.
-
-        :param time: without a time zone it is Norwegian time.
-        """
+        """Set the clock to *time* (Norwegian time if it has no time zone) and stop it."""
         self._stopped_at = time if time.tzinfo else time.replace(tzinfo=ARM_ZONE)
 
     def run(self) -> None:

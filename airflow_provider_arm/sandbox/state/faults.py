@@ -81,10 +81,7 @@ class FaultRules:
         self._last_id = 0
 
     def add(self, rule: dict[str, Any]) -> FaultRule:
-        """Add a rule.
-
-        :raises ValueError: the rule is not valid.
-        """
+        """Add a rule; raise ValueError if it is not valid."""
         fault = _parse_rule(rule, self._last_id + 1)
         self._last_id = fault.id
         self._rules.append(fault)

@@ -24,10 +24,7 @@ _MAX_CACHED_TOKENS = 10_000
 
 
 class TokenService:
-    """Issues, verifies and revokes tokens.
-
-    :param seed: tokens are signed with a key derived from it.
-    """
+    """Service that issues, verifies and revokes tokens. The key that signs them depends on *seed*."""
 
     def __init__(self, seed: int) -> None:
         self._key = hashlib.sha256(f"arm-sandbox token key {seed}".encode()).digest()
@@ -36,10 +33,7 @@ class TokenService:
         self._revoked: set[str] = set()
 
     def issue(self, request: SandboxRequest, now: dt.datetime, life: int) -> SandboxResponse:
-        """Return the response to ``POST /identity/token``.
-
-        :param life: seconds until the token expires.
-        """
+        """Return the response to ``POST /identity/token``; a token expires after *life* seconds."""
         form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
         if not request.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
             return _oauth_error(400, "invalid_request", "The body must be application/x-www-form-urlencoded")
@@ -61,10 +55,7 @@ class TokenService:
         return json_response(200, body, **{"cache-control": "no-store"})
 
     def token_status(self, header: str | None, now: dt.datetime) -> str:
-        """Return the status of the token in an ``Authorization`` header.
-
-        :return: ``ok``, ``missing``, ``expired``, ``refused`` (revoked) or ``bad``.
-        """
+        """Return the status of a token: ``ok``, ``missing``, ``expired``, ``refused`` (revoked) or ``bad``."""
         if not header:
             return "missing"
         scheme, _, token = header.partition(" ")

@@ -85,10 +85,7 @@ Row = tuple[Any, ...]
 
 
 class Store:
-    """One SQLite connection, used under the core's lock.
-
-    :param folder: folder of the database file, created if it is missing; ``None``: the database is in memory.
-    """
+    """SQLite connection, used under the core's lock. Its file is in *folder*; ``None``: it is in memory."""
 
     def __init__(self, folder: Path | None = None) -> None:
         if folder is not None:

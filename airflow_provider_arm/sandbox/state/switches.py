@@ -79,10 +79,7 @@ _FALSE = {"false", "0", "no", "off"}
 
 
 class SwitchValues:
-    """Current values of all switches.
-
-    :param start: values that differ from the defaults; :meth:`reset` restores them.
-    """
+    """Current values of all switches. *start* has the values that :meth:`reset` restores."""
 
     def __init__(self, start: dict[str, Any] | None = None) -> None:
         self._start = {switch.name: switch.default for switch in SWITCHES}
@@ -94,10 +91,7 @@ class SwitchValues:
         return self._values[name]
 
     def change(self, switches: dict[str, Any]) -> None:
-        """Set switches, all or none.
-
-        :raises ValueError: an unknown name, or a value that is not allowed.
-        """
+        """Set all of *switches*, or none; raise ValueError if a name is unknown or a value is not allowed."""
         self._values.update({name: _parse_value(name, value) for name, value in switches.items()})
 
     def reset(self) -> None:

@@ -34,11 +34,11 @@ def test_pages_can_be_read_in_any_order(caller):
 
 
 @pytest.mark.parametrize(
-    ("asked", "used"), [("4", 10), ("-3", 10), ("5", 5), ("1000", 1000), ("5000", 1000), ("100", 100)]
+    ("requested", "used"), [("4", 10), ("-3", 10), ("5", 5), ("1000", 1000), ("5000", 1000), ("100", 100)]
 )
-def test_page_size_limits_are_the_documented_ones(caller, asked, used):
+def test_page_size_limits_are_the_documented_ones(caller, requested, used):
     """Values below 5 become 10, values above 1,000 become 1,000."""
-    assert caller.get("aritems", params={"pagesize": asked}).json()["summary"]["pageSizeLimit"] == used
+    assert caller.get("aritems", params={"pagesize": requested}).json()["summary"]["pageSizeLimit"] == used
 
 
 def test_default_page_size_is_a_hundred(caller):
