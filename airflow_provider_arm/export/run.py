@@ -15,7 +15,7 @@ from airflow_provider_arm.export.fetch.key_set import KeySet
 from airflow_provider_arm.export.fetch.page_fetcher import PageFetcher, PageQuery
 from airflow_provider_arm.export.fetch.partition import Partition
 from airflow_provider_arm.export.fetch.progress import Progress
-from airflow_provider_arm.export.files.encoders import ListSpec, PageChunk, choose_encoder, reject_deep_nesting
+from airflow_provider_arm.export.files.encoders import ListSpec, choose_encoder, reject_deep_nesting
 from airflow_provider_arm.export.files.sinks import ChecksumFile
 from airflow_provider_arm.export.manifest.manifest import ExportStats, Origin, build_manifest
 from airflow_provider_arm.export.manifest.paths import manifest_path
@@ -63,13 +63,17 @@ def run_export(
     encoder = choose_encoder(list_spec, plan.file_format, validate_all_fields=plan.validate_all_fields)
     if increment is not None:
         encoder = increment.wrap(encoder, list_spec)
-    page_fetcher: PageFetcher[PageChunk] = PageFetcher(
+
+    def check_span(partition: Partition, stats: PageStats) -> None:
+        if partition.span is not None:
+            partition.span.check(plan.record_type, stats)
+
+    page_fetcher = PageFetcher(
         source,
         plan.filters,
         [Partition(plan.window, remaining_split_by=plan.split_by)],
         reject_deep_nesting(encoder),
-        lambda partition, chunk: _check_span(plan.record_type, partition, chunk),
-        fingerprint=lambda chunk: hash(tuple(chunk.stats.keys)),
+        check_span,
         workers=plan.workers,
         verify_pages=plan.verify_pages,
     )
@@ -89,17 +93,12 @@ def run_export(
     return manifest
 
 
-def _check_span(record_type: RecordType, partition: Partition, chunk: PageChunk) -> None:
-    if partition.span is not None:
-        partition.span.check(record_type, chunk.stats)
-
-
 @dataclass(eq=False, slots=True)
 class _Run:
     """One run: writes the pages of one query after the other to the sink."""
 
     record_type: RecordType
-    fetcher: PageFetcher[PageChunk]
+    fetcher: PageFetcher
     sink: Sink
     keys: KeySet
     progress: Progress
@@ -116,7 +115,7 @@ class _Run:
             raise self._duplicate_error("two of the windows")
         return self.stats
 
-    def _write_with_restart(self, query: PageQuery[PageChunk]) -> tuple[PageStats, int]:
+    def _write_with_restart(self, query: PageQuery) -> tuple[PageStats, int]:
         try:
             return self._write_query(query)
         except ArmResultLimitError:
@@ -132,12 +131,11 @@ class _Run:
             self.fetcher.restart(query)
             return self._write_query(query)
 
-    def _write_query(self, query: PageQuery[PageChunk]) -> tuple[PageStats, int]:
+    def _write_query(self, query: PageQuery) -> tuple[PageStats, int]:
         stats, pages = PageStats(), 0
         for page in self.fetcher.pages(query):
-            chunk = page.content
-            self._add_page(stats, chunk.stats, query)
-            self.sink.write(chunk.data)
+            self._add_page(stats, page.stats, query)
+            self.sink.write(page.data)
             pages += 1
             all_pages, all_rows = self.stats.pages + pages, self.stats.combined.rows + stats.rows
             self.progress.page_done(all_pages, all_rows, query.partition, pages, page.summary.total_pages)
@@ -145,7 +143,7 @@ class _Run:
             raise self._duplicate_error(str(query.partition))
         return stats, pages
 
-    def _add_page(self, stats: PageStats, more: PageStats, query: PageQuery[PageChunk]) -> None:
+    def _add_page(self, stats: PageStats, more: PageStats, query: PageQuery) -> None:
         if not self.keys.add(more.keys):
             raise self._duplicate_error(str(query.partition))
         try:

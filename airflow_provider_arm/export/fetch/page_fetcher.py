@@ -12,7 +12,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_arm.client.errors import ArmError, ArmIncompleteListError, ArmResultLimitError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client.models import PageSummary
     from airflow_provider_arm.client.paging import PageRequest, PageSource, PageWalk
     from airflow_provider_arm.export.fetch.partition import Partition
+    from airflow_provider_arm.export.pages.page_stats import PageStats
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,6 @@ PREFETCHED_QUERIES = 4
 #: Parser threads on a machine with one processor: Arrow works without the GIL.
 MIN_PARSERS = 2
 
-T = TypeVar("T")
-
 
 def max_parsers() -> int:
     """Return the maximum number of parser threads, one per processor. More only compete for memory and the GIL."""
@@ -44,29 +43,32 @@ def max_parsers() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class FetchedPage(Generic[T]):
+class FetchedPage:
     """A parsed page."""
 
     summary: PageSummary
+    #: Number of records that ARM returned. An increment encodes only the new ones.
     rows: int
-    content: T
+    stats: PageStats
+    #: The encoded records.
+    data: Any
 
 
 @dataclass(eq=False, slots=True)
-class PageQuery(Generic[T]):
+class PageQuery:
     """The query of one partition, while its pages are read."""
 
     partition: Partition
     walk: PageWalk
     #: Requested pages, in order.
-    in_flight: deque[Future[FetchedPage[T]]] = field(default_factory=deque)
+    in_flight: deque[Future[FetchedPage]] = field(default_factory=deque)
     #: Requests that are not sent yet, in order.
     pending: deque[PageRequest] = field(default_factory=deque)
     #: Page 1 until it is yielded; ``None`` also if a 404 means that the list is empty.
-    first: FetchedPage[T] | None = None
+    first: FetchedPage | None = None
     opened: bool = False
     may_prefetch: bool = True
-    #: Fingerprint of each page, for :meth:`PageFetcher._verify_pages`.
+    #: Hash of each page's keys, for :meth:`PageFetcher._verify_pages`.
     fingerprints: list[int] = field(default_factory=list)
 
     @property
@@ -75,14 +77,13 @@ class PageQuery(Generic[T]):
         return len(self.in_flight) + (self.first is not None)
 
 
-class PageFetcher(Generic[T]):
+class PageFetcher:
     """Fetcher of the pages of all partitions, in order. Use it in a ``with`` block, which ends its threads.
 
     :param parse: parses one page, in a thread of its own; raises ``ValueError`` if it cannot.
     :param workers: pages that are fetched in parallel.
-    :param inspect: checks the content of each page with its partition; raises an error if it is wrong.
-    :param fingerprint: returns a number that differs if a page has other records.
-    :param verify_pages: fetch all pages of a query a second time after its last one, and compare their fingerprints.
+    :param inspect: checks the stats of each page with its partition; raises an error if they are wrong.
+    :param verify_pages: fetch all pages of a query a second time after its last one, and compare their keys.
         Otherwise a server that runs a query again for each page can lose a record undetected: if one is deleted and one
         is added between two pages, the count is the same, but a third one moves to a page that was already read.
     """
@@ -92,16 +93,14 @@ class PageFetcher(Generic[T]):
         source: PageSource,
         filters: Mapping[str, Any],
         partitions: Iterable[Partition],
-        parse: Callable[[Response], FetchedPage[T]],
-        inspect: Callable[[Partition, T], None],
+        parse: Callable[[Response], FetchedPage],
+        inspect: Callable[[Partition, PageStats], None],
         *,
-        fingerprint: Callable[[T], int],
         workers: int,
         verify_pages: bool = False,
     ) -> None:
         self._source = source
         self._inspect = inspect
-        self._fingerprint = fingerprint
         self.verify_pages = verify_pages
         self._filters = filters
         self._parse = parse
@@ -123,7 +122,7 @@ class PageFetcher(Generic[T]):
         self._fetch_pool.shutdown(wait=not killed, cancel_futures=True)
         self._parse_pool.shutdown(wait=not killed, cancel_futures=True)
 
-    def queries(self) -> Iterator[PageQuery[T]]:
+    def queries(self) -> Iterator[PageQuery]:
         """Yield the queries in order, each once ARM is known to return all of it. Read its pages before the next query.
 
         :raises ArmResultLimitError: one has more records than ARM returns and cannot be split.
@@ -136,7 +135,7 @@ class PageFetcher(Generic[T]):
                 yield head
                 self._queue.popleft()
 
-    def pages(self, query: PageQuery[T]) -> Iterator[FetchedPage[T]]:
+    def pages(self, query: PageQuery) -> Iterator[FetchedPage]:
         """Yield the pages of a query in order.
 
         :raises ArmIncompleteListError: the list is incomplete; raised after the last page at the latest.
@@ -156,7 +155,7 @@ class PageFetcher(Generic[T]):
         if self.verify_pages:
             self._verify_pages(query)
 
-    def restart(self, query: PageQuery[T]) -> None:
+    def restart(self, query: PageQuery) -> None:
         """Start *query* again, from its first page.
 
         :raises ArmIncompleteListError: it has meanwhile more records than ARM returns.
@@ -173,7 +172,7 @@ class PageFetcher(Generic[T]):
             msg = f"{query.partition} grew beyond what ARM returns for one query while it was read; export again"
             raise ArmIncompleteListError(msg, operation=error.operation) from None
 
-    def _new_query(self, partition: Partition) -> PageQuery[T]:
+    def _new_query(self, partition: Partition) -> PageQuery:
         return PageQuery(partition, self._source.start_walk({**self._filters, **partition.filters}))
 
     def _submit_requests(self) -> None:
@@ -189,19 +188,19 @@ class PageFetcher(Generic[T]):
             while query.pending and self._has_capacity(query):
                 self._submit(query, query.pending.popleft())
 
-    def _has_capacity(self, query: PageQuery[T]) -> bool:
+    def _has_capacity(self, query: PageQuery) -> bool:
         # Queries further back are not started.
         buffered = sum(other.buffered for other in islice(self._queue, 2 * PREFETCHED_QUERIES))
         return buffered < self._capacity or (query is self._queue[0] and not query.in_flight)
 
-    def _submit(self, query: PageQuery[T], due: PageRequest) -> None:
+    def _submit(self, query: PageQuery, due: PageRequest) -> None:
         query.in_flight.append(self._fetch_pool.submit(self._fetch, due))
 
-    def _fetch(self, due: PageRequest) -> FetchedPage[T]:
+    def _fetch(self, due: PageRequest) -> FetchedPage:
         """Fetch and parse a page. At most ``workers`` pages are fetched at a time, those being parsed not counted."""
         has_slot = True
 
-        def parse(response: Response) -> FetchedPage[T]:
+        def parse(response: Response) -> FetchedPage:
             nonlocal has_slot
             self._fetch_slots.release()
             has_slot = False
@@ -219,7 +218,7 @@ class PageFetcher(Generic[T]):
             if has_slot:
                 self._fetch_slots.release()
 
-    def _open_early(self, query: PageQuery[T]) -> None:
+    def _open_early(self, query: PageQuery) -> None:
         """Open a query whose first page has arrived, so that its other pages, or its parts, are requested ahead.
 
         If that fails, it is tried again when its turn comes.
@@ -235,7 +234,7 @@ class PageFetcher(Generic[T]):
             fresh.may_prefetch = False
             self._queue[self._queue.index(query)] = fresh
 
-    def _open(self, query: PageQuery[T]) -> bool:
+    def _open(self, query: PageQuery) -> bool:
         """Accept page 1 unless that is done; ``False`` if the partition was split instead."""
         try:
             if not query.opened:
@@ -250,29 +249,29 @@ class PageFetcher(Generic[T]):
             return False
         return True
 
-    def _accept_first_page(self, query: PageQuery[T]) -> None:
+    def _accept_first_page(self, query: PageQuery) -> None:
         page = self._wait_for_page(query)
         if page is not None:
             self._accept(query, page)
             query.pending.extend(query.walk.remaining_requests())
         query.first, query.opened = page, True
 
-    def _accept(self, query: PageQuery[T], page: FetchedPage[T]) -> None:
-        self._inspect(query.partition, page.content)
+    def _accept(self, query: PageQuery, page: FetchedPage) -> None:
+        self._inspect(query.partition, page.stats)
         query.walk.accept_summary(page.summary, page.rows)
-        query.fingerprints.append(self._fingerprint(page.content))
+        query.fingerprints.append(hash(tuple(page.stats.keys)))
 
-    def _verify_pages(self, query: PageQuery[T]) -> None:
-        """Fetch all pages again and compare their fingerprints."""
+    def _verify_pages(self, query: PageQuery) -> None:
+        """Fetch all pages again and compare their keys."""
         query.pending.extend(query.walk.all_requests())
         for number, expected in enumerate(query.fingerprints[: len(query.pending)], start=1):
             self._submit_requests()
             page = query.in_flight.popleft().result()
-            if self._fingerprint(page.content) != expected:
+            if hash(tuple(page.stats.keys)) != expected:
                 msg = f"page {number} of {query.partition} had other records when it was read again: the list changes"
                 raise ArmIncompleteListError(msg, operation=self._source.operation.label)
 
-    def _wait_for_page(self, query: PageQuery[T]) -> FetchedPage[T] | None:
+    def _wait_for_page(self, query: PageQuery) -> FetchedPage | None:
         """Wait for the next page; ``None`` if a 404 means that the list is empty."""
         page = query.in_flight.popleft()
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_arm.client.http.messages import InvalidResponseError, Response
 from airflow_provider_arm.export.fetch.page_fetcher import FetchedPage
@@ -43,18 +43,10 @@ class ListSpec:
         return ColumnReader(self.record_type, self.list_key, self.columns(), self.selection.masked, typed=typed)
 
 
-@dataclass(frozen=True, slots=True)
-class PageChunk:
-    """Stats of a page, and its encoded records."""
-
-    stats: PageStats
-    data: Any
-
-
 class PageEncoder(Protocol):
     """Encoder of pages, in many threads at once."""
 
-    def encode(self, response: Response) -> FetchedPage[PageChunk]:
+    def encode(self, response: Response) -> FetchedPage:
         """Encode a page.
 
         :raises ValueError: it is not a page, or a record cannot be exported.
@@ -74,10 +66,10 @@ class _TextEncoder:
     def _read(self, response: Response) -> tuple[PageBody, PageStats, bytes]:
         raise NotImplementedError
 
-    def encode(self, response: Response) -> FetchedPage[PageChunk]:
+    def encode(self, response: Response) -> FetchedPage:
         """Check the records and encode them as lines."""
         body, stats, lines = self._read(response)
-        return FetchedPage(body.summary, stats.rows, PageChunk(stats, self._compress(lines) if lines else lines))
+        return FetchedPage(body.summary, stats.rows, stats, self._compress(lines) if lines else lines)
 
     def open_sink(self, file: ChecksumFile) -> Sink:
         """Write the header and open a sink."""
@@ -142,10 +134,10 @@ class ParquetEncoder:
         self._compression = compression or PARQUET_COMPRESSION
         self._dictionary = [name for name in list_spec.columns() if name in list_spec.record_type.low_cardinality]
 
-    def encode(self, response: Response) -> FetchedPage[PageChunk]:
+    def encode(self, response: Response) -> FetchedPage:
         """Check the records and encode them as columns."""
         body, batch, stats = self._reader.read(response)
-        return FetchedPage(body.summary, stats.rows, PageChunk(stats, batch))
+        return FetchedPage(body.summary, stats.rows, stats, batch)
 
     def open_sink(self, file: ChecksumFile) -> Sink:
         """Open a sink."""
@@ -168,10 +160,10 @@ def choose_encoder(list_spec: ListSpec, file_format: FileFormat, *, validate_all
         return CsvEncoder(list_spec, file_format.compression)
 
 
-def reject_deep_nesting(encoder: PageEncoder) -> Callable[[Response], FetchedPage[PageChunk]]:
+def reject_deep_nesting(encoder: PageEncoder) -> Callable[[Response], FetchedPage]:
     """Return the ``encode`` of *encoder*, with an error that is not retryable for JSON that is nested too deeply."""
 
-    def encode(response: Response) -> FetchedPage[PageChunk]:
+    def encode(response: Response) -> FetchedPage:
         try:
             return encoder.encode(response)
         except RecursionError:

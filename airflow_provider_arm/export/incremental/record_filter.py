@@ -11,7 +11,6 @@ import msgspec
 from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.paging import split_list, split_page
 from airflow_provider_arm.export.fetch.page_fetcher import FetchedPage
-from airflow_provider_arm.export.files.encoders import ListSpec, PageChunk, PageEncoder
 from airflow_provider_arm.export.incremental.watermark import IncrementTracker, PageDigests, digest
 from airflow_provider_arm.export.pages.page_body import wrap_records
 from airflow_provider_arm.export.pages.page_stats import invalid_records_error
@@ -20,6 +19,7 @@ from airflow_provider_arm.export.pages.timestamps import to_milliseconds
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from airflow_provider_arm.export.files.encoders import ListSpec, PageEncoder
     from airflow_provider_arm.export.files.sinks import ChecksumFile, Sink
 
 
@@ -54,7 +54,7 @@ class IncrementEncoder:
         struct = msgspec.defstruct("KeyAndTime", fields, kw_only=True, gc=False)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
 
-    def encode(self, response: Response) -> FetchedPage[PageChunk]:
+    def encode(self, response: Response) -> FetchedPage:
         """Check the records and encode those that are new.
 
         The page's row count and keys are those of all records that ARM returned, so that a record that is on two pages
@@ -70,10 +70,10 @@ class IncrementEncoder:
             page = PageDigests(page.digests, created, sum(is_known))
             new = [record for record, known in zip(records, is_known, strict=True) if not known]
             response = Response(response.status, response.headers, _page_body(self._list_key, new))
-        chunk = self._inner.encode(response).content
+        encoded = self._inner.encode(response)
         if self._record_type.key is not None:
-            chunk.stats.keys = [*chunk.stats.keys, *(record.key for record in compress(fields, is_known))]
-        return FetchedPage(summary, len(records), PageChunk(chunk.stats, FilteredPage(chunk.data, page)))
+            encoded.stats.keys = [*encoded.stats.keys, *(record.key for record in compress(fields, is_known))]
+        return FetchedPage(summary, len(records), encoded.stats, FilteredPage(encoded.data, page))
 
     def open_sink(self, file: ChecksumFile) -> Sink:
         """Open a sink on *file*."""

@@ -14,6 +14,7 @@ from airflow_provider_arm.client.paging import PageSource
 from airflow_provider_arm.export import DateWindow
 from airflow_provider_arm.export.fetch.page_fetcher import PAGES_PER_WORKER, FetchedPage, PageFetcher
 from airflow_provider_arm.export.fetch.partition import Partition
+from airflow_provider_arm.export.pages.page_stats import PageStats
 
 BASE = BaseUrl.parse("https://arm.example/v1")
 MONTH = DateWindow("2026-01-01", "2026-01-31").date_range()
@@ -34,7 +35,7 @@ class Server:
         self.parsing: Any = lambda query, page: None
         self.source = PageSource(ad_hoc_operation("GET", "/x", None), BASE, 3, DEFAULT_ASSUMPTIONS, self.call)
 
-    def call(self, due: Any, parse: Any) -> FetchedPage[list[str]]:
+    def call(self, due: Any, parse: Any) -> FetchedPage:
         """Respond to one request."""
         with self.lock:
             query, page = self._find(due)
@@ -58,7 +59,7 @@ class Server:
             query_id=str(query) if self.by_query else None,
             next_page=None if last else f"{BASE.url}/x?q={query}&p={page + 1}",
         )
-        return FetchedPage(summary, len(shown), shown)
+        return FetchedPage(summary, len(shown), PageStats(len(shown), shown), shown)
 
     def _find(self, due: Any) -> tuple[int, int]:
         if due.url:
@@ -72,7 +73,7 @@ class Server:
 
     def fetcher(
         self, *parts: Partition, workers: int = 4, inspect: Any = lambda part, page: None, **more: Any
-    ) -> PageFetcher[Any]:
+    ) -> PageFetcher:
         """Build a fetcher."""
         return PageFetcher(
             self.source,
@@ -80,21 +81,15 @@ class Server:
             parts,
             lambda place: self.parsing(*place),  # type: ignore[misc]
             inspect,
-            fingerprint=hash_of,
             workers=workers,
             **more,
         )
 
 
-def hash_of(days: list[str]) -> int:
-    """Return the fingerprint of a page."""
-    return hash(tuple(days))
-
-
-def read_all(fetcher: PageFetcher[Any]) -> list[str]:
+def read_all(fetcher: PageFetcher) -> list[str]:
     """Read all pages of all queries."""
     with fetcher:
-        return [day for query in fetcher.queries() for page in fetcher.pages(query) for day in page.content]
+        return [day for query in fetcher.queries() for page in fetcher.pages(query) for day in page.data]
 
 
 EVERY_DAY = [f"{day:02}" for day in range(1, 32)]
@@ -140,7 +135,7 @@ def test_fetch_slot_is_reacquired_when_parsing_fails(workers):
     server, failed = Server(), set()
     once = server.call
 
-    def twice(due: Any, parse: Any) -> FetchedPage[list[str]]:
+    def twice(due: Any, parse: Any) -> FetchedPage:
         try:
             return once(due, parse)
         except ValueError:
@@ -154,7 +149,7 @@ def test_fetch_slot_is_reacquired_when_parsing_fails(workers):
     server.parsing = fail_at_first
     server.source = PageSource(ad_hoc_operation("GET", "/x", None), BASE, 3, DEFAULT_ASSUMPTIONS, twice)
     with server.fetcher(Partition(MONTH), workers=workers) as fetcher:
-        days = [day for query in fetcher.queries() for page in fetcher.pages(query) for day in page.content]
+        days = [day for query in fetcher.queries() for page in fetcher.pages(query) for day in page.data]
         assert days == EVERY_DAY
         # Every slot was released, and none twice.
         assert [fetcher._fetch_slots.acquire(blocking=False) for _ in range(workers + 1)] == [True] * workers + [False]
@@ -177,8 +172,8 @@ def test_buffered_pages_are_limited():
     with server.fetcher(Partition(MONTH), workers=2) as fetcher:
         query = next(fetcher.queries())
         pages = fetcher.pages(query)
-        assert next(pages).content == EVERY_DAY[:3]
-        assert next(pages).content == EVERY_DAY[3:6]
+        assert next(pages).data == EVERY_DAY[:3]
+        assert next(pages).data == EVERY_DAY[3:6]
         assert query.buffered <= 2 * PAGES_PER_WORKER
         assert len(server.in_flight) <= 2 * PAGES_PER_WORKER + 2
 
@@ -198,7 +193,7 @@ def test_error_is_raised_after_all_pages_before_it(page):
     def take_some() -> None:
         with server.fetcher(Partition(MONTH)) as fetcher:
             for query in fetcher.queries():
-                for content in (page.content for page in fetcher.pages(query)):
+                for content in (page.data for page in fetcher.pages(query)):
                     taken.extend(content)
 
     with pytest.raises(ArmUnavailableError, match="gone"):
@@ -220,7 +215,7 @@ def test_expired_query_can_be_restarted():
         with pytest.raises(ArmIncompleteListError, match="no longer keeps its query"):
             list(fetcher.pages(query))
         fetcher.restart(query)
-        assert [day for page in fetcher.pages(query) for day in page.content] == EVERY_DAY
+        assert [day for page in fetcher.pages(query) for day in page.data] == EVERY_DAY
 
 
 def test_restart_raises_when_list_has_grown_beyond_the_cap():
@@ -250,7 +245,7 @@ def test_inspect_raises_before_the_partition_is_split():
     """It is called for every page, with its partition."""
     seen = []
 
-    def refuse(part: Partition, days: list[str]) -> None:
+    def refuse(part: Partition, stats: PageStats) -> None:
         seen.append(str(part))
         raise ArmUnavailableError("not this")
 
