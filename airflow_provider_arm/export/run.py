@@ -7,6 +7,7 @@ import logging
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_arm.client import money
@@ -63,17 +64,12 @@ def run_export(
     encoder = choose_encoder(list_spec, plan.file_format, validate_all_fields=plan.validate_all_fields)
     if increment is not None:
         encoder = increment.wrap(encoder, list_spec)
-
-    def check_span(partition: Partition, stats: PageStats) -> None:
-        if partition.span is not None:
-            partition.span.check(plan.record_type, stats)
-
     page_fetcher = PageFetcher(
         source,
         plan.filters,
         [Partition(plan.window, remaining_split_by=plan.split_by)],
         reject_deep_nesting(encoder),
-        check_span,
+        partial(_check_span, plan.record_type),
         workers=plan.workers,
         verify_pages=plan.verify_pages,
     )
@@ -91,6 +87,11 @@ def run_export(
         manifest_file.write(money.encode(manifest) + b"\n")
     progress.export_done(stats.pages, stats.combined.rows, plan.record_type.name)
     return manifest
+
+
+def _check_span(record_type: RecordType, partition: Partition, stats: PageStats) -> None:
+    if partition.span is not None:
+        partition.span.check(record_type, stats)
 
 
 @dataclass(eq=False, slots=True)
