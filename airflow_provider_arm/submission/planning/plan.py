@@ -1,4 +1,4 @@
-"""The plan of a submission: which rows go into which chunk, fixed before the first is sent."""
+"""The plan of a submission: the rows of each chunk, fixed before the first chunk is sent."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from airflow_provider_arm.client import money
 
 @dataclass(frozen=True, slots=True)
 class ChunkPlan:
-    """One batch to be."""
+    """Position and hash of one chunk."""
 
     index: int
     #: Number of the first and the last row.
     first_row: int
     last_row: int
     records: int
-    #: Of the records as they go on the wire.
+    #: Of the records as they are sent.
     sha256: str
 
 
 @dataclass(frozen=True, slots=True)
 class SubmissionPlan:
-    """All batches to be."""
+    """All chunks of a submission."""
 
     operation: str
     chunk_size: int
@@ -31,10 +31,10 @@ class SubmissionPlan:
 
     @property
     def records(self) -> int:
-        """How many records there are in all."""
+        """Number of records in all chunks."""
         return sum(chunk.records for chunk in self.chunks)
 
     @property
     def sha256(self) -> str:
-        """One name for the whole plan: the same input gives the same."""
+        """Hash of the plan: equal for equal input."""
         return hashlib.sha256(money.encode(asdict(self))).hexdigest()

@@ -1,4 +1,4 @@
-"""The set of postings that goes to ARM in one call: read whole, checked whole."""
+"""Reading of auto postings, which ARM accepts in one call: all or nothing."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 def read_postings(source: Source, operation: Operation) -> list[dict[str, Any]]:
-    """Read all records of a set as they go on the wire.
+    """Return all records of a source as they are sent.
 
-    :raises SourceError: records do not fit; all of them are counted and the first are named. Or there is none.
+    :raises SourceError: rows are invalid (all are counted, the first are listed), or there is no record.
     """
-    wires: list[dict[str, Any]] = []
-    wrong = InvalidRowReport(source.name)
+    records: list[dict[str, Any]] = []
+    report = InvalidRowReport(source.name)
     for number, content in source.raw_rows():
         try:
-            wires.append(validate_with_model(operation, content))
+            records.append(validate_with_model(operation, content))
         except InvalidRecordError as error:
-            wrong.add(number, error.errors)
-    if wrong.count:
-        raise wrong.error()
-    if not wires:
+            report.add(number, error.errors)
+    if report.count:
+        raise report.error()
+    if not records:
         msg = f"{source.name}: has no records, so there is nothing to send"
         raise SourceError(msg)
-    return wires
+    return records

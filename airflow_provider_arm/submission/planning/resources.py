@@ -1,4 +1,4 @@
-"""What can be submitted as a batch, and by which operation."""
+"""The resources that can be submitted in batches, with their operations."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind of record that ARM takes in batches."""
+    """A type of record that ARM accepts in batches."""
 
     name: str
     #: Operation by action.
     actions: dict[str, str]
-    #: The wire name of the natural key, by which a record is found again.
+    #: Wire name of the natural key.
     key: str
 
 
 RESOURCES = {
-    resource.name: resource
-    for resource in (
-        Resource("customers", {"create": "create_customer_batch", "update": "update_customer_batch"}, "customerNo"),
-        Resource("documents", {"create": "create_document_batch"}, "documentNo"),
-    )
+    "customers": Resource(
+        "customers", {"create": "create_customer_batch", "update": "update_customer_batch"}, "customerNo"
+    ),
+    "documents": Resource("documents", {"create": "create_document_batch"}, "documentNo"),
 }
 
 
 def find_operation(resource: str, action: str) -> tuple[Resource, str]:
-    """Find the resource and the name of its batch operation.
+    """Return the resource and the name of its batch operation.
 
-    :raises ArmConfigurationError: there is none; the message lists what there is.
+    :raises ArmConfigurationError: the resource or the action is unknown; the message lists the known ones.
     """
     found = RESOURCES.get(resource)
     if found is None:

@@ -1,4 +1,4 @@
-"""The check of one row: by the fast check where that takes it, else by the model, which words what is wrong."""
+"""Validation of rows: by the quick check if it accepts the row, else by the model, which describes what is invalid."""
 
 from __future__ import annotations
 
@@ -22,69 +22,68 @@ if TYPE_CHECKING:
     from airflow_provider_arm.submission.sources.rows import RawRow
     from airflow_provider_arm.submission.sources.source import RowBlock, Source
 
-#: Wrong rows that a message lists; it says how many more there are.
+#: Invalid rows that a message lists; the others are only counted.
 MAX_LISTED_ROWS = 20
 
-#: A record as it goes on the wire; :func:`money.encode` writes the same bytes of either.
+#: A record as it is sent; :func:`money.encode` writes the same bytes for both.
 WireRecord = msgspec.Struct | dict[str, Any]
 
-#: :func:`money.encode` without its walk through all values: each of these was looked at when its row was checked.
+#: :func:`money.encode` without its check of all values, which validation has done already.
 encode_validated = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class RowValidator:
-    """Checks the rows of one source in their order.
+    """Validator of the rows of one source, in their order.
 
-    :param key: wire name of the natural key. Where a second record of one key would book twice, it is refused.
+    :param key: wire name of the natural key. A second record with the same key is invalid if ARM would book it twice.
     """
 
     def __init__(self, operation: Operation, key: str) -> None:
         self._operation = operation
         self._key = key
         self._quick = quick_check(operation.record)
-        self._seen = None if operation.replay is Replay.SAFE else DuplicateKeyIndex()
+        self._keys = None if operation.replay is Replay.SAFE else DuplicateKeyIndex()
 
-    def check_all(self, rows: RowBlock, wrong: InvalidRowReport) -> tuple[Sequence[int], Sequence[WireRecord]]:
-        """Give the numbers of those that are sound, and those; the others are added to *wrong*."""
+    def check_all(self, rows: RowBlock, report: InvalidRowReport) -> tuple[Sequence[int], Sequence[WireRecord]]:
+        """Return the numbers and records of the valid rows; add the invalid rows to *report*."""
         numbers, contents = rows
-        known = None if self._quick is None else self._quick.lines(contents)
-        if known is not None and self._seen is None:
-            return numbers, known
-        sound: tuple[list[int], list[WireRecord]] = [], []
-        for number, content, record in zip(numbers, contents, known or repeat(None, len(contents)), strict=True):
+        checked = None if self._quick is None else self._quick.lines(contents)
+        if checked is not None and self._keys is None:
+            return numbers, checked
+        valid: tuple[list[int], list[WireRecord]] = [], []
+        for number, content, record in zip(numbers, contents, checked or repeat(None, len(contents)), strict=True):
             try:
                 wire = self.check(number, content, record)
             except InvalidRecordError as error:
-                wrong.add(number, error.errors)
+                report.add(number, error.errors)
             else:
-                sound[0].append(number)
-                sound[1].append(wire)
-        return sound
+                valid[0].append(number)
+                valid[1].append(wire)
+        return valid
 
     def check(self, number: int, content: RawRow, record: WireRecord | None = None) -> WireRecord:
-        """Give the record as it goes on the wire.
+        """Return the record as it is sent.
 
-        :param record: the content, where the fast check has taken it already.
-        :raises InvalidRecordError: with all that is wrong with it.
+        :param record: the result of the quick check, if the row has passed it already.
+        :raises InvalidRecordError: the row is invalid; with all its issues.
         """
         if record is None and self._quick is not None:
             record = self._quick(content)
         if record is None:
             record = validate_with_model(self._operation, content)
-        if self._seen is not None:
+        if self._keys is not None:
             key = record[self._key] if isinstance(record, dict) else getattr(record, self._key)
-            first = self._seen.first_row(str(key), number)
+            first = self._keys.first_row(str(key), number)
             if first != number:
-                raise InvalidRecordError(
-                    [FieldIssue(self._key, f"is the same as in row {first}, which would book it twice")]
-                )
+                issue = FieldIssue(self._key, f"is the same as in row {first}: ARM would book the record twice")
+                raise InvalidRecordError([issue])
         return record
 
 
 def validate_with_model(operation: Operation, content: RawRow) -> dict[str, Any]:
-    """Give a row's record as it goes on the wire.
+    """Return the record of a row as it is sent.
 
-    :raises InvalidRecordError: with all that is wrong with it.
+    :raises InvalidRecordError: the row is invalid; with all its issues.
     """
     try:
         wire = to_wire(operation.record, parse_row(content))
@@ -97,41 +96,41 @@ def validate_with_model(operation: Operation, content: RawRow) -> dict[str, Any]
 
 
 def validate_rows(source: Source, operation: Operation, key: str) -> Iterator[tuple[Row, tuple[FieldIssue, ...]]]:
-    """Give every row with what is wrong with it, the empty tuple where it is sound; each time the same.
+    """Yield each row with its issues, none for a valid row; with the same result each time.
 
-    The sound ones, in chunks, are what :func:`prepare` leaves in with *skip_invalid*. A row that is no record at all
-    has its text under the remark ``_line``.
+    :func:`prepare` with *skip_invalid* sends the valid rows. A row that is not a record has its text in the remark
+    ``_line``.
 
-    :raises SourceError: the source cannot be read on.
+    :raises SourceError: the source cannot be read.
     """
-    check = RowValidator(operation, key)
+    validator = RowValidator(operation, key)
     for number, content in source.raw_rows():
         issues: tuple[FieldIssue, ...] = ()
         try:
-            check.check(number, content)
+            validator.check(number, content)
         except InvalidRecordError as error:
             issues = error.errors
         yield Row(number, parse_row_or_keep_text(content)), issues
 
 
 class InvalidRowReport:
-    """Collects what is wrong with rows, so that a person mends the file once."""
+    """Report of all invalid rows of a source, so that they can be corrected at once."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self.count = 0
-        #: Of the first :data:`MAX_LISTED_ROWS` rows.
+        #: Issues of the first :data:`MAX_LISTED_ROWS` invalid rows.
         self.shown: list[FieldIssue] = []
 
     def add(self, number: int, issues: Sequence[FieldIssue]) -> None:
-        """Note one row."""
+        """Add an invalid row."""
         self.count += 1
         if self.count <= MAX_LISTED_ROWS:
             self.shown += [FieldIssue(format_location(number, issue), issue.message) for issue in issues]
 
     def error(self) -> SourceError:
-        """Say in one error how many there are, and what is wrong with the first."""
+        """Return an error with the number of invalid rows and the issues of the first."""
         more = f"; and {self.count - MAX_LISTED_ROWS} more rows" if self.count > MAX_LISTED_ROWS else ""
-        listed = "; ".join(map(str, self.shown))
-        msg = f"{self._name}: {self.count} rows do not fit and nothing was sent: {listed}{more}"
+        rows = "1 row is" if self.count == 1 else f"{self.count} rows are"
+        msg = f"{self._name}: {rows} invalid and nothing was sent: {'; '.join(map(str, self.shown))}{more}"
         return SourceError(msg, errors=self.shown)

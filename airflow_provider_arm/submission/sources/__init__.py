@@ -1,1 +1,1 @@
-"""Records as they are read: from a list, or from a .jsonl, .json, .csv or .parquet file."""
+"""Sources of records: lists, and .jsonl, .json, .csv and .parquet files."""

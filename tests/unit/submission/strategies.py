@@ -1,4 +1,4 @@
-"""Records as they come: sound ones of any model, and sound ones to which something has happened."""
+"""Hypothesis strategies for valid and corrupted records of any model."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.models import Amount, ArmModel, Day, PostalAddress
-from airflow_provider_arm.submission.sources.field_types import as_model_class, list_item_type, strip_optional
+from airflow_provider_arm.submission.sources.field_types import as_model, list_fields, list_item_type
 
-#: Places of the amounts: as a decimal128(28, 4) has them.
+#: Decimals of the amounts, as in a decimal128(28, 4).
 PLACES = 4
 amounts = st.integers(-(10**15), 10**15).map(lambda units: Decimal(units).scaleb(-PLACES))
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 
 
 def values(annotation: Any, *, loose: bool) -> st.SearchStrategy[Any]:
-    """Values that a field takes, as JSON has them."""
+    """Return a strategy for valid values of a field, as in JSON."""
     if annotation == Amount:
         return amounts
     if annotation == Day:
         return st.dates().map(dt.date.isoformat)
-    if (group := as_model_class(annotation)) is not None:
+    if (group := as_model(annotation)) is not None:
         return valid_records(group, loose=loose)
     if (member := list_item_type(annotation)) is not None:
         return st.lists(values(member, loose=loose), max_size=3)
@@ -35,25 +35,24 @@ def values(annotation: Any, *, loose: bool) -> st.SearchStrategy[Any]:
 
 
 def valid_records(model: type[ArmModel], *, loose: bool = True) -> st.SearchStrategy[dict[str, Any]]:
-    """Records that the model takes, in wire names.
+    """Return a strategy for valid records with wire names.
 
-    :param loose: with the fields whose content is not published.
+    :param loose: include fields whose content is not documented.
     """
     required, optional = {}, {}
-    for name, field in model.model_fields.items():
-        annotation = strip_optional(field.annotation)
+    for name, wire_name, annotation in list_fields(model):
         if list_item_type(annotation) is object and not loose:
             continue
         of_field = values(annotation, loose=loose)
-        if field.is_required():
-            required[field.alias or name] = of_field.filter(bool)
+        if model.model_fields[name].is_required():
+            required[wire_name] = of_field.filter(bool)
         else:
-            (required if model is PostalAddress else optional)[field.alias or name] = of_field
+            (required if model is PostalAddress else optional)[wire_name] = of_field
     return st.fixed_dictionaries(required, optional=optional)
 
 
 class Token(str):
-    """JSON text as it stands."""
+    """JSON text that is written unchanged."""
 
     __slots__ = ()
 
@@ -61,14 +60,14 @@ class Token(str):
 NUMBERS = ["0", "-0", "-0.0", "1.10", "14.0", "1e5", "1E-30", "1e-31", "1e31", "0e-999", "1e999", "9" * 40, "NaN", "01"]
 WORDS = ["", "1.10", " 1 ", "1_0", "NaN", "-Infinity", "1e999", "0e-999", "14", "true", "null", "1,10", "٣"]
 DAYS = ["2025-02-28", "2025-02-30", "0000-01-01", "2025-02-28T00:00:00", "20250228", "٢٠٢٥-02-28", "2025-2-8"]
-#: What may stand anywhere in a text.
+#: Values that may be invalid, for JSON text.
 invalid_json_values = (
     st.sampled_from([None, True, False, [], {}, [None], ["a", None], [[]], {"a": 1}])
     | st.sampled_from(NUMBERS).map(Token)
     | st.sampled_from([*WORDS, *DAYS])
     | st.sampled_from(['"\\ud800"', '"\\u0041"', '"\x00"', "tru", "[1", '{"a":1,"a":2}']).map(Token)
 )
-#: What may stand anywhere in memory besides.
+#: The same for records in memory, with values that JSON does not have.
 non_json_values = (
     st.sampled_from([1.5, 14.0, float("nan"), Decimal("NaN"), Decimal("0E-999"), Decimal("-0"), Decimal(14), 10**40])
     | st.sampled_from(["\ud800", b"a", ("a",), {"a"}, {1: "a"}, [0.5], {"a": 0.5}, [b"a"], object])
@@ -80,7 +79,7 @@ NAMES = ["customer_no", "due_date", "limit_amount", "_row", "accountNo", "accoun
 
 @st.composite
 def corrupted_records(draw: st.DrawFn, model: type[ArmModel], wrong: st.SearchStrategy[Any]) -> dict[str, Any]:
-    """A sound record to which one to three things have happened, at any depth."""
+    """Return a valid record with one to three changes at any depth."""
     record = draw(valid_records(model))
     for _ in range(draw(st.integers(1, 3))):
         target: Any = record
@@ -97,7 +96,7 @@ def _members(value: Any) -> list[Any]:
 
 
 def _change(draw: st.DrawFn, target: Any, wrong: st.SearchStrategy[Any]) -> None:
-    # What is drawn may be one object drawn again.
+    # The same object may be drawn more than once.
     new = copy.deepcopy(draw(wrong))
     if isinstance(target, list):
         target.append(new)
@@ -112,7 +111,7 @@ def _change(draw: st.DrawFn, target: Any, wrong: st.SearchStrategy[Any]) -> None
 
 
 def as_json(value: Any) -> str:
-    """Write JSON, tokens as they stand and every digit."""
+    """Return JSON text with all digits and unchanged tokens."""
     if isinstance(value, Token | Decimal):
         return str(value)
     if isinstance(value, dict):

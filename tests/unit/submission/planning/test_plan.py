@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def plan_of(records: list[dict[str, Any]], size: int = 2, operation: Any = CUSTOMERS) -> SubmissionPlan:
-    """Plan records."""
+    """Return the plan for records."""
     key = "documentNo" if operation is DOCUMENTS else "customerNo"
     with prepare(ListSource(records), operation, size, key) as prepared:
         return prepared.plan
@@ -34,8 +34,8 @@ def plan_of(records: list[dict[str, Any]], size: int = 2, operation: Any = CUSTO
 
 @settings(max_examples=60, deadline=None)
 @given(count=st.integers(1, 40), size=st.integers(1, 15))
-def test_the_chunks_are_the_rows_in_order(count, size):
-    """For any number of rows and any size: the chunks put together are the rows, and the plan counts them right."""
+def test_chunks_contain_all_rows_in_order(count, size):
+    """For any number of rows and any chunk size; the plan has their boundaries."""
     records = [document(number) for number in range(count)]
     with prepare(ListSource(records), DOCUMENTS, size, "documentNo") as prepared:
         plan = prepared.plan
@@ -51,14 +51,14 @@ def test_the_chunks_are_the_rows_in_order(count, size):
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), count=st.integers(1, 12), size=st.integers(1, 5))
-def test_the_same_input_gives_the_same_plan_and_any_change_another(data, count, size):
-    """The hash is stable, and no record can be changed, moved, dropped or added without changing it."""
+def test_plan_hash_changes_exactly_when_a_record_changes(data, count, size):
+    """No record can be changed, dropped or added without a new hash."""
     records = [customer(number, limitAmount=Decimal("1.10")) for number in range(count)]
     plan = plan_of(records, size)
     assert plan_of(copy.deepcopy(records), size) == plan
     assert plan_of(copy.deepcopy(records), size).sha256 == plan.sha256
     at = data.draw(st.integers(0, count - 1))
-    change = data.draw(st.sampled_from(["value", "digits", "key", "drop", "add", "double"]))
+    change = data.draw(st.sampled_from(["value", "digits", "key", "drop", "add", "repeat"]))
     changed = copy.deepcopy(records)
     match change:
         case "value":
@@ -71,7 +71,7 @@ def test_the_same_input_gives_the_same_plan_and_any_change_another(data, count, 
             del changed[at]
         case "add":
             changed.insert(at, customer(99))
-        case "double":
+        case "repeat":
             changed.insert(at, changed[at])
     if not changed:
         return
@@ -82,23 +82,23 @@ def test_the_same_input_gives_the_same_plan_and_any_change_another(data, count, 
         assert differing == [at // size]
 
 
-def test_operation_and_chunk_size_belong_to_the_plan():
-    """The same records by another operation or in other chunks are another plan."""
+def test_plan_hash_depends_on_chunk_size():
+    """The operation is part of the plan, too."""
     records = [customer(1)]
     plans = {plan_of(records, 2).sha256, plan_of(records, 3).sha256, plan_of(records, 2, CUSTOMERS).sha256}
     assert len(plans) == 2
     assert plan_of([document(1)], 2, DOCUMENTS).operation == "create_document_batch"
 
 
-def test_the_hash_does_not_change_between_releases():
-    """A plan that an older package journalled is known again: this hash is written down here."""
+def test_plan_hash_does_not_change_between_releases():
+    """A newer release recognizes the plan in the journal of an older one."""
     plan = plan_of([customer(1, limitAmount=Decimal("124.370")), customer(2)], 2)
     assert plan.chunks[0].sha256 == "d721ab3bf4cfa6e5499f9c6ef24c584b1e24d0606171c6b2def33a9760b7d6d5"
     assert plan.sha256 == "6e8ff2cbf72ede8252197d8615b67ed7c0e2f2841688a45bffde338f57228e1c"
 
 
-def test_the_same_records_give_the_same_plan_from_every_format(tmp_path):
-    """The plan is of the records on the wire, not of the file's letters."""
+def test_plan_hash_does_not_depend_on_the_file_format(tmp_path):
+    """It is computed from the records as they are sent."""
     texts = {
         "a.jsonl": '{"customerNo":"1","limitAmount":1.10}\n{"limitAmount":2,"customerNo":"2"}\n',
         "a.json": '[{"customerNo":"1", "limitAmount": 1.10}, {"customerNo":"2", "limitAmount": 2}]',
@@ -115,49 +115,50 @@ def test_the_same_records_give_the_same_plan_from_every_format(tmp_path):
 
 
 @pytest.mark.parametrize("size", [0, -1, MAX_CHUNK_SIZE + 1])
-def test_a_chunk_size_out_of_range_is_refused(size):
-    """ARM takes at most so many, and none makes no sense."""
+def test_chunk_size_out_of_range_raises(size):
+    """The message names the range."""
     with pytest.raises(ArmConfigurationError, match=f"chunk_size must be between 1 and {MAX_CHUNK_SIZE}, not {size}"):
         plan_of([customer(1)], size)
 
 
 @pytest.mark.parametrize("size", [1, MAX_CHUNK_SIZE])
-def test_the_limits_themselves_are_allowed(size):
-    """From one to the most that ARM takes."""
+def test_smallest_and_largest_chunk_size_are_accepted(size):
+    """Both bounds are included."""
     assert plan_of([customer(1), customer(2)], size).records == 2
 
 
-# ---- rows that are wrong
+# ---- invalid rows
 
 
-def test_no_record_is_nothing_to_submit():
-    """An empty source is said so, because it is most often the wrong file."""
+def test_empty_source_raises():
+    """It is most often the wrong file."""
     with pytest.raises(SourceError, match=r"^records: has no records, so there is nothing to submit$"):
         plan_of([])
 
 
-@pytest.mark.parametrize("wrong", [1, MAX_LISTED_ROWS, MAX_LISTED_ROWS + 1, 57])
-def test_all_wrong_rows_are_counted_and_the_first_are_named(wrong):
-    """A person mends the file once: every wrong row counts, the first are listed, the message stays short."""
+@pytest.mark.parametrize("count", [1, MAX_LISTED_ROWS, MAX_LISTED_ROWS + 1, 57])
+def test_all_invalid_rows_are_counted_and_the_first_are_listed(count):
+    """The file can be corrected at once, and the message stays short."""
     records = [customer(number) for number in range(100)]
-    bad_rows = list(range(3, 3 + wrong))
-    for row in bad_rows:
+    invalid_rows = list(range(3, 3 + count))
+    for row in invalid_rows:
         records[row - 1] = {"customerNo": "", "name": CANARY, "dueDays": CANARY}
     with pytest.raises(SourceError) as caught:
         plan_of(records, 7)
     message = str(caught.value)
-    assert message.startswith(f"records: {wrong} rows do not fit and nothing was sent: row 3, column customerNo: ")
-    shown = bad_rows[:MAX_LISTED_ROWS]
+    rows = "1 row is" if count == 1 else f"{count} rows are"
+    assert message.startswith(f"records: {rows} invalid and nothing was sent: row 3, column customerNo: ")
+    shown = invalid_rows[:MAX_LISTED_ROWS]
     assert {issue.field for issue in caught.value.errors} == {
         f"row {row}, column {field}" for row in shown for field in ("customerNo", "dueDays")
     }
     assert all(f"row {row}, column dueDays: must be a whole number" in message for row in shown)
-    assert message.endswith(f"; and {wrong - MAX_LISTED_ROWS} more rows") is (wrong > MAX_LISTED_ROWS)
+    assert message.endswith(f"; and {count - MAX_LISTED_ROWS} more rows") is (count > MAX_LISTED_ROWS)
     assert CANARY not in message
 
 
 @pytest.mark.parametrize(
-    ("record", "says"),
+    ("record", "message"),
     [
         ({"name": CANARY}, "row 1, column customerNo: is required"),
         ({"customerNo": 7}, "row 1, column customerNo: must be text"),
@@ -171,31 +172,31 @@ def test_all_wrong_rows_are_counted_and_the_first_are_named(wrong):
         ({"customerNo": "1", "emailAddressDocument": [CANARY, 5]}, "row 1, column emailAddressDocument.1: must be te"),
     ],
 )
-def test_a_wrong_record_is_told_by_row_and_column(record, says):
-    """Whatever is wrong with it, the message says where and shows no value."""
+def test_invalid_record_raises_with_row_and_column_but_no_value(record, message):
+    """The message shows no content of the record."""
     with pytest.raises(SourceError) as caught:
         plan_of([record])
-    assert f"1 rows do not fit and nothing was sent: {says}" in str(caught.value)
+    assert f"records: 1 row is invalid and nothing was sent: {message}" in str(caught.value)
     assert CANARY not in str(caught.value)
 
 
 @pytest.mark.parametrize("second", ["7A", "7a"])
-def test_a_document_number_that_stands_twice_is_refused(second):
-    """ARM would book it twice; it tells no capital letters apart, and rows of other chunks count."""
+def test_second_document_with_the_same_number_raises(second):
+    """In another chunk, too, and regardless of upper and lower case."""
     records = [document(1), {**document(0), "documentNo": "7A"}, document(2), {**document(0), "documentNo": second}]
     with pytest.raises(
-        SourceError, match=r"1 rows do not fit .*: row 4, column documentNo: is the same as in row 2, which would book"
+        SourceError, match=r"1 row is invalid .*: row 4, column documentNo: is the same as in row 2: ARM would book"
     ):
         plan_of(records, 2, DOCUMENTS)
 
 
-def test_a_customer_number_may_stand_twice():
-    """The second updates what the first has written: nothing is doubled."""
+def test_second_customer_with_the_same_number_is_accepted():
+    """It updates the first; nothing is booked twice."""
     assert plan_of([customer(1), customer(1, phoneNo="12")]).records == 2
 
 
-def test_both_spellings_of_a_field_are_the_same_record():
-    """Python's names and the wire's give one plan, and one document number."""
+def test_python_names_and_wire_names_give_the_same_plan():
+    """A duplicate is found across both."""
     wire, python = document(5, dueDate="2026-01-31"), {"customer_no": "543210", "document_no": "5"}
     assert plan_of([{**python, "due_date": "2026-01-31"}], 1, DOCUMENTS) == plan_of([wire], 1, DOCUMENTS)
     with pytest.raises(SourceError, match="is the same as in row 1"):
@@ -205,13 +206,13 @@ def test_both_spellings_of_a_field_are_the_same_record():
 # ---- read once
 
 
-def test_a_source_that_changes_after_the_plan_changes_nothing(tmp_path):
-    """What is sent is what was planned and hashed, as often as it is asked for, whatever becomes of the file."""
+def test_chunks_do_not_change_when_the_source_changes(tmp_path):
+    """What is sent is what was planned, even if the file is gone."""
     source = file_source(tmp_path / "a.csv", "customerNo\n1\n2\n3\n")
     with prepare(source, CUSTOMERS, 2, "customerNo") as prepared:
         (tmp_path / "a.csv").unlink()
         for _ in range(2):
             chunks = list(prepared.chunks())
             assert [text for _, text in chunks] == [b'[{"customerNo":"1"},{"customerNo":"2"}]', b'[{"customerNo":"3"}]']
-            assert [hashlib.sha256(text).hexdigest() for _, text in chunks] == [one.sha256 for one, _ in chunks]
-            assert [one for one, _ in chunks] == list(prepared.plan.chunks)
+            assert [hashlib.sha256(text).hexdigest() for _, text in chunks] == [chunk.sha256 for chunk, _ in chunks]
+            assert [chunk for chunk, _ in chunks] == list(prepared.plan.chunks)

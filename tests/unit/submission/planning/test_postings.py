@@ -1,4 +1,4 @@
-"""A set is read whole and checked whole, before anything of it is sent."""
+"""``submission.planning.postings``: all postings are read and validated before any is sent."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.unit.submission.records import CANARY
 POSTINGS = OPERATIONS["create_auto_postings"]
 
 
-def test_a_set_comes_as_it_goes_on_the_wire(tmp_path):
-    """In order, with every digit and every field; remarks of a rejects file stay behind."""
+def test_postings_are_returned_as_they_are_sent(tmp_path):
+    """In order, with all digits and fields, but without the remarks of a rejects file."""
     path = tmp_path / "set.jsonl"
     path.write_text('{"kid": "1", "currencyAmount": 24.370}\n\n{"_row": 7, "options": ["x"]}\n', encoding="utf-8")
     read = read_postings(FileSource(path, str(path), AutoPosting, "autoPostings"), POSTINGS)
@@ -26,26 +26,27 @@ def test_a_set_comes_as_it_goes_on_the_wire(tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 20, 21, 500])
-def test_all_wrong_rows_are_counted_and_the_first_are_named(count):
-    """A person mends the file once; no value is shown."""
+def test_all_invalid_rows_are_counted_and_the_first_are_listed(count):
+    """The message shows no value."""
     rows = [{"kid": "1"}, *[{"options": CANARY, "text": CANARY}] * count]
     with pytest.raises(SourceError) as caught:
         read_postings(ListSource(rows), POSTINGS)
     message = str(caught.value)
-    assert f"{count} rows do not fit and nothing was sent: row 2, column options: must be a list" in message
+    assert "invalid and nothing was sent: row 2, column options: must be a list" in message
+    assert message.startswith(f"records: {count} row{'s are' if count > 1 else ' is'} ")
     assert (f"and {count - 20} more rows" in message) == (count > 20)
     assert len(caught.value.errors) == min(count, 20)
     assert CANARY not in message
 
 
 @pytest.mark.parametrize("value", [0.1, float("nan"), Decimal("Infinity"), "\ud800", {"deep": [0.1]}])
-def test_what_cannot_go_out_exactly_is_refused_with_its_place(value):
-    """In a field that no model knows, too."""
+def test_value_that_cannot_be_sent_exactly_raises(value):
+    """In a field that is not in the model, too."""
     with pytest.raises(SourceError, match="row 1: amount"):
         read_postings(ListSource([{"amount": value}]), POSTINGS)
 
 
-def test_an_empty_set_is_an_error():
+def test_empty_source_raises():
     """There is nothing to send."""
     with pytest.raises(SourceError, match="has no records"):
         read_postings(ListSource([]), POSTINGS)

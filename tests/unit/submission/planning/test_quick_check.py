@@ -37,7 +37,7 @@ def _bytes(text: str) -> bytes:
 
 
 def assert_never_wider(operation: Any, content: Any) -> None:
-    """Fail where the fast check takes what the model does not, or writes it otherwise."""
+    """Fail if the quick check accepts what the model rejects, or writes other bytes."""
     quick = quick_check(operation.record)(content)
     if quick is not None:
         assert money.encode(quick) == money.encode(validate_with_model(operation, content))
@@ -56,8 +56,8 @@ def assert_never_wider(operation: Any, content: Any) -> None:
 @example((CUSTOMERS, b'\xef\xbb\xbf{"customerNo":"1"}'))
 @example((DOCUMENTS, b'{"customerNo":"1","documentNo":"2","attachmentFiles":[1e999]}'))
 @example((DOCUMENTS, b'{"customerNo":"1","documentNo":"2","documentLines":[{"price":1e31}]}'))
-def test_a_text_that_the_fast_check_takes_is_taken_by_the_model_and_written_the_same(case):
-    """Whatever has happened to a line: the fast check is never wider than the model, and never writes another byte."""
+def test_model_accepts_json_text_that_the_quick_check_accepts(case):
+    """For any corruption of a line; both write the same bytes."""
     assert_never_wider(*case)
 
 
@@ -65,8 +65,8 @@ def test_a_text_that_the_fast_check_takes_is_taken_by_the_model_and_written_the_
 @given(in_memory)
 @example((CUSTOMERS, {"customerNo": "1", "limitAmount": 0.5}))
 @example((CUSTOMERS, {"customerNo": "\ud800"}))
-def test_a_record_in_memory_that_the_fast_check_takes_is_taken_by_the_model_and_written_the_same(case):
-    """Any Python value anywhere in a record, floats among them."""
+def test_model_accepts_record_in_memory_that_the_quick_check_accepts(case):
+    """For any Python value anywhere in a record, including floats; both write the same bytes."""
     assert_never_wider(*case)
 
 
@@ -74,8 +74,8 @@ def test_a_record_in_memory_that_the_fast_check_takes_is_taken_by_the_model_and_
 @given(
     st.sampled_from(BATCHES).flatmap(lambda operation: st.tuples(st.just(operation), valid_records(operation.record)))
 )
-def test_plain_sound_records_take_the_fast_way(case):
-    """Every field of both models: else the two laws above would hold of nothing."""
+def test_quick_check_accepts_valid_records(case):
+    """With all fields of both models; otherwise the two tests above would test nothing."""
     operation, record = case
     check = quick_check(operation.record)
     wire = money.encode(validate_with_model(operation, record))
@@ -105,10 +105,10 @@ WHOLE = '{"customerNo":"1","documentNo":"2"}'
 @example((DOCUMENTS, f'{WHOLE[:-1]},"attachmentFiles":[{{}}\n,{{}}]}}\n{WHOLE}{WHOLE}', [], ""))
 @example((DOCUMENTS, f'{WHOLE[:-1]},"attachmentFiles":[{{}},\n{{}}]}}\n{WHOLE}{WHOLE}', [], ""))
 @example((DOCUMENTS, f'{WHOLE[:-1]},"ledgerNote":"}}\n{{"}}\n{WHOLE}{WHOLE}', [], ""))
-def test_many_lines_at_once_are_what_each_is_by_itself(case):
-    """Wherever line breaks and brackets have gone astray: all at once gives what one by one gives, or nothing.
+def test_lines_returns_the_same_as_single_checks_or_none(case):
+    """Wherever line breaks and brackets are misplaced.
 
-    Lines of a .jsonl file end as Unix or Windows has it; records of a .json file come without an end.
+    Lines of a .jsonl file end with a Unix or Windows line break, records of a .json file without one.
     """
     operation, text, changes, end = case
     for at, new in changes:
@@ -123,8 +123,8 @@ def test_many_lines_at_once_are_what_each_is_by_itself(case):
         assert at_once is not None
 
 
-def test_insane_amounts_are_not_taken_among_many_lines():
-    """All at once the amounts are looked at, too."""
+def test_lines_returns_none_when_an_amount_is_out_of_range():
+    """Or when one of the rows is not a line."""
     lines = [b'{"customerNo":"1","limitAmount":1}\n', b'{"customerNo":"2","limitAmount":1e99}\n']
     assert quick_check(CUSTOMERS.record).lines(lines) is None
     assert quick_check(CUSTOMERS.record).lines([lines[0], {"customerNo": "1"}]) is None
@@ -132,8 +132,8 @@ def test_insane_amounts_are_not_taken_among_many_lines():
 
 
 @pytest.mark.parametrize("name", sorted(name for name, row in OPERATIONS.items() if row.record and "batch" in name))
-def test_every_batch_has_a_fast_check(name):
-    """A rule that somebody adds to a model of a batch takes its fast check away, and this test says so."""
+def test_every_batch_operation_has_a_quick_check(name):
+    """It fails when a new validator in a model of a batch disables the quick check."""
     assert quick_check(OPERATIONS[name].record) is not None
 
 
@@ -173,12 +173,12 @@ class _MoreThanCustomers(CustomerWrite):
 @pytest.mark.parametrize(
     "model", [_WithRule, _WithRuleInside, _WithLimit, _WithAmounts, _WithUnion, _WithDecoratedType, _MoreThanCustomers]
 )
-def test_a_model_that_says_more_than_a_struct_can_has_no_fast_check(model):
-    """What has no exact counterpart is never passed over in silence."""
+def test_model_that_a_struct_cannot_express_has_no_quick_check(model):
+    """Constraints and validators without an exact counterpart are never ignored."""
     assert quick_check(model) is None
 
 
-def test_without_a_model_there_is_no_fast_check():
-    """The operation takes its records as they come."""
+def test_operation_without_a_model_has_no_quick_check():
+    """Its records are sent without validation. The quick check of a model is built once."""
     assert quick_check(None) is None
     assert quick_check(Document) is quick_check(Document)

@@ -17,21 +17,21 @@ from tests.unit.submission.records import CANARY, CUSTOMERS, MODELS, file_source
 
 
 def read(source: Any) -> list[tuple[int, dict]]:
-    """Read all rows."""
+    """Return all records with their numbers."""
     return [(row.number, row.record) for row in source.rows()]
 
 
 # ---- lists
 
 
-def test_a_list_gives_its_records_numbered_from_one():
-    """Rows are numbered as a person counts, and remarks are passed over."""
+def test_list_records_are_numbered_from_one():
+    """Remarks are dropped."""
     records = [{"customerNo": "1", "_row": 7}, MappingProxyType({"customerNo": "2"})]
     assert read(ListSource(records)) == [(1, {"customerNo": "1"}), (2, {"customerNo": "2"})]
 
 
-def test_a_list_is_not_changed_by_reading(tmp_path):
-    """The author's own records keep their remarks, and a second reading gives the same."""
+def test_reading_does_not_change_the_list():
+    """The records of the DAG author keep their remarks, and a second reading yields the same."""
     records = [{"customerNo": "1", "_row": 7}]
     source = ListSource(records)
     assert read(source) == read(source)
@@ -39,8 +39,8 @@ def test_a_list_is_not_changed_by_reading(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [CANARY, None, 7, [CANARY]])
-def test_a_member_that_is_no_record_is_named_by_its_row(wrong):
-    """The message says which row and shows nothing of it."""
+def test_list_item_that_is_not_a_record_raises_with_its_row(wrong):
+    """The message shows nothing of the item."""
     with pytest.raises(SourceError, match=r"^records, row 2: must be an object") as caught:
         read(ListSource([{"customerNo": "1"}, wrong]))
     assert CANARY not in str(caught.value)
@@ -49,16 +49,16 @@ def test_a_member_that_is_no_record_is_named_by_its_row(wrong):
 # ---- .jsonl
 
 
-def test_jsonl_rows_are_numbered_by_their_lines(tmp_path):
-    """Blank lines are passed over and still counted, so that the number is the one an editor shows."""
+def test_jsonl_row_number_is_the_line_number(tmp_path):
+    """Blank lines are ignored but counted, so the number is the one that an editor shows."""
     source = file_source(
         tmp_path / "a.jsonl", '{"customerNo":"1"}\n\n  \n{"customerNo":"2","_row":9}\r\n{"a":{"_b":1}}'
     )
     assert read(source) == [(1, {"customerNo": "1"}), (4, {"customerNo": "2"}), (5, {"a": {"_b": 1}})]
 
 
-def test_an_empty_jsonl_file_has_no_rows(tmp_path):
-    """No row is no error here: what that means is the plan's to say."""
+def test_empty_jsonl_file_yields_no_rows(tmp_path):
+    """``prepare`` raises if there is nothing to submit."""
     assert read(file_source(tmp_path / "a.jsonl", "")) == []
 
 
@@ -68,8 +68,8 @@ def test_an_empty_jsonl_file_has_no_rows(tmp_path):
 @pytest.mark.parametrize(
     "text", ['[{"customerNo":"1"},{"customerNo":"2"}]', '{"x":[],"customers":[{"customerNo":"1"},{"customerNo":"2"}]}']
 )
-def test_json_is_a_list_or_an_object_that_holds_it(tmp_path, text):
-    """Both shapes give the same rows."""
+def test_json_file_may_be_a_list_or_an_object_with_the_list(tmp_path, text):
+    """Both yield the same rows."""
     assert read(file_source(tmp_path / "a.json", text)) == [(1, {"customerNo": "1"}), (2, {"customerNo": "2"})]
 
 
@@ -79,7 +79,7 @@ def test_json_is_a_list_or_an_object_that_holds_it(tmp_path, text):
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
 @pytest.mark.parametrize("digits", ["1.10", "1e2", "123456789012345.6789", "0.0000", "-0.10", "9007199254740993"])
 def test_numbers_keep_their_digits(tmp_path, name, digits):
-    """What stands in the file is what the record holds, digit for digit, and what goes on the wire."""
+    """Record and request contain the digits of the file."""
     text = f'{{"limitAmount":{digits}}}'
     [(_, record)] = read(file_source(tmp_path / name, text if name.endswith("l") else f"[{text}]"))
     assert str(record["limitAmount"]) == str(Decimal(digits))
@@ -89,15 +89,15 @@ def test_numbers_keep_their_digits(tmp_path, name, digits):
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**15), max_value=10**15))
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_amounts_of_a_ledger_come_through_exactly(tmp_path, amount):
-    """Fifteen digits and four places: the same number with the same digits comes out of every format."""
+def test_amounts_keep_their_digits_in_text_formats(tmp_path, amount):
+    """With up to fifteen digits and four decimals."""
     files = {"a.jsonl": f'{{"limitAmount":{amount:f}}}', "a.csv": f"customerNo,limitAmount\n1,{amount:f}\n"}
     for name, text in files.items():
         [(_, record)] = read(file_source(tmp_path / name, text))
         assert f"{Decimal(record['limitAmount']):f}" == f"{amount:f}"
 
 
-# ---- what is wrong with a file
+# ---- malformed files
 
 MALFORMED = [
     ("a.jsonl", f'{{"name":"ok"}}\n{{"name":"{CANARY}"\n', "a.jsonl, row 2: is not valid JSON"),
@@ -112,17 +112,21 @@ MALFORMED = [
     ("a.jsonl", f'{{"limitAmount":NaN,"name":"{CANARY}"}}', "a.jsonl, row 1: is not valid JSON"),
     ("a.json", f'[{{"name":"{CANARY}"}}', "a.json: is not valid JSON"),
     ("a.json", "", "a.json: is not valid JSON"),
-    ("a.json", f'{{"name":"{CANARY}"}}', 'a.json: must hold a list of records, or an object with the list under "cus'),
-    ("a.json", f'{{"customers":"{CANARY}"}}', "a.json: must hold a list of records"),
-    ("a.json", f'"{CANARY}"', "a.json: must hold a list of records"),
+    (
+        "a.json",
+        f'{{"name":"{CANARY}"}}',
+        'a.json: must contain a list of records, or an object with the list under "cus',
+    ),
+    ("a.json", f'{{"customers":"{CANARY}"}}', "a.json: must contain a list of records"),
+    ("a.json", f'"{CANARY}"', "a.json: must contain a list of records"),
     ("a.json", f'[{{"name":"x"}},"{CANARY}"]', "a.json, row 2: must be an object"),
     ("a.json", f'[{{"name":"{CANARY}","limitAmount":1e999}}]', "a.json, row 1: a number is beyond"),
 ]
 
 
 @pytest.mark.parametrize(("name", "content", "message"), MALFORMED)
-def test_a_malformed_file_is_named_by_its_row_and_not_quoted(tmp_path, name, content, message):
-    """One error that says where, and shows nothing of anybody's record."""
+def test_malformed_file_raises_with_row_but_no_content(tmp_path, name, content, message):
+    """The message shows neither the record nor the folder."""
     with pytest.raises(SourceError) as caught:
         read(file_source(tmp_path / name, content))
     assert str(caught.value).startswith(message)
@@ -131,18 +135,18 @@ def test_a_malformed_file_is_named_by_its_row_and_not_quoted(tmp_path, name, con
     assert caught.value.__cause__ is None
 
 
-def test_a_file_that_is_not_there_is_said_so(tmp_path):
-    """The message names the file and the argument."""
+def test_missing_file_raises_with_file_name_and_argument(tmp_path):
+    """Whether the file is read by row or by block."""
     source = FileSource(tmp_path / "gone.csv", str(tmp_path / "gone.csv"), MODELS["customers"], "customers")
-    with pytest.raises(SourceError, match=r"^gone.csv: there is no such file: check source$"):
+    with pytest.raises(SourceError, match=r"^gone.csv: file not found: check source$"):
         read(source)
     lines = FileSource(tmp_path / "gone.jsonl", "gone.jsonl", MODELS["customers"], "customers")
-    with pytest.raises(SourceError, match=r"^gone.jsonl: there is no such file: check source$"):
+    with pytest.raises(SourceError, match=r"^gone.jsonl: file not found: check source$"):
         next(lines.row_blocks(1))
 
 
-def test_a_folder_is_no_file(tmp_path):
-    """Any other trouble of the disk is one error too."""
+def test_folder_instead_of_a_file_raises_source_error(tmp_path):
+    """As any other ``OSError`` does."""
     (tmp_path / "a.jsonl").mkdir()
     source = FileSource(tmp_path / "a.jsonl", "a.jsonl", MODELS["customers"], "customers")
     with pytest.raises(SourceError, match=r"^a.jsonl: cannot be read \(IsADirectoryError"):
@@ -150,18 +154,18 @@ def test_a_folder_is_no_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["customers.xlsx", "customers", "customers.jsonl.gz", "s3://b/x.orc", ".CSVX"])
-def test_an_unknown_ending_is_refused_before_anything_is_read(name):
-    """The message lists the endings that there are."""
+def test_unknown_suffix_raises_before_the_file_is_opened(name):
+    """The message lists the known suffixes."""
     with pytest.raises(SourceError, match=r"must end in \.jsonl, \.json, \.csv, \.parquet"):
         FileSource(Path("never-opened"), name, MODELS["customers"], "customers")
 
 
-def test_the_ending_counts_in_any_case(tmp_path):
-    """Windows writes .CSV and .JSONL."""
+def test_suffix_is_case_insensitive(tmp_path):
+    """Files from Windows may end in .CSV or .JSONL."""
     assert read(file_source(tmp_path / "A.JSONL", '{"customerNo":"1"}')) == [(1, {"customerNo": "1"})]
 
 
-# ---- laws
+# ---- properties
 
 json_values = st.recursive(
     st.none()
@@ -176,8 +180,8 @@ json_values = st.recursive(
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(records=st.lists(st.dictionaries(st.text(max_size=6).filter(lambda k: not k.startswith("_")), json_values)))
-def test_what_was_written_is_read_and_read_again(tmp_path, records):
-    """Any records come back equal from a list, a .json and a .jsonl file, and a second reading gives the same."""
+def test_written_records_are_read_back_repeatedly(tmp_path, records):
+    """From a list, a .json and a .jsonl file, and a second reading yields the same."""
     expected = list(enumerate(records, 1))
     for name, content in (
         ("a.jsonl", b"".join(money.encode(record) + b"\n" for record in records)),
@@ -197,8 +201,9 @@ def test_what_was_written_is_read_and_read_again(tmp_path, records):
 @example("csv", b"\xff")
 @example("csv", b"customerNo\r\n" + b"x" * 100_001)
 @example("csv", b"customerNo\n\x00\n")
-def test_any_bytes_are_records_or_one_source_error(tmp_path, ending, content):
-    """Whatever a file holds, it gives rows twice the same, or the same error twice, and no other kind of error."""
+@example("csv", b"x" * 100_001)
+def test_any_bytes_yield_records_or_source_error(tmp_path, ending, content):
+    """Two readings yield the same rows or raise the same ``SourceError``; no other error is raised."""
     source = file_source(tmp_path / f"a.{ending}", content)
 
     def outcome() -> Any:
@@ -219,8 +224,8 @@ def test_any_bytes_are_records_or_one_source_error(tmp_path, ending, content):
     end=st.sampled_from(["\n", "\r\n"]),
     size=st.integers(1, 7),
 )
-def test_rows_read_many_at_a_time_are_the_same_rows(tmp_path, ending, lines, end, size):
-    """Blank lines among them or not: the same numbers with the same contents, never too many at once, never none."""
+def test_row_blocks_contain_the_same_rows_as_raw_rows(tmp_path, ending, lines, end, size):
+    """Numbers and contents are the same, and each block has one to *size* rows, even with blank lines."""
 
     def outcome(rows: Any) -> Any:
         try:
@@ -239,8 +244,8 @@ def test_rows_read_many_at_a_time_are_the_same_rows(tmp_path, ending, lines, end
 
 
 @given(count=st.integers(0, 40), size=st.integers(1, 12))
-def test_chunks_put_together_are_the_rows(count, size):
-    """Every chunk but the last is full, none is empty, and none is lost or doubled."""
+def test_chunks_contain_all_rows_in_order(count, size):
+    """All chunks but the last are full, and none is empty."""
     rows = [Row(number, {}) for number in range(1, count + 1)]
     chunks = list(chunk_rows(rows, size))
     assert [row for chunk in chunks for row in chunk] == rows
@@ -248,7 +253,7 @@ def test_chunks_put_together_are_the_rows(count, size):
     assert all(1 <= len(chunk) <= size for chunk in chunks)
 
 
-def test_a_row_shows_nothing_of_its_record():
-    """A row in a traceback or a log line shows its number only."""
+def test_repr_of_a_row_shows_only_its_number():
+    """Rows may appear in tracebacks and logs."""
     assert repr(Row(3, {"name": CANARY})) == "Row(number=3)"
     assert CUSTOMERS.record is MODELS["customers"]
