@@ -366,7 +366,7 @@ def test_receipt_without_batch_uuid_is_an_unknown_outcome(arm_sandbox, arm_conne
         ({"records": customers(1), "max_rejected": "few"}, ["max_rejected", "2%"]),
         ({"records": customers(1), "rejects_path": "x.xlsx"}, ["rejects_path", ".jsonl"]),
         ({"records": customers(1), "on_unknown_outcome": "retry"}, ["on_unknown_outcome", "resend"]),
-        ({"source": "/no/such.csv"}, ["such.csv", "no such file"]),
+        ({"source": "/no/such.csv"}, ["such.csv", "file not found"]),
         ({"source": "/no/such.xls"}, ["such.xls", ".jsonl"]),
         ({"resource": "documents", "records": [*documents(1), *documents(1)]}, ["row 2", "documentNo", "row 1"]),
         ({"records": [{"customerNo": "1", "limitAmount": 0.1}]}, ["row 1", "limitAmount", "float"]),
