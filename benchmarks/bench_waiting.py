@@ -355,12 +355,7 @@ def print_limits(own: dict[str, float]) -> None:
         ("connections", f"{own['connections']:.0f}", "at most 64", own["connections"] <= 64),
         ("memory of a trigger", f"{own['memory']:.0f} kB", "under 60 kB", own["memory"] < 60),
         ("finished batches detected", f"{own['ended']:.0f}", f"all of {TRIGGERS}", own["ended"] == TRIGGERS),
-        (
-            "  longest delay",
-            f"{own['latest']:.2f} s",
-            "an interval, a poll",
-            own["latest"] < INTERVAL + LATENCY + 0.05,
-        ),
+        ("  longest delay", f"{own['latest']:.2f} s", "an interval, a poll", own["latest"] < INTERVAL + LATENCY + 0.05),
     ]
     print()
     for name, figure, limit, is_met in rows:

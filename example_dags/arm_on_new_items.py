@@ -58,9 +58,7 @@ with DAG(
         task_id="export",
         path="{{ params.output }}/aritems-created-{{ ti.xcom_pull('window').values() | join('-to-') }}.jsonl",
         window=DateWindow(
-            start="{{ ti.xcom_pull('window')['start'] }}",
-            end="{{ ti.xcom_pull('window')['end'] }}",
-            by="createdtime",
+            start="{{ ti.xcom_pull('window')['start'] }}", end="{{ ti.xcom_pull('window')['end'] }}", by="createdtime"
         ),
     )
 

@@ -36,10 +36,7 @@ with DAG(
     customer = CustomerUpsertOperator(task_id="customer", customer=str(DATA / "customer.json"))
 
     submit = BatchSubmitOperator(
-        task_id="submit",
-        resource="customers",
-        source=str(DATA / "customers.csv"),
-        chunk_size=400,
+        task_id="submit", resource="customers", source=str(DATA / "customers.csv"), chunk_size=400
     )
 
     wait = BatchSensor(

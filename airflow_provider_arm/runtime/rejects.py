@@ -69,12 +69,7 @@ def evaluate_batches(
     if outcome is TaskOutcome.FAIL:
         raise ArmBatchFailedException(message)
     log.log(logging.INFO if outcome is TaskOutcome.SUCCEED else logging.WARNING, message)
-    return {
-        "submitted": counts.submitted,
-        "accepted": counts.accepted,
-        "rejected": counts.rejected,
-        "rejects_uri": uri,
-    }
+    return {"submitted": counts.submitted, "accepted": counts.accepted, "rejected": counts.rejected, "rejects_uri": uri}
 
 
 def write_rejects(

@@ -33,8 +33,7 @@ def write_receipt(folder: FolderPath, batches: Mapping[str, Any] | Sequence[str]
     """
     uuids = _read_uuids(batches)
     if uuids is None:
-        msg = "a batch receipt needs the result of BatchSubmitOperator, or batchUuids"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError("a batch receipt needs the result of BatchSubmitOperator, or batchUuids")
     if not uuids:
         return None
     name = hashlib.sha256("\n".join(uuids).encode()).hexdigest()[:32] + _SUFFIX

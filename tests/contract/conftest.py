@@ -28,8 +28,7 @@ BATCH_DELAY = 20
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line(
-        "markers",
-        "changes_arm(what): writes customers, or also documents; runs on a real ARM only with ARM_REAL_WRITE",
+        "markers", "changes_arm(what): writes customers, or also documents; runs on a real ARM only with ARM_REAL_WRITE"
     )
 
 

@@ -45,11 +45,7 @@ def submissions(box, prefix):
 
 @pytest.mark.parametrize(
     ("dag_id", "prefix", "victims"),
-    [
-        ("kill_held", "71", ["task"]),
-        ("kill_held", "71", ["task", "triggerer"]),
-        ("kill_deferred", "72", ["triggerer"]),
-    ],
+    [("kill_held", "71", ["task"]), ("kill_held", "71", ["task", "triggerer"]), ("kill_deferred", "72", ["triggerer"])],
 )
 def test_killed_process_submits_nothing_twice(airflow, box, dag_id, prefix, victims):
     """SIGKILL of the task, the triggerer or both while the batches are pending: 5 batches sent, one effect each."""

@@ -151,7 +151,7 @@ _DETAILS: dict[str, dict[str, Any]] = {
             "language",
             "using_language",
             "currency",
-        ),
+        )
     },
     "list_documents": {
         "dates": ("document_date", "due_date"),

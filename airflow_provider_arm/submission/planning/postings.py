@@ -28,6 +28,5 @@ def read_postings(source: Source, operation: Operation) -> list[dict[str, Any]]:
     if report.count:
         raise report.error()
     if not records:
-        msg = f"{source.name}: has no records, so there is nothing to send"
-        raise SourceError(msg)
+        raise SourceError(f"{source.name}: has no records, so there is nothing to send")
     return records

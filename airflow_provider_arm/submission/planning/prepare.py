@@ -62,8 +62,7 @@ def prepare(
     :raises ArmConfigurationError: *chunk_size* is out of range.
     """
     if not 1 <= chunk_size <= MAX_CHUNK_SIZE:
-        msg = f"chunk_size must be between 1 and {MAX_CHUNK_SIZE}, not {chunk_size}"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"chunk_size must be between 1 and {MAX_CHUNK_SIZE}, not {chunk_size}")
     chunks: list[ChunkPlan] = []
     report = InvalidRowReport(source.name)
     totals = CurrencyTotalsAccumulator(operation.record)
@@ -80,8 +79,7 @@ def prepare(
         if report.count and not (skip_invalid and chunks):
             raise report.error()
         if not chunks:
-            msg = f"{source.name}: has no records, so there is nothing to submit"
-            raise SourceError(msg)
+            raise SourceError(f"{source.name}: has no records, so there is nothing to submit")
         on_error.pop_all()
     plan = SubmissionPlan(operation.name, chunk_size, tuple(chunks))
     return PreparedSubmission(plan, totals.by_currency, report.count, tuple(report.shown), spool)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: Validators of models that hold for their structs, too: a struct has no read-only fields, and its postal address has
 #: only required fields. A model with any other validator has no quick check.
 _COVERED_VALIDATORS: dict[type[ArmModel], set[str]] = {
-    CustomerWrite: {"_reject_read_only_fields", "_reject_partial_address"},
+    CustomerWrite: {"_reject_read_only_fields", "_reject_partial_address"}
 }
 #: Models of which all fields are required (``_reject_partial_address``).
 _WHOLE_GROUPS = (PostalAddress,)

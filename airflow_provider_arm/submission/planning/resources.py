@@ -33,8 +33,7 @@ def find_operation(resource: str, action: str) -> tuple[Resource, str]:
     """
     found = RESOURCES.get(resource)
     if found is None:
-        msg = f"resource must be one of {', '.join(sorted(RESOURCES))}, not {resource!r}"
-        raise ArmConfigurationError(msg)
+        raise ArmConfigurationError(f"resource must be one of {', '.join(sorted(RESOURCES))}, not {resource!r}")
     if action not in found.actions:
         msg = f"action for {resource} must be one of {', '.join(sorted(found.actions))}, not {action!r}"
         raise ArmConfigurationError(msg)

@@ -34,11 +34,10 @@ class Spool:
             self._file.write(chunk)
             self._file.flush()
         except OSError as error:
-            msg = (
+            raise SourceError(
                 f"{self._name}: the records cannot be written to the temporary folder ({type(error).__name__}); nothing"
                 " was sent. Free space there, or set TMPDIR to another folder"
-            )
-            raise SourceError(msg) from None
+            ) from None
         self._bounds.append(self._bounds[-1] + len(chunk))
 
     def __getitem__(self, index: int) -> bytes:

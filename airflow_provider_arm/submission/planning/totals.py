@@ -63,8 +63,7 @@ class CurrencyTotalsAccumulator:
                     if (amount := _get(amounts, name)) is not None:
                         total.amounts[name] = EXACT.add(so_far, amount)
         except Inexact:
-            msg = "an amount has more digits than can be added exactly (100)"
-            raise ArmConfigurationError(msg) from None
+            raise ArmConfigurationError("an amount has more digits than can be added exactly (100)") from None
 
 
 def _get(record: Any, name: str) -> Any:

@@ -85,20 +85,17 @@ def _find_columns(header: list[str], model: type[ArmModel], name: str) -> list[C
     """Return the columns of the header that are fields of the model, without remarks."""
     known = {column.header: column for column in list_columns(model)}
     if not header:
-        msg = f"{name}: has no header row"
-        raise SourceError(msg)
+        raise SourceError(f"{name}: has no header row")
     if known.keys().isdisjoint(header):
         # The first row may be a record, so the message shows nothing of it.
         msg = f"{name}: the first row has no known column. Is the header row missing? Columns: {', '.join(known)}"
         raise SourceError(msg)
     for column in header:
         if column not in known and not column.startswith(REMARK_PREFIX):
-            msg = f"{name}, column {column!r}: no such field; columns: {', '.join(known)}"
-            raise SourceError(msg)
+            raise SourceError(f"{name}, column {column!r}: no such field; columns: {', '.join(known)}")
     repeated = sorted({column for column in header if header.count(column) > 1})
     if repeated:
-        msg = f"{name}: column {repeated[0]} appears twice"
-        raise SourceError(msg)
+        raise SourceError(f"{name}: column {repeated[0]} appears twice")
     return [known[column]._replace(position=position) for position, column in enumerate(header) if column in known]
 
 

@@ -50,8 +50,7 @@ def strip_optional(annotation: Any) -> Any:
         return annotation
     types = [argument for argument in arguments if argument is not NoneType]
     if len(types) != 1:
-        msg = "a union of more than one type and None"
-        raise LookupError(msg)
+        raise LookupError("a union of more than one type and None")
     return types[0]
 
 

@@ -50,8 +50,7 @@ def read_parquet(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[
                 number += 1
                 yield number, record
     except (pa.ArrowException, OSError) as error:
-        msg = f"{name}: not a Parquet file, or damaged ({type(error).__name__})"
-        raise SourceError(msg) from None
+        raise SourceError(f"{name}: not a Parquet file, or damaged ({type(error).__name__})") from None
 
 
 def _records(batch: pa.RecordBatch, columns: list[Column], name: str) -> Iterator[dict[str, Any]]:
@@ -89,17 +88,14 @@ def _find_columns(schema: pa.Schema, model: type[ArmModel], name: str) -> list[C
         where = f"{name}, column {field.name}"
         path, annotation = _find_field(model, field.name.split("."), where)
         if path in columns:
-            msg = f"{where}: the field appears twice"
-            raise SourceError(msg)
+            raise SourceError(f"{where}: the field appears twice")
         converter = _converter(field.type, annotation, where)
         columns[path] = Column(path[:-1], path[-1], converter, position=position)
     inside = next((path for path in columns for end in range(1, len(path)) if path[:end] in columns), None)
     if inside:
-        msg = f"{name}, column {'.'.join(inside)}: the group that contains it is a column, too"
-        raise SourceError(msg)
+        raise SourceError(f"{name}, column {'.'.join(inside)}: the group that contains it is a column, too")
     if not columns:
-        msg = f"{name}: no column is a field; fields: {', '.join(wire_names(model))}"
-        raise SourceError(msg)
+        raise SourceError(f"{name}: no column is a field; fields: {', '.join(wire_names(model))}")
     return list(columns.values())
 
 
@@ -115,8 +111,7 @@ def _find_field(model: type[ArmModel], names: list[str], where: str) -> tuple[tu
         fields = list_fields(group) if group is not None else iter(())
         field = next((field for field in fields if name in field[:2]), None)
         if field is None:
-            msg = f"{where}: no such field; fields: {', '.join(wire_names(group or model))}"
-            raise SourceError(msg)
+            raise SourceError(f"{where}: no such field; fields: {', '.join(wire_names(group or model))}")
         _, wire_name, annotation = field
         path.append(wire_name)
     return tuple(path), annotation
@@ -130,8 +125,7 @@ def _converter(kind: pa.DataType, annotation: Any, where: str) -> _Convert | Non
     from pyarrow import types
 
     if types.is_floating(kind) and annotation == Amount:
-        msg = f"{where}: the type {kind} is not exact enough for an amount: write decimal128 or text"
-        raise SourceError(msg)
+        raise SourceError(f"{where}: the type {kind} is not exact enough for an amount: write decimal128 or text")
     if types.is_dictionary(kind):
         return _converter(kind.value_type, annotation, where)
     if types.is_timestamp(kind):

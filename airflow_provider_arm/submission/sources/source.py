@@ -63,8 +63,7 @@ class Source(Protocol):
                 record = parse_row(content)
             except InvalidRecordError as error:
                 [issue] = error.errors
-                msg = f"{self.name}, {format_location(number, issue)}: {issue.message}"
-                raise SourceError(msg) from None
+                raise SourceError(f"{self.name}, {format_location(number, issue)}: {issue.message}") from None
             yield Row(number, record)
 
 
@@ -108,8 +107,7 @@ class FileSource(Source):
         }
         suffix = name.rsplit(".", 1)[-1].lower()
         if suffix not in readers:
-            msg = f"{self.name}: the source must end in .{', .'.join(readers)}"
-            raise SourceError(msg)
+            raise SourceError(f"{self.name}: the source must end in .{', .'.join(readers)}")
         self._read = readers[suffix]
 
     def raw_rows(self) -> Iterator[tuple[int, RawRow]]:
@@ -132,8 +130,7 @@ class FileSource(Source):
             with self._path.open("rb") as file:
                 yield file
         except FileNotFoundError:
-            msg = f"{self.name}: file not found: check source"
-            raise SourceError(msg) from None
+            raise SourceError(f"{self.name}: file not found: check source") from None
         except (OSError, UnicodeError) as error:
             msg = f"{self.name}: cannot be read ({type(error).__name__}; text files must be UTF-8)"
             raise SourceError(msg) from None
@@ -152,8 +149,7 @@ class FileSource(Source):
             msg = f'{self.name}: must contain a list of records, or an object with the list under "{self._key}"'
             raise SourceError(msg) from None
         except (ValueError, RecursionError):
-            msg = f"{self.name}: is not valid JSON"
-            raise SourceError(msg) from None
+            raise SourceError(f"{self.name}: is not valid JSON") from None
         for number, record in enumerate(content, 1):
             yield number, bytes(record)
 

@@ -259,11 +259,7 @@ def test_list_ar_items_passes_filters_through(start_client, example) -> None:
     server, client = start_client(HttpReply(json.dumps(body)))
     (item,) = client.list_ar_items({"fromvoucherdate": "2025-02-01", "onlyopen": True})
     assert item.ar_item_id == "2218-500002-35078-0"
-    assert server.requests[0].query == {
-        "pagesize": ["1000"],
-        "fromvoucherdate": ["2025-02-01"],
-        "onlyopen": ["true"],
-    }
+    assert server.requests[0].query == {"pagesize": ["1000"], "fromvoucherdate": ["2025-02-01"], "onlyopen": ["true"]}
 
 
 def test_any_list_can_be_walked(start_client) -> None:

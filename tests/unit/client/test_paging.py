@@ -231,8 +231,7 @@ def test_list_without_counts_that_reaches_the_cap_raises() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "total", "pages"),
-    [(4, 5, 2), (4, 4, 2), ("4", 5, 2), (10_000, 5, 3), (5, 5, 3), ("x", 9, 3)],
+    ("limit", "total", "pages"), [(4, 5, 2), (4, 4, 2), ("4", 5, 2), (10_000, 5, 3), (5, 5, 3), ("x", 9, 3)]
 )
 def test_maximumcount_limits_the_list_without_an_error(lists, list_all, limit, total: int, pages: int) -> None:
     """With maximumcount among the filters, the list may end at it, whichever of the two counts ARM reports."""

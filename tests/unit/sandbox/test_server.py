@@ -166,10 +166,7 @@ def test_killed_sandbox_keeps_what_it_acknowledged(tmp_path):
         while not ready.exists():
             assert process.poll() is None
         address = json.loads(ready.read_text())
-        form = {
-            "grant_type": "client_credentials",
-            **{name: address[name] for name in ("client_id", "client_secret")},
-        }
+        form = {"grant_type": "client_credentials", **{name: address[name] for name in ("client_id", "client_secret")}}
         token = requests.post(address["auth_url"], data=form, timeout=5).json()["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
         body = {"customer": {"customerNo": "1", "name": "x"}}

@@ -76,26 +76,14 @@ CASES = {
         personal="reservation",
         request={"method": "POST", "path": "*/paymentreservations"},
         key=("payments", "P-1"),
-        result={
-            "payment_id": "P-1",
-            "account_no": None,
-            "status": "PROCESSED",
-            "result": "CREATED",
-            "warnings": [],
-        },
+        result={"payment_id": "P-1", "account_no": None, "status": "PROCESSED", "result": "CREATED", "warnings": []},
     ),
     "credit note": SimpleNamespace(
         make=credit,
         personal="changes",
         request={"method": "PUT", "path": "*/aritems"},
         key=("arItems", ITEM),
-        result={
-            "ar_item_id": ITEM,
-            "account_no": 500002,
-            "status": "PROCESSED",
-            "result": "UPDATED",
-            "warnings": [],
-        },
+        result={"ar_item_id": ITEM, "account_no": 500002, "status": "PROCESSED", "result": "UPDATED", "warnings": []},
     ),
     "auto postings": SimpleNamespace(
         make=post,
@@ -465,8 +453,7 @@ def test_corrected_set_is_posted_once(arm_sandbox, arm_connection, store, make_c
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [{"validate_only": True}, {"postings": [POSTING, POSTING | {"options": ["VALIDATEONLY"]}]}],
+    "arguments", [{"validate_only": True}, {"postings": [POSTING, POSTING | {"options": ["VALIDATEONLY"]}]}]
 )
 def test_check_has_no_effect_and_is_repeated(arm_sandbox, no_pauses, store, make_context, arguments, caplog):
     """It is not journalled, and the client repeats it after a lost response."""

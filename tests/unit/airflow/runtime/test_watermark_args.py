@@ -153,10 +153,7 @@ def test_increment_can_be_reconciled(arm_sandbox, arm_connection, make_run, tmp_
     result = export(tmp_path / "1.parquet", make_run())
     full = ArItemExportOperator(task_id="full", path=str(tmp_path / "full.csv")).execute(make_run())
     reconciled = LedgerReconcileOperator(
-        task_id="reconcile",
-        export=result["manifest_uri"],
-        against=full["manifest_uri"],
-        path=str(tmp_path / "report"),
+        task_id="reconcile", export=result["manifest_uri"], against=full["manifest_uri"], path=str(tmp_path / "report")
     ).execute(make_run())
     assert reconciled["matches"]
 

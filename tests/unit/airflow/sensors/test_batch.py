@@ -9,12 +9,7 @@ import time
 
 import pytest
 from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import (
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    BaseOperator,
-    TaskDeferred,
-)
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, BaseOperator, TaskDeferred
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.http.retry import SystemClock

@@ -165,10 +165,7 @@ def test_clock_skew_of_ten_minutes_causes_no_failed_call(start_server, make_driv
 
 
 @settings(deadline=None)
-@given(
-    lifetime=st.none() | st.integers(1, 10**5),
-    left=st.none() | st.integers(-(10**5), 10**5),
-)
+@given(lifetime=st.none() | st.integers(1, 10**5), left=st.none() | st.integers(-(10**5), 10**5))
 def test_stored_token_is_used_but_not_beyond_its_lifetime(lifetime: int | None, left: int | None) -> None:
     """This holds for any values of expires_in and expires_on, so that no call needs its own token."""
     cache = TokenCache()

@@ -403,9 +403,7 @@ def test_run_fails_when_another_run_moved_the_watermark(ledger, store, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"filters": {"customerno": "2"}}, {"filters": {}}, {"split_by": parse_split_by({"kid": ["1"]})}],
-    ids=str,
+    "change", [{"filters": {"customerno": "2"}}, {"filters": {}}, {"split_by": parse_split_by({"kid": ["1"]})}], ids=str
 )
 def test_changed_request_does_not_use_the_watermark(ledger, store, tmp_path, change):
     """Filters and split_by must not change; neither the message nor the state contains a value."""

@@ -158,11 +158,7 @@ MALFORMED = [
     ("empty file", "", "a.csv: has no header row"),
     ("byte order mark alone", "\ufeff", "a.csv: has no header row"),
     ("blank first line", "\ncustomerNo\n1\n", "a.csv: has no header row"),
-    (
-        "unknown column",
-        "customerNo,nmae\n1,{}\n",
-        "a.csv, column 'nmae': no such field; columns: customerNo, ",
-    ),
+    ("unknown column", "customerNo,nmae\n1,{}\n", "a.csv, column 'nmae': no such field; columns: customerNo, "),
     ("column in other case", "customerno,name\n1,{}\n", "a.csv, column 'customerno': no such field"),
     ("nameless column", "customerNo,\n1,{}\n", "a.csv, column '': no such field; columns: customerNo, "),
     ("a group as a column", "customerNo,postalAddress\n1,{}\n", "a.csv, column 'postalAddress': no such field"),
@@ -177,16 +173,8 @@ MALFORMED = [
         "a.csv: the first row has no known column. Is the header row missing? Columns: ",
     ),
     ("repeated column", "customerNo,name,name\n1,{0},{0}\n", "a.csv: column name appears twice"),
-    (
-        "too few cells",
-        "customerNo,name,phoneNo\n1,a,b\n2,{}\n",
-        "a.csv, row 2, column phoneNo: the row has 2 cells",
-    ),
-    (
-        "too many cells",
-        "customerNo,name\n1,{},22\n",
-        "a.csv, row 1: the row has 3 cells, but the header has 2",
-    ),
+    ("too few cells", "customerNo,name,phoneNo\n1,a,b\n2,{}\n", "a.csv, row 2, column phoneNo: the row has 2 cells"),
+    ("too many cells", "customerNo,name\n1,{},22\n", "a.csv, row 1: the row has 3 cells, but the header has 2"),
     ("unclosed quote", 'customerNo,name\n1,a\n2,"{}\n3,b\n', "a.csv, row 2: a quote is not closed"),
     ("text after a quote", 'customerNo,name\n1,"a" {}\n', "a.csv, row 1: a quote is not closed"),
     (
