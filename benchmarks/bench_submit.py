@@ -1,10 +1,10 @@
-"""Submitting 100,000 customers from a file, beside the least that any program must do: posting bodies that are ready.
+"""Benchmark of submitting 100,000 customers from a file, compared with a baseline that only posts prepared bodies.
 
-The floor posts ready bodies of 1,000 customers one after another over one `requests.Session`. The provider reads the
-file, checks every record against its model, plans, journals two lines for each batch on disk, and posts. The server is
-another process that counts bytes and answers 202. Runs are interleaved; a figure is the median.
+The baseline posts prepared bodies with 1,000 customers, one after another, with one `requests.Session`. The provider
+reads the file, validates each record against its model, plans, writes two lines per batch to a journal on disk, and
+posts. The server is another process that counts bytes and responds 202. Runs are interleaved; figures are medians.
 
-A second part says how much memory a million customers take beyond the imported program.
+A second part measures how much memory a million customers take beyond the imported program.
 """
 
 from __future__ import annotations
@@ -35,28 +35,29 @@ if TYPE_CHECKING:
 CUSTOMERS, LARGE = 100_000, 1_000_000
 CHUNK = 1000
 IN_FLIGHT = 8
-#: Tried without latency.
-AT_ONCE = (1, 4, IN_FLIGHT)
+#: Values of ``max_in_flight`` without latency.
+IN_FLIGHT_VALUES = (1, 4, IN_FLIGHT)
+#: In seconds.
 LATENCY = 0.050
 #: Runs of each contender without and with latency.
 RUNS, SLOW_RUNS = 5, 3
-MOST_MIB = 150
-#: Times the floor: the best setting without latency, and :data:`IN_FLIGHT` with it.
-MOST_AT_ONCE, MOST_LATE = 5, 0.25
+MAX_MIB = 150
+#: Multiples of the baseline's time: for the fastest setting without latency, and for :data:`IN_FLIGHT` with it.
+MAX_RATIO, MAX_RATIO_WITH_LATENCY = 5, 0.25
 
 
 class Sink(asyncio.Protocol):
-    """As little of an ARM as it takes: counts the bytes of a request and answers 202 with a batchUuid."""
+    """Minimal ARM: counts the bytes of a request and responds 202 with a batchUuid."""
 
     latency: ClassVar[float] = 0.0
     numbers: ClassVar[Iterator[int]] = count(1)
 
     def connection_made(self, transport: Any) -> None:
-        """Begin."""
+        """Start with an empty request."""
         self.transport, self.head, self.missing = transport, b"", 0
 
     def data_received(self, data: bytes) -> None:
-        """Count; once a request is whole, answer."""
+        """Count bytes; respond to a complete request."""
         if self.missing:
             self.missing -= len(data)
         else:
@@ -68,14 +69,12 @@ class Sink(asyncio.Protocol):
             self.missing, self.head = length - len(body), b""
         if not self.missing:
             body = b'{"status":"ACCEPTED","batchUuid":"batch-%d"}' % next(self.numbers)
-            answer = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(
-                body
-            )
-            asyncio.get_running_loop().call_later(self.latency, self.transport.write, answer + body)
+            head = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            asyncio.get_running_loop().call_later(self.latency, self.transport.write, head % len(body) + body)
 
 
 async def serve(latency: float) -> None:
-    """Serve until killed; says its port."""
+    """Serve until killed; print the port."""
     Sink.latency = latency
     server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -84,7 +83,7 @@ async def serve(latency: float) -> None:
 
 @contextmanager
 def sink(latency: float) -> Iterator[str]:
-    """Start the server; gives its address."""
+    """Start the server and yield its address."""
     process = subprocess.Popen([sys.executable, __file__, "--serve", str(latency)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
@@ -98,7 +97,7 @@ def sink(latency: float) -> Iterator[str]:
 
 
 def customer(number: int) -> dict[str, Any]:
-    """Make a customer of the usual size: 480 bytes of JSON."""
+    """Return a customer of typical size: 480 bytes of JSON."""
     return {
         "customerNo": str(1_000_000 + number),
         "name": f"Kunde Østby {number} AS",
@@ -125,16 +124,16 @@ def customer(number: int) -> dict[str, Any]:
 
 
 def write_jsonl(path: Path, size: int) -> None:
-    """Write customers as lines."""
+    """Write customers to a .jsonl file."""
     with path.open("w", encoding="utf-8") as file:
         for number in range(size):
-            # The amounts are plain: the same digits as text without quotes.
+            # Amounts become JSON numbers with the same digits.
             text = json.dumps(customer(number), ensure_ascii=False, default=lambda amount: f"<{amount}>")
             file.write(text.replace('"<', "").replace('>"', "") + "\n")
 
 
 def write_csv(path: Path, size: int) -> None:
-    """Write customers as a table."""
+    """Write customers to a .csv file."""
     with path.open("w", encoding="utf-8", newline="") as file:
         for number in range(size):
             cells: dict[str, Any] = {}
@@ -152,7 +151,7 @@ def write_csv(path: Path, size: int) -> None:
 
 
 def write_parquet(path: Path, size: int) -> None:
-    """Write customers as columns, in groups of 100,000."""
+    """Write customers to a .parquet file in row groups of 100,000."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -172,7 +171,7 @@ WRITERS = {"jsonl": write_jsonl, "csv": write_csv, "parquet": write_parquet}
 
 
 def submit_file(address: str, path: Path, in_flight: int = 1) -> None:
-    """Submit a file as the provider does: check, plan, journal, send."""
+    """Submit a file as the provider does: validate, plan, journal, send."""
     from airflow_provider_arm.client import ArmClient, StaticToken
     from airflow_provider_arm.client.batch_state import BatchState
     from airflow_provider_arm.client.operations import OPERATIONS
@@ -182,7 +181,7 @@ def submit_file(address: str, path: Path, in_flight: int = 1) -> None:
     from airflow_provider_arm.submission.sources.source import FileSource
 
     operation = OPERATIONS["create_customer_batch"]
-    # The journal stays, as it does for a task; it goes with all files of the benchmark.
+    # As for a task, the journal is not deleted here, but with all files of the benchmark.
     folder = tempfile.mkdtemp(dir=path.parent)
     with ArmClient(address, StaticToken("token"), client_no=1) as client:
         sender = Sender(
@@ -199,134 +198,136 @@ def submit_file(address: str, path: Path, in_flight: int = 1) -> None:
             sender.send_all(prepared.plan, prepared.chunks())
 
 
-def post_ready(address: str, bodies: list[bytes]) -> None:
-    """Post bodies that are ready."""
+def post_prepared(address: str, bodies: list[bytes]) -> None:
+    """Post prepared bodies."""
     import requests
 
     with requests.Session() as session:
         for body in bodies:
-            answer = session.post(
+            response = session.post(
                 f"{address}/clients/1/customers/batches", data=body, headers={"Content-Type": "application/json"}
             )
-            answer.raise_for_status()
+            response.raise_for_status()
 
 
 def post_by_hand(address: str, path: Path) -> None:
-    """Post as a task written by hand does: no check, no journal, amounts through floats."""
+    """Post like a handwritten task: no validation, no journal, amounts as floats."""
     import requests
 
     with requests.Session() as session, path.open(encoding="utf-8") as file:
         while records := [json.loads(line) for line in islice(file, CHUNK)]:
-            answer = session.post(f"{address}/clients/1/customers/batches", json={"customers": records})
-            answer.raise_for_status()
+            response = session.post(f"{address}/clients/1/customers/batches", json={"customers": records})
+            response.raise_for_status()
 
 
-def ready_bodies(path: Path) -> list[bytes]:
-    """Make the bodies of a file's lines."""
+def prepare_bodies(path: Path) -> list[bytes]:
+    """Return the bodies for the lines of a file."""
     lines = path.read_bytes().splitlines()
     return [
         b'{"customers":[' + b",".join(lines[first : first + CHUNK]) + b"]}" for first in range(0, len(lines), CHUNK)
     ]
 
 
-class Pace(NamedTuple):
-    """Median seconds of a contender: on the wall, and of its own on a processor."""
+class Timing(NamedTuple):
+    """Median seconds of a contender: wall-clock time, and CPU time in user mode."""
 
     wall: float
     user: float
 
 
-def race(contenders: dict[str, Callable[[], None]], runs: int) -> dict[str, Pace]:
-    """Give the pace of each; the first run of each is not counted."""
-    paces: dict[str, list[Pace]] = {name: [] for name in contenders}
+def race(contenders: dict[str, Callable[[], None]], runs: int) -> dict[str, Timing]:
+    """Return the timing of each contender; the first run of each is not counted."""
+    timings: dict[str, list[Timing]] = {name: [] for name in contenders}
     for _, (name, run) in product(range(runs + 1), contenders.items()):
-        begun, worked = time.perf_counter(), os.times().user
+        start, user = time.perf_counter(), os.times().user
         run()
-        paces[name].append(Pace(time.perf_counter() - begun, os.times().user - worked))
-    return {name: Pace(*map(statistics.median, zip(*each[1:], strict=True))) for name, each in paces.items()}
+        timings[name].append(Timing(time.perf_counter() - start, os.times().user - user))
+    return {name: Timing(*map(statistics.median, zip(*each[1:], strict=True))) for name, each in timings.items()}
 
 
-def show(what: str, pace: Pace, floor: Pace, most: float | None = None) -> tuple[str, str, str, str, bool]:
-    """Give a row of the table of speeds.
+def format_row(
+    what: str, timing: Timing, baseline: Timing, limit: float | None = None
+) -> tuple[str, str, str, str, bool]:
+    """Return a row of the table of speeds.
 
-    :param most: how many times the floor it may take.
+    :param limit: largest accepted multiple of the baseline's time.
     """
-    ratio = pace.wall / floor.wall
-    figure = f"{CUSTOMERS / pace.wall:,.0f} /s"
-    bound = f"at most {most:g} x" if most is not None else ""
-    return f"{what}, {pace.user:.2f} s user", figure, f"{ratio:.2f} x", bound, most is None or ratio <= most
+    ratio = timing.wall / baseline.wall
+    figure = f"{CUSTOMERS / timing.wall:,.0f} /s"
+    bound = f"at most {limit:g} x" if limit is not None else ""
+    return f"{what}, {timing.user:.2f} s user", figure, f"{ratio:.2f} x", bound, limit is None or ratio <= limit
 
 
 def speed(folder: Path) -> Iterator[tuple[str, str, str, str, bool]]:
-    """Give the rows of the table of speeds."""
-    files = {ending: folder / f"customers.{ending}" for ending in WRITERS}
-    for ending, path in files.items():
-        WRITERS[ending](path, CUSTOMERS)
-    bodies = ready_bodies(files["jsonl"])
-    floor = "floor: ready bodies, one after another"
-    many = {size: f"provider, .jsonl, {size} in flight" for size in AT_ONCE}
+    """Yield the rows of the table of speeds."""
+    files = {suffix: folder / f"customers.{suffix}" for suffix in WRITERS}
+    for suffix, path in files.items():
+        WRITERS[suffix](path, CUSTOMERS)
+    bodies = prepare_bodies(files["jsonl"])
+    baseline = "baseline: prepared bodies, one after another"
+    names = {size: f"provider, .jsonl, {size} in flight" for size in IN_FLIGHT_VALUES}
     with sink(0) as address:
-        at_once = race(
+        timings = race(
             {
-                floor: lambda: post_ready(address, bodies),
-                **{name: partial(submit_file, address, files["jsonl"], size) for size, name in many.items()},
+                baseline: lambda: post_prepared(address, bodies),
+                **{name: partial(submit_file, address, files["jsonl"], size) for size, name in names.items()},
                 "provider, .csv": lambda: submit_file(address, files["csv"]),
                 "provider, .parquet": lambda: submit_file(address, files["parquet"]),
-                "by hand: json.loads, json=, no check": lambda: post_by_hand(address, files["jsonl"]),
+                "handwritten: json.loads, json=, no validation": lambda: post_by_hand(address, files["jsonl"]),
             },
             RUNS,
         )
-    best = min(many.values(), key=lambda name: at_once[name].wall)
-    for name, pace in at_once.items():
-        yield show(f"0 ms, {name}", pace, at_once[floor], MOST_AT_ONCE if name == best else None)
+    best = min(names.values(), key=lambda name: timings[name].wall)
+    for name, timing in timings.items():
+        yield format_row(f"0 ms, {name}", timing, timings[baseline], MAX_RATIO if name == best else None)
     with sink(LATENCY) as address:
-        late = race(
+        timings = race(
             {
-                floor: lambda: post_ready(address, bodies),
-                many[1]: lambda: submit_file(address, files["jsonl"]),
-                many[IN_FLIGHT]: lambda: submit_file(address, files["jsonl"], IN_FLIGHT),
+                baseline: lambda: post_prepared(address, bodies),
+                names[1]: lambda: submit_file(address, files["jsonl"]),
+                names[IN_FLIGHT]: lambda: submit_file(address, files["jsonl"], IN_FLIGHT),
             },
             SLOW_RUNS,
         )
-    for name, pace in late.items():
-        most = MOST_LATE if name == many[IN_FLIGHT] else None
-        yield show(f"{LATENCY * 1000:.0f} ms, {name}", pace, late[floor], most)
+    for name, timing in timings.items():
+        limit = MAX_RATIO_WITH_LATENCY if name == names[IN_FLIGHT] else None
+        yield format_row(f"{LATENCY * 1000:.0f} ms, {name}", timing, timings[baseline], limit)
 
 
 # ---- memory
 
 
 def peak_mib() -> float:
-    """Give the most memory that this process has had."""
+    """Return the peak memory of this process."""
     status = Path("/proc/self/status")
-    if status.exists():  # the figure of getrusage includes the parent's before the exec
+    if status.exists():  # the value of getrusage includes the parent before the exec
         return int(status.read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def print_growth(address: str, path: Path) -> None:
-    """Submit a file; say how much memory that took beyond the imported program."""
+    """Submit a file and print the memory that this took beyond the imported program."""
     small = path.with_name(f"small{path.suffix}")
     WRITERS[path.suffix[1:]](small, 1)
-    submit_file(address, small)  # imports all there is to import
+    submit_file(address, small)  # imports everything
     before = peak_mib()
     submit_file(address, path)
     print(peak_mib() - before)
 
 
 def memory(folder: Path) -> Iterator[tuple[str, str, str, str, bool]]:
-    """Give the rows of the table of memory."""
+    """Yield the rows of the table of memory."""
     with sink(0) as address:
-        for ending, write in WRITERS.items():
-            path = folder / f"large.{ending}"
+        for suffix, write in WRITERS.items():
+            path = folder / f"large.{suffix}"
             write(path, LARGE)
-            begun = time.perf_counter()
+            start = time.perf_counter()
             command = [sys.executable, __file__, "--growth", address, str(path)]
             growth = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            seconds = time.perf_counter() - begun
+            seconds = time.perf_counter() - start
             path.unlink()
-            name = f"{LARGE:,} customers, .{ending}, growth"
-            yield name, f"{growth:.0f} MiB", f"{seconds:.0f} s", f"under {MOST_MIB} MiB", growth < MOST_MIB
+            name = f"{LARGE:,} customers, .{suffix}, growth"
+            yield name, f"{growth:.0f} MiB", f"{seconds:.0f} s", f"under {MAX_MIB} MiB", growth < MAX_MIB
 
 
 def main() -> None:

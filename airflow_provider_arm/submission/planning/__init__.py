@@ -1,1 +1,1 @@
-"""From records to checked chunks, before anything is sent."""
+"""Validation of records and their division into chunks, before anything is sent."""
