@@ -84,7 +84,7 @@ def exempt_lines(name: str, text: str) -> set[int]:
 
 
 def word_parts(identifier: str) -> str:
-    """Split an identifier into its words: ``begunAgain``, ``begun_again`` and ``BEGUN_AGAIN`` have two.
+    """Split an identifier into its words: ``countAll``, ``count_all`` and ``COUNT_ALL`` have two.
 
     Returns the words joined and enclosed by underscores, so that a search for whole words is a search for text.
     """
