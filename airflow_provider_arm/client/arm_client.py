@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from airflow_provider_arm.client.batch_state import BatchStatus
+    from airflow_provider_arm.client.models.log_item import LogItem
     from airflow_provider_arm.client.operations import Operation, Replay
 
 log = logging.getLogger(__name__)
@@ -166,6 +167,10 @@ class ArmClient(ClientCore, LedgerWrites):
         """
         document: Document = self._get("get_document", {"documentno": document_no}, {}, language)
         return document
+
+    def list_log_items(self, filters: Filters | None = None, *, page_size: int = MAX_PAGE_SIZE) -> Cursor[LogItem]:
+        """List log items (``GET``; the path is assumed). *filters* are passed through to ARM."""
+        return self.cursor("list_log_items", filters, page_size=page_size)
 
     # ---- other operations
 

@@ -25,6 +25,7 @@ from airflow_provider_arm.client.models import (
     PaymentReservation,
     WriteResponse,
 )
+from airflow_provider_arm.client.models.log_item import LogItem
 
 
 class Replay(StrEnum):
@@ -127,6 +128,8 @@ _TABLE = (
     _write("upload_files", "POST /files", _NEVER, key="files", response=None),
     _list("list_gl_items", "/glitems", GlItem, "glItems", "glItemId"),  # keys and fields assumed (Q8)
     _read("get_gl_item", "/glitems/{glitemid}", GlItem),
+    # Path, key and fields are assumed: only the title is documented.
+    _list("list_log_items", "/logitems", LogItem, "logItems", "logItemId", documented=False),
 )
 
 #: Every operation by name.

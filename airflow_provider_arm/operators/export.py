@@ -1,4 +1,4 @@
-"""Export operators of all lists except AR items: customers, documents, GL items, and any other list."""
+"""Export operators of all lists except AR items: customers, documents, GL items, log items, and any other list."""
 
 from __future__ import annotations
 
@@ -42,13 +42,22 @@ class GlItemExportOperator(ArmExportOperator):
     list_operation: ClassVar[str] = "list_gl_items"
 
 
+class LogItemExportOperator(ArmExportOperator):
+    """Export log items (``GET /clients/{clientno}/logitems``: documented by title; path and fields are assumed).
+
+    Arguments, result and errors are those of ``ArmExportOperator``.
+    """
+
+    list_operation: ClassVar[str] = "list_log_items"
+
+
 class ListExportOperator(ArmExportOperator):
     """Export a list that has no operator of its own and is paged like ARM's other lists.
 
     Its fields are not known. In CSV and Parquet, *columns* is required and every column is text. Arguments, result and
     errors are otherwise those of ``ArmExportOperator``.
 
-    :param resource: path of the list under the base URL, such as ``"/clients/{clientno}/logitems"``; ``{clientno}`` is
+    :param resource: path of the list under the base URL, such as ``"/clients/{clientno}/codes"``; ``{clientno}`` is
         replaced by the client number. Templated.
     :param item_key: field that is unique to each record. Without it duplicate records are not detected, and only
         ARM's count proves that the export is complete. Templated.

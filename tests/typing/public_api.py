@@ -51,6 +51,7 @@ from airflow_provider_arm.operators.export import (
     DocumentExportOperator,
     GlItemExportOperator,
     ListExportOperator,
+    LogItemExportOperator,
 )
 from airflow_provider_arm.operators.export_merge import ExportMergeOperator
 from airflow_provider_arm.operators.payment import PaymentReservationOperator
@@ -176,6 +177,7 @@ def export() -> XComArg:
     CustomerExportOperator(task_id="c", path="customers.csv", format="csv")
     DocumentExportOperator(task_id="d", path="documents.jsonl")
     GlItemExportOperator(task_id="e", path="gl.csv", window={"start": "2026-01-01", "end": "2026-01-31"})
+    LogItemExportOperator(task_id="h", path="log.jsonl")
     ListExportOperator(
         task_id="f", path="list.jsonl", resource="customers", item_key="customerNo", amounts=["limitAmount"]
     )

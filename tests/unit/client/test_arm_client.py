@@ -269,6 +269,15 @@ def test_any_list_can_be_walked(start_client) -> None:
     assert (item.gl_item_id, item.gl_amount) == ("7", 5)
 
 
+def test_list_log_items_keeps_unknown_fields(start_client) -> None:
+    """Only key and created time are in the model, because the reference names the list by title only."""
+    record = {"logItemId": "7", "createdTime": "2025-02-27T17:03:36.176+01:00", "text": "x"}
+    server, client = start_client(HttpReply({"summary": {"totalCount": 1}, "logItems": [record]}))
+    (item,) = client.list_log_items({"customerno": "1"})
+    assert item.to_wire() == record
+    assert server.requests[0].target == "/arm/v1/clients/2218/logitems?pagesize=1000&customerno=1"
+
+
 @pytest.mark.parametrize("rows", [0, 1])
 def test_check_reads_one_customer(start_client, rows: int) -> None:
     """It is one page of one customer, also if many match."""

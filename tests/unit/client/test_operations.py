@@ -52,6 +52,7 @@ DOCUMENTED = {
     "create_payment_reservation": ("POST", "/clients/{clientno}/paymentreservations", "by key"),
     "upload_files": ("POST", "/clients/{clientno}/files", "never"),
     "list_gl_items": ("GET", "/clients/{clientno}/glitems", "safe"),
+    "list_log_items": ("GET", "/clients/{clientno}/logitems", "safe"),
     "get_gl_item": ("GET", "/clients/{clientno}/glitems/{glitemid}", "safe"),
 }
 ROWS = [pytest.param(operation, id=name) for name, operation in OPERATIONS.items()]

@@ -16,7 +16,9 @@ from airflow_provider_arm.operators.export import (
     DocumentExportOperator,
     GlItemExportOperator,
     ListExportOperator,
+    LogItemExportOperator,
 )
+from tests.unit.client.scripted_server import HttpReply, ScriptedServer
 
 FILES = ["a.jsonl", "a.csv.gz", "a.jsonl.zst", "a.parquet"]
 
@@ -82,6 +84,22 @@ def test_list_export_uses_the_given_key_amounts_and_columns(arm_sandbox, arm_con
     assert pq.read_table(tmp_path / "a.parquet").schema.names == columns
     for name in ("a.jsonl", "a.parquet"):
         assert check_export(str(tmp_path / f"{name}.manifest.json"))["rows"] == reference["rows"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_log_item_export_matches_its_manifest(first_try, tmp_path, monkeypatch, name):
+    """The sandbox has no log items. The path and the fields are assumed; unknown fields are in JSON lines only."""
+    records = [{"logItemId": str(n), "createdTime": "2025-02-27T17:03:36.176+01:00", "text": "x"} for n in range(3)]
+    body = {"summary": {"pageNo": 1, "totalPages": 1, "totalCount": 3}, "logItems": records}
+    with ScriptedServer([HttpReply(body)]) as server:
+        conn = {"conn_type": "arm", "host": server.url, "extra": {"client_no": 2218, "access_token": "t"}}
+        monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps(conn))
+        result = run(LogItemExportOperator, tmp_path / name, first_try)
+    assert server.requests[0].target == "/clients/2218/logitems?pagesize=20"
+    manifest = check_export(str(tmp_path / f"{name}.manifest.json"))
+    assert (result["rows"], manifest["records"], manifest["key"]) == (3, "log items", "logItemId")
+    if name == "a.jsonl":
+        assert [json.loads(line) for line in (tmp_path / name).read_bytes().splitlines()] == records
 
 
 @pytest.mark.parametrize(
