@@ -15,7 +15,7 @@ def get_provider_info() -> dict[str, Any]:
         "name": "ARM (accounts receivable)",
         "description": "Customers, batches and exports of Amili's ARM accounts-receivable API.",
         "integrations": [
-            {"integration-name": "ARM", "external-doc-url": "https://docs.amili.no/", "tags": ["service"]}
+            {"integration-name": "ARM", "external-doc-url": "https://docs.amili.dev/", "tags": ["service"]}
         ],
         "operators": [{"integration-name": "ARM", "python-modules": OPERATOR_MODULES}],
         "sensors": [{"integration-name": "ARM", "python-modules": ["airflow_provider_arm.sensors.batch"]}],
@@ -42,6 +42,7 @@ OPERATOR_MODULES = [
     "airflow_provider_arm.operators.document",
     "airflow_provider_arm.operators.export",
     "airflow_provider_arm.operators.export_merge",
+    "airflow_provider_arm.operators.file",
     "airflow_provider_arm.operators.payment",
     "airflow_provider_arm.operators.posting",
     "airflow_provider_arm.operators.reconcile",
@@ -96,6 +97,11 @@ EXTRA_FIELDS: dict[str, dict[str, Any]] = {
     "ca_bundle": {
         "label": "CA bundle",
         "description": "Path of a PEM file on every worker and triggerer, trusted instead of the default certificates.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "readings": {
+        "label": "Readings profile",
+        "description": "JSON, or the address of a JSON or YAML file: what differs from the default readings of ARM.",
         "schema": {"type": ["string", "null"]},
     },
 }

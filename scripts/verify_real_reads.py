@@ -165,7 +165,7 @@ def _filter_names(wire: Wire, readings: Readings, lists: dict[str, List]) -> Non
     readings.skip("no filter returned an empty list", "q12_empty_list")
     how = f"{tried} filters with a value that no record has"
     if wrong:
-        next_step = "use ARM's own names in filters=; for export windows change WINDOW_FILTERS (client/assumptions.py)"
+        next_step = "use ARM's own names in filters=; for export windows set filters.windows in the readings"
         readings.record_unlisted("q07 filter names", ", ".join(wrong), how, next_step)
     elif tried:
         readings.record_default("q07 filter names", how)
@@ -186,7 +186,7 @@ def _empty_list(readings: Readings, resource: str, name: str, response: RawRespo
         next_step = "nothing to do: the client reads 204 as an empty list"
         readings.record_unlisted("q12_empty_list", NO_CONTENT, how, next_step)
     else:
-        next_step = "pass Assumptions(empty_list_is_404=True) to the client" if response.status == NOT_FOUND else ""
+        next_step = "set lists.empty_is_404 to true in the readings" if response.status == NOT_FOUND else ""
         readings.record("q12_empty_list", response.status, how, next_step)
 
 
@@ -292,9 +292,7 @@ def _expiry(wire: Wire, readings: Readings, found: List, wait: float) -> None:
 def _expired(readings: Readings, response: RawResponse, how: str) -> None:
     next_step = ""
     if response.status not in {NOT_FOUND, GONE}:
-        next_step = (
-            "pass Assumptions(expired_query_codes=...) with this code to the client, if it means an expired query"
-        )
+        next_step = "add this code to lists.expired_codes in the readings, if it means an expired query"
     readings.record("q11_expired_status", response.status, how, next_step)
 
 

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 import requests
 
 from airflow_provider_arm.client import ArmClient, ArmError, ClientCredentials, Transport, money
-from airflow_provider_arm.client.assumptions import PRODUCTION_BASE_URL
 from airflow_provider_arm.client.http.requests_errors import classify_error
 from airflow_provider_arm.client.http.transport import proxies_for
 from airflow_provider_arm.client.http.urls import fill_path, raise_for_remote_sandbox
@@ -35,6 +34,8 @@ NEEDED = (
     "ARM_REAL_CLIENT_NO",
 )
 
+#: Base URL of production; the host is documented, the path is assumed. Invoices are never posted there.
+PRODUCTION_URL = "https://api.amili.no/arm/v1"
 #: Values of ``ARM_REAL_WRITE``: write nothing, customers, customers and documents.
 WRITES = ("", "yes", "documents")
 
@@ -91,7 +92,7 @@ def read_target(environ: Mapping[str, str]) -> Target:
     elif write and not PREFIX.fullmatch(prefix):
         form = "3 to 8 letters, digits or hyphens with which no existing number begins"
         wrong.append(f"ARM_REAL_TEST_PREFIX must be set for writes: {form}")
-    production = urlsplit(PRODUCTION_BASE_URL).hostname
+    production = urlsplit(PRODUCTION_URL).hostname
     if write == "documents" and urlsplit(given.get("ARM_REAL_BASE_URL", "")).hostname == production:
         wrong.append(f"ARM_REAL_WRITE=documents is refused for {production}: a document cannot be deleted there")
     if wrong:

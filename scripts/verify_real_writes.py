@@ -12,8 +12,8 @@ from verify_real_reads import rows_in, summary_of
 from verify_real_wire import WireError
 
 from airflow_provider_arm.client import BatchState
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.http.redaction import mask
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 
 if TYPE_CHECKING:
     from verify_real_readings import Readings
@@ -111,7 +111,7 @@ class Writes:
             return False
         pairs = [(response.status, response.object.get("result")) for response in (first, self._post(self.single))]
         how = "POST of a new customer: {} {}; again: {} {}".format(*pairs[0], *pairs[1])
-        known_status = str(first.object.get("status")).upper() in DEFAULT_ASSUMPTIONS.success_statuses
+        known_status = str(first.object.get("status")).upper() in DEFAULT_READINGS.write.success_words
         if pairs == [(CREATED, "CREATED"), (OK, "UPDATED")]:
             self._readings.record("q17_upsert_response", "by_effect", how)
         elif pairs == [(OK, "CREATED")] * 2:
@@ -119,7 +119,7 @@ class Writes:
         elif known_status and all(status in {OK, CREATED} for status, _ in pairs):
             self._readings.record_mixed("q17_upsert_response", "mixed", how)
         else:
-            next_step = "" if known_status else "pass Assumptions(success_statuses=...) to the client"
+            next_step = "" if known_status else "add the status to write.success_words in the readings"
             what = " / ".join(f"{code} {result}" for code, result in pairs)
             self._readings.record_unlisted("q17_upsert_response", what, how, next_step)
         return True
@@ -188,7 +188,7 @@ class Writes:
         values = (run.not_found_polls, run.not_found_seconds)
         for name, value in zip(names, values, strict=True):
             grace = max(1, run.not_found_seconds)
-            next_step = f"pass Assumptions(batch_not_found_grace={grace * 2:g}) or more to the client" if value else ""
+            next_step = f"set batch.not_found_grace to {grace * 2:g} or more in the readings" if value else ""
             self._readings.record(name, value, how, next_step)
 
     def _pending_batch(self, run: BatchRun) -> None:
@@ -216,11 +216,10 @@ class Writes:
         state, how = run.status.state, f"a batch of 2 good customers finished: {run.last.status} {run.status.reason}"
         if state is BatchState.INVALID_RESPONSE:
             word = str(run.last.object.get("status") or "")
-            known = DEFAULT_ASSUMPTIONS.success_statuses | DEFAULT_ASSUMPTIONS.partial_statuses
-            if word and word.upper() not in known | DEFAULT_ASSUMPTIONS.failure_statuses and run.last.status == OK:
-                next_step = (
-                    f"if it means success, pass Assumptions(success_statuses=... with {mask(word)}) to the client"
-                )
+            batch = DEFAULT_READINGS.batch
+            known = {*batch.success_words, *batch.partial_words, *batch.failure_words}
+            if word and word.upper() not in known and run.last.status == OK:
+                next_step = f"if it means success, add {mask(word)} to batch.success_words in the readings"
                 self._readings.record(names[0], mask(word), how, next_step, client_refuses=True)
             else:
                 next_step = "the client cannot read a finished batch: see classify_batch() in client/batch_state.py"
@@ -263,7 +262,7 @@ class Writes:
         if why := run.why_undecided():
             self._readings.skip(why, *names)
             return
-        statuses = DEFAULT_ASSUMPTIONS.failure_statuses
+        statuses = DEFAULT_READINGS.write.failure_words
         records = records_of(run.last)[1] if run.last else []
         failed = [record for record in records if str(record.get("status")).upper() in statuses]
         if run.last is None or not failed or run.status.state is not BatchState.PARTIAL:

@@ -38,8 +38,17 @@ from airflow_provider_arm.client.http.redaction import QueryRedactionFilter
 from airflow_provider_arm.client.http.requests_errors import classify_error
 from airflow_provider_arm.client.http.transport import proxies_for
 from airflow_provider_arm.client.ledger_writes import LedgerWrites
-from airflow_provider_arm.client.models import ArItem, ArmModel, BatchReceipt, Customer, Document, WriteResponse
-from airflow_provider_arm.client.paging import MAX_PAGE_SIZE, Cursor, Page, PageRequest, PageSource, PageWalk, read_page
+from airflow_provider_arm.client.models import ArItem, ArmModel, BatchReceipt, Customer, Document, GlItem, WriteResponse
+from airflow_provider_arm.client.paging import (
+    MAX_PAGE_SIZE,
+    Cursor,
+    Page,
+    PageRequest,
+    PageSource,
+    PageWalk,
+    read_page,
+    rename_summary,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -159,14 +168,25 @@ class ArmClient(ClientCore, LedgerWrites):
         """List AR items (``GET``). *filters* are passed through to ARM."""
         return self.cursor("list_ar_items", filters, page_size=page_size)
 
-    def get_document(self, document_no: str, *, language: str | None = None) -> Document:
-        """Get one document (``GET``).
-
-        :param language: sent as ``Accept-Language``.
-        :raises ArmNotFoundError: ARM has no such document.
-        """
-        document: Document = self._get("get_document", {"documentno": document_no}, {}, language)
+    def get_document(self, document_no: str, *, expand: str | None = None, language: str | None = None) -> Document:
+        """Get one document (``GET``). Parameters and errors are those of :meth:`get_ar_item`."""
+        params = {"expand": expand, "userid": self._endpoints.user_id}
+        document: Document = self._get("get_document", {"documentno": document_no}, params, language)
         return document
+
+    def list_documents(self, filters: Filters | None = None, *, page_size: int = MAX_PAGE_SIZE) -> Cursor[Document]:
+        """List documents (``GET``; the path is assumed). *filters* are passed through to ARM."""
+        return self.cursor("list_documents", filters, page_size=page_size)
+
+    def get_gl_item(self, gl_item_id: str, *, expand: str | None = None, language: str | None = None) -> GlItem:
+        """Get one GL item (``GET``). Parameters and errors are those of :meth:`get_ar_item`."""
+        params = {"expand": expand, "userid": self._endpoints.user_id}
+        item: GlItem = self._get("get_gl_item", {"glitemid": gl_item_id}, params, language)
+        return item
+
+    def list_gl_items(self, filters: Filters | None = None, *, page_size: int = MAX_PAGE_SIZE) -> Cursor[GlItem]:
+        """List GL items (``GET``; their fields are assumed). *filters* are passed through to ARM."""
+        return self.cursor("list_gl_items", filters, page_size=page_size)
 
     def list_log_items(self, filters: Filters | None = None, *, page_size: int = MAX_PAGE_SIZE) -> Cursor[LogItem]:
         """List log items (``GET``; the path is assumed). *filters* are passed through to ARM."""
@@ -211,17 +231,17 @@ class ArmClient(ClientCore, LedgerWrites):
         :param filters: passed through to ARM.
         """
         operation = self._endpoints.operation(name)
-        model = operation.response or ArmModel
+        model, lists = operation.response or ArmModel, self.readings.lists
 
         def start() -> PageWalk:
             base, key = self._endpoints.base, operation.item_key
-            return PageWalk(filters or {}, page_size, base, operation.label, item_key=key)
+            return PageWalk(filters or {}, page_size, base, operation.label, item_key=key, readings=lists)
 
         def fetch(page: PageRequest) -> Page[Any]:
             request = self._endpoints.page_request(operation, page.params, page.url)
-            return self._call(request, lambda response: read_page(response, operation.key, model))
+            return self._call(request, lambda page: read_page(rename_summary(page, lists), operation.key, model))
 
-        return Cursor(start, fetch, self._policy.assumptions)
+        return Cursor(start, fetch)
 
     def page_source(self, operation: str | Operation, *, page_size: int = MAX_PAGE_SIZE) -> PageSource:
         """Return a source of the pages of a list as ARM's responses; several threads may use it.
@@ -231,17 +251,20 @@ class ArmClient(ClientCore, LedgerWrites):
         row = self._endpoints.operation(operation) if isinstance(operation, str) else operation
 
         def fetch(page: PageRequest, read: Callable[[Response], T]) -> T:
-            return self._call(self._endpoints.page_request(row, page.params, page.url), read)
+            request = self._endpoints.page_request(row, page.params, page.url)
+            return self._call(request, lambda response: read(rename_summary(response, self.readings.lists)))
 
         path = self._endpoints.path(row)
-        return PageSource(row, self._endpoints.base, page_size, self._policy.assumptions, fetch, path=path)
+        return PageSource(row, self._endpoints.base, page_size, self._policy.readings, fetch, path=path)
 
     def check(self) -> None:
         """Read one customer to check host, credentials, client number and permission; raise what is wrong.
 
         :raises ArmError: see its subclasses.
         """
-        next(self.cursor("list_customers", {"maximumcount": 1}, page_size=1).pages(), None)
+        next(
+            self.cursor("list_customers", {self.readings.lists.parameters.maximum_count: 1}, page_size=1).pages(), None
+        )
 
     # ---- closing
 
@@ -275,7 +298,7 @@ class ArmClient(ClientCore, LedgerWrites):
 
     def _read(self, request: Request, record: Any) -> Any:
         """Send a request and read its response as the operations table describes it."""
-        return self._call(request, response_reader(request.operation, record, self._policy.assumptions))
+        return self._call(request, response_reader(request.operation, record, self._policy.readings))
 
     def _call(self, request: Request, read: Callable[[Response], T]) -> T:
         return self._run(call(request, read, self._policy))

@@ -67,7 +67,7 @@ class AsyncArmClient(ClientCore):
         self._http: aiohttp.ClientSession | None = None
         self._proxies: dict[yarl.URL, str | None] = {}
         self._limit = TimeLimit(self._transport.timeout * TIMEOUTS_PER_CALL)
-        self._read_batch = batch_reader(None, self._policy.assumptions)
+        self._read_batch = batch_reader(None, self._policy.readings)
 
     def get_batch(self, batch_uuid: str, *, client_no: int | None = None) -> Coroutine[Any, Any, BatchStatus]:
         """Get one batch (``GET``) and return its state.

@@ -1,25 +1,33 @@
 """State of a batch, decided from HTTP status and body. Operator, sensor and trigger all use this one function.
 
 An unknown status never counts as success. The reference documents 200, 202, 206 and 406 by name only, and not their
-bodies (Q2, Q3). So HTTP status, status words, records and counts must agree before a batch counts as finished.
+bodies (Q2, Q3). So HTTP status, status words, records and counts must agree before a batch counts as finished. Which
+words and codes mean what are entries of the readings profile; the reason of an invalid response names the entry.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from http import HTTPStatus
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
 from airflow_provider_arm.client.http.redaction import mask
 from airflow_provider_arm.client.models import Batch, WriteResponse
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_provider_arm.client.reading_entries import BatchReadings
+    from airflow_provider_arm.client.readings import Readings
+
 #: Errors of a rejected batch that its reason contains at most.
 _MAX_SHOWN_ERRORS = 3
+#: Profiles whose words are kept: a process has one per connection.
+_CACHED_PROFILES = 16
+#: Entries of the profile that give a status its meaning.
+_WORD_ENTRIES = "batch.pending_words, success_words, partial_words, failure_words"
 
 
 class BatchState(StrEnum):
@@ -52,40 +60,109 @@ class BatchStatus:
     failed: int | None = None
     #: One result per record, in the order of submission, if the response has them.
     records: Sequence[WriteResponse] = field(default=(), repr=False)
+    #: Of a pending batch: why the response may mean something else, and the entry of the profile that would decide.
+    doubt: str = ""
+    #: Statuses of a rejected record.
+    failure_words: frozenset[str] = field(default=frozenset(DEFAULT_READINGS.batch.failure_words), repr=False)
+
+    def is_rejected(self, record: WriteResponse) -> bool:
+        """Return whether ARM has rejected one of *records*."""
+        return (record.status or "").upper() in self.failure_words
 
 
-def classify_batch(code: int, body: Any, assumptions: Assumptions = DEFAULT_ASSUMPTIONS) -> BatchStatus:
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Status words of a batch and of a record in it, which may also have one of a write."""
+
+    pending: frozenset[str]
+    success: frozenset[str]
+    partial: frozenset[str]
+    failure: frozenset[str]
+    record_success: frozenset[str]
+    record_failure: frozenset[str]
+
+    @classmethod
+    @lru_cache(_CACHED_PROFILES)
+    def of(cls, readings: Readings) -> _Words:
+        """Return the words of a profile."""
+        batch, write = readings.batch, readings.write
+        success, failure = frozenset(batch.success_words), frozenset(batch.failure_words)
+        return cls(
+            frozenset(batch.pending_words),
+            success,
+            frozenset(batch.partial_words),
+            failure,
+            success.union(write.success_words),
+            failure.union(write.failure_words),
+        )
+
+
+def classify_batch(code: int, body: Any, readings: Readings = DEFAULT_READINGS) -> BatchStatus:
     """Return the state of a batch.
 
-    :param code: HTTP status: 200, 202, 206 or 406; any other is an invalid response.
+    :param code: HTTP status; one that the profile does not name is an invalid response.
     :param body: decoded JSON; ``None`` if it could not be decoded.
     """
-    batch = Batch.read(body)
+    words = _Words.of(readings)
+    status = _classify(code, read_batch(body, readings), body, readings, words)
+    return replace(status, failure_words=words.record_failure) if status.records else status
+
+
+def _classify(code: int, batch: Batch | None, body: Any, readings: Readings, words: _Words) -> BatchStatus:
     status = (batch.status or "").upper() if batch else ""
-    if code == HTTPStatus.ACCEPTED:
-        return BatchStatus(BatchState.PENDING, f"202 {status}".strip(), total=batch.total_count if batch else None)
-    if code == HTTPStatus.NOT_ACCEPTABLE:
-        return _classify_rejection(code, status, batch, body, assumptions)
-    if code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT) or batch is None:
+    if code in readings.batch.pending_codes:
+        return _pending_by_code(code, status, batch, words)
+    if code in readings.batch.rejected_codes:
+        return _classify_rejection(code, status, batch, body, words)
+    if code not in readings.batch.finished_codes:
+        return _invalid(f"{code}, which is in none of batch.pending_codes, finished_codes and rejected_codes")
+    if batch is None:
         return _invalid(f"{code} without a usable body")
-    if status in assumptions.pending_statuses:
+    if status in words.pending:
         return BatchStatus(BatchState.PENDING, f"{code} {status}", total=batch.total_count)
-    if status in assumptions.failure_statuses and batch.records() is None and not _has_accepted_records(batch):
-        return _classify_rejection(code, status, batch, body, assumptions)
-    known = assumptions.success_statuses | assumptions.partial_statuses | assumptions.failure_statuses
-    if status and status not in known:
-        return _invalid(f"{code} with the unknown status {mask(status)}")
-    records = batch.records()
-    result = (
-        _classify_records(code, status, batch, records, assumptions)
-        if records
-        else _classify_counts(code, status, batch, assumptions)
-    )
+    if status in words.failure and batch.records() is None and not _has_accepted_records(batch):
+        return _classify_rejection(code, status, batch, body, words)
+    if status and status not in words.success | words.partial | words.failure:
+        return _invalid(f"{code} with the unknown status {mask(status)} (add it to one of {_WORD_ENTRIES})")
+    result = _classify_body(code, status, batch, readings, words)
     if result.state.finished and batch.has_unidentified_records():
-        return _invalid(f"{code} with lists among which the records cannot be identified", result.total)
+        hint = "name their key in batch.records_key"
+        return _invalid(f"{code} with lists among which the records cannot be identified ({hint})", result.total)
     if result.state is BatchState.SUCCEEDED and (conflict := batch.success_conflict()):
         return _invalid(f"{code} that reports success together with {conflict}", result.total)
     return result
+
+
+def _pending_by_code(code: int, status: str, batch: Batch | None, words: _Words) -> BatchStatus:
+    doubt = ""
+    if status and status not in words.pending:
+        doubt = f"{code} (batch.pending_codes) with the status {mask(status)}, which batch.pending_words does not have"
+    total = batch.total_count if batch else None
+    return BatchStatus(BatchState.PENDING, f"{code} {status}".strip(), total=total, doubt=doubt)
+
+
+def read_batch(body: Any, readings: Readings) -> Batch | None:
+    """Read the body of a batch under the names of the profile; return ``None`` if it is not an object."""
+    names, write = readings.batch, readings.write
+    return Batch.read(
+        body,
+        {
+            names.uuid_key: "batchUuid",
+            names.status_key: "status",
+            names.total_key: "totalCount",
+            names.processed_key: "processedCount",
+            names.failed_key: "failedCount",
+            names.errors_key: "errors",
+        },
+        records_key=names.records_key,
+        record_names={write.status_key: "status", names.record_number_key: "recordNo"},
+    )
+
+
+def _classify_body(code: int, status: str, batch: Batch, readings: Readings, words: _Words) -> BatchStatus:
+    if records := batch.records():
+        return _classify_records(code, status, batch, records, readings)
+    return _classify_counts(code, status, batch, readings.batch, words)
 
 
 def _invalid(reason: str, total: int | None = None) -> BatchStatus:
@@ -99,9 +176,7 @@ def _has_accepted_records(batch: Batch) -> bool:
     return batch.failed_count != batch.total_count
 
 
-def _classify_rejection(
-    code: int, status: str, batch: Batch | None, body: Any, assumptions: Assumptions
-) -> BatchStatus:
+def _classify_rejection(code: int, status: str, batch: Batch | None, body: Any, words: _Words) -> BatchStatus:
     if batch is None and body is not None:
         return _invalid(f"{code} without a usable body")
     if batch is None:
@@ -111,8 +186,8 @@ def _classify_rejection(
     records = batch.records() or []
     if (
         batch.has_unidentified_records()
-        or (status and status not in assumptions.failure_statuses)
-        or any((record.status or "").upper() not in assumptions.failure_statuses for record in records)
+        or (status and status not in words.failure)
+        or any((record.status or "").upper() not in words.record_failure for record in records)
         or (batch.failed_count is not None and total is not None and batch.failed_count != total)
     ):
         return _invalid(f"{code} {status} that does not confirm that every record failed", total)
@@ -125,51 +200,58 @@ def _classify_rejection(
 
 
 def _classify_records(
-    code: int, status: str, batch: Batch, records: list[WriteResponse], assumptions: Assumptions
+    code: int, status: str, batch: Batch, records: list[WriteResponse], readings: Readings
 ) -> BatchStatus:
+    names, words = readings.batch, _Words.of(readings)
     statuses = [(record.status or "").upper() for record in records]
-    failed = sum(each in assumptions.failure_statuses for each in statuses)
-    done = sum(each in assumptions.success_statuses for each in statuses) + failed
+    failed = sum(each in words.record_failure for each in statuses)
+    done = sum(each in words.record_success for each in statuses) + failed
     total = batch.total_count if batch.total_count is not None else len(records)
-    known = assumptions.success_statuses | assumptions.failure_statuses | assumptions.pending_statuses
-    unknown = sorted({each for each in statuses if each} - known)
+    unknown = sorted({each for each in statuses if each} - words.record_success - words.record_failure - words.pending)
     if unknown:
-        return _invalid(f"{code} with a record of the unknown status {mask(unknown[0])}", total)
+        hint = f"add it to one of {_WORD_ENTRIES}"
+        return _invalid(f"{code} with a record of the unknown status {mask(unknown[0])} ({hint})", total)
+    if status in words.success and not any(statuses):
+        return _invalid(
+            f"{code} {status} with records that have no {readings.write.status_key} (write.status_key)", total
+        )
     if done < max(total, len(records)):
         # 206 may mean "in progress" (Q3), and a 200 with results for fewer records than it counts may be incomplete.
         return BatchStatus(BatchState.PENDING, f"{code}, {done} of {total} records finished", total=total)
     if done > total or (batch.failed_count is not None and batch.failed_count != failed):
         return _invalid(f"{code} whose counts and records contradict each other", total)
-    return _classify_finished(code, status, assumptions, total=total, failed=failed, records=records)
+    return _classify_finished(code, status, names, total=total, failed=failed, records=records)
 
 
-def _classify_counts(code: int, status: str, batch: Batch, assumptions: Assumptions) -> BatchStatus:
+def _classify_counts(code: int, status: str, batch: Batch, names: BatchReadings, words: _Words) -> BatchStatus:
     total, failed, processed = batch.total_count, batch.failed_count, batch.processed_count
     if total is not None and processed is not None and processed < total and processed + (failed or 0) < total:
         return BatchStatus(BatchState.PENDING, f"{code}, {processed} of {total} records processed", total=total)
     if failed is None:
-        if code == HTTPStatus.OK and status in assumptions.success_statuses:
-            return BatchStatus(BatchState.SUCCEEDED, f"200 {status}", total=total, failed=0)
-        if status in assumptions.partial_statuses:
+        if code in names.success_codes and status in words.success:
+            return BatchStatus(BatchState.SUCCEEDED, f"{code} {status}", total=total, failed=0)
+        if status in words.partial:
             return BatchStatus(BatchState.PARTIAL, f"{code} {status} without the number of failed records", total=total)
-        return _invalid(f"{code} without the number of failed records", total)
-    return _classify_finished(code, status, assumptions, total=total, failed=failed)
+        keys = [] if status else [f"{names.status_key} (batch.status_key)"]
+        missing = " nor ".join([*keys, f"{names.failed_key} (batch.failed_key)", "results of records"])
+        return _invalid(f"{code} without {missing}", total)
+    return _classify_finished(code, status, names, total=total, failed=failed)
 
 
 def _classify_finished(
     code: int,
     status: str,
-    assumptions: Assumptions,
+    names: BatchReadings,
     *,
     total: int | None,
     failed: int,
     records: Sequence[WriteResponse] = (),
 ) -> BatchStatus:
     if failed == 0:
-        if code != HTTPStatus.OK or status in assumptions.partial_statuses | assumptions.failure_statuses:
+        if code not in names.success_codes or status in (*names.partial_words, *names.failure_words):
             return _invalid(f"{code} {status} without a failed record", total)
-        if total is None and status not in assumptions.success_statuses:
-            return _invalid("200 without a status and without a count")
+        if total is None and status not in names.success_words:
+            return _invalid(f"{code} without a status ({names.status_key}) and without a count ({names.total_key})")
         return BatchStatus(BatchState.SUCCEEDED, "every record processed", total, 0, records)
     if failed < 0 or (total is not None and failed > total):
         return _invalid(f"{code} with {failed} of {total} records failed", total)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
 from airflow_provider_arm.client.endpoints import Endpoints
 from airflow_provider_arm.client.http.auth import ClientCredentials, StaticToken, TokenCache
 from airflow_provider_arm.client.http.exchange import CallPolicy
 from airflow_provider_arm.client.http.retry import Clock, RetryPolicy, SystemClock
 from airflow_provider_arm.client.http.transport import Transport
 from airflow_provider_arm.client.http.urls import BaseUrl, check_url
+from airflow_provider_arm.client.readings import DEFAULT_READINGS, Readings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ class ClientCore:
     :param client_no: client number of the ledger to use; calls under ``/clients/`` need it.
     :param user_id: user that ARM records for writes.
     :param transport: timeouts (default 30 seconds without a byte) and certificates to trust.
-    :param assumptions: readings of what ARM's reference leaves open; default :data:`DEFAULT_ASSUMPTIONS`.
+    :param readings: profile of what ARM's reference leaves open; default :data:`DEFAULT_READINGS`.
     :param retry: number of attempts of a call and the delays between them; default 5 attempts within 60 seconds.
     :param clock: source of time; tests replace it.
     :param on_token: called with every new token, to mask it in logs.
@@ -42,7 +42,7 @@ class ClientCore:
         client_no: int | None = None,
         user_id: str | None = None,
         transport: Transport | None = None,
-        assumptions: Assumptions = DEFAULT_ASSUMPTIONS,
+        readings: Readings = DEFAULT_READINGS,
         retry: RetryPolicy | None = None,
         clock: Clock | None = None,
         on_token: Callable[[str], object] | None = None,
@@ -50,10 +50,10 @@ class ClientCore:
     ) -> None:
         if isinstance(credentials, ClientCredentials):
             check_url(credentials.auth_url, "auth_url of the connection")
-        self._endpoints = Endpoints(BaseUrl.parse(base_url), client_no, user_id)
+        self._endpoints = Endpoints(BaseUrl.parse(base_url), client_no, user_id, readings)
         self._credentials = credentials
         self._transport = transport or Transport()
-        self._policy = CallPolicy(retry or RetryPolicy(), clock or SystemClock(), assumptions, on_attempt)
+        self._policy = CallPolicy(retry or RetryPolicy(), clock or SystemClock(), readings, on_attempt)
         self._token_cache = TokenCache(on_token)
         self._prepare()
 
@@ -71,6 +71,6 @@ class ClientCore:
         return self._endpoints.client_no
 
     @property
-    def assumptions(self) -> Assumptions:
-        """Readings of ARM's reference that this client follows."""
-        return self._policy.assumptions
+    def readings(self) -> Readings:
+        """Readings profile that this client follows."""
+        return self._policy.readings

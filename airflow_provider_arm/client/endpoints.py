@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from airflow_provider_arm import __version__
 from airflow_provider_arm.client import money
@@ -16,10 +16,10 @@ from airflow_provider_arm.client.http.messages import InvalidResponseError, Reje
 from airflow_provider_arm.client.http.redaction import mask
 from airflow_provider_arm.client.http.urls import BaseUrl, fill_path
 from airflow_provider_arm.client.models import ArmModel, AutoPostingsResponse, Batch, BatchReceipt, WriteResponse
-from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
-
-if TYPE_CHECKING:
-    from airflow_provider_arm.client.assumptions import Assumptions
+from airflow_provider_arm.client.models.base import find_only_list, rename_keys
+from airflow_provider_arm.client.models.file import FilesResponse
+from airflow_provider_arm.client.operations import Operation, Replay, operations_of
+from airflow_provider_arm.client.readings import DEFAULT_READINGS, Readings
 
 _HEADERS = {"Accept": "application/json", "User-Agent": f"airflow-provider-arm/{__version__}"}
 
@@ -30,11 +30,12 @@ Record = ArmModel | Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Builder of requests for one base URL, client number and user."""
+    """Builder of requests for one base URL, client number, user and readings profile."""
 
     base: BaseUrl
     client_no: int | None = None
     user_id: str | None = None
+    readings: Readings = field(default=DEFAULT_READINGS, repr=False)
 
     def for_client(self, client_no: int | None) -> Endpoints:
         """Return the endpoints of another client number; ``None`` keeps the current one."""
@@ -45,10 +46,11 @@ class Endpoints:
 
         :raises ArmConfigurationError: there is no such row; the message lists all names.
         """
+        operations = operations_of(self.readings)
         try:
-            return OPERATIONS[name]
+            return operations[name]
         except KeyError:
-            msg = f"unknown operation {name!r}; the operations are {', '.join(sorted(OPERATIONS))}"
+            msg = f"unknown operation {name!r}; the operations are {', '.join(sorted(operations))}"
             raise ArmConfigurationError(msg) from None
 
     def read_request(
@@ -84,14 +86,17 @@ class Endpoints:
     ) -> Request:
         """Build a POST or PUT with the record or records under the operation's key, next to the user.
 
+        Without a key the record is the whole body.
+
         :raises InvalidRecordError: an amount is a float or not finite.
         """
-        body: dict[str, Any] = {}
+        writes = self.readings.write
         user = user_id or self.user_id
-        if user:
-            body["metadata"] = {"userId": user}
-        body[operation.key or "record"] = record
-        return self.raw_request(operation, self.path(operation, path), None, body)
+        body: dict[str, Any] = {}
+        if user or writes.metadata_without_user:
+            body[writes.metadata_key] = {writes.user_key: user} if user else {}
+        content = record if operation.key is None else body | {operation.key: record}
+        return self.raw_request(operation, self.path(operation, path), None, content)
 
     def encoded_request(self, operation: Operation, records: bytes) -> Request:
         """Build a POST or PUT of records that are already JSON text; the bytes are those of :meth:`write_request`."""
@@ -100,7 +105,7 @@ class Endpoints:
             operation,
             self.base.join(self.path(operation, None), None),
             {**_HEADERS, "Content-Type": "application/json"},
-            empty.removesuffix(b"[]}") + records + b"}",
+            _fill(empty, records),
             record=records,
         )
 
@@ -169,6 +174,12 @@ def to_wire_list(model: type[ArmModel] | None, records: Sequence[Record]) -> lis
     return wires
 
 
+def _fill(empty: bytes, records: bytes) -> bytes:
+    """Put *records* in place of the empty list at the end of a body."""
+    before, _, after = empty.rpartition(b"[]")
+    return before + records + after
+
+
 def read_json(response: Response) -> Any:
     """Decode a JSON body exactly; return ``None`` for 204."""
     return None if response.status == HTTPStatus.NO_CONTENT else money.decode(response.body)
@@ -183,29 +194,29 @@ def read_model(model: type[M]) -> Callable[[Response], M]:
     return read
 
 
-def write_reader(record: Any, assumptions: Assumptions) -> Callable[[Response], WriteResponse]:
+def write_reader(record: Any, readings: Readings) -> Callable[[Response], WriteResponse]:
     """Return a reader of the response to one written record. Only a known success status counts as success.
 
     :param record: what was sent: an error must not repeat a person's data from it.
     """
 
     def read(response: Response) -> WriteResponse:
-        body = money.decode(response.body)
+        body = rename_keys(money.decode(response.body), {readings.write.status_key: "status"})
         written = WriteResponse.from_wire(body)
         status = (written.status or "").upper()
-        if status in assumptions.success_statuses:
+        if status in readings.write.success_words:
             return written
         issues = field_issues(body, record)
         detail = "; ".join(str(issue) for issue in issues) or mask(written.message or "", record)
         reason = f"status {mask(status, record) or 'missing'}" + (f": {detail}" if detail else "")
-        if status in assumptions.failure_statuses:
+        if status in readings.write.failure_words:
             raise RejectedResponseError(reason, issues)
         raise InvalidResponseError(reason, retryable=False)
 
     return read
 
 
-def postings_reader(record: Any, assumptions: Assumptions) -> Callable[[Response], AutoPostingsResponse]:
+def postings_reader(record: Any, readings: Readings) -> Callable[[Response], AutoPostingsResponse]:
     """Return a reader of the response to a set of auto postings.
 
     ARM accepts all postings of a set or none (documented), so all statuses in the response must agree. A response that
@@ -215,23 +226,52 @@ def postings_reader(record: Any, assumptions: Assumptions) -> Callable[[Response
     """
 
     def read(response: Response) -> AutoPostingsResponse:
-        body = money.decode(response.body)
+        keys = {readings.write.status_key: "status"}
+        body = rename_keys(money.decode(response.body), keys)
+        if isinstance(body, Mapping):
+            body = {
+                name: [rename_keys(each, keys) for each in value] if isinstance(value, list) else value
+                for name, value in body.items()
+            }
         written = AutoPostingsResponse.from_wire(body)
         statuses = written.statuses()
-        if statuses and statuses <= assumptions.success_statuses:
+        if statuses and statuses <= set(readings.write.success_words):
             return written
         issues = field_issues(body, record)
         details = [mask(written.message or "", record), describe_batch_rejections(body), *map(str, issues)]
         names = ", ".join(mask(status, record) for status in sorted(statuses)) or "missing"
         reason = "; ".join([f"status {names}", *filter(None, details)])
-        if statuses and statuses <= assumptions.failure_statuses:
+        if statuses and statuses <= set(readings.write.failure_words):
             raise RejectedResponseError(reason, issues)
         raise InvalidResponseError(reason, retryable=False)
 
     return read
 
 
-def receipt_reader(record: Any, _: Assumptions) -> Callable[[Response], BatchReceipt]:
+def files_reader(record: Any, readings: Readings) -> Callable[[Response], FilesResponse]:
+    """Return a reader of the response to an upload of files. Each file must have a known status.
+
+    :param record: the body that was sent, with the files in the order of their results.
+    """
+    sent = record if isinstance(record, list) else next(value for value in record.values() if isinstance(value, list))
+    names = {readings.write.status_key: "status", readings.files.name_key: "fileName", readings.files.id_key: "fileId"}
+    known = {*readings.write.success_words, *readings.write.failure_words}
+
+    def read(response: Response) -> FilesResponse:
+        body = rename_keys(money.decode(response.body), {readings.write.status_key: "status"})
+        found = find_only_list(body, frozenset({"errors", "warnings"})) if isinstance(body, Mapping) else None
+        files = [rename_keys(each, names) for each in found[1]] if found else []
+        result = FilesResponse.from_wire({"files": files})
+        statuses = [(each.status or "").upper() for each in result.files]
+        if len(statuses) != len(sent) or not known.issuperset(statuses):
+            reason = f"{len(sent)} files were sent, and the response has no known status for each of them"
+            raise InvalidResponseError(reason, retryable=False)
+        return result
+
+    return read
+
+
+def receipt_reader(record: Any, readings: Readings) -> Callable[[Response], BatchReceipt]:
     """Return a reader of the response to a submitted batch.
 
     A response without a batchUuid is no success, because the batch could not be polled (Q1).
@@ -240,43 +280,45 @@ def receipt_reader(record: Any, _: Assumptions) -> Callable[[Response], BatchRec
     """
 
     def read(response: Response) -> BatchReceipt:
-        receipt = BatchReceipt.from_wire(money.decode(response.body))
+        key = readings.batch.uuid_key
+        receipt = BatchReceipt.from_wire(rename_keys(money.decode(response.body), {key: "batchUuid"}))
         if not receipt.batch_uuid:
             detail = mask(response.body.decode(errors="replace"), record)
-            reason = f"no batchUuid, so the batch cannot be polled: {detail}"
+            reason = f"no {key} (batch.uuid_key), so the batch cannot be polled: {detail}"
             raise InvalidResponseError(reason, retryable=False)
         return receipt
 
     return read
 
 
-def batch_reader(_: Any, assumptions: Assumptions) -> Callable[[Response], BatchStatus]:
+def batch_reader(_: Any, readings: Readings) -> Callable[[Response], BatchStatus]:
     """Return a reader of the state of a batch."""
 
     def read(response: Response) -> BatchStatus:
         try:
             body = money.decode(response.body)
         except ValueError:
-            status = classify_batch(response.status, None, assumptions)
+            status = classify_batch(response.status, None, readings)
             # A rejection with an empty body may come from ARM; with an HTML page it comes from a proxy.
             if status.state is BatchState.PENDING or (status.state.finished and not response.body.strip()):
                 return status
             raise
-        return classify_batch(response.status, body, assumptions)
+        return classify_batch(response.status, body, readings)
 
     return read
 
 
 #: Reader of a response whose model is more than a plain object, by model.
-_READERS: dict[type[ArmModel] | None, Callable[[Any, Assumptions], Callable[[Response], Any]]] = {
+_READERS: dict[type[ArmModel] | None, Callable[[Any, Readings], Callable[[Response], Any]]] = {
     AutoPostingsResponse: postings_reader,
     Batch: batch_reader,
     BatchReceipt: receipt_reader,
+    FilesResponse: files_reader,
     WriteResponse: write_reader,
 }
 
 
-def response_reader(operation: Operation, record: Any, assumptions: Assumptions) -> Callable[[Response], Any]:
+def response_reader(operation: Operation, record: Any, readings: Readings) -> Callable[[Response], Any]:
     """Return the reader of the responses of *operation*, chosen by its row in the operations table.
 
     :param record: what was sent: an error must not repeat a person's data from it.
@@ -284,4 +326,4 @@ def response_reader(operation: Operation, record: Any, assumptions: Assumptions)
     if operation.response is None:
         return read_json
     build = _READERS.get(operation.response)
-    return read_model(operation.response) if build is None else build(record, assumptions)
+    return read_model(operation.response) if build is None else build(record, readings)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.client.endpoints import Endpoints
     from airflow_provider_arm.client.http.messages import Request
+    from airflow_provider_arm.client.models.file import FilesResponse
 
 
 class LedgerWrites:
@@ -43,6 +44,19 @@ class LedgerWrites:
     def update_ar_item(self, changes: Record) -> WriteResponse:
         """Update the AR item ``arItemId`` (``PUT``), or create a credit note. Raises as :meth:`create_document`."""
         return self._write_one("update_ar_item", changes)
+
+    def upload_files(self, files: Sequence[Record]) -> FilesResponse:
+        """Upload files (``POST``), each with ``file_name`` and ``content``, the base64 of its bytes.
+
+        :return: one result per file; ARM may accept some of them and refuse others (207).
+        :raises InvalidRecordError: a file has no name or no content; nothing was sent.
+        :raises ArmUnknownOutcomeError: ARM may or may not have stored them.
+        """
+        operation = self._endpoints.operation("upload_files")
+        if not files:
+            raise ArmConfigurationError(f"an upload needs at least one file ({operation.label})")
+        request = self._endpoints.write_request(operation, to_wire_list(operation.record, files))
+        return self._read(request, request.record)  # type: ignore[no-any-return]
 
     def create_auto_postings(
         self, method: str, postings: Sequence[Record], *, validate_only: bool = False

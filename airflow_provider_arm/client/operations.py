@@ -1,14 +1,15 @@
 """Table of ARM's operations: method, path, replay class, models of request and response.
 
-Whether a call may be repeated does not follow from its HTTP method but from :attr:`Operation.replay`.
+Whether a call may be repeated does not follow from its HTTP method but from :attr:`Operation.replay`. Keys of bodies
+and assumed paths are entries of the readings profile: :func:`operations_of` returns the table for a profile.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from http import HTTPStatus
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.models import (
     ArItem,
@@ -25,7 +26,16 @@ from airflow_provider_arm.client.models import (
     PaymentReservation,
     WriteResponse,
 )
+from airflow_provider_arm.client.models.base import rename_fields
+from airflow_provider_arm.client.models.file import FilesResponse, FileUpload
 from airflow_provider_arm.client.models.log_item import LogItem
+from airflow_provider_arm.client.readings import DEFAULT_READINGS, Readings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Profiles whose tables are kept: a process has one per connection.
+_CACHED_PROFILES = 16
 
 
 class Replay(StrEnum):
@@ -52,7 +62,7 @@ class Operation:
     record: type[ArmModel] | None = None
     #: Model of the response, of one record of it for a list. It decides how the response is read.
     response: type[ArmModel] | None = None
-    #: Key of the record or records in the body of a write or in a list.
+    #: Key of the record or records in the body of a write or in a list; ``None``: the body of a write is the record.
     key: str | None = None
     #: For a list: the field that identifies a record.
     item_key: str | None = None
@@ -75,8 +85,13 @@ def _read(name: str, path: str, response: type[ArmModel], **more: Any) -> Operat
     return Operation(name, "GET", _CLIENT + path, Replay.SAFE, response=response, **more)
 
 
-def _list(name: str, path: str, model: type[ArmModel], key: str, item_key: str, **more: Any) -> Operation:
-    return _read(name, path, model, key=key, item_key=item_key, **more)
+def _list(name: str, path: str, model: type[ArmModel], item_key: str, **more: Any) -> Operation:
+    return _read(name, path, model, item_key=item_key, **more)
+
+
+def _titled(name: str, path: str) -> Operation:
+    """Define a list of which only the title is documented: its path and key are in the profile, its fields unknown."""
+    return _read(name, path, ArmModel, documented=False)
 
 
 def _write(
@@ -84,53 +99,76 @@ def _write(
     call: str,
     replay: Replay,
     record: type[ArmModel] | None = None,
-    key: str | None = None,
     *,
     response: type[ArmModel] | None = WriteResponse,
     documented: bool = True,
 ) -> Operation:
     method, path = call.split(" ")
-    return Operation(name, method, _CLIENT + path, replay, record, response, key, documented=documented)
+    return Operation(name, method, _CLIENT + path, replay, record, response, documented=documented)
 
 
 _TABLE = (
     _read("get_customer", "/customers/{customerno}", Customer),
-    _list("list_customers", "/customers", Customer, "customers", "customerNo"),
-    _write("upsert_customer", "POST /customers", _SAFE, CustomerWrite, "customer"),
-    _write("update_customer", "PUT /customers", _SAFE, CustomerWrite, "customer"),
+    _list("list_customers", "/customers", Customer, "customerNo"),
+    _write("upsert_customer", "POST /customers", _SAFE, CustomerWrite),
+    _write("update_customer", "PUT /customers", _SAFE, CustomerWrite),
     _write("delete_customer", "DELETE /customers/{customerno}", _SAFE),
-    _write(
-        "create_customer_batch", "POST /customers/batches", _SAFE, CustomerWrite, "customers", response=BatchReceipt
-    ),
-    _write("update_customer_batch", "PUT /customers/batches", _SAFE, CustomerWrite, "customers", response=BatchReceipt),
-    _read("get_batch", "/batches/{batchuuid}", Batch, also_results=frozenset({HTTPStatus.NOT_ACCEPTABLE})),
+    _write("create_customer_batch", "POST /customers/batches", _SAFE, CustomerWrite, response=BatchReceipt),
+    _write("update_customer_batch", "PUT /customers/batches", _SAFE, CustomerWrite, response=BatchReceipt),
+    _read("get_batch", "/batches/{batchuuid}", Batch),
     _read("get_ar_item", "/aritems/{aritemid}", ArItem),
-    _list("list_ar_items", "/aritems", ArItem, "arItems", "arItemId"),  # key assumed (Q8)
-    # Can create a credit note, so it is never repeated. The key of the record is assumed.
-    _write("update_ar_item", "PUT /aritems", _NEVER, ArItemUpdate, "arItem"),
-    _write("create_document_batch", "POST /documents/batches", _BY_KEY, Document, "documents", response=BatchReceipt),
-    # The paths of the next two are assumed: only their titles are documented.
-    _write("create_document", "POST /documents", _BY_KEY, Document, "document", documented=False),
-    _list("list_documents", "/documents", Document, "documents", "documentNo", documented=False),
+    _list("list_ar_items", "/aritems", ArItem, "arItemId"),
+    _write("update_ar_item", "PUT /aritems", _NEVER, ArItemUpdate),  # it can create a credit note
+    _write("create_document_batch", "POST /documents/batches", _BY_KEY, Document, response=BatchReceipt),
+    # The paths of the next two are in the profile: only their titles are documented.
+    _write("create_document", "POST /documents", _BY_KEY, Document, documented=False),
+    _list("list_documents", "/documents", Document, "documentNo", documented=False),
     _read("get_document", "/documents/{documentno}", Document),
-    # ARM accepts all postings or none. The keys of the next three bodies are assumed.
+    # ARM accepts all postings or none.
     _write(
         "create_auto_postings",
         "POST /autopostings/{autopostingmethod}",
         _NEVER,
         AutoPosting,
-        "autoPostings",
         response=AutoPostingsResponse,
     ),
-    _write(
-        "create_payment_reservation", "POST /paymentreservations", _BY_KEY, PaymentReservation, "paymentReservation"
-    ),
-    _write("upload_files", "POST /files", _NEVER, key="files", response=None),
-    _list("list_gl_items", "/glitems", GlItem, "glItems", "glItemId"),  # keys and fields assumed (Q8)
+    _write("create_payment_reservation", "POST /paymentreservations", _BY_KEY, PaymentReservation),
+    _write("upload_files", "POST /files", _NEVER, FileUpload, response=FilesResponse),
+    _list("list_gl_items", "/glitems", GlItem, "glItemId"),
     _read("get_gl_item", "/glitems/{glitemid}", GlItem),
-    # Path, key and fields are assumed: only the title is documented.
-    _list("list_log_items", "/logitems", LogItem, "logItems", "logItemId", documented=False),
+    # Only the title is documented: its path and key are in the profile, its fields are assumed.
+    _list("list_log_items", "/logitems", LogItem, "logItemId", documented=False),
+    _titled("list_document_bundles", "/documentbundles"),
+    _titled("list_client_configs", "/clientconfigs"),
+    _titled("list_codes", "/codes"),
+    _titled("list_gl_movements", "/glmovements"),
+    _titled("list_adb_intervals", "/insights/adbintervals"),
+    _titled("list_files", "/files"),
+    _titled("list_actions", "/actions"),
 )
 
-#: Every operation by name.
-OPERATIONS = {operation.name: operation for operation in _TABLE}
+
+@lru_cache(_CACHED_PROFILES)
+def operations_of(readings: Readings) -> Mapping[str, Operation]:
+    """Return every operation by name, with the keys and the assumed paths of a profile."""
+    keys = readings.record_keys.model_dump() | readings.lists.record_keys.model_dump()
+    paths = readings.paths.model_dump()
+    gl_item = rename_fields(GlItem, readings.gl_items.model_dump())
+    changes: dict[str, dict[str, Any]] = {
+        "list_gl_items": {"item_key": readings.gl_items.gl_item_id, "response": gl_item},
+        "get_gl_item": {"response": gl_item},
+        "upload_files": {
+            "record": rename_fields(
+                FileUpload, {"file_name": readings.files.name_key, "content": readings.files.content_key}
+            )
+        },
+        "get_batch": {"also_results": frozenset(readings.batch.rejected_codes)},
+    }
+    return {
+        row.name: replace(row, key=keys.get(row.name), path=paths.get(row.name, row.path), **changes.get(row.name, {}))
+        for row in _TABLE
+    }
+
+
+#: Every operation by name, with the defaults of the profile.
+OPERATIONS = operations_of(DEFAULT_READINGS)

@@ -22,18 +22,21 @@ from airflow_provider_arm.client.errors import (
 )
 from airflow_provider_arm.client.http.messages import InvalidResponseError, Response
 from airflow_provider_arm.client.models import ArmModel, PageSummary
+from airflow_provider_arm.client.models.base import rename_keys
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from airflow_provider_arm.client.assumptions import Assumptions
     from airflow_provider_arm.client.http.urls import BaseUrl
     from airflow_provider_arm.client.operations import Operation
+    from airflow_provider_arm.client.reading_entries import ListReadings
+    from airflow_provider_arm.client.readings import Readings
 
-#: Records of ARM's largest page (documented), with which a list needs the fewest requests.
-MAX_PAGE_SIZE = 1000
-#: Records of one query at most (documented), if the summary has no ``maximumCount``.
-MAX_QUERY_RECORDS = 10_000
+#: Readings of lists by default.
+_DEFAULT_LISTS = DEFAULT_READINGS.lists
+#: Records of ARM's largest page by default, with which a list needs the fewest requests.
+MAX_PAGE_SIZE = _DEFAULT_LISTS.max_page_size
 _SUMMARY = "summary"
 
 M = TypeVar("M", bound=ArmModel)
@@ -63,6 +66,19 @@ class Page(Generic[M]):
         return [self.model.from_wire(money.decode(text)) for text in self.texts]
 
 
+def rename_summary(response: Response, readings: ListReadings) -> Response:
+    """Return a page with its summary under the default key, and its records unchanged."""
+    if readings.summary_key == _SUMMARY:
+        return response
+    try:
+        body = _object_decoder.decode(response.body)
+    except (msgspec.DecodeError, RecursionError):
+        return response  # the reader of the page raises
+    return Response(
+        response.status, response.headers, msgspec.json.encode(rename_keys(body, {readings.summary_key: _SUMMARY}))
+    )
+
+
 def split_page(response: Response, key: str | None) -> tuple[PageSummary, bytes]:
     """Split the body of a page into its summary and the unchanged text of its list of records.
 
@@ -76,12 +92,12 @@ def split_page(response: Response, key: str | None) -> tuple[PageSummary, bytes]
     except RecursionError:
         raise InvalidResponseError("JSON that is nested too deeply") from None
     if _SUMMARY not in body:
-        raise InvalidResponseError("JSON without a summary, so it is not a page of a list")
+        raise InvalidResponseError("JSON without a summary (lists.summary_key), so it is not a page of a list")
     summary = PageSummary.from_wire(money.decode(bytes(body[_SUMMARY])))
     lists = {name: raw for name, raw in body.items() if bytes(memoryview(raw)[:1]) == b"["}
     raw = lists.get(key) if key in lists else next(iter(lists.values())) if len(lists) == 1 else None
     if raw is None:
-        raise InvalidResponseError("JSON without exactly one list of records besides its summary")
+        raise InvalidResponseError("JSON without exactly one list of records besides its summary (lists.record_keys)")
     return summary, bytes(raw)
 
 
@@ -130,19 +146,28 @@ class PageRequest:
 class PageWalk:
     """State of reading one list: the pages to request, and the checks that the list is complete.
 
-    :param filters: passed through to ARM unchanged, with page 1. If ``maximumcount`` is among them, the list may end at
-        that number of records.
+    :param filters: passed through to ARM unchanged, with page 1. If ``maximumcount`` (as the readings name it) is among
+        them, the list may end at that number of records.
     :param page_size: records per page.
     :param base: base URL; a next page must have its scheme, host and port.
     :param label: label of the operation, for messages.
     :param item_key: field that identifies a record. Without it, a record that appears twice is not detected.
+    :param readings: query parameters, limits, and what an empty list and an expired query are.
     """
 
     def __init__(
-        self, filters: Mapping[str, Any], page_size: int, base: BaseUrl, label: str, *, item_key: str | None = None
+        self,
+        filters: Mapping[str, Any],
+        page_size: int,
+        base: BaseUrl,
+        label: str,
+        *,
+        item_key: str | None = None,
+        readings: ListReadings = _DEFAULT_LISTS,
     ) -> None:
-        self._params = {"pagesize": page_size, **filters}
-        limit = filters.get("maximumcount")
+        self._readings = readings
+        self._params = {readings.parameters.page_size: page_size, **filters}
+        limit = filters.get(readings.parameters.maximum_count)
         self._limit = None if limit is None else int(limit) if str(limit).isdecimal() else 0
         self._base = base
         self._label = label
@@ -209,24 +234,24 @@ class PageWalk:
         if self._next is None:
             self._check_complete()
 
-    def on_page_error(self, error: ArmError, assumptions: Assumptions) -> ArmError | None:
+    def on_page_error(self, error: ArmError) -> ArmError | None:
         """Return the error to raise when the requested page failed with *error*, or ``None`` if the list is empty."""
         if self._next is not None and self._next.number > 1:
-            if error.status_code in assumptions.expired_query_codes:
+            if error.status_code in self._readings.expired_codes:
                 return ArmIncompleteListError(
                     f"the list ended at page {self._next.number} because ARM no longer keeps its query "
                     f"({error.status_code}, {self._label}); read it again from page 1",
                     operation=self._label,
                     status_code=error.status_code,
                 )
-        elif error.status_code == HTTPStatus.NOT_FOUND and assumptions.empty_list_is_404:
+        elif error.status_code == HTTPStatus.NOT_FOUND and self._readings.empty_is_404:
             self._next = None
             return None
         return error
 
-    @staticmethod
-    def _by_query(query_id: str, number: int) -> PageRequest:
-        return PageRequest(number, params={"query": query_id, "pageno": number})
+    def _by_query(self, query_id: str, number: int) -> PageRequest:
+        names = self._readings.parameters
+        return PageRequest(number, params={names.query: query_id, names.page_number: number})
 
     def _next_page(self, requested: PageRequest, summary: PageSummary, rows: int) -> PageRequest | None:
         total = self._first.total_pages if self._first else None
@@ -261,9 +286,9 @@ class PageWalk:
             self._keys.add(key)
 
     def _check_cap(self, summary: PageSummary) -> None:
-        total, maximum = summary.total_count, summary.maximum_count or MAX_QUERY_RECORDS
+        total, maximum = summary.total_count, summary.maximum_count or self._readings.max_records
         # A count of exactly the documented cap means that ARM stopped counting, whatever maximumCount is.
-        if self._limit is not None or total is None or (total < maximum and total != MAX_QUERY_RECORDS):
+        if self._limit is not None or total is None or (total < maximum and total != self._readings.max_records):
             return
         msg = (
             f"{total} records match and ARM returns at most {maximum} per query ({self._label}): "
@@ -273,7 +298,7 @@ class PageWalk:
 
     def _check_complete(self) -> None:
         first = self._first or PageSummary()
-        total, maximum = first.total_count, first.maximum_count or MAX_QUERY_RECORDS
+        total, maximum = first.total_count, first.maximum_count or self._readings.max_records
         if self._limit is not None:
             # ARM may count all matching records or only maximumcount of them.
             if total is not None and self.rows < min(total, self._limit):
@@ -294,7 +319,7 @@ class PageSource:
     :param operation: the list.
     :param base: base URL of the API.
     :param page_size: records per page.
-    :param assumptions: readings of ARM's reference.
+    :param readings: profile of the client.
     :param call: makes one call and reads its response.
     :param path: path of the list under the base URL, with the client number; default: the operation's path.
     """
@@ -304,7 +329,7 @@ class PageSource:
         operation: Operation,
         base: BaseUrl,
         page_size: int,
-        assumptions: Assumptions,
+        readings: Readings,
         call: PageCall,
         *,
         path: str | None = None,
@@ -312,14 +337,14 @@ class PageSource:
         self.operation = operation
         self.path = (path or operation.path).lstrip("/")
         self.page_size = page_size
-        self.assumptions = assumptions
+        self.readings = readings
         self.base_url = base.url
         self._base = base
         self._call = call
 
     def start_walk(self, filters: Mapping[str, Any]) -> PageWalk:
         """Start to read the list with these filters. Nothing is sent yet, and keys of records are not checked."""
-        return PageWalk(filters, self.page_size, self._base, self.operation.label)
+        return PageWalk(filters, self.page_size, self._base, self.operation.label, readings=self.readings.lists)
 
     def fetch(self, page: PageRequest, read: Callable[[Response], T]) -> T:
         """Fetch one page, with the client's retries.
@@ -336,15 +361,11 @@ class Cursor(Generic[M]):
 
     :param start: starts to read the list.
     :param fetch: fetches one page.
-    :param assumptions: readings of ARM's reference.
     """
 
-    def __init__(
-        self, start: Callable[[], PageWalk], fetch: Callable[[PageRequest], Page[M]], assumptions: Assumptions
-    ) -> None:
+    def __init__(self, start: Callable[[], PageWalk], fetch: Callable[[PageRequest], Page[M]]) -> None:
         self._start = start
         self._fetch = fetch
-        self._assumptions = assumptions
 
     def pages(self) -> Iterator[Page[M]]:
         """Yield the pages in order.
@@ -356,7 +377,7 @@ class Cursor(Generic[M]):
             try:
                 page = self._fetch(request)
             except ArmError as error:
-                list_error = walk.on_page_error(error, self._assumptions)
+                list_error = walk.on_page_error(error)
                 if list_error is not None:
                     raise list_error from None
                 return

@@ -12,6 +12,7 @@ from airflow_provider_arm.export.pages.record_types import FieldSelection, Recor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_arm.client.reading_entries import FilterReadings
     from airflow_provider_arm.export.fetch.date_window import DateRange
     from airflow_provider_arm.export.fetch.partition import SplitBy
     from airflow_provider_arm.export.fetch.time_range import TimeRange
@@ -38,9 +39,17 @@ class ExportPlan:
     verify_pages: bool = False
 
     def __post_init__(self) -> None:
-        """Check that the arguments do not contradict each other."""
-        reserved = {*(self.window.filter_names if self.window else ()), *(name for name, _ in self.split_by)}
-        for name in sorted(reserved & set(self.filters)):
-            raise ArmConfigurationError(f"filters must not contain {name}: window or split_by sets it")
+        """Check that the number of workers is in its range."""
         if not 1 <= self.workers <= MAX_WORKERS:
             raise ArmConfigurationError(f"workers must be between 1 and {MAX_WORKERS}, not {self.workers}")
+
+    def check_filters(self, readings: FilterReadings) -> None:
+        """Check that no filter is set twice, and that the profile has the window.
+
+        :raises ArmConfigurationError: *filters* contains one that the window or *split_by* sets.
+        """
+        own = {name for name, _ in self.split_by}
+        if self.window is not None:
+            own |= self.window.window_filter(readings).names
+        for name in sorted(own & set(self.filters)):
+            raise ArmConfigurationError(f"filters must not contain {name}: window or split_by sets it")

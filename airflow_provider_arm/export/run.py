@@ -58,7 +58,9 @@ def run_export(
     :raises ArmIncompleteListError: a list was incomplete, also when it was read a second time.
     :raises ArmResultLimitError: more records match than ARM returns, and the window cannot be split further.
     :raises ArmInvalidResponseError: a record cannot be exported exactly.
+    :raises ArmConfigurationError: a filter is set twice, or the readings have no such window.
     """
+    plan.check_filters(source.readings.filters)
     started, progress = now(), Progress(plan.window, time.monotonic, log.info)
     list_spec = ListSpec(plan.record_type, source.operation.key or _ANY_KEY, plan.selection)
     encoder = choose_encoder(list_spec, plan.file_format, validate_all_fields=plan.validate_all_fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ class ArmHook(BaseHook):
 
     :param arm_conn_id: id of the connection; default ``arm_default``. Its fields: host = base URL, login = client ID,
         password = client secret; extra ``client_no``, ``auth_url``, ``user_id``, ``scope``, ``access_token``,
-        ``timeout``, ``ca_bundle``.
+        ``timeout``, ``ca_bundle``, ``readings``.
     :param client_no: client number of the ledger to use; default: the connection's.
     :param user_id: user that ARM records for changes; default: the connection's.
     """
@@ -83,7 +84,8 @@ class ArmHook(BaseHook):
         from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
         conn = await get_async_connection(self.arm_conn_id)
-        return read_settings(conn, await get_async_extra_dejson(conn))
+        # In a thread: the readings profile may be in a file, and the models take a while to import.
+        return await asyncio.to_thread(read_settings, conn, await get_async_extra_dejson(conn))
 
     def _client_arguments(self, settings: ArmSettings, timeout: float | None = None) -> dict[str, Any]:
         from airflow.providers.common.compat.sdk import mask_secret
@@ -109,6 +111,7 @@ class ArmHook(BaseHook):
             "client_no": parse_client_no(self._client_no) or settings.client_no,
             "user_id": self._user_id or settings.user_id,
             "transport": transport,
+            "readings": settings.readings,
             "on_token": mask_secret,
             "on_attempt": count_request,
         }

@@ -1,4 +1,4 @@
-"""Settings from an Airflow connection of type ``arm``. No network, no heavy imports."""
+"""Settings from an Airflow connection of type ``arm``. Light to import; no network unless the profile is in a file."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_provider_arm.client.assumptions import STAGING_BASE_URL, TOKEN_URLS
 from airflow_provider_arm.client.errors import ArmConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow.providers.common.compat.sdk import Connection
+
+    from airflow_provider_arm.client.readings import Readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class ArmSettings:
     user_id: str | None
     timeout: float | None
     ca_bundle: str | None
+    readings: Readings = field(repr=False)
 
 
 def read_settings(conn: Connection, extra: Mapping[str, Any]) -> ArmSettings:
@@ -37,15 +39,17 @@ def read_settings(conn: Connection, extra: Mapping[str, Any]) -> ArmSettings:
     :param extra: its decoded extra; null and ``""`` count as absent, because the connection form stores them.
     :raises ArmConfigurationError: with the connection, the field and the expected value.
     """
+    from airflow_provider_arm.hooks.profile import load_profile
+
     conn_name = f"connection {conn.conn_id!r}"
     fields = {key: value for key, value in extra.items() if value not in (None, "")}
-    base_url = _base_url(conn, conn_name)
+    base_url, readings = _base_url(conn, conn_name), load_profile(fields.get("readings"), conn_name)
     access_token = _text(fields.get("access_token"))
     if access_token is None and not (conn.login and conn.password):
         raise ArmConfigurationError(
             f"{conn_name} has no credentials: set login (client ID) and password (client secret), or extra access_token"
         )
-    auth_url = _text(fields.get("auth_url")) or TOKEN_URLS.get(urlsplit(base_url).hostname or "")
+    auth_url = _text(fields.get("auth_url")) or readings.calls.token_urls.get(urlsplit(base_url).hostname or "")
     if access_token is None and auth_url is None:
         msg = f"{conn_name} has no auth_url in its extra: set the full URL of the token service for this host"
         raise ArmConfigurationError(msg)
@@ -60,6 +64,7 @@ def read_settings(conn: Connection, extra: Mapping[str, Any]) -> ArmSettings:
         user_id=_text(fields.get("user_id")),
         timeout=_seconds(fields.get("timeout"), conn_name),
         ca_bundle=_text(fields.get("ca_bundle")),
+        readings=readings,
     )
 
 
@@ -79,6 +84,8 @@ def parse_client_no(value: Any, name: str = "client_no") -> int | None:
 
 def _base_url(conn: Connection, conn_name: str) -> str:
     """Return the host as base URL. A host without a scheme, as in the URI form of a connection, gets https."""
+    from airflow_provider_arm.client.http.urls import STAGING_BASE_URL
+
     host = (conn.host or "").strip()
     if not host:
         raise ArmConfigurationError(f"{conn_name} has no host: set it to ARM's base URL, such as {STAGING_BASE_URL}")

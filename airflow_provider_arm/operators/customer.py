@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmNotFoundError
 from airflow_provider_arm.exceptions import translate_arm_errors
+from airflow_provider_arm.runtime.arguments import check_choice
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, unwrap
 from airflow_provider_arm.runtime.records import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Literal
 
     from airflow.providers.common.compat.sdk import Context
     from airflow.sdk import XComArg
@@ -26,6 +28,8 @@ class CustomerUpsertOperator(ArmBaseOperator):
         path of a ``.json`` file (local, ``s3://``, ...). Templated; the rendered value is not shown. A mapping in the
         DAG file is stored in Airflow's database with the DAG: for personal data use a file or another task's output.
         Amounts are ``Decimal``, whole numbers or text, never floats.
+    :param action: ``"upsert"``, or ``"update"`` (``PUT``): then the task fails if ARM has no such customer. Default
+        ``"upsert"``.
     :return: ``{"customer_no", "account_no", "result", "warnings"}``; ``result`` as ARM returns it (``CREATED``, ...),
         ``warnings`` a list of ``{"field", "message"}`` with personal data masked.
     :raises ArmFailException: the customer is invalid (nothing was sent), or ARM refused it.
@@ -35,9 +39,17 @@ class CustomerUpsertOperator(ArmBaseOperator):
     template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "customer")
     personal_fields: ClassVar[Sequence[str]] = ("customer",)
 
-    def __init__(self, *, customer: Mapping[str, Any] | str | XComArg, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        customer: Mapping[str, Any] | str | XComArg,
+        action: Literal["upsert", "update"] = "upsert",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        check_choice("action", action, ("upsert", "update"))
         self.customer = customer
+        self.action = action
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create or update the customer."""
@@ -45,7 +57,9 @@ class CustomerUpsertOperator(ArmBaseOperator):
 
         with translate_arm_errors():
             record = read_record(unwrap(self.customer), "customer")
-            result = customer_result(self.hook.client.upsert_customer(record), record)
+            client = self.hook.client
+            send = client.update_customer if self.action == "update" else client.upsert_customer
+            result = customer_result(send(record), record)
         self.log.info("Customer %s: %s", result["customer_no"], result["result"])
         return result
 

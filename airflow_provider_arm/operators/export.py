@@ -57,8 +57,10 @@ class ListExportOperator(ArmExportOperator):
     Its fields are not known. In CSV and Parquet, *columns* is required and every column is text. Arguments, result and
     errors are otherwise those of ``ArmExportOperator``.
 
-    :param resource: path of the list under the base URL, such as ``"/clients/{clientno}/codes"``; ``{clientno}`` is
-        replaced by the client number. Templated.
+    :param resource: a list that ARM's reference names by title: ``"log_items"``, ``"document_bundles"``,
+        ``"client_configs"``, ``"codes"``, ``"gl_movements"``, ``"adb_intervals"``, ``"files"`` or ``"actions"`` (their
+        paths are entries of the readings profile). Or the path of any list under the base URL, such as
+        ``"/clients/{clientno}/codes"``; ``{clientno}`` is replaced by the client number. Templated.
     :param item_key: field that is unique to each record. Without it duplicate records are not detected, and only
         ARM's count proves that the export is complete. Templated.
     :param amounts: fields to add up; they must be numbers. Templated.
@@ -91,10 +93,16 @@ class ListExportOperator(ArmExportOperator):
 
     def _operation(self) -> Operation:
         from airflow_provider_arm.client.endpoints import ad_hoc_operation
+        from airflow_provider_arm.client.operations import operations_of
 
-        if not self.resource.startswith("/"):
-            raise ArmConfigurationError("resource must start with /: it is a path under the base URL")
-        return ad_hoc_operation("GET", self.resource, None)
+        if self.resource.startswith("/"):
+            return ad_hoc_operation("GET", self.resource, None)
+        table = operations_of(self.hook.settings.readings)
+        lists = [name for name, row in table.items() if name.startswith("list_") and not row.documented]
+        if f"list_{self.resource}" not in lists:
+            names = ", ".join(name.removeprefix("list_") for name in lists)
+            raise ArmConfigurationError(f"resource must be one of {names}, or a path that starts with /")
+        return table[f"list_{self.resource}"]
 
     def _record_type(self) -> RecordType:
         from airflow_provider_arm.export.pages.record_types import RecordType
@@ -102,7 +110,7 @@ class ListExportOperator(ArmExportOperator):
         amounts, gl_amounts = (tuple(self.amounts), ()) if self.currency_field else ((), tuple(self.amounts))
         return RecordType(
             f"records of {self.resource}",
-            key=self.item_key,
+            key=self.item_key or self._operation().item_key,
             currency=self.currency_field,
             amounts=amounts,
             gl_amounts=gl_amounts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
@@ -58,12 +58,14 @@ class QueryFields:
 
 
 def choose_fields(manifest: Mapping[str, Any], query: SideQuery) -> QueryFields:
-    """Choose the fields of an export that *query* reads.
+    """Choose the fields of an export that *query* reads, under their names at ARM.
 
     :raises ArmReconcileError: the list has no such amount field, or no such date field.
     :raises ArmConfigurationError: the currency of the amount is in no field, and *own_currency* is not set.
     """
-    record_type = find_record_type(manifest["records"])
+    renamed: Mapping[str, str] = manifest.get("renamed", {})
+    query = replace(query, field=renamed.get(query.field, query.field), by=renamed.get(query.by, query.by))
+    record_type = find_record_type(manifest["records"], renamed)
     if record_type is not None:
         _check_record_type(record_type, query)
         is_own = query.field in record_type.gl_amounts
@@ -73,7 +75,7 @@ def choose_fields(manifest: Mapping[str, Any], query: SideQuery) -> QueryFields:
     if currency is None and query.own_currency is None:
         msg = f"set own_currency: the records of {manifest['file']} have no field with the currency of {query.field}"
         raise ArmConfigurationError(msg)
-    period = query.period.fields(query.by)
+    period = tuple(renamed.get(name, name) for name in query.period.fields(query.by))
     return QueryFields(query.field, currency, query.own_currency or "", period, tuple(query.where))
 
 

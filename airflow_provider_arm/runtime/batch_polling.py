@@ -25,7 +25,7 @@ def wait_for_batches(client: ArmClient, batch_uuids: Sequence[str], times: WaitT
     :raises WaitTimeoutError: the deadline has passed.
     :raises ArmError: a permanent error, or an outage beyond the limits of :class:`BatchWait`.
     """
-    wait = times.wait(batch_uuids, client.assumptions.batch_not_found_grace)
+    wait = times.wait(batch_uuids, client.readings.batch.not_found_grace)
     while True:
         poll_pending(client, wait)
         if not wait.pending:
@@ -38,7 +38,7 @@ def poll_batches(client: ArmClient, batch_uuids: Sequence[str], times: WaitTimes
 
     :raises ArmError: a permanent error.
     """
-    wait = times.wait(batch_uuids, client.assumptions.batch_not_found_grace)
+    wait = times.wait(batch_uuids, client.readings.batch.not_found_grace)
     poll_pending(client, wait)
     return None if wait.pending else [wait.finished[batch_uuid] for batch_uuid in batch_uuids]
 

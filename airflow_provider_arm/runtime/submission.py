@@ -122,7 +122,10 @@ class SubmissionRun:
     def _prepare_records(self) -> PreparedSubmission:
         """Read the source, validate every record and plan the chunks."""
         key = self._resource.key
-        prepared = prepare(self._source, self._operation, self._chunk_size, key, skip_invalid=self._skip_invalid)
+        limit = self._client.readings.batch.max_records
+        prepared = prepare(
+            self._source, self._operation, self._chunk_size, key, max_records=limit, skip_invalid=self._skip_invalid
+        )
         if prepared.invalid_count:
             invalid = find_invalid(self._source, self._operation, key)
             _, where = write_rejects(invalid, self._rejects_path, prepared.invalid_count, self._operation.record)
@@ -172,6 +175,7 @@ class SubmissionRun:
             key=self._resource.key,
             max_in_flight=options.max_in_flight,
             assume_absent_after=options.assume_absent_after,
+            profile=self._client.readings.changes(),
         )
         registry = self._open_registry(ti, options)
         with self._prepare_records() as prepared, push_unresolved_chunks(ti):

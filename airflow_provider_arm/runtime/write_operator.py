@@ -102,6 +102,7 @@ class ArmWriteOperator(ArmBaseOperator):
             resend_unknown=may_resend,
             look_up=look_up,
             assume_absent_after=self.assume_absent_after,
+            profile=self.hook.client.readings.changes(),
         )
         with push_unresolved_chunks(ti):
             return write.run() or {}

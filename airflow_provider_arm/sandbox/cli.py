@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             switches=dict(options.switches or ()),
             customers=options.customers,
             pack=options.pack,
+            readings=_read_profile(options.readings),
         )
         stop = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -67,9 +68,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--state", type=Path, metavar="DIR", help="folder that stores the state (default: in memory)")
     parser.add_argument("--switches", type=_switch, action="extend", nargs="+", metavar="NAME=VALUE", help="switches")
+    parser.add_argument("--readings", type=Path, metavar="FILE", help="readings profile to follow, .json or .yaml")
     parser.add_argument("--ready-file", type=Path, metavar="PATH", help="written as JSON once the sandbox listens")
     parser.add_argument("--openapi", type=Path, metavar="FILE", help="write the OpenAPI document and exit")
     return parser
+
+
+def _read_profile(path: Path | None) -> Any:
+    from airflow_provider_arm.client.readings import decode_profile
+
+    return {} if path is None else decode_profile(path.read_text(encoding="utf-8-sig"), path.name, str(path))
 
 
 def _count(text: str) -> int:

@@ -7,15 +7,17 @@ import gzip
 import json
 import logging
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_arm.client import money
+from airflow_provider_arm.client.readings import DEFAULT_READINGS, Readings
 from airflow_provider_arm.sandbox.api import batches
 from airflow_provider_arm.sandbox.api.routes import BASE_PATH, TOKEN_PATH, Route, Router
 from airflow_provider_arm.sandbox.data import documented, packs
 from airflow_provider_arm.sandbox.messages import HttpError, Problem, SandboxRequest, SandboxResponse, json_response
+from airflow_provider_arm.sandbox.profile import ProfileTranslator
 from airflow_provider_arm.sandbox.state import overview
 from airflow_provider_arm.sandbox.state.clock import SandboxClock
 from airflow_provider_arm.sandbox.state.context import SandboxContext
@@ -76,11 +78,14 @@ class Core:
         client_no: int = documented.CLIENT_NO,
         folder: Path | None = None,
         switches: dict[str, Any] | None = None,
+        readings: Readings = DEFAULT_READINGS,
     ) -> None:
         self._lock = threading.RLock()
         self._seed = seed
         self.clock = SandboxClock()
-        self.switches = SwitchValues(switches)
+        self._profile = ProfileTranslator(readings)
+        limits = {"q04_grace_seconds": readings.batch.not_found_grace, "q16_max_records": readings.batch.max_records}
+        self.switches = SwitchValues({**limits, **(switches or {})})
         self.faults = FaultRules()
         self._late: list[tuple[dt.datetime, PendingRequest]] = []
         self._store = Store(folder)
@@ -113,7 +118,9 @@ class Core:
         """Log a complete request under the next number, and choose the fault that applies to it."""
         with self._lock, self._store.transaction():
             self._process_due()
-            route = self._router.find(request)
+            routed = replace(request, path=self._profile.translate_path(request.method, request.path))
+            route = self._router.find(routed)
+            request.path_parameters = routed.path_parameters
             template = route[0] if route else (TOKEN_PATH if request.path == TOKEN_PATH else "")
             header = request.headers.get("authorization")
             is_token_call = template == TOKEN_PATH
@@ -170,6 +177,7 @@ class Core:
         if pending.template == TOKEN_PATH:
             if request.method != "POST":
                 raise _method_not_allowed(request.method, ["POST"])
+            request = self._profile.translate_request(request, None)
             return self._tokens.issue(request, self.clock.now(), self.switches["token_life"])
         if pending.methods is None:
             raise HttpError(404, "There is no such path", [Problem("Path", "unknown")])
@@ -178,7 +186,11 @@ class Core:
             raise _method_not_allowed(request.method, sorted(pending.methods))
         if route.needs_token:
             self._authorize(pending)
-        return route.handler(self._context, request)
+        try:
+            response = route.handler(self._context, self._profile.translate_request(request, route))
+        except HttpError as error:
+            raise self._profile.translate_error(error) from None
+        return self._profile.translate_response(request, route, response)
 
     def _authorize(self, pending: PendingRequest) -> None:
         status = pending.token_status

@@ -6,11 +6,12 @@ import asyncio
 import datetime as dt
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from airflow_provider_arm.client.readings import Readings
 from airflow_provider_arm.sandbox.data import documented
 
 try:
@@ -53,6 +54,9 @@ class ArmSandbox:
     :param switches: switches by name, see ``airflow_provider_arm.sandbox.state.switches``.
     :param customers: number of customers; ``None``: an eighth of the AR items.
     :param pack: kind of data, see ``airflow_provider_arm.sandbox.data.packs``.
+    :param readings: readings profile that the sandbox follows, such as ``{"batch": {"success_words": ["COMPLETED"]}}``.
+        The connection needs the same one.
+    :raises ArmConfigurationError: an entry of the profile is unknown or invalid.
     """
 
     client_id = CLIENT_ID
@@ -71,10 +75,12 @@ class ArmSandbox:
         *,
         customers: int | None = None,
         pack: str = "standard",
+        readings: Mapping[str, Any] | None = None,
     ) -> None:
         self._seed = SeedOptions(seed, ar_items, customers, pack)
         self._folder = None if state_dir is None else Path(state_dir)
         self._switches = {"batch_delay": batch_delay, **(switches or {})}
+        self._readings = Readings.parse(readings or {}, "readings of the sandbox")
         self._host, self._port = host, port
         self.client_no = client_no
         self._core: Core | None = None
@@ -90,7 +96,13 @@ class ArmSandbox:
         listener = _listener(self._host, self._port)
         self._port = listener.getsockname()[1]
         try:
-            self._core = Core(self._seed, client_no=self.client_no, folder=self._folder, switches=self._switches)
+            self._core = Core(
+                self._seed,
+                client_no=self.client_no,
+                folder=self._folder,
+                switches=self._switches,
+                readings=self._readings,
+            )
         except BaseException:
             listener.close()
             raise

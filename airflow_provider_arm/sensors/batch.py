@@ -139,7 +139,7 @@ class BatchSensor(BaseSensorOperator):
         policy = RejectPolicy(self.on_rejected, self.max_rejected)
         if self._wait is None:
             times = self._times(None)  # BaseSensorOperator waits between pokes
-            self._wait = times.wait(uuids, self.hook.client.assumptions.batch_not_found_grace)
+            self._wait = times.wait(uuids, self.hook.client.readings.batch.not_found_grace)
         wait = self._wait
         poll_pending(self.hook.client, wait)
         if wait.pending:

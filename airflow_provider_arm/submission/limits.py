@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-#: Records per batch that ARM is assumed to accept at most (Q16).
-MAX_CHUNK_SIZE = 1000
+#: Records per batch at most, whatever the readings profile permits (``batch.max_records``): the parse-time check does
+#: not know the profile.
+MAX_CHUNK_SIZE = 100_000
 #: Batches in flight at most: more connections do not make ARM faster.
 MAX_IN_FLIGHT = 32

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_arm.client.assumptions import WINDOW_FILTERS
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.triggers.event_stream import ArmEventTrigger, as_mapping, as_text
 
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
 DEFAULT_POLL_INTERVAL = 300.0
 #: Seconds after its created time until an item is visible at the latest; also the largest difference of the clocks.
 DEFAULT_OVERLAP = 600.0
-#: Parameters of the list that the trigger sets itself.
-OWN_FILTERS = frozenset({*WINDOW_FILTERS["createdtime"], "pageno", "query", "maximumcount", "pagesize"})
+#: Query parameters (documented) that the trigger sets itself, beside the filters of created times.
+OWN_PARAMETERS = frozenset({"pageno", "query", "maximumcount", "pagesize"})
 
 
 class NewArItemsEventTrigger(ArmEventTrigger):
@@ -63,7 +62,7 @@ class NewArItemsEventTrigger(ArmEventTrigger):
         super().__init__(arm_conn_id=arm_conn_id, client_no=client_no, poll_interval=poll_interval)
         self.filters: dict[str, Any] = as_mapping(filters)
         self.where: dict[str, list[Any]] = as_mapping(where)
-        if own := sorted(OWN_FILTERS & set(self.filters)):
+        if own := sorted(OWN_PARAMETERS & set(self.filters)):
             raise ValueError(f"filters must not contain {', '.join(own)}: the trigger sets these parameters")
         if overlap < 0 or look_back < 0:
             raise ValueError("overlap and look_back must not be negative")

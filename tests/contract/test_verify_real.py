@@ -174,13 +174,13 @@ def test_sandbox_option_accepts_switches(capsys):
     assert verify_real.main(["--sandbox", "--switches", "q12_empty_list=404"], {}) == 0
     out = capsys.readouterr().out
     assert "q12_empty_list=404" in out
-    assert "Assumptions(empty_list_is_404=True)" in out
+    assert "set lists.empty_is_404 to true in the readings" in out
 
 
 def test_unknown_status_returns_1_with_the_next_step(capsys):
     """The client needs another assumption for it."""
     assert verify_real.main(["--sandbox", "--switches", "q03_unknown_status=ARCHIVED"], {}) == 1
-    assert "Assumptions(success_statuses=... with ARCHIVED)" in capsys.readouterr().out
+    assert "add ARCHIVED to batch.success_words in the readings" in capsys.readouterr().out
 
 
 def test_unlisted_behaviour_returns_1(box, environ, capsys):

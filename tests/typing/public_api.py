@@ -54,6 +54,7 @@ from airflow_provider_arm.operators.export import (
     LogItemExportOperator,
 )
 from airflow_provider_arm.operators.export_merge import ExportMergeOperator
+from airflow_provider_arm.operators.file import FileUploadOperator
 from airflow_provider_arm.operators.payment import PaymentReservationOperator
 from airflow_provider_arm.operators.posting import AutoPostingOperator
 from airflow_provider_arm.operators.reconcile import LedgerReconcileOperator
@@ -75,6 +76,7 @@ def connection_arguments() -> None:
     CustomerUpsertOperator(
         task_id="upsert", customer=CUSTOMER, arm_conn_id="arm_default", client_no=2218, user_id="me", retries=3
     )
+    CustomerUpsertOperator(task_id="update", customer={"customerNo": "1"}, action="update")
     CustomerUpsertOperator(task_id="upsert", customer="s3://bucket/customer.json", client_no="{{ params.client_no }}")
     CustomerDeleteOperator(task_id="delete", customer_no="1001", options="force", ignore_if_missing=True)
 
@@ -213,6 +215,7 @@ def single_writes() -> None:
         on_unknown_outcome="fail",
         resolutions=None,
     )
+    FileUploadOperator(task_id="f", paths=["s3://invoices/a.pdf"], on_rejected="warn", max_rejected="2%")
     PaymentReservationOperator(task_id="b", payment_id="1", reservation={"amount": Decimal("1.00")})
     AutoPostingOperator(task_id="c", method="payments", source="postings.csv", validate_only=True)
     ArItemUpdateOperator(task_id="d", changes={"arItemId": "1"}, on_unknown_outcome="resend")

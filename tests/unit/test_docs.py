@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -86,3 +87,13 @@ def test_snippets_on_exports_page_run():
         compile(block, "exports.md", "exec")
         with DAG("arm_page_of_exports", schedule=None):
             exec("\n".join(lines), {})  # noqa: S102 - our own file
+
+
+def test_table_of_readings_is_that_of_the_model():
+    """``python scripts/readings_table.py`` writes it."""
+    spec = importlib.util.spec_from_file_location("readings_table", DOCS.parent / "scripts" / "readings_table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text("utf-8").endswith(module.MARKER + module.table())

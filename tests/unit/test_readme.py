@@ -50,7 +50,7 @@ def test_classes_in_table_exist():
     import importlib
 
     rows = re.findall(r"^\| `((?:operators|sensors|hooks|triggers)\.[\w.]+)`", README, flags=re.MULTILINE)
-    assert len(rows) == 20
+    assert len(rows) == 21
     for row in rows:
         module, name = row.rsplit(".", 1)
         assert hasattr(importlib.import_module(f"airflow_provider_arm.{module}"), name)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmAuthenticationError, ArmConfigurationError, ArmError, Phase
 from airflow_provider_arm.client.http.messages import InvalidResponseError, Request, Response
 from airflow_provider_arm.client.models import Token
 from airflow_provider_arm.client.operations import Operation, Replay
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from airflow_provider_arm.client.reading_entries import CallReadings
 
 #: Seconds before a token expires at which a new one is fetched: longer than any call, and enough for two clocks that
 #: differ by two minutes. At most half of the token's lifetime.
@@ -40,17 +44,29 @@ class ClientCredentials:
     #: Not in ARM's reference; sent only if it is set.
     scope: str | None = None
 
-    def request(self) -> Request:
-        """Build the request for a token."""
-        form = {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": self.client_secret}
-        if self.scope:
-            form["scope"] = self.scope
+    def request(self, readings: CallReadings | None = None) -> Request:
+        """Build the request for a token.
+
+        :param readings: where ID and secret are sent, and the scope of a connection without one; default: the defaults.
+        """
+        readings = readings or DEFAULT_READINGS.calls
+        form = {"grant_type": "client_credentials"}
+        secrets = {"client_id": self.client_id, "client_secret": self.client_secret}
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        if readings.token_auth == "basic":  # noqa: S105 - a name of a method
+            # RFC 6749, 2.3.1: both are encoded before they are joined.
+            pair = ":".join(quote_plus(text) for text in secrets.values())
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        else:
+            form |= secrets
+        if scope := self.scope or readings.token_scope:
+            form["scope"] = scope
         return Request(
             operation=TOKEN_CALL,
             url=self.auth_url.strip(),
-            headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
+            headers=headers,
             body=urlencode(form).encode(),
-            record=form,
+            record=form | secrets,
             needs_token=False,
         )
 

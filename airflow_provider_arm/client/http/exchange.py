@@ -33,8 +33,8 @@ from airflow_provider_arm.client.http.urls import raise_for_remote_sandbox
 from airflow_provider_arm.client.operations import Replay
 
 if TYPE_CHECKING:
-    from airflow_provider_arm.client.assumptions import Assumptions
     from airflow_provider_arm.client.http.retry import Clock, RetryPolicy
+    from airflow_provider_arm.client.readings import Readings
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class CallPolicy:
 
     retry: RetryPolicy
     clock: Clock
-    assumptions: Assumptions
+    readings: Readings
     on_attempt: Callable[[Request, Response | TransportFailure], object] | None = None
 
 
@@ -133,7 +133,7 @@ def _is_token_renewable(request: Request, outcome: Response | TransportFailure, 
     """
     if not (isinstance(outcome, Response) and outcome.status == HTTPStatus.UNAUTHORIZED and request.needs_token):
         return False
-    return request.operation.replay is Replay.SAFE or policy.assumptions.checks_token_first
+    return request.operation.replay is Replay.SAFE or policy.readings.calls.checks_token_first
 
 
 def _read(
@@ -141,22 +141,22 @@ def _read(
 ) -> T | RetryDecision:
     if isinstance(outcome, TransportFailure):
         return classify_failure(request, outcome)
-    decision = classify_response(request, outcome, policy.clock.time())
+    decision = classify_response(request, outcome, policy.clock.time(), policy.readings)
     if decision is not None:
         return decision
     try:
         return read(outcome)
     except RejectedResponseError as error:
-        return classify_rejected_record(request, outcome, error)
+        return classify_rejected_record(request, outcome, error, policy.readings)
     except InvalidResponseError as error:
-        return classify_invalid_body(request, outcome, str(error), retryable=error.retryable)
+        return classify_invalid_body(request, outcome, str(error), policy.readings, retryable=error.retryable)
     except InvalidRecordError as error:
         # ARM sent it on purpose: another attempt would return the same.
         return classify_invalid_body(
-            request, outcome, f"a record that does not fit its model ({error})", retryable=False
+            request, outcome, f"a record that does not fit its model ({error})", policy.readings, retryable=False
         )
     except ValueError:
-        return classify_invalid_body(request, outcome, describe_body(outcome))
+        return classify_invalid_body(request, outcome, describe_body(outcome), policy.readings)
 
 
 def _sleep_or_raise(decision: RetryDecision, attempt: int, elapsed: float, policy: CallPolicy) -> CallSteps[None]:
@@ -192,7 +192,7 @@ def authorize(
     if token is not None:
         return token
     try:
-        new_token = yield from call(credentials.request(), read_token, policy)
+        new_token = yield from call(credentials.request(policy.readings.calls), read_token, policy)
     except ArmError as error:
         rejection = _as_rejection(error)
         # However far the token call got: the call that needs the token was not sent.

@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.assumptions import REQUEST_ID_HEADERS
 from airflow_provider_arm.client.errors import (
     ArmAuthenticationError,
     ArmError,
@@ -27,9 +26,11 @@ from airflow_provider_arm.client.http.retry import parse_retry_after
 from airflow_provider_arm.client.models.base import find_only_list
 from airflow_provider_arm.client.models.posting import BATCH_REJECTED
 from airflow_provider_arm.client.operations import Replay
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 
 if TYPE_CHECKING:
     from airflow_provider_arm.client.http.messages import RejectedResponseError, Request, Response, TransportFailure
+    from airflow_provider_arm.client.readings import Readings
 
 #: Statuses of a temporary condition. They do not show whether the request took effect.
 _TEMPORARY = frozenset(
@@ -86,23 +87,25 @@ def classify_failure(request: Request, failure: TransportFailure) -> RetryDecisi
     return RetryDecision(_error(ArmUnknownOutcomeError, request, message, phase=failure.phase), None)
 
 
-def classify_response(request: Request, response: Response, now: float) -> RetryDecision | None:
+def classify_response(
+    request: Request, response: Response, now: float, readings: Readings = DEFAULT_READINGS
+) -> RetryDecision | None:
     """Return the error for a response, or ``None`` if its status is a result of the operation.
 
     :param now: unix seconds, to parse a ``Retry-After`` date.
     """
     if response.status in _SUCCESSES or response.status in request.operation.also_results:
         return None
-    return _classify_error_status(request, response, now)
+    return _classify_error_status(request, response, now, readings)
 
 
-def _classify_error_status(request: Request, response: Response, now: float) -> RetryDecision:
+def _classify_error_status(request: Request, response: Response, now: float, readings: Readings) -> RetryDecision:
     status, replay = response.status, request.operation.replay
     detail, issues = _describe_error_body(request, response)
     attributes: dict[str, Any] = {
         "status_code": status,
         "errors": issues,
-        "request_id": request_id(response),
+        "request_id": request_id(response, readings),
         "phase": Phase.ANSWERED,
         "retry_after": parse_retry_after(response.headers.get("retry-after"), now),
     }
@@ -123,7 +126,7 @@ def _classify_error_status(request: Request, response: Response, now: float) -> 
 
 
 def classify_invalid_body(
-    request: Request, response: Response, reason: str, *, retryable: bool = True
+    request: Request, response: Response, reason: str, readings: Readings = DEFAULT_READINGS, *, retryable: bool = True
 ) -> RetryDecision:
     """Return the error for a success with an invalid body. A safe call may be retried; else the outcome is unknown.
 
@@ -132,7 +135,7 @@ def classify_invalid_body(
     message = f"answered {response.status} with {reason}"
     attributes: dict[str, Any] = {
         "status_code": response.status,
-        "request_id": request_id(response),
+        "request_id": request_id(response, readings),
         "phase": Phase.ANSWERED,
     }
     if request.operation.replay is Replay.SAFE:
@@ -141,7 +144,9 @@ def classify_invalid_body(
     return RetryDecision(_error(ArmUnknownOutcomeError, request, message, **attributes), None)
 
 
-def classify_rejected_record(request: Request, response: Response, rejection: RejectedResponseError) -> RetryDecision:
+def classify_rejected_record(
+    request: Request, response: Response, rejection: RejectedResponseError, readings: Readings = DEFAULT_READINGS
+) -> RetryDecision:
     """Return the error for a success code whose body reports a failed record: the call had no effect."""
     error = _error(
         ArmValidationError,
@@ -149,7 +154,7 @@ def classify_rejected_record(request: Request, response: Response, rejection: Re
         f"answered {response.status} with {rejection}",
         status_code=response.status,
         errors=rejection.issues,
-        request_id=request_id(response),
+        request_id=request_id(response, readings),
         phase=Phase.ANSWERED,
     )
     return RetryDecision(error, None)
@@ -160,15 +165,31 @@ def _error(error_class: type[ArmError], request: Request, message: str, **attrib
     summary = f"{service} {message} ({request.operation.label})"
     if attributes.get("request_id"):
         summary += f", request id {attributes['request_id']}"
-    advice = f"; {_ADVICE[error_class]}" if error_class in _ADVICE else ""
+    advice = "".join(f"; {text}" for text in (_ADVICE.get(error_class), _profile_advice(error_class, request)) if text)
     error = error_class(summary + advice, operation=request.operation.label, **attributes)
     error.summary = summary
     return error
 
 
-def request_id(response: Response) -> str | None:
+def _profile_advice(error_class: type[ArmError], request: Request) -> str:
+    """Return the entries of the readings profile that may be wrong if ARM refuses a request."""
+    operation = request.operation
+    if error_class is ArmAuthenticationError and not request.needs_token:
+        return "see also calls.token_auth and calls.token_scope in the readings"
+    if error_class is ArmNotFoundError and not operation.documented:
+        return f"its path is assumed (paths.{operation.name} in the readings)"
+    if error_class is not ArmValidationError:
+        return ""
+    if operation.item_key is not None:
+        return "if it refuses a filter or a parameter, see filters.windows and lists.parameters in the readings"
+    if operation.record is not None:
+        return f"if it refuses the whole body, see record_keys.{operation.name} and write.metadata_key in the readings"
+    return ""
+
+
+def request_id(response: Response, readings: Readings) -> str | None:
     """Return ARM's identifier of the request, masked, or ``None`` if no header has one."""
-    for name in REQUEST_ID_HEADERS:
+    for name in readings.calls.request_id_headers:
         if response.headers.get(name):
             return mask(response.headers[name])
     return None

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
-from airflow_provider_arm.client.assumptions import STAGING_BASE_URL
 from airflow_provider_arm.client.errors import ArmConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: Base URL of the staging environment (documented).
+STAGING_BASE_URL = "https://api.staging.amili.no/arm/v1"
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 #: Header that the sandbox adds to every response.
 SANDBOX_HEADER = "x-arm-sandbox"

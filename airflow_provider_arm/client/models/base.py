@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
+from copy import copy
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError, create_model
 from pydantic.alias_generators import to_camel
 
 from airflow_provider_arm.client.errors import FieldIssue, InvalidRecordError
@@ -101,6 +102,8 @@ class ArmModel(BaseModel):
         return self.model_dump(by_alias=True, exclude_unset=True, warnings=False)
 
 
+M = TypeVar("M", bound=ArmModel)
+
 #: Messages by pydantic's error type, for spreadsheet users. Those of pydantic have terms such as "input" and "string".
 _MESSAGES = {
     "missing": "is required",
@@ -134,6 +137,40 @@ def field_errors(error: ValidationError) -> list[FieldIssue]:
 def wire_names(model: type[ArmModel]) -> tuple[str, ...]:
     """Return the wire names of the model's fields, in the order of the model."""
     return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+def rename_keys(body: Any, names: Mapping[str, str]) -> Any:
+    """Return a decoded object under the names of the models.
+
+    A key that is read under another name does not also count under its own.
+
+    :param names: the models' names, by the names in the body; equal ones may be among them.
+    """
+    names = {key: name for key, name in names.items() if key != name}
+    if not names or not isinstance(body, Mapping):
+        return body
+    replaced = {*names.values()}
+    kept = {key: value for key, value in body.items() if key not in replaced or key in names}
+    return {names.get(key, key): value for key, value in kept.items()}
+
+
+def rename_fields(model: type[M], names: Mapping[str, str]) -> type[M]:
+    """Return *model* with other wire names.
+
+    :param names: wire names by Python names; equal ones may be among them.
+    """
+    changed = {
+        name: model.model_fields[name] for name, alias in names.items() if model.model_fields[name].alias != alias
+    }
+    if not changed:
+        return model
+    fields: dict[str, Any] = {}
+    for name, info in changed.items():
+        field = copy(info)
+        field.alias = field.validation_alias = field.serialization_alias = names[name]
+        field.alias_priority = 2  # over the generated one
+        fields[name] = (info.annotation, field)
+    return create_model(model.__name__, __base__=model, **fields)
 
 
 def find_only_list(body: Mapping[str, Any], ignored: frozenset[str]) -> tuple[str, list[Any]] | None:

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import PrivateAttr, ValidationError
 
-from airflow_provider_arm.client.models.base import ArmModel, find_only_list
+from airflow_provider_arm.client.models.base import ArmModel, find_only_list, rename_keys
 from airflow_provider_arm.client.models.write import FieldMessage, WriteResponse
 
 #: Keys of lists in the body that are not the records of the batch.
@@ -37,25 +37,48 @@ class Batch(ArmModel):
     errors: list[FieldMessage] | None = None
     _invalid_keys: frozenset[str] = PrivateAttr(frozenset())
 
+    _records_key: str | None = PrivateAttr(None)
+    _record_names: Mapping[str, str] = PrivateAttr({})
+
     @classmethod
-    def read(cls, body: Any) -> Self | None:
-        """Read a decoded body without its invalid fields; return ``None`` if it is not an object."""
+    def read(
+        cls,
+        body: Any,
+        names: Mapping[str, str] | None = None,
+        *,
+        records_key: str | None = None,
+        record_names: Mapping[str, str] | None = None,
+    ) -> Self | None:
+        """Read a decoded body without its invalid fields; return ``None`` if it is not an object.
+
+        :param names: the names of this model, by the keys in the body.
+        :param records_key: key of the results of the records; default: that of the only list of objects.
+        :param record_names: the names of ``WriteResponse``, by the keys in a record.
+        """
         if not isinstance(body, Mapping):
             return None
-        batch, invalid_keys = _read_valid_fields(cls, body)
-        batch._invalid_keys = invalid_keys  # noqa: SLF001 - its own
+        batch, invalid_keys = _read_valid_fields(cls, rename_keys(body, names or {}))
+        batch.__pydantic_private__ = {
+            "_invalid_keys": invalid_keys,
+            "_records_key": records_key,
+            "_record_names": record_names or {},
+        }
         return batch
 
     def records(self) -> list[WriteResponse] | None:
         """Return the results of the records in the order of submission, or ``None`` if the body has no list of objects.
 
         Their key is the plural of what was submitted. It is not published, so the only list besides ``errors`` and
-        ``warnings`` is used.
+        ``warnings`` is used, unless the profile names a key.
         """
-        found = find_only_list(self.model_extra or {}, _NOT_RECORDS)
-        if found is None or not all(isinstance(record, dict) for record in found[1]):
+        extra = self.model_extra or {}
+        if self._records_key is not None:
+            records = extra.get(self._records_key)
+        else:
+            records = (find_only_list(extra, _NOT_RECORDS) or (None, None))[1]
+        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
             return None
-        return [_read_valid_fields(WriteResponse, record)[0] for record in found[1]]
+        return [_read_valid_fields(WriteResponse, rename_keys(record, self._record_names))[0] for record in records]
 
     def success_conflict(self) -> str | None:
         """Return what contradicts a success of the batch although no failure is reported; ``None`` if nothing does."""

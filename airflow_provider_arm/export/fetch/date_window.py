@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from airflow_provider_arm.client.assumptions import WINDOW_FILTERS
 from airflow_provider_arm.client.errors import ArmConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_provider_arm.client.reading_entries import FilterReadings, WindowFilter
     from airflow_provider_arm.export.pages.page_stats import PageStats
     from airflow_provider_arm.export.pages.record_types import RecordType
 
 #: Length of ``2025-02-27``, the date part of a timestamp.
 _DATE_LENGTH = 10
+#: Names of windows in the readings profile; a task checks that its profile has the name.
+_WINDOW_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +30,18 @@ class DateRange:
     last: dt.date
     by: str
 
-    @property
-    def filter_names(self) -> tuple[str, str]:
-        """The names of ARM's filters for it."""
-        return WINDOW_FILTERS[self.by]
+    def window_filter(self, readings: FilterReadings) -> WindowFilter:
+        """Return the names of ARM's filters for it.
 
-    @property
-    def filters(self) -> dict[str, str]:
-        """ARM's filters for it."""
-        return dict(zip(self.filter_names, (self.first.isoformat(), self.last.isoformat()), strict=True))
+        :raises ArmConfigurationError: the profile has no window of this name.
+        """
+        return readings.window(self.by)
+
+    def filters(self, readings: FilterReadings) -> dict[str, str]:
+        """Return ARM's filters for it. Raises as :meth:`window_filter`."""
+        window = self.window_filter(readings)
+        last = self.last if window.last_included else self.last + dt.timedelta(days=1)
+        return {window.first: self.first.isoformat(), window.last: last.isoformat()}
 
     def halves(self) -> tuple[DateRange, DateRange] | None:
         """Return two adjoining ranges that together are this one; ``None`` for a single day."""
@@ -52,14 +58,14 @@ class DateRange:
         :raises ArmConfigurationError: a record is outside.
         """
         for name in (*record_type.dates, *record_type.timestamps):
-            if name.lower() != self.by or name not in stats.ranges:
+            if record_type.default_name(name).lower() != self.by or name not in stats.ranges:
                 continue
             slack = dt.timedelta(days=1 if name in record_type.timestamps else 0)
             first, last = (dt.date.fromisoformat(text[:_DATE_LENGTH]) for text in stats.ranges[name])
             if first < self.first - slack or last > self.last + slack:
                 raise ArmConfigurationError(
-                    f"ARM returned {record_type.name} outside of {self}: it ignores the filters "
-                    f"{' and '.join(self.filters)}; set other filters, or no window"
+                    f"ARM returned {record_type.name} outside of {self}: it ignores the filters of this window (see "
+                    "filters.windows in the readings); set other filters, or no window"
                 )
 
     def __str__(self) -> str:
@@ -74,7 +80,8 @@ class DateWindow:
     :param start: first day, ``YYYY-MM-DD`` (or a ``date``); included. Templated inside an operator.
     :param end: last day; included. Airflow's ``data_interval_end`` is the first moment *after* the interval: use
         ``{{ data_interval_end | ds }}`` only together with ``end_exclusive=True``.
-    :param by: which date: ``voucherdate``, ``duedate``, ``createdtime`` or, for documents, ``documentdate``.
+    :param by: which date: ``voucherdate``, ``duedate``, ``createdtime`` or, for documents, ``documentdate``; the
+        connection's readings profile may have others.
     :param end_exclusive: *end* is the day after the last one; default ``False``.
     """
 
@@ -93,10 +100,10 @@ class DateWindow:
     def date_range(self) -> DateRange:
         """Check the dates and return them.
 
-        :raises ArmConfigurationError: a bound is not a date, *end* is before *start*, or *by* is unknown.
+        :raises ArmConfigurationError: a bound is not a date, *end* is before *start*, or *by* is no name.
         """
-        if self.by not in WINDOW_FILTERS:
-            raise ArmConfigurationError(f"window: by must be one of {', '.join(WINDOW_FILTERS)}, not {self.by!r}")
+        if not (isinstance(self.by, str) and _WINDOW_NAME.fullmatch(self.by)):
+            raise ArmConfigurationError(f"window: by must be the name of a date such as voucherdate, not {self.by!r}")
         first, last = _parse_date(self.start, "start"), _parse_date(self.end, "end")
         if self.end_exclusive:
             last -= dt.timedelta(days=1)

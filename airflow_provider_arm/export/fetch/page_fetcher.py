@@ -173,7 +173,8 @@ class PageFetcher:
             raise ArmIncompleteListError(msg, operation=error.operation) from None
 
     def _new_query(self, partition: Partition) -> PageQuery:
-        return PageQuery(partition, self._source.start_walk({**self._filters, **partition.filters}))
+        filters = {**self._filters, **partition.filters(self._source.readings.filters)}
+        return PageQuery(partition, self._source.start_walk(filters))
 
     def _submit_requests(self) -> None:
         """Submit requests up to the capacity, those of the first query first."""
@@ -277,7 +278,7 @@ class PageFetcher:
         try:
             return page.result()
         except ArmError as error:
-            list_error = query.walk.on_page_error(error, self._source.assumptions)
+            list_error = query.walk.on_page_error(error)
             if list_error is not None:
                 raise list_error from None
             return None

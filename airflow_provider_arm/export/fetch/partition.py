@@ -10,6 +10,7 @@ from airflow_provider_arm.client.errors import ArmConfigurationError, ArmIncompl
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from airflow_provider_arm.client.reading_entries import FilterReadings
     from airflow_provider_arm.export.fetch.date_window import DateRange
     from airflow_provider_arm.export.fetch.time_range import TimeRange
 
@@ -33,10 +34,9 @@ class Partition:
     rows: int = 0
     pending: int = 0
 
-    @property
-    def filters(self) -> dict[str, Any]:
-        """Its filters in addition to those of the export."""
-        return {**(self.span.filters if self.span else {}), **self.split_values}
+    def filters(self, readings: FilterReadings) -> dict[str, Any]:
+        """Return its filters in addition to those of the export."""
+        return {**(self.span.filters(readings) if self.span else {}), **self.split_values}
 
     def split(self, error: ArmResultLimitError) -> list[Partition]:
         """Split into parts that neither overlap nor leave a gap, in order: first the span in halves, then by value.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_arm.client.assumptions import WINDOW_FILTERS
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.pages.timestamps import format_milliseconds, to_milliseconds
 
 if TYPE_CHECKING:
+    from airflow_provider_arm.client.reading_entries import FilterReadings, WindowFilter
     from airflow_provider_arm.export.pages.page_stats import PageStats
     from airflow_provider_arm.export.pages.record_types import RecordType
 
@@ -35,15 +35,15 @@ class TimeRange:
     last: int | None
     began: int
 
-    @property
-    def filter_names(self) -> tuple[str, str]:
-        """The names of ARM's filters for it."""
-        return WINDOW_FILTERS[BY]
+    def window_filter(self, readings: FilterReadings) -> WindowFilter:
+        """Return the names of ARM's filters for it."""
+        return readings.window(readings.created_window)
 
-    @property
-    def filters(self) -> dict[str, str]:
-        """ARM's filters for it."""
-        bounds = zip(self.filter_names, (self.first, self.last), strict=True)
+    def filters(self, readings: FilterReadings) -> dict[str, str]:
+        """Return ARM's filters for it."""
+        window = self.window_filter(readings)
+        last = self.last if self.last is None or window.last_included else self.last + 1
+        bounds = ((window.first, self.first), (window.last, last))
         return {name: format_milliseconds(bound) for name, bound in bounds if bound is not None}
 
     def halves(self) -> tuple[TimeRange, TimeRange] | None:
@@ -67,13 +67,13 @@ class TimeRange:
         :raises ArmConfigurationError: a record is outside: the server ignores the filters, or reads them as days.
         """
         for name in record_type.timestamps:
-            if name.lower() != BY or name not in stats.ranges:
+            if record_type.default_name(name).lower() != BY or name not in stats.ranges:
                 continue
             first, last = map(to_milliseconds, stats.ranges[name])
             if (self.first is not None and first < self.first) or (self.last is not None and last > self.last):
                 raise ArmConfigurationError(
-                    f"ARM returned {record_type.name} outside of {self}: it ignores the filters "
-                    f"{' and '.join(self.filter_names)}, or reads them as days; export with window, without incremental"
+                    f"ARM returned {record_type.name} outside of {self}: it ignores the filters of created times (see "
+                    "filters.windows in the readings), or reads them as days; export with window, without incremental"
                 )
 
     def __str__(self) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_arm.client.paging import PageSource
+    from airflow_provider_arm.client.reading_entries import FilterReadings
     from airflow_provider_arm.export.files.encoders import ListSpec, PageEncoder
     from airflow_provider_arm.export.incremental.stores import WatermarkStore
     from airflow_provider_arm.export.plan import ExportPlan
@@ -69,7 +70,7 @@ def export_increment(
     :raises ArmWatermarkError: the watermark is broken, belongs to another task or request, or would be too large.
     :raises ArmWatermarkUnavailableError: it cannot be read or written now, or another run moved it in the meantime.
     """
-    check_incremental_plan(plan)
+    check_incremental_plan(plan, source.readings.filters)
     loaded = options.store.load()
     fingerprint = fingerprint_query(
         source.base_url, options.client_no, source.operation.label, plan.filters, dict(plan.split_by)
@@ -89,7 +90,7 @@ def export_increment(
     return manifest
 
 
-def check_incremental_plan(plan: ExportPlan) -> None:
+def check_incremental_plan(plan: ExportPlan, readings: FilterReadings) -> None:
     """Check that a list can be filtered by created time, and that the plan's other arguments permit it.
 
     :raises ArmConfigurationError: it cannot, or an argument cannot be combined with it.
@@ -100,7 +101,7 @@ def check_incremental_plan(plan: ExportPlan) -> None:
     if plan.window is not None:
         msg = "incremental and window exclude each other: incremental filters by created time, from the watermark on"
         raise ArmConfigurationError(msg)
-    for name in TimeRange(None, None, 0).filter_names:
+    for name in sorted(readings.window(readings.created_window).names):
         if name in plan.filters or name in dict(plan.split_by):
             raise ArmConfigurationError(f"filters must not contain {name}: incremental=True sets it")
 
@@ -138,7 +139,8 @@ def _check_filter(plan: ExportPlan, source: PageSource, started: int) -> None:
     :raises ArmError: the list refuses the filter.
     """
     span = TimeRange(_FAR_FUTURE, None, started)
-    request = source.start_walk({**plan.filters, **span.filters, "maximumcount": 1}).next_request()
+    filters, limit = span.filters(source.readings.filters), source.readings.lists.parameters.maximum_count
+    request = source.start_walk({**plan.filters, **filters, limit: 1}).next_request()
     if request is None:
         return
     try:
@@ -147,7 +149,7 @@ def _check_filter(plan: ExportPlan, source: PageSource, started: int) -> None:
         return  # some servers answer so if there is no record; if there is no such list, the export itself fails
     if rows:
         raise ArmConfigurationError(
-            f"ARM's list of {plan.record_type.name} ignores the filter {span.filter_names[0]}: export with window, "
+            f"ARM's list of {plan.record_type.name} ignores the filter {next(iter(filters))}: export with window, "
             "without incremental"
         )
 

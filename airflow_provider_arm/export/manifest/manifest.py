@@ -83,6 +83,7 @@ def build_manifest(plan: ExportPlan, stats: ExportStats, file: ChecksumFile, ori
         "bytes": file.size,
         "key": record_type.key,
         "currency_field": record_type.currency,
+        **({"renamed": dict(record_type.renamed)} if record_type.renamed else {}),
         "columns": None if has_all_fields else list(selection.columns(record_type)),
         "masked": sorted(selection.masked),
         "filters": dict(plan.filters),

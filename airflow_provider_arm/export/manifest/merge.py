@@ -45,6 +45,7 @@ SHARED_KEYS = (
     "filters",
     "key",
     "currency_field",
+    "renamed",
 )
 _DAY = dt.timedelta(days=1)
 _LOCAL_SCHEME = "file://"
@@ -146,7 +147,7 @@ def build_merged_manifest(name: str, parts: Sequence[ExportPart]) -> dict[str, A
     manifests = [part.manifest for part in parts]
     return {
         "file": name,
-        **{key: manifests[0].get(key) for key in SHARED_KEYS},
+        **{key: manifests[0][key] for key in SHARED_KEYS if key in manifests[0]},
         "rows": stats.rows,
         **{key: sum(manifest[key] for manifest in manifests) for key in ("pages", "restarts", "bytes")},
         "totals": format_totals(stats.totals),

@@ -105,7 +105,7 @@ def _recompute(data: Any, manifest: dict[str, Any], keys: KeySet) -> dict[str, A
 
 def record_type_of(manifest: Mapping[str, Any]) -> RecordType:
     """Return the record type of an export; for an unknown list, one with the fields that its manifest names."""
-    known = find_record_type(manifest["records"])
+    known = find_record_type(manifest["records"], manifest.get("renamed"))
     if known is not None:
         return known
     amounts = tuple(dict.fromkeys(name for totals in manifest["totals"].values() for name in totals))

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import NoneType
 from typing import TYPE_CHECKING, Any, get_args
 
+from pydantic.alias_generators import to_camel
+
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.models import ArmModel, wire_names
-from airflow_provider_arm.client.operations import OPERATIONS
+from airflow_provider_arm.client.operations import operations_of
+from airflow_provider_arm.client.reading_entries import GlItemReadings
+from airflow_provider_arm.client.readings import DEFAULT_READINGS, Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from airflow_provider_arm.client.operations import Operation
+
+
+#: Profiles whose record types are kept: a process has one per connection.
+_CACHED_PROFILES = 16
 
 
 class FieldType(StrEnum):
@@ -71,12 +79,18 @@ class RecordType:
     timestamps: tuple[str, ...] = ()
     #: Fields with few different values, which Parquet encodes with a dictionary.
     low_cardinality: tuple[str, ...] = ()
+    #: Names that the readings profile gives to fields, by their default names.
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def fields(self) -> dict[str, FieldType]:
         """The fields of the model, in its order."""
         fields = self.model.model_fields if self.model is not None else {}
-        return {field.alias or name: _field_type(field.annotation) for name, field in fields.items()}
+        return {info.alias or name: _field_type(info.annotation) for name, info in fields.items()}
+
+    def default_name(self, name: str) -> str:
+        """Return the name that a field has without a profile."""
+        return next((default for default, renamed in self.renamed.items() if renamed == name), name)
 
     @property
     def all_amounts(self) -> tuple[str, ...]:
@@ -91,7 +105,7 @@ class RecordType:
 
 
 def _record_type(
-    operation: Operation, name: str | None = None, currency: str | None = None, **groups: Sequence[str]
+    operation: Operation, name: str | None = None, currency: Sequence[str] = (), **groups: Sequence[str]
 ) -> RecordType:
     """Build the record type of a list from its row in the operations table.
 
@@ -99,9 +113,15 @@ def _record_type(
     :param groups: Python names of fields, by attribute of :class:`RecordType`.
     """
     model = operation.response or ArmModel
-    fields = {group: tuple(model.model_fields[each].alias or each for each in names) for group, names in groups.items()}
+    aliases = {each: info.alias or each for each, info in model.model_fields.items()}
+    fields = {group: tuple(aliases[each] for each in names) for group, names in groups.items()}
     return RecordType(
-        name or operation.name.removeprefix("list_").replace("_", " "), model, operation.item_key, currency, **fields
+        name or operation.name.removeprefix("list_").replace("_", " "),
+        model,
+        operation.item_key,
+        next((aliases[each] for each in currency), None),
+        **fields,
+        renamed={to_camel(each): alias for each, alias in aliases.items() if alias != to_camel(each)},
     )
 
 
@@ -120,7 +140,7 @@ _LEDGER = (
 _DETAILS: dict[str, dict[str, Any]] = {
     "list_ar_items": {
         "name": "AR items",
-        "currency": "currency",
+        "currency": ("currency",),
         "amounts": ("currency_amount", "currency_balance"),
         "gl_amounts": ("gl_amount", "gl_balance"),
         "dates": ("voucher_date", "due_date"),
@@ -136,7 +156,7 @@ _DETAILS: dict[str, dict[str, Any]] = {
     },
     "list_gl_items": {
         "name": "GL items",
-        "currency": "currency",
+        "currency": ("currency",),
         "amounts": ("currency_amount",),
         "gl_amounts": ("gl_amount",),
         "dates": ("voucher_date",),
@@ -159,18 +179,30 @@ _DETAILS: dict[str, dict[str, Any]] = {
     },
 }
 
-#: The record type of every list in the operations table, by the operation's name.
-RECORD_TYPES = {
-    row.name: _record_type(row, **_DETAILS.get(row.name, {})) for row in OPERATIONS.values() if row.item_key is not None
-}
+
+@lru_cache(_CACHED_PROFILES)
+def record_types_of(readings: Readings) -> Mapping[str, RecordType]:
+    """Return the record type of every list in the operations table, by the operation's name."""
+    rows = operations_of(readings).values()
+    return {row.name: _record_type(row, **_DETAILS.get(row.name, {})) for row in rows if row.item_key is not None}
+
+
+#: The record types with the defaults of the profile.
+RECORD_TYPES = record_types_of(DEFAULT_READINGS)
 AR_ITEMS, GL_ITEMS = RECORD_TYPES["list_ar_items"], RECORD_TYPES["list_gl_items"]
 CUSTOMERS, DOCUMENTS = RECORD_TYPES["list_customers"], RECORD_TYPES["list_documents"]
-_BY_NAME = {record_type.name: record_type for record_type in RECORD_TYPES.values()}
 
 
-def find_record_type(name: str) -> RecordType | None:
-    """Return the record type that manifests call *name*; ``None`` for a list that is not in the operations table."""
-    return _BY_NAME.get(name)
+def find_record_type(name: str, renamed: Mapping[str, str] | None = None) -> RecordType | None:
+    """Return the record type that manifests call *name*; ``None`` for a list that is not in the operations table.
+
+    :param renamed: names of its fields by their default names, as the manifest has them.
+    """
+    readings = DEFAULT_READINGS
+    if renamed:
+        names = {name: alias for name in GlItemReadings.model_fields if (alias := renamed.get(to_camel(name)))}
+        readings = Readings.parse({"gl_items": names}, "readings of a manifest")
+    return next((found for found in record_types_of(readings).values() if found.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,14 +27,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.client import ArmClient
     from airflow_provider_arm.client.operations import Operation
+    from airflow_provider_arm.client.reading_entries import ListReadings
     from airflow_provider_arm.export import DateWindow
     from airflow_provider_arm.export.pages.record_types import RecordType
     from airflow_provider_arm.export.plan import ExportPlan
 
 #: Records per page: ARM's maximum, which needs the fewest requests.
 DEFAULT_PAGE_SIZE = 1000
-#: Query parameters for paging, which the export sets itself.
-_PAGING_PARAMETERS = ("pageno", "query", "maximumcount", "pagesize")
 #: Keys of the manifest that the task's result has; ``increment`` of an incremental export only.
 _RESULT_KEYS = ("rows", "pages", "totals", "dates", "sha256", "bytes", "increment")
 
@@ -144,7 +143,7 @@ class ArmExportOperator(ArmBaseOperator):
         from airflow_provider_arm.hooks.metrics import count_rows
 
         with translate_arm_errors():
-            self._check_arguments()
+            self._check_arguments(self.hook.settings.readings.lists)
             plan = self._build_plan()
             with self.hook.client as client:
                 manifest = self._export(client, plan, context)
@@ -174,15 +173,15 @@ class ArmExportOperator(ArmBaseOperator):
             return run_export(plan, source, _now)
         from airflow_provider_arm.export.incremental.run import check_incremental_plan, export_increment
 
-        check_incremental_plan(plan)
+        check_incremental_plan(plan, client.readings.filters)
         options = build_increment_options(context, self.outlets, self.overlap, self.watermark_path, client.client_no)
         return export_increment(plan, source, _now, options)
 
     def _record_type(self) -> RecordType:
         """Return the type of the list's records."""
-        from airflow_provider_arm.export.pages.record_types import RECORD_TYPES
+        from airflow_provider_arm.export.pages.record_types import record_types_of
 
-        return RECORD_TYPES[self.list_operation]
+        return record_types_of(self.hook.settings.readings)[self.list_operation]
 
     def _operation(self) -> Operation | str:
         """Return the list's operation, or its name in the operations table."""
@@ -197,33 +196,35 @@ class ArmExportOperator(ArmBaseOperator):
         from airflow_provider_arm.export.pages.record_types import select_fields
         from airflow_provider_arm.export.plan import ExportPlan
 
-        record_type = self._record_type()
-        return ExportPlan(
+        record_type, window = self._record_type(), parse_window(self.window)
+        plan = ExportPlan(
             record_type=record_type,
             path=ObjectStoragePath(self.path),
             file_format=choose_file_format(self.path, self.format),
             selection=select_fields(record_type, self.columns, self.mask),
             filters=self.filters or {},
-            window=parse_window(self.window),
+            window=window,
             split_by=parse_split_by(self.split_by),
             workers=self.workers,
             validate_all_fields=self.validate_all_fields,
             verify_pages=self.verify_pages,
         )
+        plan.check_filters(self.hook.settings.readings.filters)
+        return plan
 
-    def _check_arguments(self) -> None:
-        from airflow_provider_arm.client.paging import MAX_PAGE_SIZE
-
+    def _check_arguments(self, readings: ListReadings) -> None:
         check_incremental_args(
             incremental=read_bool("incremental", self.incremental),
             overlap=self.overlap,
             watermark_path=self.watermark_path,
         )
-        if not 1 <= self.page_size <= MAX_PAGE_SIZE:
-            raise ArmConfigurationError(f"page_size must be between 1 and {MAX_PAGE_SIZE}, not {self.page_size}")
+        if not 1 <= self.page_size <= readings.max_page_size:
+            raise ArmConfigurationError(
+                f"page_size must be between 1 and {readings.max_page_size}, not {self.page_size}"
+            )
         if any(isinstance(value, float) for value in (self.filters or {}).values()):
             raise ArmConfigurationError("filters must contain text, whole numbers or dates, no floats")
-        for name in _PAGING_PARAMETERS:
+        for name in readings.parameters.model_dump().values():
             if name in (self.filters or {}) or name in (self.split_by or {}):
                 raise ArmConfigurationError(f"filters must not contain {name}: the export sets it to read page by page")
         for name in ("columns", "mask"):

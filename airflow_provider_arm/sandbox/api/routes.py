@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from airflow_provider_arm.sandbox.api import ar_items, batches, customers, documents, gl_items, payments
+from airflow_provider_arm.sandbox.api import ar_items, batches, customers, documents, gl_items, payments, titles
 from airflow_provider_arm.sandbox.messages import SandboxRequest, SandboxResponse, json_response
 from airflow_provider_arm.sandbox.state.context import SandboxContext
 
@@ -53,6 +53,8 @@ ROUTES = (
     Route("POST", f"{_CLIENT_PATH}/paymentreservations", payments.post_payment_reservation),
     Route("GET", f"{_CLIENT_PATH}/glitems", gl_items.list_gl_items),
     Route("GET", f"{_CLIENT_PATH}/glitems/{{glitemid}}", gl_items.get_gl_item),
+    Route("POST", f"{_CLIENT_PATH}/files", titles.post_files),
+    *(Route("GET", f"{_CLIENT_PATH}/{path}", handler) for path, handler in titles.HANDLERS.items()),  # assumed
 )
 
 

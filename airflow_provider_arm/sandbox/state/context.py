@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
 from airflow_provider_arm.sandbox.state.clock import SandboxClock, epoch_ms, format_timestamp
 from airflow_provider_arm.sandbox.state.effects import EffectLog
@@ -25,6 +26,8 @@ class SandboxContext:
     switches: SwitchValues
     effects: EffectLog = field(init=False)
     queries: QueryStore = field(init=False)
+    #: Uploaded files, without their content; in memory only.
+    files: list[dict[str, Any]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.effects = EffectLog(self.store, self.clock)

@@ -11,7 +11,7 @@ from airflow_provider_arm.sandbox.state.clock import SandboxClock, format_timest
 from airflow_provider_arm.sandbox.state.store import Store
 
 #: Kinds of natural key, as :meth:`EffectLog.as_json` returns them.
-EFFECT_KINDS = ("customers", "documents", "arItems", "payments")
+EFFECT_KINDS = ("customers", "documents", "arItems", "payments", "files")
 
 
 class EffectLog:

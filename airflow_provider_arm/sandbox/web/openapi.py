@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_arm.sandbox.api import ar_items, customers, documents, gl_items
+from airflow_provider_arm.sandbox.api import ar_items, customers, documents, gl_items, titles
 from airflow_provider_arm.sandbox.api.lists import ListDefinition
 from airflow_provider_arm.sandbox.api.payments import METHODS
 from airflow_provider_arm.sandbox.api.routes import BASE_PATH, ROUTES, TOKEN_PATH, Route
@@ -170,6 +170,7 @@ _BODIES = {
     "POST /documents/batches": "DocumentBatchRequest",
     "POST /autopostings/{autopostingmethod}": "AutoPostingsRequest",
     "POST /paymentreservations": "PaymentReservationRequest",
+    "POST /files": "FilesRequest",
 }
 
 #: Schema of the responses, by operation and status. The common errors are added to each.
@@ -192,8 +193,10 @@ _RESPONSES = {
     "GET /documents/{documentno}": {"200": "Document"},
     "POST /autopostings/{autopostingmethod}": {"200": "AutoPostingsResponse", "422": "AutoPostingsFailure"},
     "POST /paymentreservations": {"201": "WriteResponse", "422": "WriteFailure"},
+    "POST /files": {"200": "FilesResponse", "207": "FilesResponse", "422": "FilesFailure"},
     "GET /glitems": {"200": "GlItemList"},
     "GET /glitems/{glitemid}": {"200": "GlItem"},
+    **{f"GET /{path}": {"200": "TitledList"} for path in titles.HANDLERS},
 }
 
 
@@ -212,6 +215,7 @@ def _schemas() -> dict[str, Schema]:
         "ArItemRequest": _wrapped("arItem", _write(AR_ITEM_UPDATE)),
         "AutoPostingsRequest": _wrapped("autoPostings", _batch_of(AUTO_POSTING)),
         "PaymentReservationRequest": _wrapped("paymentReservation", _write(PAYMENT_RESERVATION)),
+        "FilesRequest": _wrapped("files", {"type": "array", "minItems": 1, "items": {"type": "object"}}),
         **_response_schemas(),
     }
 
@@ -227,6 +231,8 @@ def _response_schemas() -> dict[str, Schema]:
     posting = {"recordNo": _WHOLE, "status": _TEXT, "resultType": _TEXT, "arItemId": _TEXT, "errors": problems}
     postings = {"type": "array", "items": _closed(posting, "arItemId", "errors")}
     posted = {"status": _TEXT, "message": _TEXT, "autoPostings": postings}
+    file = {"fileName": _TEXT, "fileId": _TEXT, "status": _TEXT, "message": _TEXT, "errors": problems}
+    files = _closed({"status": _TEXT, "files": {"type": "array", "items": _closed(file, "fileId", "errors")}})
     token = dict.fromkeys(("access_token", "token_type"), _TEXT)
     token |= dict.fromkeys(("not_before", "expires_in", "expires_on"), _WHOLE)
     return {
@@ -236,7 +242,10 @@ def _response_schemas() -> dict[str, Schema]:
         "WriteFailure": {"anyOf": [failure, error]},
         "BatchReceipt": _closed({"status": _TEXT, "batchUuid": _TEXT, "message": _TEXT, "clientNo": _WHOLE}),
         "Batch": _batch(keys, problems),
+        "FilesResponse": files,
+        "FilesFailure": {"anyOf": [files, error]},
         "PageSummary": _page_summary(),
+        "TitledList": {"type": "object", "required": ["summary"]},
         "AutoPostingsResponse": _closed(posted),
         "AutoPostingsFailure": {"anyOf": [_closed(posted), error]},
         "Token": _closed({**token, "resource": _TEXT}),

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from airflow_provider_arm.client.operations import Replay
-from airflow_provider_arm.submission.errors import JournalError
+from airflow_provider_arm.submission.errors import JournalError, PlanChangedError
 
 T = TypeVar("T")
 
@@ -114,10 +114,26 @@ class PlanEntry:
     sha256: str
     chunks: int
     clear_count: int
+    #: Entries of the readings profile that differ from the defaults; ``None`` in a journal of an earlier version.
+    profile: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
+        """Return plain JSON values, without a profile that is not known."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def check_profile(self, earlier: PlanEntry | None) -> None:
+        """Check that the profile is that of an earlier try of the same attempt.
+
+        :raises PlanChangedError: it is not, so what was sent before would be read, or the rest sent, in another way.
+        """
+        if earlier is None or earlier.clear_count != self.clear_count or earlier.profile is None:
+            return
+        old, new = earlier.profile, self.profile or {}
+        if changed := sorted(name for name in {*old, *new} if old.get(name) != new.get(name)):
+            raise PlanChangedError(
+                f"the readings of the connection have changed since an earlier try ({', '.join(changed)}): nothing "
+                "is sent. Restore it, or clear the task to continue with the new profile"
+            )
 
     @classmethod
     def from_json(cls, data: Any) -> PlanEntry:

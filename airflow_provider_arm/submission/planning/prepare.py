@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, FieldIssue
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 from airflow_provider_arm.submission.errors import SourceError
-from airflow_provider_arm.submission.limits import MAX_CHUNK_SIZE
 from airflow_provider_arm.submission.planning.plan import ChunkPlan, SubmissionPlan
 from airflow_provider_arm.submission.planning.spool import Spool
 from airflow_provider_arm.submission.planning.totals import CurrencyTotal, CurrencyTotalsAccumulator
@@ -51,18 +51,24 @@ class PreparedSubmission:
 
 
 def prepare(
-    source: Source, operation: Operation, chunk_size: int, key: str, *, skip_invalid: bool = False
+    source: Source,
+    operation: Operation,
+    chunk_size: int,
+    key: str,
+    *,
+    max_records: int = DEFAULT_READINGS.batch.max_records,
+    skip_invalid: bool = False,
 ) -> PreparedSubmission:
     """Read the source once, validate each record, and divide the valid ones into chunks.
 
     :param key: wire name of the natural key. A second record with the same key is invalid if ARM would book it twice.
+    :param max_records: records of one batch at most, according to the readings profile.
     :param skip_invalid: skip invalid rows; they do not count towards *chunk_size*. ``validate_rows`` yields them.
     :raises SourceError: rows are invalid and *skip_invalid* is false, or all rows are invalid (all are counted, the
         first are listed); there is no row; or the source cannot be read.
     :raises ArmConfigurationError: *chunk_size* is out of range.
     """
-    if not 1 <= chunk_size <= MAX_CHUNK_SIZE:
-        raise ArmConfigurationError(f"chunk_size must be between 1 and {MAX_CHUNK_SIZE}, not {chunk_size}")
+    _check_chunk_size(chunk_size, max_records)
     chunks: list[ChunkPlan] = []
     report = InvalidRowReport(source.name)
     totals = CurrencyTotalsAccumulator(operation.record)
@@ -83,6 +89,12 @@ def prepare(
         on_error.pop_all()
     plan = SubmissionPlan(operation.name, chunk_size, tuple(chunks))
     return PreparedSubmission(plan, totals.by_currency, report.count, tuple(report.shown), spool)
+
+
+def _check_chunk_size(chunk_size: int, max_records: int) -> None:
+    if not 1 <= chunk_size <= max_records:
+        limit = f"{max_records} (batch.max_records in the readings)"
+        raise ArmConfigurationError(f"chunk_size must be between 1 and {limit}, not {chunk_size}")
 
 
 def _read_chunks(

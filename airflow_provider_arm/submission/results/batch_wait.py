@@ -5,6 +5,7 @@ Polling is not retrying: a batch may take hours, and an outage of ARM in the mea
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from airflow_provider_arm.client.http.retry import MAX_COOLDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+log = logging.getLogger(__name__)
 
 #: Consecutive polls of a batch that must fail, and seconds that the outage must last besides, before a wait gives up.
 #: It survives a restart or a night of maintenance at ARM, and does not wait until the deadline for a batch whose
@@ -68,6 +71,9 @@ class BatchWait:
     #: Number of consecutive failed polls of each batch, and unix seconds of the first. Per batch: that another batch
     #: can be polled says nothing about this one.
     _failures: dict[str, tuple[int, float]] = field(init=False, default_factory=dict)
+    #: What the last response of each pending batch has that the readings profile does not explain.
+    _unexplained: dict[str, str] = field(init=False, default_factory=dict)
+    _logged_reasons: set[str] = field(init=False, default_factory=set)
     #: Unix seconds until which ARM has asked not to be polled (``Retry-After``).
     _cooldown_until: float = field(init=False, default=0.0)
 
@@ -84,10 +90,14 @@ class BatchWait:
         if isinstance(result, ArmError):
             self._record_error(batch_uuid, result, now)
         elif result.state is BatchState.INVALID_RESPONSE:
+            self._record_unexplained(batch_uuid, result.reason)
             invalid = ArmInvalidResponseError(f"batch {batch_uuid}: ARM's response is invalid: {result.reason}")
             self._count_failure(batch_uuid, invalid, now)
         else:
             self._failures.pop(batch_uuid, None)
+            self._unexplained.pop(batch_uuid, None)
+            if result.doubt:
+                self._record_unexplained(batch_uuid, result.doubt)
             if result.state.finished:
                 self.pending.remove(batch_uuid)
                 self.finished[batch_uuid] = result
@@ -106,17 +116,33 @@ class BatchWait:
         :raises WaitTimeoutError: the deadline has passed.
         """
         if now >= self.deadline:
-            named = ", ".join(self.pending[:NAMED_BATCHES]) + (", ..." if len(self.pending) > NAMED_BATCHES else "")
-            raise WaitTimeoutError(
-                f"{len(self.pending)} of {len(self.pending) + len(self.finished)} batches were not finished in time "
-                f"({named}); ARM continues to process them, and a BatchSensor can wait for them again"
-            )
+            raise WaitTimeoutError(self._timeout_message())
         if self._cooldown_until > now:
             # Spread over a whole interval: all clients got the same end of the cooldown.
             seconds = self._cooldown_until - now + self.poll_interval * self.uniform()
         else:
             seconds = self._interval(now) * (1 - JITTER * self.uniform())
         return max(0.0, min(seconds, self.deadline - now))
+
+    def _timeout_message(self) -> str:
+        named = ", ".join(self.pending[:NAMED_BATCHES]) + (", ..." if len(self.pending) > NAMED_BATCHES else "")
+        total = len(self.pending) + len(self.finished)
+        message = f"{len(self.pending)} of {total} batches were not finished in time ({named})"
+        if not self._unexplained:
+            return f"{message}; ARM continues to process them, and a BatchSensor can wait for them again"
+        reasons = "; ".join(sorted(set(self._unexplained.values()))[:NAMED_BATCHES])
+        return (
+            f"{message}. The readings do not explain ARM's responses for {len(self._unexplained)} of them, so it is "
+            f"not known whether these are finished: {reasons}. Correct the profile in the connection's extra "
+            "(readings); a BatchSensor can then wait for the batches again"
+        )
+
+    def _record_unexplained(self, batch_uuid: str, reason: str) -> None:
+        """Keep what a response has that the profile does not explain, for the timeout; log it the first time."""
+        self._unexplained[batch_uuid] = reason
+        if reason not in self._logged_reasons:
+            self._logged_reasons.add(reason)
+            log.warning("Batch %s: unexpected response from ARM: %s; polling continues", batch_uuid, reason)
 
     def _interval(self, now: float) -> float:
         return max(self.poll_interval, min(AGE_SHARE * (now - self.started), self.max_poll_interval))

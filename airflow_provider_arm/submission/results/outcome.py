@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.alias_generators import to_snake
 
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
 from airflow_provider_arm.client.http.redaction import mask
 from airflow_provider_arm.client.keys import fold
@@ -193,7 +192,7 @@ def _rejects_of_chunk(rows: list[Row], batch_uuid: str | None, status: BatchStat
 def _rejected_responses(status: BatchStatus) -> Iterator[tuple[int, WriteResponse]]:
     """Yield the position, from 1, of each rejected record in its batch, and ARM's response to it."""
     for position, response in enumerate(status.records, 1):
-        if (response.status or "").upper() in DEFAULT_ASSUMPTIONS.failure_statuses:
+        if status.is_rejected(response):
             # In submit order (assumed, Q2); recordNo is explicit.
             yield max(1, response.record_no or position), response
 

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import money
@@ -19,7 +19,7 @@ from airflow_provider_arm.submission.sending.transitions import ChunkTransitions
 from airflow_provider_arm.submission.sending.unknown_outcome import MAX_NAMED, UnresolvedChunk, format_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from airflow_provider_arm.client.operations import Operation
     from airflow_provider_arm.submission.planning.plan import ChunkPlan, SubmissionPlan
@@ -89,6 +89,7 @@ class Sender:
         :class:`ArmError`.
     :param key: wire name of the natural key.
     :param max_in_flight: how many requests may be in flight at once.
+    :param profile: entries of the readings profile that differ from the defaults; they must not change between tries.
     :param resend_unknown: see ``ChunkTransitions``, as *assume_absent_after* and *now*.
     """
 
@@ -102,6 +103,7 @@ class Sender:
     key: str | None = None
     max_in_flight: int = 1
     assume_absent_after: float | None = None
+    profile: Mapping[str, Any] = field(default_factory=dict)
     now: Callable[[], float] = time.time
 
     def send_all(self, plan: SubmissionPlan, chunks: Iterable[tuple[ChunkPlan, bytes]]) -> list[SentChunk]:
@@ -170,8 +172,9 @@ class Sender:
 
         :raises PlanChangedError: such a chunk is not finished; or the plan differs and the task was not cleared.
         """
-        new = PlanEntry(plan.sha256, len(plan.chunks), self.clear_count)
+        new = PlanEntry(plan.sha256, len(plan.chunks), self.clear_count, dict(self.profile))
         old = self.journal.read_plan()
+        new.check_profile(old)
         if old is not None and old.clear_count == self.clear_count and old.sha256 != plan.sha256:
             raise PlanChangedError(_plan_changed_message("the records"))
         for index in range(old.chunks if old is not None and old.sha256 != plan.sha256 else 0):

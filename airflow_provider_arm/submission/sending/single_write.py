@@ -54,6 +54,7 @@ class SingleWrite:
         so it must be small, of plain JSON values and without personal data.
     :param look_up: looks it up in ARM by its natural key; ``None`` where ARM has no operation for that. Raises
         :class:`ArmError`.
+    :param profile: entries of the readings profile that differ from the defaults; they must not change between tries.
     :param resend_unknown: see ``ChunkTransitions``, as *assume_absent_after* and *now*.
     """
 
@@ -66,6 +67,7 @@ class SingleWrite:
     resend_unknown: bool = False
     look_up: Callable[[], LookupResult] | None = None
     assume_absent_after: float | None = None
+    profile: Mapping[str, Any] = field(default_factory=dict)
     now: Callable[[], float] = time.time
 
     def run(self) -> dict[str, Any] | None:
@@ -76,6 +78,7 @@ class SingleWrite:
         :raises PlanChangedError: other content of this task has reached ARM, or may have.
         :raises ArmError: ARM refused it, or is not available.
         """
+        PlanEntry(self.sha256, 1, self.clear_count, dict(self.profile)).check_profile(self.journal.read_plan())
         entry = self.journal.read(_INDEX)
         step = self._transitions.next_step(entry)
         if entry is None or step is NextStep.SEND:
@@ -106,8 +109,8 @@ class SingleWrite:
         )
 
     def _send(self, entry: ChunkEntry | None) -> dict[str, Any] | None:
-        plan = PlanEntry(self.sha256, 1, self.clear_count)
-        if self.journal.read_plan() != plan:
+        plan, earlier = PlanEntry(self.sha256, 1, self.clear_count, dict(self.profile)), self.journal.read_plan()
+        if earlier != plan:
             self.journal.write_plan(plan)
         sending = self._transitions.record_sending(entry, _INDEX, self.sha256)
         try:

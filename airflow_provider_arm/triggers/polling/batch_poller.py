@@ -92,7 +92,7 @@ class _BatchWaiter:
                 if rejection is not None and lease.client is client:
                     raise rejection
                 client = lease.client
-                self._wait.not_found_grace = client.assumptions.batch_not_found_grace
+                self._wait.not_found_grace = client.readings.batch.not_found_grace
                 await repeat(partial(self._poll, client), self._wait.first_delay(CLOCK.time()), CLOCK)
             except ArmAuthenticationError as error:
                 if error is rejection:

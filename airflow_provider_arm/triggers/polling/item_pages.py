@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_arm.client.errors import (
+    ArmConfigurationError,
     ArmError,
     ArmIncompleteListError,
     ArmInvalidResponseError,
@@ -16,10 +17,10 @@ from airflow_provider_arm.client.errors import (
 )
 from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.models import PageSummary
-from airflow_provider_arm.client.models.base import find_only_list
+from airflow_provider_arm.client.models.base import find_only_list, rename_keys
 from airflow_provider_arm.client.money import MAX_EXPONENT
-from airflow_provider_arm.client.operations import OPERATIONS
-from airflow_provider_arm.client.paging import MAX_QUERY_RECORDS, PageRequest, PageWalk
+from airflow_provider_arm.client.operations import OPERATIONS, operations_of
+from airflow_provider_arm.client.paging import PageRequest, PageWalk
 from airflow_provider_arm.export.fetch.time_range import TimeRange
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS
 from airflow_provider_arm.export.pages.timestamps import to_milliseconds
@@ -65,11 +66,14 @@ async def read_items(
     :raises ArmIncompleteListError: the list was incomplete.
     :raises ArmInvalidResponseError: the response is not a list of AR items with keys and created times.
     """
-    is_single_millisecond = first == last
-    span: dict[str, Any] = {**TimeRange(first, last, began=first).filters}
+    is_single_millisecond, readings = first == last, client.readings
+    span: dict[str, Any] = TimeRange(first, last, began=first).filters(readings.filters)
+    if own := sorted(readings.filters.window(readings.filters.created_window).names & set(trigger.filters)):
+        raise ArmConfigurationError(f"filters must not contain {', '.join(own)}: the trigger sets these parameters")
     if is_single_millisecond:
-        span["maximumcount"] = MAX_QUERY_RECORDS
-    walk = PageWalk({**trigger.filters, **span}, PAGE_SIZE, BaseUrl.parse(client.base_url), _LIST.label)
+        span[readings.lists.parameters.maximum_count] = readings.lists.max_records
+    base, filters = BaseUrl.parse(client.base_url), {**trigger.filters, **span}
+    walk = PageWalk(filters, PAGE_SIZE, base, _LIST.label, readings=readings.lists)
     items: dict[str, Item] = {}
     try:
         while (request := walk.next_request()) is not None:
@@ -91,19 +95,20 @@ async def _read_page(
 ) -> tuple[PageSummary, list[Any]]:
     """Return summary and records of a page."""
     params = request.params if request.url is None else dict(parse_qsl(urlsplit(request.url).query))
-    path = None if client_no is None else {"clientno": client_no}
+    path, lists = None if client_no is None else {"clientno": client_no}, client.readings.lists
     try:
         body = await client.call(_LIST.name, path=path, params=params)
     except ArmError as error:
-        list_error = walk.on_page_error(error, client.assumptions)
+        list_error = walk.on_page_error(error)
         if list_error is not None:
             raise list_error from None
         body = None
     if body is None:
         return PageSummary(total_count=0, total_pages=0), []
     try:
+        key, body = operations_of(client.readings)[_LIST.name].key, rename_keys(body, {lists.summary_key: _SUMMARY})
         summary = PageSummary.from_wire(body[_SUMMARY])
-        entry = (_LIST.key, body[_LIST.key]) if _LIST.key in body else find_only_list(body, frozenset({_SUMMARY}))
+        entry = (key, body[key]) if key in body else find_only_list(body, frozenset({_SUMMARY}))
     except (TypeError, KeyError, InvalidRecordError):
         entry = None
     if entry is None or not isinstance(entry[1], list):

@@ -308,7 +308,7 @@ def test_each_thread_has_its_connections_and_all_are_closed(start_server) -> Non
 
 
 def test_client_has_its_settings(make_client) -> None:
-    """Base URL, client number and assumptions are properties."""
+    """Base URL, client number and readings are properties."""
     client = make_client("https://api.amili.no/arm/v1/")
     assert (client.base_url, client.client_no) == ("https://api.amili.no/arm/v1", 2218)
-    assert client.assumptions.success_statuses == {"PROCESSED"}
+    assert client.readings.batch.success_words == ("PROCESSED",)

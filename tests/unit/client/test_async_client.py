@@ -205,10 +205,10 @@ def test_token_is_renewed_once_for_a_thousand_polls(start_server) -> None:
     assert server.connections <= async_client.MAX_CONNECTIONS
 
 
-def test_client_has_its_assumptions(start_server) -> None:
+def test_client_has_its_readings(start_server) -> None:
     """Triggers read them from their client."""
 
     async def work(client: AsyncArmClient) -> Any:
-        return client.assumptions.batch_not_found_grace
+        return client.readings.batch.not_found_grace
 
     assert run_with_client("https://api.amili.no", work) == 0.0

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
 from airflow_provider_arm.client.batch_state import BatchState, classify_batch
+from airflow_provider_arm.client.readings import DEFAULT_READINGS, Readings
 
 UUID = "9f2c1d34-AAAA-bbbb-2222-333344445555"
 OK = {"recordNo": 1, "status": "PROCESSED", "result": "CREATED", "customerNo": "1"}
@@ -203,7 +203,7 @@ def test_reason_of_a_rejection_has_no_personal_data() -> None:
     assert (
         classify_batch(406, body("REJECTED", message="ssn 12015641779")).reason == "rejected as a whole: ssn [number]"
     )
-    assert classify_batch(200, body("12015641779")).reason == "200 with the unknown status [number]"
+    assert classify_batch(200, body("12015641779")).reason.startswith("200 with the unknown status [number] (add it")
 
 
 @pytest.mark.parametrize(("state", "finished"), list(zip(BatchState, [False, True, True, True, False], strict=True)))
@@ -214,15 +214,17 @@ def test_three_states_are_finished(state: BatchState, *, finished: bool) -> None
 
 def test_statuses_can_be_overridden() -> None:
     """If ARM turns out to use another status, one argument changes the reading."""
-    assumed = Assumptions(success_statuses=frozenset({"COMPLETED", "PROCESSED"}))
+    assumed = Readings.parse({"batch": {"success_words": ["completed"]}})
     assert classify_batch(200, body("Completed", [OK], **counts(1, 1, 0)), assumed).state is SUCCEEDED
 
 
 KNOWN = sorted(
-    DEFAULT_ASSUMPTIONS.success_statuses
-    | DEFAULT_ASSUMPTIONS.failure_statuses
-    | DEFAULT_ASSUMPTIONS.partial_statuses
-    | DEFAULT_ASSUMPTIONS.pending_statuses
+    {
+        *DEFAULT_READINGS.batch.success_words,
+        *DEFAULT_READINGS.batch.failure_words,
+        *DEFAULT_READINGS.batch.partial_words,
+        *DEFAULT_READINGS.batch.pending_words,
+    }
 )
 _STATUSES = st.sampled_from(
     [*KNOWN, "processed", "COMPLETED", "", "OK", None, 5, True, [], ["FAILED"], {"code": "FAILED"}]

@@ -53,6 +53,13 @@ DOCUMENTED = {
     "upload_files": ("POST", "/clients/{clientno}/files", "never"),
     "list_gl_items": ("GET", "/clients/{clientno}/glitems", "safe"),
     "list_log_items": ("GET", "/clients/{clientno}/logitems", "safe"),
+    "list_document_bundles": ("GET", "/clients/{clientno}/documentbundles", "safe"),
+    "list_client_configs": ("GET", "/clients/{clientno}/clientconfigs", "safe"),
+    "list_codes": ("GET", "/clients/{clientno}/codes", "safe"),
+    "list_gl_movements": ("GET", "/clients/{clientno}/glmovements", "safe"),
+    "list_adb_intervals": ("GET", "/clients/{clientno}/insights/adbintervals", "safe"),
+    "list_files": ("GET", "/clients/{clientno}/files", "safe"),
+    "list_actions": ("GET", "/clients/{clientno}/actions", "safe"),
     "get_gl_item": ("GET", "/clients/{clientno}/glitems/{glitemid}", "safe"),
 }
 ROWS = [pytest.param(operation, id=name) for name, operation in OPERATIONS.items()]

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS, Assumptions
 from airflow_provider_arm.client.errors import (
     ArmConfigurationError,
     ArmIncompleteListError,
@@ -22,16 +21,8 @@ from airflow_provider_arm.client.errors import (
 from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.models import ArItem, ArmModel, Customer, PageSummary
-from airflow_provider_arm.client.paging import (
-    MAX_PAGE_SIZE,
-    MAX_QUERY_RECORDS,
-    Cursor,
-    Page,
-    PageWalk,
-    read_page,
-    split_list,
-    split_page,
-)
+from airflow_provider_arm.client.paging import MAX_PAGE_SIZE, Cursor, Page, PageWalk, read_page, split_list, split_page
+from airflow_provider_arm.client.readings import DEFAULT_READINGS, Readings
 from tests.unit.client.scripted_server import EMPTY, HTML, PARTIAL_BODY, HttpReply, RecordedRequest, ScriptedServer
 
 PATH = "/arm/v1/clients/2218/customers"
@@ -224,9 +215,9 @@ def test_list_without_counts_that_reaches_the_cap_raises() -> None:
     """With exactly as many records as one query returns, and without a totalCount, the list may be incomplete."""
     walk = PageWalk({}, MAX_PAGE_SIZE, BaseUrl.parse("https://a.no"), "GET /x")
     with pytest.raises(ArmIncompleteListError, match="without a totalCount"):
-        walk.accept(Page(PageSummary(), [b"{}"] * MAX_QUERY_RECORDS, ArmModel))
+        walk.accept(Page(PageSummary(), [b"{}"] * DEFAULT_READINGS.lists.max_records, ArmModel))
     walk = PageWalk({}, MAX_PAGE_SIZE, BaseUrl.parse("https://a.no"), "GET /x")
-    walk.accept(Page(PageSummary(), [b"{}"] * (MAX_QUERY_RECORDS - 1), ArmModel))
+    walk.accept(Page(PageSummary(), [b"{}"] * (DEFAULT_READINGS.lists.max_records - 1), ArmModel))
     assert walk.next_request() is None
 
 
@@ -271,9 +262,9 @@ def test_404_for_page_1_raises_not_found(lists, list_all) -> None:
 def test_404_for_page_1_is_an_empty_list_if_assumed(lists, list_all) -> None:
     """If ARM turns out to answer 404 for an empty list, one argument changes the reading (Q12)."""
     server = lists(replies={1: HttpReply(b"", 404)})
-    assert list_all(server, assumptions=Assumptions(empty_list_is_404=True)) == []
+    assert list_all(server, readings=Readings.parse({"lists": {"empty_is_404": True}})) == []
     with pytest.raises(ArmIncompleteListError):
-        list_all(lists(replies={2: HttpReply(b"", 404)}), assumptions=Assumptions(empty_list_is_404=True))
+        list_all(lists(replies={2: HttpReply(b"", 404)}), readings=Readings.parse({"lists": {"empty_is_404": True}}))
 
 
 @pytest.mark.parametrize("key", ["customers", "kunder", "Customers"])
@@ -421,7 +412,7 @@ def test_list_is_complete_or_raises(total: int, size: int, missing: int, links: 
         )
         return Page(summary, returned, ArmModel)
 
-    cursor = Cursor(lambda: PageWalk({}, size, base, "GET /x"), fetch, DEFAULT_ASSUMPTIONS)
+    cursor = Cursor(lambda: PageWalk({}, size, base, "GET /x"), fetch)
     try:
         for page in cursor.pages():
             received += page.texts
@@ -467,7 +458,5 @@ def test_total_count_of_exactly_the_cap_raises() -> None:
     """Also if maximumCount claims more than 10,000: ARM stopped counting."""
     pages = PageWalk({}, 1000, BaseUrl.parse("https://arm.example/v1"), "GET /x")
     with pytest.raises(ArmResultLimitError) as caught:
-        pages.accept_summary(
-            PageSummary(total_count=MAX_QUERY_RECORDS, total_pages=10, maximum_count=20_000, query_id="q"), 1000
-        )
-    assert caught.value.total_count == MAX_QUERY_RECORDS
+        pages.accept_summary(PageSummary(total_count=10_000, total_pages=10, maximum_count=20_000, query_id="q"), 1000)
+    assert caught.value.total_count == 10_000

@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client import ArmClient, ClientCredentials, money
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.errors import (
     ArmConfigurationError,
     ArmIncompleteListError,
@@ -28,6 +27,7 @@ from airflow_provider_arm.client.http.retry import RetryPolicy
 from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import PageSource
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 from airflow_provider_arm.export import DateWindow, check_export
 from airflow_provider_arm.export.fetch.partition import parse_split_by
 from airflow_provider_arm.export.files.file_format import choose_file_format
@@ -88,7 +88,7 @@ class ListServer:
 
 def export_list(arm: ListServer, path: Any, **more: Any) -> dict[str, Any]:
     """Export the list of a server."""
-    source = PageSource(OPERATIONS["list_ar_items"], BASE, SIZE, DEFAULT_ASSUMPTIONS, arm.call)
+    source = PageSource(OPERATIONS["list_ar_items"], BASE, SIZE, DEFAULT_READINGS, arm.call)
     plan = ExportPlan(AR_ITEMS, path, choose_file_format(path.name), workers=4, **more)
     return run_export(plan, source, lambda: NOW)
 
@@ -206,9 +206,9 @@ def test_export_fails_when_the_server_ignores_the_window(tmp_path, days_after):
     items = [{"arItemId": str(n), "voucherDate": str(day)} for n, day in enumerate((days.first, outside))]
     summary = {"pageNo": 1, "totalPages": 1, "totalCount": 2, "queryId": "q"}
     response = Response(200, {}, money.encode({"summary": summary, "arItems": items}))
-    source = PageSource(OPERATIONS["list_ar_items"], BASE, SIZE, DEFAULT_ASSUMPTIONS, lambda _, parse: parse(response))
+    source = PageSource(OPERATIONS["list_ar_items"], BASE, SIZE, DEFAULT_READINGS, lambda _, parse: parse(response))
     plan = ExportPlan(AR_ITEMS, tmp_path / "a.jsonl", choose_file_format("a.jsonl"), window=days)
-    with pytest.raises(ArmConfigurationError, match="ignores the filters fromvoucherdate and tovoucherdate"):
+    with pytest.raises(ArmConfigurationError, match="ignores the filters of this window"):
         run_export(plan, source, lambda: NOW)
 
 

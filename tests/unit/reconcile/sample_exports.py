@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import PageSource
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 from airflow_provider_arm.export.files.file_format import choose_file_format
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS, GL_ITEMS, RecordType, select_fields
 from airflow_provider_arm.export.plan import ExportPlan
@@ -79,7 +79,7 @@ def write_export(path: Path, items: Sequence[dict[str, Any]], **options: Any) ->
     operation = OPERATIONS[options.pop("operation", "list_gl_items" if is_gl else "list_ar_items")]
     summary = {"pageNo": 1, "totalPages": 1, "totalCount": len(items), "maximumCount": 10_000}
     response = Response(200, {}, money.encode({"summary": summary, operation.key: list(items)}))
-    source = PageSource(operation, BASE, 1000, DEFAULT_ASSUMPTIONS, lambda _request, read: read(response))
+    source = PageSource(operation, BASE, 1000, DEFAULT_READINGS, lambda _request, read: read(response))
     selection = select_fields(record_type, options.pop("columns", None), options.pop("mask", ()))
     run_export(ExportPlan(record_type, path, choose_file_format(path.name), selection, **options), source, lambda: NOW)
     return path.with_name(f"{path.name}.manifest.json")

@@ -1,6 +1,9 @@
 import re
 from pathlib import Path
 
+import pytest
+
+from airflow_provider_arm.sandbox.api.titles import HANDLERS
 from airflow_provider_arm.sandbox.state.faults import FAULT_KINDS
 from airflow_provider_arm.sandbox.state.switches import SWITCHES
 
@@ -27,18 +30,18 @@ def test_every_switch_and_every_fault_is_on_the_page():
 
 def test_missing_operations_return_404(caller):
     """The body has ARM's format."""
-    for path in (
-        "actions",
-        "clientconfigs",
-        "codes",
-        "documentbundles",
-        "files",
-        "glmovements",
-        "insights",
-        "logitems",
-    ):
+    for path in ("files/1", "insights", "reports"):
         response = caller.get(path)
         assert (response.status_code, response.json()["status"]) == (404, "FAILED")
+
+
+@pytest.mark.parametrize("path", HANDLERS)
+def test_lists_named_by_title_have_a_few_invented_records(caller, path):
+    """One page; another one, or a filter, is refused."""
+    body = caller.get(path).json()
+    (key,) = set(body) - {"summary"}
+    assert body["summary"]["totalCount"] == len(body[key])
+    assert caller.get(f"{path}?pageno=2").status_code == caller.get(f"{path}?x=1").status_code == 400
 
 
 def test_expand_and_language_have_no_effect(caller):
@@ -68,3 +71,16 @@ def test_invoice_in_another_currency_is_booked_in_both(caller, document):
     caller.write("POST", "documents", "document", document | {"currency": "eur"})
     (item,) = caller.get("aritems", params={"documentno": document["documentNo"]}).json()["arItems"]
     assert (item["currency"], item["currencyAmount"], item["glAmount"]) == ("EUR", 1000, 11500)
+
+
+def test_uploaded_files_have_a_status_each(caller):
+    """207 if they differ; the list of files has those that are stored."""
+    good, bad = {"fileName": "a.pdf", "content": "QUJD"}, {"fileName": "b.pdf", "content": "?"}
+    response = caller.write("POST", "files", "files", [good, bad])
+    assert (response.status_code, [file["status"] for file in response.json()["files"]]) == (
+        207,
+        ["PROCESSED", "FAILED"],
+    )
+    assert caller.write("POST", "files", "files", [bad]).status_code == 422
+    assert caller.write("POST", "files", "files", []).status_code == 422
+    assert [(file["fileName"], file["size"]) for file in caller.get("files").json()["files"]] == [("a.pdf", 3)]

@@ -37,6 +37,20 @@ def test_customer_is_created_then_updated(arm_sandbox, arm_connection, first_try
     assert arm_sandbox.ledger()["customers"]["77001"]["effects"] == 2
 
 
+def test_update_fails_for_a_customer_that_arm_does_not_have(arm_sandbox, arm_connection, first_try):
+    """With ``action="update"``; otherwise the customer would be created."""
+    with pytest.raises(ArmFailException, match="404"):
+        upsert(CUSTOMER, action="update").execute(first_try)
+    assert "77001" not in arm_sandbox.ledger()["customers"]
+    upsert(CUSTOMER).execute(first_try)
+    assert upsert({"customerNo": "77001", "name": "K"}, action="update").execute(first_try)["result"] == "UPDATED"
+    assert [call["method"] for call in arm_sandbox.requests() if call["path"].endswith("/customers")] == [
+        "PUT",
+        "POST",
+        "PUT",
+    ]
+
+
 def test_amount_is_sent_exactly(arm_sandbox, arm_connection, first_try):
     """The digits of a Decimal are kept."""
     from airflow_provider_arm.hooks.arm import ArmHook

@@ -103,9 +103,28 @@ def test_log_item_export_matches_its_manifest(first_try, tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize(
+    ("resource", "rows"),
+    [
+        ("log_items", 2),
+        ("document_bundles", 1),
+        ("client_configs", 1),
+        ("codes", 2),
+        ("gl_movements", 1),
+        ("adb_intervals", 2),
+        ("files", 0),
+        ("actions", 1),
+    ],
+)
+def test_list_export_of_a_title_uses_the_path_of_the_profile(arm_connection, first_try, tmp_path, resource, rows):
+    """The records are as ARM wrote them, because their fields are not documented."""
+    result = run(ListExportOperator, tmp_path / "a.jsonl", first_try, resource=resource)
+    assert result["rows"] == rows == check_export(str(tmp_path / "a.jsonl.manifest.json"))["rows"]
+
+
+@pytest.mark.parametrize(
     ("kind", "arguments", "words"),
     [
-        (ListExportOperator, {"resource": "clients/1/x"}, ["resource", "start with /"]),
+        (ListExportOperator, {"resource": "clients/1/x"}, ["resource", "log_items, ", "starts with /"]),
         (ListExportOperator, {"resource": "/clients/{clientno}/aritems", "path": "a.csv"}, ["columns are required"]),
         (ListExportOperator, {"resource": "/clients/{clientno}/nosuch"}, ["404"]),
         (CustomerExportOperator, {"mask": ["SSN"]}, ["mask", "SSN"]),

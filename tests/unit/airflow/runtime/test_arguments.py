@@ -14,6 +14,7 @@ from airflow_provider_arm.export import DateWindow
 from airflow_provider_arm.get_provider_info import get_provider_info
 from airflow_provider_arm.operators.ar_item import ArItemExportOperator
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
+from airflow_provider_arm.operators.customer import CustomerUpsertOperator
 from airflow_provider_arm.operators.document import DocumentCreateOperator
 from airflow_provider_arm.operators.reconcile import LedgerReconcileOperator
 from airflow_provider_arm.runtime.arguments import REJECTS_SUFFIXES, check_suffix
@@ -33,20 +34,24 @@ EXPORT = {"task_id": "a", "path": "a.csv"}
         (lambda: BatchSubmitOperator(**SUBMIT | {"source": "in.xlsx"}), "source must end in .jsonl"),
         (lambda: BatchSubmitOperator(**SUBMIT, rejects_path="r.txt"), "rejects_path must end in .jsonl, .csv"),
         (
-            lambda: BatchSubmitOperator(**SUBMIT, chunk_size=1001),
-            "chunk_size must be a whole number between 1 and 1000",
+            lambda: BatchSubmitOperator(**SUBMIT, chunk_size=100_001),
+            "chunk_size must be a whole number between 1 and 100000",
         ),
         (lambda: BatchSubmitOperator(**SUBMIT, chunk_size=True), "chunk_size must be a whole number"),
         (lambda: BatchSubmitOperator(**SUBMIT, max_in_flight=0), "max_in_flight must be a whole number"),
         (lambda: BatchSubmitOperator(**SUBMIT, on_rejected="ignore"), "on_rejected must be one of fail, warn"),
         (lambda: BatchSubmitOperator(**SUBMIT, on_unknown_outcome="retry"), "on_unknown_outcome must be one of"),
         (lambda: DocumentCreateOperator(task_id="a", document={}, on_unknown_outcome="retry"), "on_unknown_outcome"),
+        (
+            lambda: CustomerUpsertOperator(task_id="a", customer={}, action="put"),
+            "action must be one of upsert, update",
+        ),
         (lambda: BatchSensor(task_id="a", batch_uuid="1", on_rejected="ignore"), "on_rejected must be one of"),
         (lambda: ArItemExportOperator(**EXPORT, format="xlsx"), "format must be one of jsonl, csv, parquet"),
         (lambda: ArItemExportOperator(**EXPORT, page_size=0), "page_size must be a whole number between 1 and 1000"),
         (lambda: ArItemExportOperator(**EXPORT, workers=33), "workers must be a whole number between 1 and 32"),
         (lambda: DateWindow("2026-02-01", "2026-01-31"), "window: 2026-02-01 to 2026-01-31"),
-        (lambda: DateWindow("2026-01-01", "2026-01-31", by="paid"), "by must be one of"),
+        (lambda: DateWindow("2026-01-01", "2026-01-31", by="paid on"), "by must be the name of a date"),
         (
             lambda: LedgerReconcileOperator(task_id="a", export="a", against="b", path="c", on_difference="ignore"),
             "on_difference must be one of fail, warn, skip",

@@ -448,7 +448,6 @@ def airflow_hash(trigger):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"filters": {"fromcreatedtime": "2026-01-01"}}, "fromcreatedtime"),
         ({"filters": {"pagesize": 5}}, "pagesize"),
         ({"where": {"currency": "NOK"}}, "list of values"),
         ({"poll_interval": 0}, "poll_interval"),

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_arm.client.assumptions import Assumptions
 from airflow_provider_arm.client.endpoints import Endpoints
 from airflow_provider_arm.client.errors import (
     ArmAuthenticationError,
@@ -37,6 +36,7 @@ from airflow_provider_arm.client.http.retry import MAX_ATTEMPTS
 from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.models import Token
 from airflow_provider_arm.client.operations import OPERATIONS
+from airflow_provider_arm.client.readings import Readings
 from tests.unit.client.drivers import SHORT_TIMEOUT, TOKEN, ManualClock
 from tests.unit.client.scripted_server import (
     EMPTY,
@@ -227,7 +227,9 @@ def test_write_is_repeated_after_401_only_if_arm_checks_tokens_first(
 ) -> None:
     """With the assumption overridden, a write that might book twice is not sent again."""
     api = start_server([HttpReply(b"", 401), HttpReply({"status": "PROCESSED"})])
-    driver = make_driver(api.url, service.credentials(), assumptions=Assumptions(checks_token_first=checks_token_first))
+    driver = make_driver(
+        api.url, service.credentials(), readings=Readings.parse({"calls": {"checks_token_first": checks_token_first}})
+    )
     request = Endpoints(BaseUrl.parse(api.url), 1).write_request(OPERATIONS["update_ar_item"], {"arItemId": "1"})
     if checks_token_first:
         assert driver.send(request) == {"status": "PROCESSED"}

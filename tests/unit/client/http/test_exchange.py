@@ -4,7 +4,6 @@ import logging
 
 import pytest
 
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.errors import (
     ArmConfigurationError,
     ArmError,
@@ -18,6 +17,7 @@ from airflow_provider_arm.client.http.exchange import CallPolicy, GetToken, Send
 from airflow_provider_arm.client.http.messages import Request, Response
 from airflow_provider_arm.client.http.retry import RetryBudget, RetryPolicy
 from airflow_provider_arm.client.operations import OPERATIONS
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 from tests.unit.client.drivers import no_delay
 from tests.unit.client.scripted_server import HttpReply, ResetConnection
 
@@ -160,7 +160,7 @@ def test_unreachable_proxy_raises_not_sent(start_server, make_driver, monkeypatc
 
 def run_call(url: str, responses: list[Response]):
     """Run the steps of a call with these responses. There is no client, so the URL may be any."""
-    policy = CallPolicy(no_delay(), _FrozenClock(), DEFAULT_ASSUMPTIONS)
+    policy = CallPolicy(no_delay(), _FrozenClock(), DEFAULT_READINGS)
     steps = exchange.call(
         Request(OPERATIONS["get_customer"], url, needs_token=False), lambda response: response.body, policy
     )
@@ -199,7 +199,7 @@ def test_response_of_local_sandbox_is_used(start_server, make_driver) -> None:
 
 def test_401_of_remote_sandbox_does_not_renew_the_token() -> None:
     """It would get the new token."""
-    policy = CallPolicy(no_delay(), _FrozenClock(), DEFAULT_ASSUMPTIONS)
+    policy = CallPolicy(no_delay(), _FrozenClock(), DEFAULT_READINGS)
     steps = exchange.call(
         Request(OPERATIONS["get_customer"], "https://sandbox.example"), lambda response: response, policy
     )

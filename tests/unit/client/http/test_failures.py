@@ -6,7 +6,6 @@ import traceback
 
 import pytest
 
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.endpoints import Endpoints, batch_reader, receipt_reader, write_reader
 from airflow_provider_arm.client.errors import (
     ArmAuthenticationError,
@@ -26,6 +25,7 @@ from airflow_provider_arm.client.http.failures import classify_failure, classify
 from airflow_provider_arm.client.http.messages import Request, Response, TransportFailure
 from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.operations import OPERATIONS, Operation, Replay
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 from tests.unit.client.scripted_server import EMPTY, HTML, PARTIAL_BODY, HttpReply, RawReply
 
 PERSON = {
@@ -239,9 +239,9 @@ def test_invalid_success_is_not_quoted(name: str, reply, start_server, make_driv
     server = start_server([reply])
     call = request(name, server.url, [PERSON] if name.endswith("batch") else PERSON)
     read = (
-        receipt_reader(call.record, DEFAULT_ASSUMPTIONS)
+        receipt_reader(call.record, DEFAULT_READINGS)
         if name.endswith("batch")
-        else write_reader(call.record, DEFAULT_ASSUMPTIONS)
+        else write_reader(call.record, DEFAULT_READINGS)
     )
     with pytest.raises(ArmError) as caught:
         make_driver(server.url).send(call, read)
@@ -271,7 +271,7 @@ def test_receipt_without_batch_uuid_raises(body, start_server, make_driver) -> N
     server = start_server([HttpReply(body, 202)])
     call = request("create_document_batch", server.url, [PERSON])
     with pytest.raises(ArmUnknownOutcomeError, match="batchUuid") as caught:
-        make_driver(server.url).send(call, receipt_reader(call.record, DEFAULT_ASSUMPTIONS))
+        make_driver(server.url).send(call, receipt_reader(call.record, DEFAULT_READINGS))
     assert not [canary for canary in CANARIES if canary in str(caught.value).casefold()]
     assert server.attempts == 1
 
@@ -281,7 +281,7 @@ def test_receipt_is_read_with_any_success_status(status: int, start_server, make
     """With 200, 201 or 202 and unknown keys it is a receipt, and the UUID keeps its case (Q1)."""
     server = start_server([HttpReply({"status": "ACCEPTED", "batchUuid": "9F2c-AbC", "more": 1}, status)])
     call = request("create_document_batch", server.url, [PERSON])
-    assert make_driver(server.url).send(call, receipt_reader(call.record, DEFAULT_ASSUMPTIONS)).batch_uuid == "9F2c-AbC"
+    assert make_driver(server.url).send(call, receipt_reader(call.record, DEFAULT_READINGS)).batch_uuid == "9F2c-AbC"
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_batch_response_of_html_is_retried(reply, error, attempts, start_server,
 @pytest.mark.parametrize(("status", "state"), [(202, "pending"), (406, "rejected")])
 def test_batch_response_without_a_body_is_read_by_its_status(status: int, state: str) -> None:
     """202 and 406 need no body."""
-    assert batch_reader(None, DEFAULT_ASSUMPTIONS)(Response(status, {}, b"")).state == state
+    assert batch_reader(None, DEFAULT_READINGS)(Response(status, {}, b"")).state == state
 
 
 def test_field_issue_as_text() -> None:

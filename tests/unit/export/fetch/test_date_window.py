@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_arm.client.assumptions import WINDOW_FILTERS
 from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.client.readings import DEFAULT_READINGS, Readings
 from airflow_provider_arm.export import DateWindow
 from airflow_provider_arm.export.fetch.date_window import DateRange
 
+FILTERS = DEFAULT_READINGS.filters
 ONE = dt.timedelta(days=1)
 days = st.builds(
     lambda first, length: DateRange(first, first + dt.timedelta(days=length), "voucherdate"),
@@ -50,12 +51,25 @@ def test_repeated_splits_return_every_day_once_in_order(whole):
     assert single == [whole.first + ONE * number for number in range((whole.last - whole.first).days + 1)]
 
 
-@pytest.mark.parametrize("by", WINDOW_FILTERS)
+@pytest.mark.parametrize("by", ["voucherdate", "duedate", "createdtime", "documentdate"])
 def test_date_range_filters_include_both_days(by):
     """The filters are those of the date in ``by``."""
     window = DateWindow("2026-01-01", "2026-01-31", by=by).date_range()
-    assert window.filters == {f"from{by}": "2026-01-01", f"to{by}": "2026-01-31"}
+    assert window.filters(FILTERS) == {f"from{by}": "2026-01-01", f"to{by}": "2026-01-31"}
     assert str(window) == f"{by} 2026-01-01 to 2026-01-31"
+
+
+def test_date_range_has_the_filters_of_the_profile():
+    """A profile may add a date, or have an upper bound that is not included; any other date is refused by name."""
+    added = {"first": "bookedfrom", "last": "bookedbefore", "last_included": False}
+    filters = Readings.parse({"filters": {"windows": {"bookingdate": added}}}).filters
+    window = DateWindow("2026-01-01", "2026-01-31", by="bookingdate").date_range()
+    assert window.filters(filters) == {"bookedfrom": "2026-01-01", "bookedbefore": "2026-02-01"}
+    assert set(filters.windows) == {*FILTERS.windows, "bookingdate"}
+    with pytest.raises(
+        ArmConfigurationError, match=r"by must be one of voucherdate, .*'bookingdate'.*filters\.windows"
+    ):
+        window.filters(FILTERS)
 
 
 @pytest.mark.parametrize(
@@ -116,12 +130,12 @@ def test_consecutive_exclusive_windows_adjoin(start, length):
             "window: 2026-01-01 to 2025-12-31 contains no day",
         ),
         (
-            lambda: DateWindow("2026-01-01", "2026-01-31", by="paiddate"),
-            "window: by must be one of voucherdate, duedate, ",
+            lambda: DateWindow("2026-01-01", "2026-01-31", by="voucher date"),
+            "window: by must be the name of a date such as voucherdate, not 'voucher date'",
         ),
         (
-            lambda: DateWindow("2026-01-01", "2026-01-31", by="VoucherDate"),
-            "window: by must be one of voucherdate, duedate, ",
+            lambda: DateWindow("2026-01-01", "2026-01-31", by=""),
+            "window: by must be the name of a date such as voucherdate, not ''",
         ),
     ],
 )

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.endpoints import ad_hoc_operation
 from airflow_provider_arm.client.errors import ArmIncompleteListError, ArmResultLimitError, ArmUnavailableError
 from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.models import PageSummary
 from airflow_provider_arm.client.paging import PageSource
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 from airflow_provider_arm.export import DateWindow
 from airflow_provider_arm.export.fetch.page_fetcher import PAGES_PER_WORKER, FetchedPage, PageFetcher
 from airflow_provider_arm.export.fetch.partition import Partition
@@ -33,7 +33,7 @@ class Server:
         self.before: Any = lambda query, page: None
         #: Called with query and page when the response is parsed.
         self.parsing: Any = lambda query, page: None
-        self.source = PageSource(ad_hoc_operation("GET", "/x", None), BASE, 3, DEFAULT_ASSUMPTIONS, self.call)
+        self.source = PageSource(ad_hoc_operation("GET", "/x", None), BASE, 3, DEFAULT_READINGS, self.call)
 
     def call(self, due: Any, parse: Any) -> FetchedPage:
         """Respond to one request."""
@@ -147,7 +147,7 @@ def test_fetch_slot_is_reacquired_when_parsing_fails(workers):
             raise ValueError
 
     server.parsing = fail_at_first
-    server.source = PageSource(ad_hoc_operation("GET", "/x", None), BASE, 3, DEFAULT_ASSUMPTIONS, twice)
+    server.source = PageSource(ad_hoc_operation("GET", "/x", None), BASE, 3, DEFAULT_READINGS, twice)
     with server.fetcher(Partition(MONTH), workers=workers) as fetcher:
         days = [day for query in fetcher.queries() for page in fetcher.pages(query) for day in page.data]
         assert days == EVERY_DAY

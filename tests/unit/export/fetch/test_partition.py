@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmIncompleteListError, ArmResultLimitError
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 from airflow_provider_arm.export import DateWindow
 from airflow_provider_arm.export.fetch.partition import Partition, parse_split_by
 
@@ -33,7 +34,7 @@ def leaves(part: Partition) -> list[Partition]:
 def test_repeated_splits_request_every_day_and_value_once(first, length):
     """The smallest partitions are all combinations of day and values, in order."""
     days = DateWindow(first, first + dt.timedelta(days=length)).date_range()
-    requested = [part.filters for part in leaves(Partition(days, remaining_split_by=SPLIT))]
+    requested = [part.filters(DEFAULT_READINGS.filters) for part in leaves(Partition(days, remaining_split_by=SPLIT))]
     assert requested == [
         {
             "fromvoucherdate": str(first + dt.timedelta(days=n)),
@@ -49,10 +50,9 @@ def test_repeated_splits_request_every_day_and_value_once(first, length):
 
 def test_partition_without_window_is_split_by_value():
     """The filter in split_by is enough."""
-    assert [part.filters for part in Partition(remaining_split_by=SPLIT[:1]).split(limit_error())] == [
-        {"customerno": "1"},
-        {"customerno": "2"},
-    ]
+    assert [
+        part.filters(DEFAULT_READINGS.filters) for part in Partition(remaining_split_by=SPLIT[:1]).split(limit_error())
+    ] == [{"customerno": "1"}, {"customerno": "2"}]
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_month_windows_are_calendar_months():
         ({"parts": True}, "parts must be a whole number"),
         ({"days": "week"}, "days must be a whole number of at least 1 or \"month\", not 'week'"),
         ({"days": 1.5}, "days must be a whole number"),
-        ({"days": 1, "by": "date"}, "by must be one of"),
+        ({"days": 1, "by": "a date"}, "by must be the name of a date"),
         ({"days": 1, "end": "2025-12-31"}, "contains no day"),
         ({"days": 1, "start": "soon"}, "start must be a date"),
     ],

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmResultLimitError
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 from airflow_provider_arm.export.fetch.partition import Partition
 from airflow_provider_arm.export.fetch.time_range import EARLIEST, MAX_CLOCK_SKEW, TimeRange
 from airflow_provider_arm.export.pages.page_stats import PageStats
@@ -91,9 +92,13 @@ def test_range_without_first_is_split_at_the_year_2000():
 
 def test_filters_and_text_contain_the_bounds():
     """A missing bound has no filter."""
-    assert TimeRange(None, None, BEGAN).filters == {}
-    assert TimeRange(BEGAN, None, BEGAN).filters == {"fromcreatedtime": "2026-03-01T12:00:00.000+00:00"}
-    assert TimeRange(None, BEGAN, BEGAN).filters == {"tocreatedtime": "2026-03-01T12:00:00.000+00:00"}
+    assert TimeRange(None, None, BEGAN).filters(DEFAULT_READINGS.filters) == {}
+    assert TimeRange(BEGAN, None, BEGAN).filters(DEFAULT_READINGS.filters) == {
+        "fromcreatedtime": "2026-03-01T12:00:00.000+00:00"
+    }
+    assert TimeRange(None, BEGAN, BEGAN).filters(DEFAULT_READINGS.filters) == {
+        "tocreatedtime": "2026-03-01T12:00:00.000+00:00"
+    }
     assert str(TimeRange(None, None, BEGAN)) == "createdtime the beginning to now"
     assert str(TimeRange(BEGAN, BEGAN + 7, BEGAN)) == (
         "createdtime 2026-03-01T12:00:00.000+00:00 to 2026-03-01T12:00:00.007+00:00"
@@ -124,5 +129,5 @@ def test_check_raises_when_a_record_is_outside(first, last, inside):
     if inside:
         span.check(AR_ITEMS, facts)
         return
-    with pytest.raises(ArmConfigurationError, match="ignores the filters fromcreatedtime and tocreatedtime"):
+    with pytest.raises(ArmConfigurationError, match="ignores the filters of created times"):
         span.check(AR_ITEMS, facts)

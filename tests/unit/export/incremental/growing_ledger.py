@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
 from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.http.urls import BaseUrl
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import PageSource
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 from airflow_provider_arm.export.files.file_format import choose_file_format
 from airflow_provider_arm.export.incremental.run import IncrementOptions, export_increment
 from airflow_provider_arm.export.incremental.state import TaskRunKey
@@ -76,7 +76,7 @@ class GrowingLedger:
 
     def source(self) -> PageSource:
         """Return the list as a page source."""
-        return PageSource(OPERATIONS["list_ar_items"], BASE, PAGE, DEFAULT_ASSUMPTIONS, self._fetch)
+        return PageSource(OPERATIONS["list_ar_items"], BASE, PAGE, DEFAULT_READINGS, self._fetch)
 
     def _fetch(self, request: Any, parse: Any) -> Any:
         with self._lock:

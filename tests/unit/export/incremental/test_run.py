@@ -283,7 +283,7 @@ def test_records_outside_the_requested_times_fail_the_run(ledger, store, tmp_pat
     export_new(ledger, store, tmp_path / "1.jsonl", "r1")
     ledger.add(NOON - 2 * HOUR)
     ledger._select = lambda _: [ledger.text(key) for key in ledger.items]
-    with pytest.raises(ArmConfigurationError, match="ignores the filters fromcreatedtime"):
+    with pytest.raises(ArmConfigurationError, match="ignores the filters of created times"):
         export_new(ledger, store, tmp_path / "2.jsonl", "r2")
 
 
@@ -444,10 +444,13 @@ def test_list_without_a_known_created_time_raises(ledger, store, tmp_path):
     """Customers have none; the message names the alternative."""
     from dataclasses import replace
 
+    from airflow_provider_arm.client.readings import DEFAULT_READINGS
     from airflow_provider_arm.export.incremental.run import check_incremental_plan
 
     with pytest.raises(ArmConfigurationError, match=r"customers have no known created time.*window"):
-        check_incremental_plan(replace(make_plan(tmp_path / "a.jsonl"), record_type=CUSTOMERS))
+        check_incremental_plan(
+            replace(make_plan(tmp_path / "a.jsonl"), record_type=CUSTOMERS), DEFAULT_READINGS.filters
+        )
 
 
 def test_watermark_above_the_limit_fails_before_the_file_appears(ledger, tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.operations import Replay
-from airflow_provider_arm.submission.errors import JournalError
+from airflow_provider_arm.submission.errors import JournalError, PlanChangedError
 from airflow_provider_arm.submission.journal.entries import (
     ChunkEntry,
     ChunkState,
@@ -184,3 +185,15 @@ def test_memory_journal_keeps_last_entry_of_each_chunk():
     assert journal.read_plan() == PlanEntry("f", 2, 0)
     assert journal.read(4) == make_entry(ACCEPTED)
     assert journal.read(5) is None
+
+
+def test_changed_profile_of_a_retry_raises_with_its_entries():
+    """A clear continues with the new profile, and so does a journal that does not have the earlier one."""
+    earlier = PlanEntry("f", 2, 0, {"batch.success_words": ["DONE"], "write.user_key": "user"})
+    same, changed = replace(earlier), replace(earlier, profile={"write.user_key": "user", "paths.list_documents": "/x"})
+    same.check_profile(earlier)
+    replace(changed, clear_count=1).check_profile(earlier)
+    changed.check_profile(None)
+    changed.check_profile(PlanEntry.from_json({"sha256": "f", "chunks": 2, "clear_count": 0}))
+    with pytest.raises(PlanChangedError, match=r"\(batch\.success_words, paths\.list_documents\).*clear the task"):
+        changed.check_profile(PlanEntry.from_json(earlier.as_json()))

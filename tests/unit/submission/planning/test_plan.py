@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.client.readings import DEFAULT_READINGS
 from airflow_provider_arm.submission.errors import SourceError
-from airflow_provider_arm.submission.limits import MAX_CHUNK_SIZE
 from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.planning.validate import MAX_LISTED_ROWS
 from airflow_provider_arm.submission.sources.source import ListSource
@@ -113,15 +113,18 @@ def test_plan_hash_does_not_depend_on_the_file_format(tmp_path):
 
 # ---- chunk_size
 
+LIMIT = DEFAULT_READINGS.batch.max_records
 
-@pytest.mark.parametrize("size", [0, -1, MAX_CHUNK_SIZE + 1])
+
+@pytest.mark.parametrize("size", [0, -1, LIMIT + 1])
 def test_chunk_size_out_of_range_raises(size):
     """The message names the range."""
-    with pytest.raises(ArmConfigurationError, match=f"chunk_size must be between 1 and {MAX_CHUNK_SIZE}, not {size}"):
+    message = rf"chunk_size must be between 1 and {LIMIT} \(batch.max_records in the readings\), not {size}"
+    with pytest.raises(ArmConfigurationError, match=message):
         plan_of([customer(1)], size)
 
 
-@pytest.mark.parametrize("size", [1, MAX_CHUNK_SIZE])
+@pytest.mark.parametrize("size", [1, LIMIT])
 def test_smallest_and_largest_chunk_size_are_accepted(size):
     """Both bounds are included."""
     assert plan_of([customer(1), customer(2)], size).records == 2

@@ -80,7 +80,7 @@ def test_write_is_journalled_before_it_is_sent(arm, journal):
     assert_journaled_before_each_submit(arm)
     entry = journal.read(0)
     assert (entry.state, entry.response) == (ACCEPTED, RESPONSE)
-    assert journal.read_plan() == PlanEntry(entry.sha256, 1, 0)
+    assert journal.read_plan() == PlanEntry(entry.sha256, 1, 0, {})
 
 
 @REPLAY_CLASSES
@@ -377,3 +377,19 @@ def test_entry_left_in_sending_gets_a_reason(arm, journal):
     sha256 = fingerprint(BY_KEY, {}, {"documentNo": "1", "ledgerNote": CANARY})
     journal.write(ChunkEntry(0, sha256, SENDING, 0))
     assert "the task ended while it was being sent" in str(attempt(arm, journal))
+
+
+@REPLAY_CLASSES
+def test_changed_profile_stops_a_retry_before_anything_is_sent(arm, journal, operation):
+    """The first try may have been sent under other names; a clear continues with the new profile."""
+
+    def run(profile: dict[str, Any], clear_count: int = 0) -> Any:
+        sha256 = fingerprint(operation, {}, {"documentNo": "1"})
+        send = lambda: arm.submit(b'[{"documentNo":"1"}]') and RESPONSE  # noqa: E731
+        return SingleWrite(operation, journal, clear_count, "document 1", sha256, send, profile=profile).run()
+
+    first = run({"write.user_key": "user"})
+    with pytest.raises(PlanChangedError, match=r"\(write\.user_key\)"):
+        run({})
+    assert arm.effects() == {"1": 1}
+    assert run({"write.user_key": "user"}) == first

@@ -7,8 +7,13 @@ from decimal import Decimal
 
 import pytest
 
-from airflow_provider_arm.client.assumptions import DEFAULT_ASSUMPTIONS
-from airflow_provider_arm.client.errors import ArmIncompleteListError, ArmInvalidResponseError, ArmNotFoundError
+from airflow_provider_arm.client.errors import (
+    ArmConfigurationError,
+    ArmIncompleteListError,
+    ArmInvalidResponseError,
+    ArmNotFoundError,
+)
+from airflow_provider_arm.client.readings import DEFAULT_READINGS, Readings
 from airflow_provider_arm.triggers.ar_items import NewArItemsEventTrigger
 from airflow_provider_arm.triggers.polling.item_pages import read_items
 
@@ -20,7 +25,7 @@ class CannedClient:
     """Client with prepared response bodies, which ARM, and therefore the sandbox, would not return on purpose."""
 
     base_url = "http://127.0.0.1:1/arm/v1"
-    assumptions = DEFAULT_ASSUMPTIONS
+    readings = DEFAULT_READINGS
 
     def __init__(self, *bodies):
         self.bodies = list(bodies)
@@ -127,3 +132,36 @@ def test_invalid_page_raises(body):
     """A body without a summary or a list is not an empty page."""
     with pytest.raises(ArmInvalidResponseError, match="not a page"):
         read(body)
+
+
+def test_names_are_those_of_the_readings_profile():
+    """Filters, page parameters, summary and list have the profile's names; the upper bound may be excluded."""
+    client = CannedClient(
+        {"head": page(item(), total=2, pages=2)["summary"], "rows": [item()], "arItems": ["not the records"]},
+        {"head": page(item("b"), number=2, pages=2, total=2)["summary"], "rows": [item("b")], "arItems": []},
+    )
+    client.readings = Readings.parse(
+        {
+            "filters": {"windows": {"createdtime": {"first": "since", "last": "before", "last_included": False}}},
+            "lists": {
+                "summary_key": "head",
+                "record_keys": {"list_ar_items": "rows"},
+                "parameters": {"page_size": "limit", "page_number": "page", "query": "of"},
+            },
+        }
+    )
+    items = asyncio.run(read_items(client, NewArItemsEventTrigger(), CREATED_MILLISECONDS, CREATED_MILLISECONDS + 5))
+    assert [found.key for found in items] == ["a", "b"]
+    assert client.requested == [
+        {"limit": 500, "since": "2025-02-27T16:03:36.176+00:00", "before": "2025-02-27T16:03:36.182+00:00"},
+        {"of": "q", "page": 2},
+    ]
+
+
+def test_filter_that_the_trigger_sets_is_refused_before_anything_is_sent():
+    """The name is that of the connection's profile, which is not known when the DAG is parsed."""
+    client = CannedClient(page())
+    trigger = NewArItemsEventTrigger(filters={"fromcreatedtime": "2026-01-01"})
+    with pytest.raises(ArmConfigurationError, match="must not contain fromcreatedtime"):
+        asyncio.run(read_items(client, trigger, 0, None))
+    assert client.requested == []
