@@ -203,10 +203,20 @@ class ArmClient(ClientCore, LedgerWrites):
         :param params: query parameters of a read.
         :param record: for a write: the value of the operation's key in the body.
         """
-        operation = self._endpoints.operation(name)
-        if record is None:
-            return self._call(self._endpoints.read_request(operation, path, params), read_json)
-        return self._call(self._endpoints.write_request(operation, record, path), read_json)
+        return self._call(self._endpoints.any_request(name, path, params, record), read_json)
+
+    def call_response(
+        self, name: str, *, path: Mapping[str, Any] | None = None, params: Filters | None = None, record: Any = None
+    ) -> Response:
+        """Call any operation as :meth:`call` does and return ARM's response: status, headers and body.
+
+        :meth:`request_id` returns its identifier. Names of headers are in lower case.
+        """
+        return self._call(self._endpoints.any_request(name, path, params, record), lambda response: response)
+
+    def check_health(self) -> Any:
+        """Check the health of ARM (``GET /health``; the path is assumed) and return the decoded response."""
+        return self.call("check_health")
 
     def request(
         self, method: str, path: str, *, params: Filters | None = None, json: Any = None, replay: Replay | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_arm.client.endpoints import Endpoints
 from airflow_provider_arm.client.http.auth import ClientCredentials, StaticToken, TokenCache
 from airflow_provider_arm.client.http.exchange import CallPolicy
+from airflow_provider_arm.client.http.failures import request_id
 from airflow_provider_arm.client.http.retry import Clock, RetryPolicy, SystemClock
 from airflow_provider_arm.client.http.transport import Transport
 from airflow_provider_arm.client.http.urls import BaseUrl, check_url
@@ -74,3 +75,7 @@ class ClientCore:
     def readings(self) -> Readings:
         """Readings profile that this client follows."""
         return self._policy.readings
+
+    def request_id(self, response: Response) -> str | None:
+        """Return ARM's identifier of a request, from the headers that the readings profile names."""
+        return request_id(response, self.readings)

@@ -71,6 +71,15 @@ class Endpoints:
             headers["Accept-Language"] = language
         return Request(operation, self.base.join(self.path(operation, path), params), headers)
 
+    def any_request(
+        self, name: str, path: Mapping[str, Any] | None, params: Mapping[str, Any] | None, record: Any
+    ) -> Request:
+        """Build the request of any operation: a read if there is no *record*."""
+        operation = self.operation(name)
+        if record is None:
+            return self.read_request(operation, path, params)
+        return self.write_request(operation, record, path)
+
     def page_request(self, operation: Operation, params: Mapping[str, Any] | None, url: str | None) -> Request:
         """Build the request for one page of a list.
 

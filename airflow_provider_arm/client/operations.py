@@ -90,7 +90,7 @@ def _list(name: str, path: str, model: type[ArmModel], item_key: str, **more: An
 
 
 def _titled(name: str, path: str) -> Operation:
-    """Define a list of which only the title is documented: its path and key are in the profile, its fields unknown."""
+    """Define a read of which only the title is documented: its path and key are in the profile, its fields unknown."""
     return _read(name, path, ArmModel, documented=False)
 
 
@@ -108,6 +108,7 @@ def _write(
 
 
 _TABLE = (
+    Operation("check_health", "GET", "/health", Replay.SAFE, documented=False),
     _read("get_customer", "/customers/{customerno}", Customer),
     _list("list_customers", "/customers", Customer, "customerNo"),
     _write("upsert_customer", "POST /customers", _SAFE, CustomerWrite),
@@ -138,13 +139,19 @@ _TABLE = (
     _read("get_gl_item", "/glitems/{glitemid}", GlItem),
     # Only the title is documented: its path and key are in the profile, its fields are assumed.
     _list("list_log_items", "/logitems", LogItem, "logItemId", documented=False),
+    _read("get_log_item", "/logitems/{logitemid}", LogItem, documented=False),
     _titled("list_document_bundles", "/documentbundles"),
+    _titled("get_document_bundle", "/documentbundles/{documentbundleid}"),
     _titled("list_client_configs", "/clientconfigs"),
+    _titled("get_client_config", "/clientconfigs/{configkey}"),
     _titled("list_codes", "/codes"),
     _titled("list_gl_movements", "/glmovements"),
+    _titled("get_gl_balance", "/glmovements/latest"),
     _titled("list_adb_intervals", "/insights/adbintervals"),
     _titled("list_files", "/files"),
-    _titled("list_actions", "/actions"),
+    _titled("get_file", "/files/{fileid}"),
+    _write("create_action", "POST /actions", _NEVER, response=None, documented=False),
+    _write("create_report", "POST /actions/reports", _NEVER, response=None, documented=False),
 )
 
 

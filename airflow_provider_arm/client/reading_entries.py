@@ -180,6 +180,8 @@ class RecordKeyReadings(ReadingsSection):
     create_auto_postings: _Name | None = _assumed("autoPostings", "A set of auto postings.")
     create_payment_reservation: _Name | None = _assumed("paymentReservation", "A payment reservation.")
     upload_files: _Name | None = _assumed("files", "Files to upload.")
+    create_action: _Name | None = _assumed("action", "An action.")
+    create_report: _Name | None = _assumed("report", "A report to generate.")
 
 
 class ListKeyReadings(ReadingsSection):
@@ -198,7 +200,6 @@ class ListKeyReadings(ReadingsSection):
     list_gl_movements: _Name = _assumed("glMovements", "GL movements.", 8)
     list_adb_intervals: _Name = _assumed("adbIntervals", "Intervals of the age-distributed balance.", 8)
     list_files: _Name = _assumed("files", "Files.", 8)
-    list_actions: _Name = _assumed("actions", "Actions.", 8)
 
 
 class PageParameterReadings(ReadingsSection):
@@ -285,16 +286,27 @@ class PathReadings(ReadingsSection):
 
     if_wrong: ClassVar[Consequence] = Consequence.PATH
 
+    check_health: _Path = _assumed("/health", "Check the health of ARM.")
     create_document: _Path = _assumed("/clients/{clientno}/documents", "Create one document.")
     list_documents: _Path = _assumed("/clients/{clientno}/documents", "List documents.")
     list_log_items: _Path = _assumed("/clients/{clientno}/logitems", "List log items.")
+    get_log_item: _Path = _assumed("/clients/{clientno}/logitems/{logitemid}", "Get one log item.")
     list_document_bundles: _Path = _assumed("/clients/{clientno}/documentbundles", "List document bundles.")
+    get_document_bundle: _Path = _assumed(
+        "/clients/{clientno}/documentbundles/{documentbundleid}", "Get one document bundle."
+    )
     list_client_configs: _Path = _assumed("/clients/{clientno}/clientconfigs", "List client configurations.")
+    get_client_config: _Path = _assumed(
+        "/clients/{clientno}/clientconfigs/{configkey}", "Get one client configuration."
+    )
     list_codes: _Path = _assumed("/clients/{clientno}/codes", "List codes.")
     list_gl_movements: _Path = _assumed("/clients/{clientno}/glmovements", "List GL movements.")
+    get_gl_balance: _Path = _assumed("/clients/{clientno}/glmovements/latest", "Get the latest closed GL period.")
     list_adb_intervals: _Path = _assumed("/clients/{clientno}/insights/adbintervals", "List ADB intervals.")
     list_files: _Path = _assumed("/clients/{clientno}/files", "List files.")
-    list_actions: _Path = _assumed("/clients/{clientno}/actions", "List actions.")
+    get_file: _Path = _assumed("/clients/{clientno}/files/{fileid}", "Get one file.")
+    create_action: _Path = _assumed("/clients/{clientno}/actions", "Create an action.")
+    create_report: _Path = _assumed("/clients/{clientno}/actions/reports", "Generate a report.")
 
 
 class GlItemReadings(ReadingsSection):

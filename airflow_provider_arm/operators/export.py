@@ -58,8 +58,8 @@ class ListExportOperator(ArmExportOperator):
     errors are otherwise those of ``ArmExportOperator``.
 
     :param resource: a list that ARM's reference names by title: ``"log_items"``, ``"document_bundles"``,
-        ``"client_configs"``, ``"codes"``, ``"gl_movements"``, ``"adb_intervals"``, ``"files"`` or ``"actions"`` (their
-        paths are entries of the readings profile). Or the path of any list under the base URL, such as
+        ``"client_configs"``, ``"codes"``, ``"gl_movements"``, ``"adb_intervals"`` or ``"files"`` (their paths
+        are entries of the readings profile). Or the path of any list under the base URL, such as
         ``"/clients/{clientno}/codes"``; ``{clientno}`` is replaced by the client number. Templated.
     :param item_key: field that is unique to each record. Without it duplicate records are not detected, and only
         ARM's count proves that the export is complete. Templated.

@@ -35,9 +35,11 @@ _WRITES = {
     "post_auto_postings": "create_auto_postings",
     "post_payment_reservation": "create_payment_reservation",
     "post_files": "upload_files",
+    "post_action": "create_action",
+    "post_report": "create_report",
 }
 _SINGLE_WRITES = {"post_customer", "put_customer", "delete_customer", "post_document", "put_ar_item"}
-_SINGLE_WRITES |= {"post_payment_reservation", "post_auto_postings", "post_files"}
+_SINGLE_WRITES |= {"post_payment_reservation", "post_auto_postings", "post_files", "post_action", "post_report"}
 _SUBMITS = {"submit_customers", "submit_documents"}
 _PAGE_ADDRESS = re.compile(rb"[?&](query|pageno)=")
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_provider_arm.sandbox.api import ar_items, batches, customers, documents, gl_items, payments, titles
-from airflow_provider_arm.sandbox.messages import SandboxRequest, SandboxResponse, json_response
+from airflow_provider_arm.sandbox.messages import SandboxRequest, SandboxResponse
 from airflow_provider_arm.sandbox.state.context import SandboxContext
 
 Handler = Callable[[SandboxContext, SandboxRequest], SandboxResponse]
@@ -28,12 +28,8 @@ class Route:
     needs_token: bool = True
 
 
-def _health(_: SandboxContext, __: SandboxRequest) -> SandboxResponse:
-    return json_response(200, {"status": "Healthy"})
-
-
 ROUTES = (
-    Route("GET", f"{BASE_PATH}/health", _health, needs_token=False),  # assumed: only the title is documented
+    Route("GET", f"{BASE_PATH}/health", titles.check_health, needs_token=False),  # assumed, as those at the end
     Route("GET", f"{_CLIENT_PATH}/customers", customers.list_customers),
     Route("POST", f"{_CLIENT_PATH}/customers", customers.post_customer),
     Route("PUT", f"{_CLIENT_PATH}/customers", customers.put_customer),
@@ -54,7 +50,13 @@ ROUTES = (
     Route("GET", f"{_CLIENT_PATH}/glitems", gl_items.list_gl_items),
     Route("GET", f"{_CLIENT_PATH}/glitems/{{glitemid}}", gl_items.get_gl_item),
     Route("POST", f"{_CLIENT_PATH}/files", titles.post_files),
-    *(Route("GET", f"{_CLIENT_PATH}/{path}", handler) for path, handler in titles.HANDLERS.items()),  # assumed
+    # Assumed: only the titles are documented.
+    *(
+        Route("GET", f"{_CLIENT_PATH}/{path}", handler)
+        for path, handler in (titles.HANDLERS | titles.RECORD_HANDLERS).items()
+    ),
+    Route("POST", f"{_CLIENT_PATH}/actions", titles.post_action),
+    Route("POST", f"{_CLIENT_PATH}/actions/reports", titles.post_report),
 )
 
 

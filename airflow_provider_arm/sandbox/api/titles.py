@@ -1,4 +1,4 @@
-"""Uploads of files, and lists that the reference names by title only. Paths, keys and fields are invented."""
+"""Uploads of files, and operations that the reference names by title only. Paths, keys and fields are invented."""
 
 from __future__ import annotations
 
@@ -50,7 +50,6 @@ _LISTS: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
         "adbIntervals",
         [{"fromDays": 0, "toDays": 30}, {"fromDays": 31, "toDays": 60}],
     ),
-    "actions": ("actions", "actions", [{"actionId": "A-1", "actionType": "REMINDER", "documentNo": "88776655"}]),
 }
 _PARAMETERS = {"maximumcount", "pagesize", "pageno", "userid", "expand", "query"}
 
@@ -83,10 +82,78 @@ HANDLERS = {path: _build_handler(*definition) for path, definition in _LISTS.ite
 
 def list_files(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
     """Return a list of the uploaded files, without their content."""
-    return _build_handler("files", "files", context.files)(context, request)
+    files = [{name: value for name, value in file.items() if name != "content"} for file in context.files]
+    return _build_handler("files", "files", files)(context, request)
 
 
 HANDLERS["files"] = list_files
+
+
+def _get_record(records: list[dict[str, Any]], request: SandboxRequest) -> SandboxResponse:
+    """Return the record whose first field is the last part of the path."""
+    identifier = request.path_segments()[-1]
+    for record in records:
+        if next(iter(record.values())) == identifier:
+            return json_response(200, record)
+    raise HttpError(404, "Not found")
+
+
+def get_log_item(_: SandboxContext, request: SandboxRequest) -> SandboxResponse:
+    """Return one log item."""
+    return _get_record(_LISTS["logitems"][2], request)
+
+
+def get_document_bundle(_: SandboxContext, request: SandboxRequest) -> SandboxResponse:
+    """Return one document bundle."""
+    return _get_record(_LISTS["documentbundles"][2], request)
+
+
+def get_client_config(_: SandboxContext, request: SandboxRequest) -> SandboxResponse:
+    """Return one client configuration."""
+    return _get_record(_LISTS["clientconfigs"][2], request)
+
+
+def get_gl_balance(_: SandboxContext, __: SandboxRequest) -> SandboxResponse:
+    """Return the movement of the latest closed GL period."""
+    return json_response(200, _LISTS["glmovements"][2][-1])
+
+
+def get_file(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
+    """Return one uploaded file with its content."""
+    return _get_record(context.files, request)
+
+
+def check_health(_: SandboxContext, __: SandboxRequest) -> SandboxResponse:
+    """Return that the sandbox runs."""
+    return json_response(200, {"status": "Healthy"})
+
+
+def post_action(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
+    """Accept an action, without an effect on the ledger."""
+    return _accept(context, request, "action")
+
+
+def post_report(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
+    """Accept a report to generate; none is generated."""
+    return _accept(context, request, "report")
+
+
+def _accept(context: SandboxContext, request: SandboxRequest, key: str) -> SandboxResponse:
+    if not isinstance(read_envelope(request, key), dict):
+        raise HttpError(422, "Refused", [Problem(key.capitalize(), "must be an object")])
+    identifier = context.uuid(key)
+    context.effects.record(f"{key}s", identifier, "created", request.number)
+    return json_response(201, {"status": "PROCESSED", "result": "CREATED", f"{key}Id": identifier})
+
+
+#: Handler of each operation for one record, by the end of its path.
+RECORD_HANDLERS = {
+    "logitems/{logitemid}": get_log_item,
+    "documentbundles/{documentbundleid}": get_document_bundle,
+    "clientconfigs/{configkey}": get_client_config,
+    "glmovements/latest": get_gl_balance,
+    "files/{fileid}": get_file,
+}
 
 
 def post_files(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
@@ -112,6 +179,6 @@ def _store_file(context: SandboxContext, file: Any, request_no: int) -> dict[str
         problem = {"field": "Content" if name else "FileName", "message": reason}
         return {"fileName": name or "", "status": "FAILED", "message": "File not stored", "errors": [problem]}
     file_id = context.uuid("file")
-    context.files.append({"fileId": file_id, "fileName": name, "size": size})
+    context.files.append({"fileId": file_id, "fileName": name, "size": size, "content": content})
     context.effects.record("files", name, "created", request_no)
     return {"fileName": name, "fileId": file_id, "status": "PROCESSED", "message": "File stored"}

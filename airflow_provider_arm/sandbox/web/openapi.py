@@ -171,6 +171,8 @@ _BODIES = {
     "POST /autopostings/{autopostingmethod}": "AutoPostingsRequest",
     "POST /paymentreservations": "PaymentReservationRequest",
     "POST /files": "FilesRequest",
+    "POST /actions": "ActionRequest",
+    "POST /actions/reports": "ReportRequest",
 }
 
 #: Schema of the responses, by operation and status. The common errors are added to each.
@@ -197,6 +199,9 @@ _RESPONSES = {
     "GET /glitems": {"200": "GlItemList"},
     "GET /glitems/{glitemid}": {"200": "GlItem"},
     **{f"GET /{path}": {"200": "TitledList"} for path in titles.HANDLERS},
+    **{f"GET /{path}": {"200": "TitledRecord"} for path in titles.RECORD_HANDLERS},
+    "POST /actions": {"201": "TitledRecord"},
+    "POST /actions/reports": {"201": "TitledRecord"},
 }
 
 
@@ -216,6 +221,8 @@ def _schemas() -> dict[str, Schema]:
         "AutoPostingsRequest": _wrapped("autoPostings", _batch_of(AUTO_POSTING)),
         "PaymentReservationRequest": _wrapped("paymentReservation", _write(PAYMENT_RESERVATION)),
         "FilesRequest": _wrapped("files", {"type": "array", "minItems": 1, "items": {"type": "object"}}),
+        "ActionRequest": _wrapped("action", {"type": "object"}),
+        "ReportRequest": _wrapped("report", {"type": "object"}),
         **_response_schemas(),
     }
 
@@ -245,6 +252,7 @@ def _response_schemas() -> dict[str, Schema]:
         "FilesResponse": files,
         "FilesFailure": {"anyOf": [files, error]},
         "PageSummary": _page_summary(),
+        "TitledRecord": {"type": "object"},
         "TitledList": {"type": "object", "required": ["summary"]},
         "AutoPostingsResponse": _closed(posted),
         "AutoPostingsFailure": {"anyOf": [_closed(posted), error]},

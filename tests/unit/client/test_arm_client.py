@@ -312,3 +312,17 @@ def test_client_has_its_settings(make_client) -> None:
     client = make_client("https://api.amili.no/arm/v1/")
     assert (client.base_url, client.client_no) == ("https://api.amili.no/arm/v1", 2218)
     assert client.readings.batch.success_words == ("PROCESSED",)
+
+
+def test_call_response_returns_status_headers_and_request_id(start_client) -> None:
+    """The readings profile names the headers that contain the identifier."""
+    _, client = start_client(HttpReply({"status": "Healthy"}, 200, {"X-Request-Id": "r-7"}))
+    response = client.call_response("check_health")
+    assert (response.status, response.headers["x-request-id"], client.request_id(response)) == (200, "r-7", "r-7")
+
+
+def test_check_health_returns_the_decoded_response(start_client) -> None:
+    """The path needs no client number."""
+    server, client = start_client(HttpReply({"status": "Healthy"}))
+    assert client.check_health() == {"status": "Healthy"}
+    assert server.requests[0].path == "/arm/v1/health"

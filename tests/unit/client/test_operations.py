@@ -59,7 +59,14 @@ DOCUMENTED = {
     "list_gl_movements": ("GET", "/clients/{clientno}/glmovements", "safe"),
     "list_adb_intervals": ("GET", "/clients/{clientno}/insights/adbintervals", "safe"),
     "list_files": ("GET", "/clients/{clientno}/files", "safe"),
-    "list_actions": ("GET", "/clients/{clientno}/actions", "safe"),
+    "check_health": ("GET", "/health", "safe"),
+    "get_log_item": ("GET", "/clients/{clientno}/logitems/{logitemid}", "safe"),
+    "get_document_bundle": ("GET", "/clients/{clientno}/documentbundles/{documentbundleid}", "safe"),
+    "get_client_config": ("GET", "/clients/{clientno}/clientconfigs/{configkey}", "safe"),
+    "get_gl_balance": ("GET", "/clients/{clientno}/glmovements/latest", "safe"),
+    "get_file": ("GET", "/clients/{clientno}/files/{fileid}", "safe"),
+    "create_action": ("POST", "/clients/{clientno}/actions", "never"),
+    "create_report": ("POST", "/clients/{clientno}/actions/reports", "never"),
     "get_gl_item": ("GET", "/clients/{clientno}/glitems/{glitemid}", "safe"),
 }
 ROWS = [pytest.param(operation, id=name) for name, operation in OPERATIONS.items()]

@@ -30,7 +30,7 @@ def test_every_switch_and_every_fault_is_on_the_page():
 
 def test_missing_operations_return_404(caller):
     """The body has ARM's format."""
-    for path in ("files/1", "insights", "reports"):
+    for path in ("nosuch", "insights", "files/1", "logitems/9"):
         response = caller.get(path)
         assert (response.status_code, response.json()["status"]) == (404, "FAILED")
 
@@ -42,6 +42,25 @@ def test_lists_named_by_title_have_a_few_invented_records(caller, path):
     (key,) = set(body) - {"summary"}
     assert body["summary"]["totalCount"] == len(body[key])
     assert caller.get(f"{path}?pageno=2").status_code == caller.get(f"{path}?x=1").status_code == 400
+
+
+@pytest.mark.parametrize("path", ["logitems/1", "documentbundles/B-1", "clientconfigs/currency", "glmovements/latest"])
+def test_record_named_by_title_is_one_of_its_list(caller, path):
+    """The identifier is the first field of a record."""
+    response = caller.get(path)
+    body = caller.get(path.partition("/")[0]).json()
+    (key,) = set(body) - {"summary"}
+    assert response.status_code == 200
+    assert response.json() in body[key]
+
+
+@pytest.mark.parametrize(("path", "key"), [("actions", "action"), ("actions/reports", "report")])
+def test_action_named_by_title_is_accepted_without_an_effect(caller, box, path, key):
+    """Anything but an object is refused."""
+    totals = box.totals()
+    assert caller.write("POST", path, key, {"type": "REMINDER"}).json()["status"] == "PROCESSED"
+    assert caller.write("POST", path, key, []).status_code == 422
+    assert box.totals() == totals
 
 
 def test_expand_and_language_have_no_effect(caller):
@@ -83,4 +102,7 @@ def test_uploaded_files_have_a_status_each(caller):
     )
     assert caller.write("POST", "files", "files", [bad]).status_code == 422
     assert caller.write("POST", "files", "files", []).status_code == 422
-    assert [(file["fileName"], file["size"]) for file in caller.get("files").json()["files"]] == [("a.pdf", 3)]
+    (stored,) = caller.get("files").json()["files"]
+    assert (stored["fileName"], stored["size"]) == ("a.pdf", 3)
+    assert "content" not in stored
+    assert caller.get(f"files/{stored['fileId']}").json()["content"] == "QUJD"

@@ -112,7 +112,6 @@ def test_log_item_export_matches_its_manifest(first_try, tmp_path, monkeypatch, 
         ("gl_movements", 1),
         ("adb_intervals", 2),
         ("files", 0),
-        ("actions", 1),
     ],
 )
 def test_list_export_of_a_title_uses_the_path_of_the_profile(arm_connection, first_try, tmp_path, resource, rows):

@@ -198,3 +198,18 @@ def test_effect_log_has_each_effect_with_its_request(box, caller, customer):
     assert (entry["effects"], entry["what"]) == (2, ["created", "updated"])
     log = {line["n"]: line for line in box.requests(method="POST", template="/arm/v1/clients/{clientno}/customers")}
     assert sorted(log) == entry["requests"]
+
+
+def test_partial_distribution_keeps_its_other_fields(caller, customer):
+    """Unlike the postal address, it is merged: assumed."""
+    caller.write("POST", "customers", "customer", {**customer, "distribution": {"type": "M", "einvoiceCode": 1}})
+    caller.write("PUT", "customers", "customer", {**customer, "distribution": {"type": "E"}})
+    found = caller.get(f"customers/{customer['customerNo']}").json()
+    assert found["distribution"] == {"type": "E", "einvoiceCode": 1}
+
+
+def test_new_customer_has_language_and_scheme(caller, customer):
+    """Both have a default: assumed."""
+    caller.write("POST", "customers", "customer", {**customer, "organizationNo": "984842252"})
+    found = caller.get(f"customers/{customer['customerNo']}").json()
+    assert (found["language"], found["usingLanguage"], found["organizationNoScheme"]) == ("no", "no", "0192")
