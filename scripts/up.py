@@ -92,7 +92,7 @@ Ctrl-C stops both."""
 
 
 def lock_home() -> None:
-    """Take the lock of this directory until the process ends; exit if another ``make up`` holds it."""
+    """Lock this directory until the process ends; exit if another ``make up`` has locked it."""
     HOME.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(HOME.parent / "up.lock", os.O_CREAT | os.O_RDWR, 0o644)
     try:

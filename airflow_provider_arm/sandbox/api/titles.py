@@ -54,22 +54,28 @@ _LISTS: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
 _PARAMETERS = {"maximumcount", "pagesize", "pageno", "userid", "expand", "query"}
 
 
+def _respond_with_list(
+    context: SandboxContext, request: SandboxRequest, key: str, records: list[dict[str, Any]]
+) -> SandboxResponse:
+    check_parameters(request, _PARAMETERS)
+    parameters = request.query_parameters()
+    if parse_integer("pageno", parameters.get("pageno", "1")) != 1:
+        raise parameter_error("pageno", "must be 1: the list has one page")
+    summary: dict[str, Any] = {
+        "pageNo": 1,
+        "currentPageSize": len(records),
+        "totalPages": 1,
+        "totalCount": len(records),
+    }
+    summary |= {"maximumCount": MAXIMUM_COUNT, "nextPage": None, "queryId": context.short_id("query")}
+    return json_response(200, {"summary": summary, key: records})
+
+
 def _build_handler(
     name: str, key: str, records: list[dict[str, Any]]
 ) -> Callable[[SandboxContext, SandboxRequest], SandboxResponse]:
     def respond(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
-        check_parameters(request, _PARAMETERS)
-        parameters = request.query_parameters()
-        if parse_integer("pageno", parameters.get("pageno", "1")) != 1:
-            raise parameter_error("pageno", "must be 1: the list has one page")
-        summary: dict[str, Any] = {
-            "pageNo": 1,
-            "currentPageSize": len(records),
-            "totalPages": 1,
-            "totalCount": len(records),
-        }
-        summary |= {"maximumCount": MAXIMUM_COUNT, "nextPage": None, "queryId": context.short_id("query")}
-        return json_response(200, {"summary": summary, key: records})
+        return _respond_with_list(context, request, key, records)
 
     respond.__name__ = f"list_{name}"
     respond.__doc__ = f"Return a list of {name.replace('_', ' ')}."
@@ -83,7 +89,7 @@ HANDLERS = {path: _build_handler(*definition) for path, definition in _LISTS.ite
 def list_files(context: SandboxContext, request: SandboxRequest) -> SandboxResponse:
     """Return a list of the uploaded files, without their content."""
     files = [{name: value for name, value in file.items() if name != "content"} for file in context.files]
-    return _build_handler("files", "files", files)(context, request)
+    return _respond_with_list(context, request, "files", files)
 
 
 HANDLERS["files"] = list_files

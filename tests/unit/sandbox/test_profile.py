@@ -35,7 +35,7 @@ def token(box, **more):
 
 
 def call(box, method, path, **more):
-    """Make one call with a token."""
+    """Send one request with a token."""
     headers = {"Authorization": f"Bearer {token(box).json()['access_token']}"}
     url = f"{box.base_url}/clients/{box.client_no}{path}"
     return requests.request(method, url, headers=headers, timeout=TIMEOUT, **more)
