@@ -76,7 +76,7 @@ async def _close_if_idle(shared: _SharedClient) -> None:
     try:
         await asyncio.sleep(IDLE_SECONDS)
     finally:
-        # Cancelled either by a new lease or by the end of the event loop.
-        if shared.leases == 0:
+        # Cancelled either by a new lease, which may have been released since, or by the end of the event loop.
+        if shared.closing is asyncio.current_task():
             del _clients[asyncio.get_running_loop()][shared.settings]
             await shared.client.close()

@@ -9,9 +9,11 @@ import asyncio
 import datetime as dt
 import email.utils
 import math
+import re
 import threading
 import time
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_arm.client.http.jitter import random_fraction
@@ -29,13 +31,14 @@ BASE_DELAY = 0.5
 MAX_DELAY = 20.0
 #: Seconds that polls wait for a ``Retry-After`` at most: a server that asks for a day is polled before that.
 MAX_COOLDOWN = 900.0
-#: Digits of a ``Retry-After`` that are read; a longer number counts as infinite (a billion seconds are 31 years).
-MAX_RETRY_AFTER_DIGITS = 9
+#: Seconds of a ``Retry-After`` above which it counts as infinite: 31 years.
+MAX_RETRY_AFTER = 10**9
 #: Credit for retries that all calls of a client share: enough for a bad minute, not for an outage.
 BUDGET_CAPACITY = 500
 #: Credit that one retry costs, and that one success earns: five successful calls pay for one retry.
 BUDGET_COST = 5
 BUDGET_GAIN = 1
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
 
 
 class Clock(Protocol):
@@ -152,14 +155,17 @@ class RetryPolicy:
 def parse_retry_after(value: str | None, now: float) -> float | None:
     """Parse a ``Retry-After`` header, in seconds or as an HTTP date; return ``None`` if it is absent or invalid.
 
+    Seconds may have decimals, which RFC 9110 does not provide for and some servers send: they are rounded up. A date in
+    the past is 0.
+
     :param now: unix seconds, for the date form.
     """
     if value is None:
         return None
     value = value.strip()
-    if value.isascii() and value.isdigit():
-        # int() would raise for thousands of digits, and the wait would be too long anyway.
-        return int(value) if len(value) <= MAX_RETRY_AFTER_DIGITS else math.inf
+    if _SECONDS.fullmatch(value):
+        seconds = Decimal(value)
+        return math.inf if seconds > MAX_RETRY_AFTER else math.ceil(seconds)
     try:
         moment = email.utils.parsedate_to_datetime(value)
     except (ValueError, OverflowError):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
-from airflow_provider_arm.client import ArmConfigurationError
+from airflow_provider_arm.client import ArmConfigurationError, AsyncArmClient
 from airflow_provider_arm.hooks import shared
 from airflow_provider_arm.hooks.shared import lease_client
 
@@ -68,6 +71,66 @@ def test_leased_client_is_never_closed(arm_sandbox, arm_connection, monkeypatch)
 
     asyncio.run(run())
     assert token_calls(arm_sandbox) == 1
+
+
+class LeaseUser:
+    """User of the shared client in one event loop. It checks after each step that no client in use is closed."""
+
+    def __init__(self, closed):
+        self.closed = closed
+        self.leases = []
+        self.clients = set()
+
+    async def run(self, steps):
+        """Take steps, then release all leases; the event loop ends directly after that."""
+        errors = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: errors.append(fault))
+        for step in steps:
+            await getattr(self, step)()
+            in_use = {lease.client for lease in self.leases}
+            assert len(in_use) <= 1
+            assert not in_use & set(self.closed)
+        while self.leases:
+            await self.release()
+        assert errors == []
+
+    async def lease(self):
+        """Acquire one more lease."""
+        self.leases.append(await lease_client("arm_default"))
+        self.clients.add(self.leases[-1].client)
+
+    async def release(self):
+        """Release the oldest lease, if there is one."""
+        if self.leases:
+            self.leases.pop(0).release()
+
+    async def turn(self):
+        """Let the event loop run once."""
+        await asyncio.sleep(0)
+
+    async def idle(self):
+        """Wait until an idle client is closed."""
+        await asyncio.sleep(2 * shared.IDLE_SECONDS)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.sampled_from(["lease", "release", "release", "turn", "idle"]), max_size=14))
+@example(steps=["lease", "release", "turn", "lease", "release", "turn", "lease", "idle", "lease"])
+def test_leases_share_one_open_client_in_any_order(arm_connection, monkeypatch, steps):
+    """Whenever a client is leased, released and leased again: one client is open, and each is closed exactly once."""
+    closed = Counter()
+    close = AsyncArmClient.close
+
+    async def count(client):
+        closed[client] += 1
+        await close(client)
+
+    user = LeaseUser(closed)
+    with monkeypatch.context() as patch:
+        patch.setattr(AsyncArmClient, "close", count)
+        patch.setattr(shared, "IDLE_SECONDS", 0.002)
+        asyncio.run(user.run(steps))
+    assert closed == Counter(user.clients)
 
 
 def test_end_of_event_loop_closes_its_clients(arm_sandbox, arm_connection):

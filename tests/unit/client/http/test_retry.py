@@ -3,9 +3,11 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import email.utils
+import math
 import threading
 import time
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -14,12 +16,17 @@ from hypothesis import strategies as st
 from airflow_provider_arm.client.http import retry
 from airflow_provider_arm.client.http.retry import (
     MAX_COOLDOWN,
+    MAX_RETRY_AFTER,
+    MAX_TOTAL_SECONDS,
     Cooldown,
     RetryBudget,
     RetryPolicy,
     SystemClock,
     parse_retry_after,
 )
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 NOW = dt.datetime(2025, 2, 27, 12, tzinfo=dt.UTC).timestamp()
 
@@ -102,7 +109,17 @@ def test_budget_is_exact_across_threads() -> None:
         ("120", 120),
         (" 7 ", 7),
         ("-5", None),
-        ("1.5", None),
+        ("1.5", 2),
+        ("0.493", 1),
+        ("30.0", 30),
+        (".5", 1),
+        ("2.", 2),
+        ("2,5", None),
+        ("1e3", None),
+        ("nan", None),
+        ("inf", None),
+        ("Infinity", None),
+        ("120, 60", None),
         ("soon", None),
         ("٣", None),
         ("Thu, 27 Feb 2025 12:01:40 GMT", 100),
@@ -118,6 +135,17 @@ def test_budget_is_exact_across_threads() -> None:
 def test_retry_after_is_parsed_in_both_forms(value: str | None, seconds: float | None) -> None:
     """Seconds and dates are parsed, a date in the past is 0, and an invalid value is None."""
     assert parse_retry_after(value, NOW) == seconds
+
+
+@settings(deadline=None)
+@given(st.decimals(0, 10**12, places=3) | st.integers(0, 10**30))
+def test_retry_after_in_seconds_is_never_overtaken(seconds: Decimal | int) -> None:
+    """However many decimals it has, the next attempt starts after it, or there is none."""
+    parsed = parse_retry_after(f" {seconds} ", NOW)
+    assert parsed is not None
+    assert parsed == math.inf if seconds > MAX_RETRY_AFTER else seconds <= parsed < seconds + 1
+    delay = RetryPolicy(uniform=lambda: 0.0).delay(1, 0.0, parsed)
+    assert delay == (parsed if seconds <= MAX_TOTAL_SECONDS else None)
 
 
 @settings(deadline=None)
