@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             customers=options.customers,
             pack=options.pack,
             readings=_read_profile(options.readings),
+            clients=options.clients,
         )
         stop = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, metavar="DIR", help="folder that stores the state (default: in memory)")
     parser.add_argument("--switches", type=_switch, action="extend", nargs="+", metavar="NAME=VALUE", help="switches")
     parser.add_argument("--readings", type=Path, metavar="FILE", help="readings profile to follow, .json or .yaml")
+    parser.add_argument("--clients", type=_numbers, metavar="NO,NO", help="client numbers (default: 2218)")
     parser.add_argument("--ready-file", type=Path, metavar="PATH", help="written as JSON once the sandbox listens")
     parser.add_argument("--openapi", type=Path, metavar="FILE", help="write the OpenAPI document and exit")
     return parser
@@ -87,6 +89,13 @@ def _count(text: str) -> int:
     return value
 
 
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of client numbers such as 2218,2219") from None
+
+
 def _switch(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
@@ -96,7 +105,7 @@ def _switch(text: str) -> tuple[str, str]:
 
 def ready(box: ArmSandbox) -> dict[str, Any]:
     """Return what a script needs to use the sandbox."""
-    names = ("url", "base_url", "auth_url", "client_id", "client_secret", "client_no")
+    names = ("url", "base_url", "auth_url", "client_id", "client_secret", "client_no", "clients")
     return {**{name: getattr(box, name) for name in names}, "connection": box.connection()}
 
 
@@ -123,7 +132,7 @@ def _print_addresses(box: ArmSandbox) -> None:
         f"  token address  {box.auth_url}\n"
         f"  client id      {box.client_id}\n"
         f"  client secret  {box.client_secret}\n"
-        f"  client no      {box.client_no}\n\n"
+        f"  client no      {', '.join(map(str, box.clients))}\n\n"
         f"airflow connections add arm_default --conn-json {connection}\n\n"
         "Press Ctrl-C to stop.",
         flush=True,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import hashlib
 import json
 import logging
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,14 +71,34 @@ class SeedOptions:
                 raise ValueError(f"{name} must be a whole number between 0 and {MAX_SEED_VALUE}")
 
 
+def check_client_numbers(clients: Sequence[int]) -> tuple[int, ...]:
+    """Return *clients*; raise ValueError if there is none, one twice, or one that is not a whole number above 0."""
+    numbers = tuple(clients)
+    for number in numbers:
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise ValueError(f"clients: {number!r} is not a client number; use whole numbers such as 2218")
+        if numbers.count(number) > 1:
+            raise ValueError(f"clients: {number} is listed twice; list each client number once")
+    if not numbers:
+        raise ValueError("clients is empty; list at least one client number, or leave it out")
+    return numbers
+
+
+def _derive_seed(seed: int, client_no: int) -> int:
+    """Return the seed of one client number, so that data and UUIDs of two client numbers differ."""
+    if client_no == documented.CLIENT_NO:
+        return seed
+    return int.from_bytes(hashlib.sha256(f"{seed} {client_no}".encode()).digest()[:8])
+
+
 class Core:
-    """ARM for one client number."""
+    """ARM: data of each client number; one clock, request log, set of credentials, switches and faults for all."""
 
     def __init__(
         self,
         seed: SeedOptions,
         *,
-        client_no: int = documented.CLIENT_NO,
+        clients: Sequence[int] = (documented.CLIENT_NO,),
         folder: Path | None = None,
         switches: dict[str, Any] | None = None,
         readings: Readings = DEFAULT_READINGS,
@@ -88,35 +111,59 @@ class Core:
         self.switches = SwitchValues({**limits, **(switches or {})})
         self.faults = FaultRules()
         self._late: list[tuple[dt.datetime, PendingRequest]] = []
+        #: Store of the first client number. It also holds the request log and the seed options.
         self._store = Store(folder)
         self._router = Router()
-        stored = self._store.get_setting("seed")
-        if stored is None:
-            self._create_state(seed, client_no)
-            self._fill(seed)
-        else:  # the state in the folder overrides the arguments
-            options = json.loads(stored)
-            client_no = options.pop("client_no")
-            self._seed = SeedOptions(**options)
-            self._create_state(self._seed, client_no)
-        self._store.enable_write_ahead_log()
+        stored = json.loads(self._store.get_setting("seed") or "{}")
+        if stored:  # the state in the folder overrides the arguments
+            clients = stored.pop("clients")
+            self._seed = SeedOptions(**stored)
+        self.clients = check_client_numbers(clients)
+        self._stores = [self._store, *(Store(folder, f"arm-sandbox-{number}.sqlite3") for number in self.clients[1:])]
+        self._create_state()
+        if not stored:
+            self._fill()
+        for store in self._stores:
+            store.enable_write_ahead_log()
 
-    def _create_state(self, seed: SeedOptions, client_no: int) -> None:
-        self.client_no = client_no
-        self._context = SandboxContext(client_no, seed.seed, self._store, self.clock, self.switches)
+    def _create_state(self) -> None:
+        seed = self._seed.seed
+        #: Client number as in a path -> its data.
+        self._contexts = {
+            str(number): SandboxContext(number, _derive_seed(seed, number), store, self.clock, self.switches)
+            for number, store in zip(self.clients, self._stores, strict=True)
+        }
         self._request_log = RequestLog(self._store, self.clock)
-        self._tokens = TokenService(seed.seed)
+        self._tokens = TokenService(seed)
 
-    def _fill(self, seed: SeedOptions) -> None:
-        with self._store.transaction():
-            packs.fill(self._context, seed.pack, seed.ar_items, seed.customers)
-            self._store.set_setting("seed", json.dumps({**asdict(seed), "client_no": self.client_no}))
+    def _fill(self) -> None:
+        with self._transaction():
+            for context in self._contexts.values():
+                context.store.clear()  # what a start left that was killed
+                packs.fill(context, self._seed.pack, self._seed.ar_items, self._seed.customers)
+            self._store.set_setting("seed", json.dumps({**asdict(self._seed), "clients": self.clients}))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Run the block under the lock, in a transaction of each store."""
+        with self._lock, ExitStack() as transactions:
+            for store in self._stores:
+                transactions.enter_context(store.transaction())
+            yield
+
+    def _context(self, client_no: int | str | None) -> SandboxContext:
+        """Return the data of a client number, ``None``: the first; raise ValueError if it is not in the sandbox."""
+        context = self._contexts.get(str(self.clients[0] if client_no is None else client_no))
+        if context is None:
+            held = ", ".join(self._contexts)
+            raise ValueError(f"client_no: {client_no} is not a client number of this sandbox, which has {held}")
+        return context
 
     # -- one request ------------------------------------------------------------------------------------------------
 
     def receive(self, request: SandboxRequest) -> PendingRequest:
         """Log a complete request under the next number, and choose the fault that applies to it."""
-        with self._lock, self._store.transaction():
+        with self._transaction():
             self._process_due()
             routed = replace(request, path=self._profile.translate_path(request.method, request.path))
             route = self._router.find(routed)
@@ -135,7 +182,7 @@ class Core:
         """Apply the request, and return the response."""
         with self._lock:
             try:
-                with self._store.transaction():
+                with self._transaction():
                     self._process_due()
                     response = self._respond(pending)
             except Exception:  # the server survives a defect of a handler, and logs it
@@ -145,7 +192,7 @@ class Core:
 
     def record_response(self, pending: PendingRequest, status: int, size: int) -> None:
         """Log the status and size of the response that was sent."""
-        with self._lock, self._store.transaction():
+        with self._transaction():
             self._request_log.record_response(pending.request.number, status, size)
 
     def process_later(self, pending: PendingRequest, seconds: float) -> None:
@@ -184,23 +231,25 @@ class Core:
         route = pending.methods.get(request.method)
         if route is None:
             raise _method_not_allowed(request.method, sorted(pending.methods))
-        if route.needs_token:
-            self._authorize(pending)
+        context = self._authorize(pending) if route.needs_token else self._context(None)
         try:
-            response = route.handler(self._context, self._profile.translate_request(request, route))
+            response = route.handler(context, self._profile.translate_request(request, route))
         except HttpError as error:
             raise self._profile.translate_error(error) from None
         return self._profile.translate_response(request, route, response)
 
-    def _authorize(self, pending: PendingRequest) -> None:
+    def _authorize(self, pending: PendingRequest) -> SandboxContext:
+        """Return the data of the client number in the path."""
         status = pending.token_status
         if status != "ok":
             raise HttpError(401, f"Unauthorized: the token is {status}", [Problem("Authorization", status)])
         client_no = pending.request.path_parameters["clientno"]
         if not (client_no.isascii() and client_no.isdigit()):
             raise HttpError(400, "clientno must be a whole number", [Problem("Clientno", "must be a whole number")])
-        if client_no != str(self.client_no):
+        context = self._contexts.get(client_no)
+        if context is None:
             raise HttpError(403, "No access to this client", [Problem("Clientno", "no access")])
+        return context
 
     def _error_response(self, error: HttpError) -> SandboxResponse:
         headers = {"allow": ", ".join(error.extra.pop("allow"))} if "allow" in error.extra else {}
@@ -229,20 +278,21 @@ class Core:
             self._late = [entry for entry in self._late if entry[0] > now]
             for _, pending in due:
                 self._respond(pending)
-        batches.process_due_batches(self._context)
+        for context in self._contexts.values():
+            batches.process_due_batches(context)
 
     # -- for tests and the admin paths ---------------------------------------------------------------------------------
 
     def process_due(self) -> None:
         """Process everything that is due by the clock."""
-        with self._lock, self._store.transaction():
+        with self._transaction():
             self._process_due()
 
-    def ledger(self) -> dict[str, Any]:
-        """Return the effect log: how often each natural key took effect, and by which request."""
-        with self._lock, self._store.transaction():
+    def ledger(self, client_no: int | str | None = None) -> dict[str, Any]:
+        """Return the effect log of a client number: how often each natural key took effect, and by which request."""
+        with self._transaction():
             self._process_due()
-            return self._context.effects.as_json()
+            return self._context(client_no).effects.as_json()
 
     def requests(self, **filters: Any) -> list[dict[str, Any]]:
         """Return the logged requests; see :meth:`RequestLog.find` for the filters."""
@@ -273,22 +323,21 @@ class Core:
             self.clock.reset()
             self.switches.reset()
             self.faults.clear()
-            with self._store.transaction():
-                self._store.clear()
-                self._create_state(self._seed, self.client_no)
-                self._fill(self._seed)
+            self._create_state()
+            self._fill()
 
-    def totals(self) -> dict[str, Any]:
-        """Return counts, and by currency the sums of amounts and balances."""
-        with self._lock, self._store.transaction():
+    def totals(self, client_no: int | str | None = None) -> dict[str, Any]:
+        """Return counts, and by currency the sums of amounts and balances, of a client number."""
+        with self._transaction():
             self._process_due()
-            return overview.compute_totals(self._context)
+            return overview.compute_totals(self._context(client_no))
 
-    def overview(self, origin: str) -> dict[str, Any]:
-        """Return everything that the page shows."""
-        with self._lock, self._store.transaction():
+    def overview(self, origin: str, client_no: int | str | None = None) -> dict[str, Any]:
+        """Return everything that the page shows of a client number."""
+        with self._transaction():
             self._process_due()
-            shown = overview.build_overview(self._context, origin + BASE_PATH, origin + TOKEN_PATH)
+            shown = overview.build_overview(self._context(client_no), origin + BASE_PATH, origin + TOKEN_PATH)
+            shown["clients"] = self.clients
             for rule in self.faults.as_json():
                 shown["non_default"].append(f"fault {rule['do']} {rule['when']} (fired {len(rule['fired'])})")
             shown["requests"] = list(reversed(self._request_log.find(last=overview.MAX_REQUESTS)))
@@ -300,9 +349,10 @@ class Core:
         return self._seed
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the databases."""
         with self._lock:
-            self._store.close()
+            for store in self._stores:
+                store.close()
 
 
 def _method_not_allowed(method: str, allowed: list[str]) -> HttpError:

@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +22,7 @@ except ImportError as error:  # pragma: no cover - shown by a test in a process 
     raise ImportError(_missing) from None
 
 from airflow_provider_arm.sandbox.api.routes import BASE_PATH, TOKEN_PATH
-from airflow_provider_arm.sandbox.core import Core, SeedOptions
+from airflow_provider_arm.sandbox.core import Core, SeedOptions, check_client_numbers
 from airflow_provider_arm.sandbox.state.identity import CLIENT_ID, CLIENT_SECRET, airflow_connection
 from airflow_provider_arm.sandbox.web.admin import AdminApi
 from airflow_provider_arm.sandbox.web.http import SandboxApplication, SandboxProtocol
@@ -56,7 +56,12 @@ class ArmSandbox:
     :param pack: kind of data, see ``airflow_provider_arm.sandbox.data.packs``.
     :param readings: readings profile that the sandbox follows, such as ``{"batch": {"success_words": ["COMPLETED"]}}``.
         The connection needs the same one.
+    :param client_no: client number; ``None``: that of ARM's reference, 2218.
+    :param clients: several client numbers, such as ``[2218, 2219]``; the first one becomes ``client_no``. Each has data
+        of its own, which depends on the seed and the client number. Credentials, clock, request log, switches and
+        faults are shared. Default: only ``client_no``.
     :raises ArmConfigurationError: an entry of the profile is unknown or invalid.
+    :raises ValueError: another argument is not valid.
     """
 
     client_id = CLIENT_ID
@@ -71,18 +76,24 @@ class ArmSandbox:
         host: str = "127.0.0.1",
         state_dir: str | Path | None = None,
         switches: dict[str, Any] | None = None,
-        client_no: int = documented.CLIENT_NO,
+        client_no: int | None = None,
         *,
         customers: int | None = None,
         pack: str = "standard",
         readings: Mapping[str, Any] | None = None,
+        clients: Sequence[int] | None = None,
     ) -> None:
         self._seed = SeedOptions(seed, ar_items, customers, pack)
         self._folder = None if state_dir is None else Path(state_dir)
         self._switches = {"batch_delay": batch_delay, **(switches or {})}
         self._readings = Readings.parse(readings or {}, "readings of the sandbox")
         self._host, self._port = host, port
-        self.client_no = client_no
+        first = documented.CLIENT_NO if client_no is None else client_no
+        self.clients = check_client_numbers([first] if clients is None else clients)
+        if client_no not in (None, self.clients[0]):
+            raise ValueError(
+                f"client_no is {client_no}, but the first of clients is {self.clients[0]}; use one of both"
+            )
         self._core: Core | None = None
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -97,16 +108,12 @@ class ArmSandbox:
         self._port = listener.getsockname()[1]
         try:
             self._core = Core(
-                self._seed,
-                client_no=self.client_no,
-                folder=self._folder,
-                switches=self._switches,
-                readings=self._readings,
+                self._seed, clients=self.clients, folder=self._folder, switches=self._switches, readings=self._readings
             )
         except BaseException:
             listener.close()
             raise
-        self.client_no = self._core.client_no
+        self.clients = self._core.clients
         application = SandboxApplication(self._core, AdminApi(self._core))
         self._server = _Server(application, self._host, self._port)
         self._thread = threading.Thread(target=self._server.run, args=([listener],), name="arm-sandbox", daemon=True)
@@ -148,6 +155,11 @@ class ArmSandbox:
     def auth_url(self) -> str:
         """Address of the token call."""
         return self.url + TOKEN_PATH
+
+    @property
+    def client_no(self) -> int:
+        """First client number: that of the connection."""
+        return self.clients[0]
 
     def connection(self) -> dict[str, Any]:
         """Return the Airflow connection, in the form of ``AIRFLOW_CONN_ARM_DEFAULT`` as JSON."""
@@ -198,13 +210,16 @@ class ArmSandbox:
         """Return the logged requests, filtered by any column, ``after`` a request number, or the ``last`` N."""
         return self.core.requests(**filters)
 
-    def ledger(self) -> dict[str, Any]:
-        """Return the effect log: how often each natural key took effect, and by which request."""
-        return self.core.ledger()
+    def ledger(self, client_no: int | None = None) -> dict[str, Any]:
+        """Return the effect log: how often each natural key took effect, and by which request.
 
-    def totals(self) -> dict[str, Any]:
-        """Return counts, and by currency the sums of amounts and balances."""
-        return self.core.totals()
+        :param client_no: one of ``clients``; ``None``: the first.
+        """
+        return self.core.ledger(client_no)
+
+    def totals(self, client_no: int | None = None) -> dict[str, Any]:
+        """Return counts, and by currency the sums of amounts and balances, of a client number as in ``ledger``."""
+        return self.core.totals(client_no)
 
     def reset(self) -> None:
         """Reset everything to the state after the start."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-#: The file in the state folder.
+#: The file in the state folder; further client numbers have files of their own.
 FILE_NAME = "arm-sandbox.sqlite3"
 
 _TABLES = """
@@ -87,10 +87,10 @@ Row = tuple[Any, ...]
 class Store:
     """SQLite connection, used under the core's lock. Its file is in *folder*; ``None``: it is in memory."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, file_name: str = FILE_NAME) -> None:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        path = ":memory:" if folder is None else str(folder / FILE_NAME)
+        path = ":memory:" if folder is None else str(folder / file_name)
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, cached_statements=256)
         self._db.execute(f"PRAGMA cache_size = {_CACHE_SIZE}")
         self._has_file = folder is not None

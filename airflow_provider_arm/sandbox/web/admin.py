@@ -43,9 +43,9 @@ class AdminApi:
             "behaviour": {"GET": self._show_switches, "POST": self._change_switches},
             "faults": {"GET": self._show_faults, "POST": self._add_fault, "DELETE": self._clear_faults},
             "requests": {"GET": self._requests},
-            "ledger": {"GET": lambda _: self._core.ledger()},
-            "overview": {"GET": lambda request: self._core.overview(request.origin)},
-            "totals": {"GET": lambda _: self._core.totals()},
+            "ledger": {"GET": lambda request: self._core.ledger(_client_no(request))},
+            "overview": {"GET": lambda request: self._core.overview(request.origin, _client_no(request))},
+            "totals": {"GET": lambda request: self._core.totals(_client_no(request))},
         }
 
     def serves(self, path: str) -> bool:
@@ -138,6 +138,11 @@ class AdminApi:
         parameters: dict[str, Any] = dict(request.query_parameters())
         filters = {name: int(value) if name in _NUMERIC_FILTERS else value for name, value in parameters.items()}
         return {"requests": self._core.requests(**filters)}
+
+
+def _client_no(request: SandboxRequest) -> str | None:
+    """Return the parameter ``client_no``; without it the path is about the first client number."""
+    return request.query_parameters().get("client_no")
 
 
 def to_floats(value: Any) -> Any:

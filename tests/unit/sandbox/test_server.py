@@ -445,7 +445,7 @@ def test_command_prints_the_connection_and_ends_on_sigterm(tmp_path):
         "--ready-file",
         str(ready),
     ]
-    command += ["--switches", "q10_next_page=absent", "batch_delay=3"]
+    command += ["--switches", "q10_next_page=absent", "batch_delay=3", "--clients", "2218,2219"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
     ) as process:
@@ -460,12 +460,15 @@ def test_command_prints_the_connection_and_ends_on_sigterm(tmp_path):
         assert requests.get(f"{address['base_url']}/health", timeout=5).status_code == 200
         switches = requests.get(f"{address['url']}/__sandbox__/behaviour", timeout=5).json()["switches"]
         assert (switches["q10_next_page"], switches["batch_delay"]) == ("absent", 3)
+        assert (address["client_no"], address["clients"]) == (2218, [2218, 2219])
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
     assert f"airflow connections add arm_default --conn-json '{json.dumps(address['connection'])}'\n" in lines
 
 
-@pytest.mark.parametrize("arguments", [["--switches", "nope=1"], ["--pack", "nope"], ["--port", "1"]])
+@pytest.mark.parametrize(
+    "arguments", [["--switches", "nope=1"], ["--pack", "nope"], ["--clients", "7,7"], ["--port", "1"]]
+)
 def test_command_prints_errors_in_one_line(arguments, capsys):
     """The exit code is 1, and there is no traceback."""
     from airflow_provider_arm.sandbox.cli import main
