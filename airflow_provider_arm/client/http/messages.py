@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,11 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Remove a byte order mark in front of JSON, which some servers write and no JSON parser reads."""
+        if self.body.startswith(BOM_UTF8) and self.body[len(BOM_UTF8) :].lstrip()[:1] in (b"{", b"["):
+            object.__setattr__(self, "body", self.body[len(BOM_UTF8) :])
 
 
 @dataclass(frozen=True, slots=True)

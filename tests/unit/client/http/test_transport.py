@@ -76,6 +76,14 @@ def test_server_without_tls_gets_no_request(start_server, make_driver, reply) ->
     assert not [request for request in server.requests if b"authorization" in request.raw.lower()]
 
 
+@pytest.mark.parametrize("mark", ["\ufeff", "\ufeff "])
+def test_byte_order_mark_before_json_is_ignored(start_server, make_driver, mark) -> None:
+    """Some servers on Windows write one; it is not a failure that retries could cure."""
+    server = start_server([HttpReply(mark + '{"customerNo": "1"}')])
+    assert make_driver(server.url).call(**CALL) == {"customerNo": "1"}
+    assert len(server.requests) == 1
+
+
 def test_unknown_host_name_raises_not_sent(make_driver, clock, monkeypatch) -> None:
     """The error refers to the host of the connection."""
 
