@@ -94,6 +94,7 @@ class ArmHook(BaseHook):
         from airflow_provider_arm.hooks.metrics import count_request
 
         credentials: ClientCredentials | StaticToken
+        # Airflow has masked them as they are stored, which may be with white space around them.
         if settings.access_token is not None:
             credentials = StaticToken(settings.access_token)
             mask_secret(settings.access_token)
@@ -101,6 +102,7 @@ class ArmHook(BaseHook):
             credentials = ClientCredentials(
                 settings.auth_url, settings.client_id, settings.client_secret, settings.scope
             )
+            mask_secret(settings.client_secret)
         else:  # cannot happen: read_settings requires credentials
             raise ArmConfigurationError(f"connection {self.arm_conn_id!r} has no credentials")
         seconds = timeout or settings.timeout

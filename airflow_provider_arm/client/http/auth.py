@@ -10,7 +10,7 @@ from urllib.parse import quote_plus, urlencode
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmAuthenticationError, ArmConfigurationError, ArmError, Phase
 from airflow_provider_arm.client.http.messages import InvalidResponseError, Request, Response
-from airflow_provider_arm.client.models import Token
+from airflow_provider_arm.client.models.token import Token, parse_seconds
 from airflow_provider_arm.client.operations import Operation, Replay
 from airflow_provider_arm.client.readings import DEFAULT_READINGS
 
@@ -165,9 +165,20 @@ def _lifetime(token: Token, wall: float) -> float:
     """Return the seconds from unix time *wall* until the token expires.
 
     ``expires_in`` is preferred, because it does not depend on synchronized clocks. ``expires_on`` shortens it if the
-    service returns a token that it issued earlier. An ``expires_on`` in the past is ignored: then our clock is ahead.
+    service returns a token that it issued earlier. If the response has neither, the ``exp`` of the JWT counts. An end
+    in the past is ignored: then our clock is ahead.
     """
-    left = token.expires_on - wall if token.expires_on is not None else None
-    if token.expires_in is None:
-        return left if left is not None and left > 0 else DEFAULT_TOKEN_LIFETIME
-    return min(token.expires_in, left) if left is not None and left > 0 else token.expires_in
+    end = token.expires_on
+    if token.expires_in is None and end is None:
+        end = _read_expiry(token.access_token)
+    left = end - wall if end is not None and end > wall else None
+    known = [seconds for seconds in (token.expires_in, left) if seconds is not None]
+    return min(known, default=DEFAULT_TOKEN_LIFETIME)
+
+
+def _read_expiry(token: str) -> int | None:
+    """Return the claim ``exp`` of a JWT in unix seconds; ``None`` if it is none or has none."""
+    try:
+        return parse_seconds(money.decode(base64.urlsafe_b64decode(token.split(".")[1] + "==="))["exp"])
+    except (ValueError, LookupError, TypeError):
+        return None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import traceback
@@ -164,19 +165,68 @@ def test_clock_skew_of_ten_minutes_causes_no_failed_call(start_server, make_driv
     assert len(api.requests) == 60
 
 
-@settings(deadline=None)
-@given(lifetime=st.none() | st.integers(1, 10**5), left=st.none() | st.integers(-(10**5), 10**5))
-def test_stored_token_is_used_but_not_beyond_its_lifetime(lifetime: int | None, left: int | None) -> None:
-    """This holds for any values of expires_in and expires_on, so that no call needs its own token."""
+WALL = 1_700_000_000
+#: Forms in which a service may state a lifetime or a time that no client can use.
+UNUSABLE = st.sampled_from(
+    [
+        *("", " ", "soon", "11/28/2026 11:30:00 PM +00:00", "2026-11-28T00:00:00Z", "1h", "NaN", "Infinity", "0", "-5"),
+        *(0, -1, -3600, True, False, [], {}, [3600], 10**18, "9" * 5000, None),
+    ]
+)
+
+
+def forms_of(seconds: int) -> st.SearchStrategy[Any]:
+    """Return the forms of a number of seconds that occur: a number, text, with decimals."""
+    return st.sampled_from([seconds, str(seconds), f" {seconds} ", f"{seconds}.0", float(seconds), seconds + 0.5])
+
+
+def jwt(claims: Any) -> str:
+    """Return an unsigned JWT."""
+    parts = [json.dumps(part).encode() for part in ({"alg": "RS256"}, claims)]
+    return ".".join([*(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts), "c2ln"])
+
+
+def used_seconds(response: dict[str, Any], wall: float = WALL) -> float:
+    """Return the seconds for which a token of this response is used."""
+    token = read_token(Response(200, {}, json.dumps(response).encode()))
     cache = TokenCache()
-    wall = 1_700_000_000
-    token = Token(access_token="t", expires_in=lifetime, expires_on=None if left is None else wall + left)
-    assert cache.store(token, 50.0, wall) == "t"
-    assert cache.get(50.0) == "t"
-    longest = lifetime or (left if left and left > 0 else DEFAULT_TOKEN_LIFETIME)
-    assert cache.get(50.0 + longest) is None
-    if lifetime is not None and left is not None and 0 < left < lifetime:
-        assert cache.get(50.0 + left) is None
+    assert cache.store(token, 0.0, wall) == cache.get(0.0) == response["access_token"]
+    return cache._renew_at
+
+
+def used_of(lifetime: float) -> float:
+    """Return the seconds for which a token with this lifetime is used."""
+    return lifetime - min(RENEWAL_LEAD_SECONDS, lifetime / 2)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    data=st.data(), token=st.sampled_from(["opaque", "a.b.c", "..", "a.e30.c"]), extra=st.sampled_from(["", None, 5])
+)
+def test_token_of_any_shape_is_used_but_not_beyond_its_lifetime(data, token: str, extra: Any) -> None:
+    """An unusable lifetime leaves the other field, or the default. Other fields do not matter."""
+    lifetime, left = data.draw(st.none() | st.integers(1, 10**5)), data.draw(st.none() | st.integers(-(10**5), 10**5))
+    response = {"access_token": token, "token_type": extra, "not_before": data.draw(UNUSABLE), "resource": extra}
+    response["expires_in"] = data.draw(UNUSABLE if lifetime is None else forms_of(lifetime))
+    response["expires_on"] = data.draw(UNUSABLE if left is None else forms_of(WALL + left))
+    known = [seconds for seconds in (lifetime, left) if seconds is not None and seconds > 0]
+    assert used_seconds(response) == used_of(min(known, default=DEFAULT_TOKEN_LIFETIME))
+
+
+@settings(deadline=None)
+@given(left=st.integers(1, 10**5), unusable=UNUSABLE)
+def test_expiry_of_the_jwt_counts_if_the_response_states_none(left: int, unusable: Any) -> None:
+    """A lifetime in the response overrides it, and an expiry in the past is ignored."""
+    response = {"access_token": jwt({"exp": WALL + left}), "expires_in": unusable}
+    assert used_seconds(response) == used_of(left)
+    assert used_seconds(response, WALL + left) == used_of(DEFAULT_TOKEN_LIFETIME)
+    assert used_seconds({**response, "expires_in": 77}) == used_of(77)
+
+
+@pytest.mark.parametrize("claims", [{}, [], None, 5, "exp", {"exp": "soon"}, {"exp": None}, {"exp": [1]}])
+def test_jwt_without_a_usable_expiry_gets_the_default_lifetime(claims: Any) -> None:
+    """It is not validated: only ARM does that."""
+    assert used_seconds({"access_token": jwt(claims)}) == used_of(DEFAULT_TOKEN_LIFETIME)
 
 
 def test_expired_token_is_renewed_once_for_concurrent_calls(start_server, make_driver, service) -> None:
