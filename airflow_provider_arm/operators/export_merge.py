@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_arm.exceptions import translate_arm_errors
+from airflow_provider_arm.export.fetch.plan_windows import parse_window, read_window
+from airflow_provider_arm.runtime.arguments import is_rendered_later
 from airflow_provider_arm.runtime.export.asset_events import emit_asset_events
 from airflow_provider_arm.runtime.export.manifest_args import manifest_paths, open_path, resolve_lazy_xcom
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_arm.export import DateWindow
+    from airflow_provider_arm.export.fetch.date_window import DateWindow, RunWindow
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +35,8 @@ class ExportMergeOperator(BaseOperator):
         (``....manifest.json``). Templated.
     :param path: name of the merged export; only its manifest is written. It names parts in the same folder, or below,
         by relative paths, so that the folder can be moved. Templated.
-    :param window: the days that the parts must cover, a ``DateWindow`` or one of ``plan_windows(...)``. Default: the
-        days that they cover, so that a missing first or last part is not detected. Templated.
+    :param window: the days that the parts must cover, a ``DateWindow``, ``DateWindow.before_run(...)`` or a
+        mapping. Default: the days that they cover, so that a missing first or last part is not detected. Templated.
     :return: ``{"manifest_uri", "parts", "rows", "pages", "totals", "dates", "bytes"}``; ``parts`` is their number.
     :raises ArmFailException: the parts do not add up, or an argument is invalid; the message names the part.
     :raises OSError: a file cannot be read or written; a retry may help.
@@ -47,21 +49,25 @@ class ExportMergeOperator(BaseOperator):
     parts: Sequence[str] = ()
 
     def __init__(
-        self, *, exports: Any, path: str, window: DateWindow | Mapping[str, Any] | None = None, **kwargs: Any
+        self,
+        *,
+        exports: Any,
+        path: str,
+        window: DateWindow | RunWindow | Mapping[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.exports = exports
         self.path = path
-        self.window = window
+        self.window = window if is_rendered_later(window) else read_window(window)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Merge the manifests."""
-        from airflow_provider_arm.export.fetch.plan_windows import parse_window
         from airflow_provider_arm.export.manifest.merge import merge_exports
         from airflow_provider_arm.export.manifest.paths import manifest_path
 
         with translate_arm_errors():
-            window, path = parse_window(self.window), open_path(self.path)
+            window, path = parse_window(self.window, context), open_path(self.path)
             parts = manifest_paths(resolve_lazy_xcom(self.exports), "exports")
             manifest = merge_exports(parts, path, window)
         log.info("%d rows in %d parts, %s, add up", manifest["rows"], len(manifest["parts"]), manifest["window"])

@@ -1,25 +1,37 @@
-"""Windows of days, and their split into halves. Pure; imports nothing heavy."""
+"""Windows of days, and their split into halves. Imports nothing heavy, and nothing of Airflow."""
 
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+import zoneinfo
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.export.fetch.run_time import RunTime
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_arm.client.reading_entries import FilterReadings, WindowFilter
     from airflow_provider_arm.export.pages.page_stats import PageStats
     from airflow_provider_arm.export.pages.record_types import RecordType
 
+log = logging.getLogger(__name__)
+
 #: Length of ``2025-02-27``, the date part of a timestamp.
 _DATE_LENGTH = 10
 #: Names of windows in the readings profile; a task checks that its profile has the name.
 _WINDOW_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+#: What an author writes instead of a bound that does not fit.
+_ADVICE = "write YYYY-MM-DD, or window=DateWindow.before_run(days=1)"
+#: Airflow's macros and filters that are the day in UTC, whatever the DAG's time zone is.
+_UTC_DAY = re.compile(r"\bds(_nodash)?\b")
+#: Longest rendered bound that a message quotes: a timestamp has 32 characters.
+_QUOTED_LENGTH = 40
+_DAY = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,49 +89,180 @@ class DateRange:
 class DateWindow:
     """The days of an export. If more records match than ARM returns for one query, the window is split into halves.
 
+    A bound may also be a ``datetime`` or a timestamp if it is a midnight; with any other time it is refused. It is the
+    midnight of its own time zone if it is in the DAG file, and of the DAG's if a template returns it.
+
     :param start: first day, ``YYYY-MM-DD`` (or a ``date``); included. Templated inside an operator.
-    :param end: last day; included. Airflow's ``data_interval_end`` is the first moment *after* the interval: use
-        ``{{ data_interval_end | ds }}`` only together with ``end_exclusive=True``.
+    :param end: last day; included. Airflow's ``data_interval_end`` is the first moment *after* the interval: use it
+        only together with ``end_exclusive=True``. Templated.
     :param by: which date: ``voucherdate``, ``duedate``, ``createdtime`` or, for documents, ``documentdate``; the
-        connection's readings profile may have others.
+        connection's readings profile may have others. Templated.
     :param end_exclusive: *end* is the day after the last one; default ``False``.
+    :param timezone: the time zone of the days, such as ``"Europe/Oslo"``. Default: the DAG's.
+    :raises ArmConfigurationError: an argument that is not a template is invalid, or *end* is before *start*.
     """
 
     start: str | dt.date
     end: str | dt.date
     by: str = "voucherdate"
     end_exclusive: bool = False
+    timezone: str | None = None
+    #: Whether a template of a bound contains the day in UTC.
+    _has_utc_day: bool = field(init=False, repr=False, compare=False, default=False)
 
     template_fields: ClassVar[Sequence[str]] = ("start", "end", "by")
 
     def __post_init__(self) -> None:
-        """Check the dates when the DAG is parsed, unless one of them is a template."""
-        if not any("{{" in str(value) or "{%" in str(value) for value in (self.start, self.end, self.by)):
+        """Check the arguments when the DAG is parsed, as far as they are not templates."""
+        zone = None if self.timezone is None else _find_zone(self.timezone)
+        templates = [value for value in (self.start, self.end) if _is_template(value)]
+        self._has_utc_day = any(_UTC_DAY.search(str(value)) for value in templates)
+        if not _is_template(self.start):
+            self.start = str(_parse_day(self.start, "start", zone))
+        if not _is_template(self.end):
+            self.end = str(_parse_day(self.end, "end", zone))
+        if not templates and not _is_template(self.by):
             self.date_range()
 
-    def date_range(self) -> DateRange:
-        """Check the dates and return them.
+    @staticmethod
+    def before_run(
+        days: int | None = None, *, months: int | None = None, by: str = "voucherdate", timezone: str | None = None
+    ) -> RunWindow:
+        """Return the window of the last days, or calendar months, that ended before the DAG run, in its time zone.
 
-        :raises ArmConfigurationError: a bound is not a date, *end* is before *start*, or *by* is no name.
+        It works with every schedule: ``"@daily"``, data intervals, assets, manual runs and backfills. Consecutive runs
+        of a daily schedule export every day exactly once. See :class:`RunWindow`.
+
+        :param days: number of days, such as 1 for a daily DAG.
+        :param months: number of calendar months instead of *days*, such as 1 for a monthly DAG.
+        :param by: which date; default ``voucherdate``.
+        :param timezone: the time zone of the days, such as ``"Europe/Oslo"``. Default: the DAG's.
+        :raises ArmConfigurationError: not exactly one of *days* and *months* is a whole number of at least 1, or *by*
+            or *timezone* is no name.
         """
-        if not (isinstance(self.by, str) and _WINDOW_NAME.fullmatch(self.by)):
-            raise ArmConfigurationError(f"window: by must be the name of a date such as voucherdate, not {self.by!r}")
-        first, last = _parse_date(self.start, "start"), _parse_date(self.end, "end")
-        if self.end_exclusive:
-            last -= dt.timedelta(days=1)
+        return RunWindow(days, months, by, timezone)
+
+    def date_range(self, run: RunTime | None = None) -> DateRange:
+        """Check the bounds and return them.
+
+        :param run: the times of the DAG run. Default: none, and timestamps are in their own time zone.
+        :raises ArmConfigurationError: a bound is neither a date nor a midnight, a template contains the day in UTC
+            although it is another one in the DAG's time zone, *end* is before *start*, or *by* is no name.
+        """
+        _check_name(self.by)
+        zone = None if run is None else run.zone
+        if self.timezone is not None:
+            zone = _find_zone(self.timezone)
+        if run is not None and zone is not None and self._has_utc_day and run.differs_from_utc(zone):
+            raise ArmConfigurationError(
+                f"window: ds is the day in UTC, which is another day than in {zone} in this run: use "
+                'window=DateWindow.before_run(days=1), or set timezone="UTC" on the window'
+            )
+        first, last = _parse_day(self.start, "start", zone), _parse_day(self.end, "end", zone)
+        if self.end_exclusive and first == last:
+            raise ArmConfigurationError(
+                f"window: {first} to {last} contains no day (end is excluded): the data interval of schedule='@daily' "
+                "has no length; use window=DateWindow.before_run(days=1)"
+            )
         if last < first:
             raise ArmConfigurationError(f"window: {first} to {last} contains no day (start and end are included)")
-        return DateRange(first, last, self.by)
+        return DateRange(first, last - _DAY if self.end_exclusive else last, self.by)
 
 
-def _parse_date(value: str | dt.date, name: str) -> dt.date:
-    if isinstance(value, dt.datetime):
-        return value.date()
-    if isinstance(value, dt.date):
-        return value
-    # The text may be a timestamp. A slice would accept a date with a digit too many.
-    date, _, _ = str(value).strip().replace(" ", "T").partition("T")
+@dataclass(frozen=True, slots=True)
+class RunWindow:
+    """The last days, or calendar months, that ended before a DAG run; see :meth:`DateWindow.before_run`.
+
+    The run counts from the end of its data interval, or else from its logical date, or else from the time at which it
+    was due. Airflow shows the days among the rendered fields of the task; the log and the manifest contain them, too.
+    """
+
+    days: int | None = None
+    months: int | None = None
+    by: str = "voucherdate"
+    timezone: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the arguments when the DAG is parsed."""
+        _check_name(self.by)
+        if self.timezone is not None:
+            _find_zone(self.timezone)
+        count = self.months if self.days is None else self.days
+        is_single = self.days is None or self.months is None
+        if not (is_single and isinstance(count, int) and not isinstance(count, bool) and count > 0):
+            raise ArmConfigurationError("window: before_run needs either days or months, a whole number of at least 1")
+
+    def resolve(self, context: Mapping[str, Any]) -> DateWindow:
+        """Return the window of the run in *context*. Airflow calls this method when it renders a task's arguments.
+
+        :raises ArmConfigurationError: *context* is not that of a DAG run.
+        """
+        days = self.date_range(RunTime.from_context(context))
+        log.info("window: %s", days)
+        return DateWindow(str(days.first), str(days.last), self.by)
+
+    def date_range(self, run: RunTime | None = None) -> DateRange:
+        """Return the days.
+
+        :raises ArmConfigurationError: the times of the run are unknown, or the days are before the year 1.
+        """
+        if run is None or run.end is None:
+            msg = (
+                "window: before_run needs the times of a DAG run, and the context has none: use DateWindow(start, end)"
+            )
+            raise ArmConfigurationError(msg)
+        day = run.end.astimezone(run.zone if self.timezone is None else _find_zone(self.timezone)).date()
+        try:
+            if self.days is not None:
+                return DateRange(day - self.days * _DAY, day - _DAY, self.by)
+            last = day.replace(day=1) - _DAY
+            years, month = divmod(last.year * 12 + last.month - (self.months or 1), 12)
+            return DateRange(dt.date(years, month + 1, 1), last, self.by)
+        except (ValueError, OverflowError):
+            raise ArmConfigurationError(f"window: before_run reaches back to before the year 1 from {day}") from None
+
+
+def _is_template(value: Any) -> bool:
+    return "{{" in str(value) or "{%" in str(value)
+
+
+def _check_name(by: Any) -> None:
+    if not (isinstance(by, str) and _WINDOW_NAME.fullmatch(by)):
+        raise ArmConfigurationError(f"window: by must be the name of a date such as voucherdate, not {by!r}")
+
+
+def _find_zone(name: str) -> dt.tzinfo:
     try:
-        return dt.date.fromisoformat(date)
+        return zoneinfo.ZoneInfo(name)
+    except (KeyError, ValueError, TypeError, OSError):
+        msg = f"window: timezone must be the name of a time zone such as Europe/Oslo, not {name!r}"
+        raise ArmConfigurationError(msg) from None
+
+
+def _parse_day(value: Any, name: str, zone: dt.tzinfo | None) -> dt.date:
+    """Return a bound as a day. A timestamp must be a midnight, in *zone* or else in its own time zone."""
+    moment = value if isinstance(value, dt.date) else _parse_text(str(value).strip(), name)
+    if not isinstance(moment, dt.datetime):
+        return moment
+    if moment.tzinfo is not None and zone is not None:
+        moment = moment.astimezone(zone)
+    midnight = dt.datetime.combine(moment.date(), dt.time.min, moment.tzinfo)
+    # Where the clock changes at midnight the day begins at 01:00, and 00:00 is the same moment.
+    if moment.time() == dt.time.min or (moment.tzinfo is not None and moment.timestamp() == midnight.timestamp()):
+        return moment.date()
+    raise ArmConfigurationError(
+        f"window: {name} is {moment.isoformat()}, and not midnight{f' in {zone}' if zone else ''}: a window has whole "
+        f"days, so {_ADVICE}"
+    )
+
+
+def _parse_text(text: str, name: str) -> dt.date:
+    # A slice would accept a date with a digit too many.
+    date, separator, time = text.replace(" ", "T", 1).partition("T")
+    try:
+        day = dt.date.fromisoformat(date)
+        return dt.datetime.fromisoformat(f"{day}T{time}") if separator else day
     except ValueError:
-        raise ArmConfigurationError(f"window: {name} must be a date, YYYY-MM-DD") from None
+        why = " (the run has no data interval)" if text == "None" else ""
+        msg = f"window: {name} must be a date, YYYY-MM-DD, not {text[:_QUOTED_LENGTH]!r}{why}: {_ADVICE}"
+        raise ArmConfigurationError(msg) from None

@@ -8,12 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.export.fetch.date_window import DateRange, DateWindow
+from airflow_provider_arm.export.fetch.date_window import DateRange, DateWindow, RunWindow
+from airflow_provider_arm.export.fetch.run_time import RunTime
 
 #: The value of ``days`` that is not a number.
 MONTH = "month"
 _DAY = dt.timedelta(days=1)
-_KEYS = frozenset({"start", "end", "by", "end_exclusive"})
+_KEYS = frozenset({"start", "end", "by", "end_exclusive", "timezone"})
 
 
 def plan_windows(
@@ -63,17 +64,25 @@ def _check_count(name: str, value: Any) -> int:
     raise ArmConfigurationError(f"plan_windows: {name} must be a whole number of at least 1{also}, not {value!r}")
 
 
-def parse_window(value: DateWindow | Mapping[str, Any] | None, name: str = "window") -> DateRange | None:
-    """Return the days of an operator's window, which is an object or one of :func:`plan_windows`.
+def read_window(value: Any, name: str = "window") -> Any:
+    """Return an operator's window as an object, if it is an object or a mapping of its arguments.
 
     :param name: the argument, for messages.
-    :raises ArmConfigurationError: it is neither, or it contains no day.
+    :return: an object with the method ``date_range``; ``None`` unchanged.
+    :raises ArmConfigurationError: it is none of these, or an argument of it is invalid.
     """
-    if value is None:
-        return None
-    if isinstance(value, DateWindow):
-        return value.date_range()
+    if value is None or isinstance(value, DateWindow | RunWindow):
+        return value
     if isinstance(value, Mapping) and {"start", "end"} <= set(value) <= _KEYS:
-        return DateWindow(**value).date_range()
-    msg = f"{name} must be a DateWindow, or a mapping of start, end and optionally by and end_exclusive"
+        return DateWindow(**value)
+    msg = f"{name} must be a DateWindow, or a mapping of start, end and optionally by, end_exclusive and timezone"
     raise ArmConfigurationError(msg)
+
+
+def parse_window(value: Any, context: Mapping[str, Any] | None = None) -> DateRange | None:
+    """Return the days of an operator's window. Raises as :func:`read_window`.
+
+    :param context: the context of the task, from which the window takes times and time zone.
+    """
+    window = read_window(value)
+    return None if window is None else window.date_range(None if context is None else RunTime.from_context(context))

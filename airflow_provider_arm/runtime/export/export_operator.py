@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import translate_arm_errors
+from airflow_provider_arm.export.fetch.plan_windows import parse_window, read_window
 from airflow_provider_arm.export.limits import DEFAULT_WORKERS, MAX_WORKERS
-from airflow_provider_arm.runtime.arguments import check_choice, check_range
+from airflow_provider_arm.runtime.arguments import check_choice, check_range, is_rendered_later
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, read_bool
 from airflow_provider_arm.runtime.export.asset_events import emit_asset_events
 from airflow_provider_arm.runtime.export.watermark_args import (
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.client import ArmClient
     from airflow_provider_arm.client.operations import Operation
     from airflow_provider_arm.client.reading_entries import ListReadings
-    from airflow_provider_arm.export import DateWindow
+    from airflow_provider_arm.export.fetch.date_window import DateWindow, RunWindow
     from airflow_provider_arm.export.pages.record_types import RecordType
     from airflow_provider_arm.export.plan import ExportPlan
 
@@ -52,8 +53,9 @@ class ArmExportOperator(ArmBaseOperator):
     :param format: ``"jsonl"`` (each record as ARM wrote it), ``"csv"`` or ``"parquet"`` (extra ``parquet``). Default:
         by the extension of *path*. Templated.
     :param filters: ARM's own filters, passed on unchanged. Templated.
-    :param window: the days to export, a ``DateWindow`` or one of ``plan_windows(...)``. It is split in halves where ARM
-        would return only a part of the records. Templated.
+    :param window: the days to export: ``DateWindow.before_run(days=1)`` for those that ended before the run, a
+        ``DateWindow(start, end)``, or one of ``plan_windows(...)``. It is split in halves where ARM would return only a
+        part of the records. Templated.
     :param split_by: filters and their values, to split a single day that has too many records, such as
         ``{"customerno": ["1001", "1002"]}``. List all existing values: ARM cannot name them. Templated.
     :param columns: fields by ARM's names, in order. Default: all known fields; in JSON lines all that ARM returns.
@@ -104,7 +106,7 @@ class ArmExportOperator(ArmBaseOperator):
         path: str,
         format: Literal["jsonl", "csv", "parquet"] | None = None,  # noqa: A002 - the usual name of this argument
         filters: Mapping[str, Any] | None = None,
-        window: DateWindow | Mapping[str, Any] | None = None,
+        window: DateWindow | RunWindow | Mapping[str, Any] | None = None,
         split_by: Mapping[str, Sequence[Any]] | None = None,
         columns: Sequence[str] | None = None,
         mask: Sequence[str] = (),
@@ -125,7 +127,7 @@ class ArmExportOperator(ArmBaseOperator):
         self.path = path
         self.format = format
         self.filters = filters
-        self.window = window
+        self.window = window if is_rendered_later(window) else read_window(window)
         self.split_by = split_by
         self.columns = columns
         self.mask = mask
@@ -144,7 +146,7 @@ class ArmExportOperator(ArmBaseOperator):
 
         with translate_arm_errors():
             self._check_arguments(self.hook.settings.readings.lists)
-            plan = self._build_plan()
+            plan = self._build_plan(context)
             with self.hook.client as client:
                 manifest = self._export(client, plan, context)
             operation = self._operation()
@@ -187,16 +189,15 @@ class ArmExportOperator(ArmBaseOperator):
         """Return the list's operation, or its name in the operations table."""
         return self.list_operation
 
-    def _build_plan(self) -> ExportPlan:
+    def _build_plan(self, context: Context) -> ExportPlan:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         from airflow_provider_arm.export.fetch.partition import parse_split_by
-        from airflow_provider_arm.export.fetch.plan_windows import parse_window
         from airflow_provider_arm.export.files.file_format import choose_file_format
         from airflow_provider_arm.export.pages.record_types import select_fields
         from airflow_provider_arm.export.plan import ExportPlan
 
-        record_type, window = self._record_type(), parse_window(self.window)
+        record_type, window = self._record_type(), parse_window(self.window, context)
         plan = ExportPlan(
             record_type=record_type,
             path=ObjectStoragePath(self.path),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from airflow.sdk import DAG, Asset, task
 
+from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import ArmFailException
 from airflow_provider_arm.export import DateWindow, check_export, plan_windows
 from airflow_provider_arm.operators.ar_item import ArItemExportOperator
@@ -89,7 +90,7 @@ def test_lineage_of_a_merge_has_parts_and_merged_export(parts, first_try, tmp_pa
         ({"exports": []}, "exports must be the result of an export operator"),
         ({"exports": [{"uri": "a"}]}, "exports must be"),
         ({"exports": None}, "exports must be"),
-        ({"window": "2025"}, "window must be a DateWindow, or a mapping"),
+        ({"window": "{{ '2025' }}"}, "window must be a DateWindow, or a mapping"),
         ({"window": {"start": "2025-01-01", "end": "2026-01-31"}}, "should cover voucherdate 2025-01-01 to 2026-01-31"),
         ({"window": {**YEAR, "by": "duedate"}}, "should cover duedate"),
     ],
@@ -229,8 +230,7 @@ def test_mapped_windows_from_dag_file_and_from_xcom(run_dag, arm_sandbox, arm_co
 
 
 @pytest.mark.parametrize("window", ["2025", 7])
-def test_mapped_window_of_wrong_type_fails_before_any_request(first_try, arm_connection, tmp_path, window):
+def test_window_of_wrong_type_fails_when_the_dag_is_parsed(tmp_path, window):
     """The message names the types."""
-    operator = ArItemExportOperator(task_id="export", path=str(tmp_path / "a.jsonl"), window=window)
-    with pytest.raises(ArmFailException, match="window must be a DateWindow, or a mapping of start, end"):
-        operator.execute(first_try)
+    with pytest.raises(ArmConfigurationError, match="window must be a DateWindow, or a mapping of start, end"):
+        ArItemExportOperator(task_id="export", path=str(tmp_path / "a.jsonl"), window=window)
