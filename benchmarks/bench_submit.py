@@ -189,7 +189,7 @@ def submit_file(address: str, path: Path, in_flight: int = 1) -> None:
             journal=FileJournal(Path(folder) / "journal", JournalWriter("bench", 1)),
             clear_count=0,
             submit=lambda records: str(client.submit_encoded(operation.name, records).batch_uuid),
-            poll=lambda _: BatchState.PENDING,
+            poll=lambda *_: BatchState.PENDING,
             max_in_flight=in_flight,
         )
         assert operation.record is not None  # noqa: S101 - an operation of batches has a model

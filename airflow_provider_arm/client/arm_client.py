@@ -17,6 +17,7 @@ from airflow_provider_arm.client.core import ClientCore
 from airflow_provider_arm.client.endpoints import (
     Record,
     ad_hoc_operation,
+    batch_reader,
     read_json,
     response_reader,
     to_wire,
@@ -142,14 +143,14 @@ class ArmClient(ClientCore, LedgerWrites):
         receipt: BatchReceipt = self._read(request, request.record)
         return receipt
 
-    def get_batch(self, batch_uuid: str) -> BatchStatus:
+    def get_batch(self, batch_uuid: str, *, submitted: int | None = None) -> BatchStatus:
         """Get one batch (``GET``) and return its state.
 
+        :param submitted: number of records that were sent in it: other counts than this are an invalid response.
         :raises ArmNotFoundError: ARM has no such batch.
         """
         request = self._endpoints.read_request(self._endpoints.operation("get_batch"), {"batchuuid": batch_uuid})
-        status: BatchStatus = self._read(request, None)
-        return status
+        return self._call(request, batch_reader(submitted, self._policy.readings))
 
     # ---- AR items, documents
 

@@ -67,17 +67,19 @@ class AsyncArmClient(ClientCore):
         self._http: aiohttp.ClientSession | None = None
         self._proxies: dict[yarl.URL, str | None] = {}
         self._limit = TimeLimit(self._transport.timeout * TIMEOUTS_PER_CALL)
-        self._read_batch = batch_reader(None, self._policy.readings)
 
-    def get_batch(self, batch_uuid: str, *, client_no: int | None = None) -> Coroutine[Any, Any, BatchStatus]:
+    def get_batch(
+        self, batch_uuid: str, *, client_no: int | None = None, submitted: int | None = None
+    ) -> Coroutine[Any, Any, BatchStatus]:
         """Get one batch (``GET``) and return its state.
 
         :param client_no: client number, if another one than the connection's.
+        :param submitted: number of records that were sent in it: other counts than this are an invalid response.
         :raises ArmNotFoundError: ARM has no such batch.
         """
         endpoints = self._endpoints.for_client(client_no)
         request = endpoints.read_request(endpoints.operation("get_batch"), {"batchuuid": batch_uuid})
-        return self._call(request, self._read_batch)
+        return self._call(request, batch_reader(submitted, self._policy.readings))
 
     def call(
         self, name: str, *, path: Mapping[str, Any] | None = None, params: Mapping[str, Any] | None = None

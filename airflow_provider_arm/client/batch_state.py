@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_arm.client.http.redaction import mask
 from airflow_provider_arm.client.models import Batch, WriteResponse
 from airflow_provider_arm.client.readings import DEFAULT_READINGS
+from airflow_provider_arm.summary import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,15 +98,33 @@ class _Words:
         )
 
 
-def classify_batch(code: int, body: Any, readings: Readings = DEFAULT_READINGS) -> BatchStatus:
+def classify_batch(
+    code: int, body: Any, readings: Readings = DEFAULT_READINGS, submitted: int | None = None
+) -> BatchStatus:
     """Return the state of a batch.
 
     :param code: HTTP status; one that the profile does not name is an invalid response.
     :param body: decoded JSON; ``None`` if it could not be decoded.
+    :param submitted: number of records that were sent in the batch, if the caller has it. A finished batch that counts
+        or lists another number is an invalid response, and one without counts gets this number.
     """
     words = _Words.of(readings)
     status = _classify(code, read_batch(body, readings), body, readings, words)
+    if submitted is not None and status.state.finished:
+        status = _compare_with_submitted(code, status, submitted, readings.batch)
     return replace(status, failure_words=words.record_failure) if status.records else status
+
+
+def _compare_with_submitted(code: int, status: BatchStatus, submitted: int, names: BatchReadings) -> BatchStatus:
+    counted = len(status.records) if status.total is None and status.records else status.total
+    if counted not in (None, submitted):
+        return _invalid(
+            f"{code} with {count_text(counted, 'record')} in a batch of {submitted} "
+            f"({names.total_key}: batch.total_key in the readings)",
+            counted,
+        )
+    failed = submitted if status.state is BatchState.REJECTED else status.failed
+    return replace(status, total=submitted, failed=failed)
 
 
 def _classify(code: int, batch: Batch | None, body: Any, readings: Readings, words: _Words) -> BatchStatus:

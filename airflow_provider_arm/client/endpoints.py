@@ -300,19 +300,22 @@ def receipt_reader(record: Any, readings: Readings) -> Callable[[Response], Batc
     return read
 
 
-def batch_reader(_: Any, readings: Readings) -> Callable[[Response], BatchStatus]:
-    """Return a reader of the state of a batch."""
+def batch_reader(submitted: int | None, readings: Readings) -> Callable[[Response], BatchStatus]:
+    """Return a reader of the state of a batch.
+
+    :param submitted: number of records that were sent in it, if it is known.
+    """
 
     def read(response: Response) -> BatchStatus:
         try:
             body = money.decode(response.body)
         except ValueError:
-            status = classify_batch(response.status, None, readings)
+            status = classify_batch(response.status, None, readings, submitted)
             # A rejection with an empty body may come from ARM; with an HTML page it comes from a proxy.
             if status.state is BatchState.PENDING or (status.state.finished and not response.body.strip()):
                 return status
             raise
-        return classify_batch(response.status, body, readings)
+        return classify_batch(response.status, body, readings, submitted)
 
     return read
 

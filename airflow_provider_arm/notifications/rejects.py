@@ -58,8 +58,4 @@ def _describe_success(context: Context) -> str | None:
     result = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
     if not isinstance(result, Mapping) or "rejected" not in result or result["rejected"] == 0:
         return None
-    from airflow_provider_arm.runtime.rejects import describe_location
-    from airflow_provider_arm.submission.results.outcome import describe_counts
-
-    sentence = describe_counts("records", result.get("submitted"), result["rejected"])
-    return f"{sentence}; {describe_location(result.get('rejects_uri'))}"
+    return str(result.get("summary") or "")

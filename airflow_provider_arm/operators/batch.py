@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.sdk import XComArg
 
-    from airflow_provider_arm.runtime.submission import SubmissionRun, SubmitOptions, Submitted
+    from airflow_provider_arm.runtime.submission import SubmissionRun, SubmitOptions
+    from airflow_provider_arm.runtime.submitted import Submitted
     from airflow_provider_arm.submission.results.batch_wait import WaitTimes
 
 #: Seconds between status checks of a batch.
@@ -67,6 +68,9 @@ class BatchSubmitOperator(ArmBaseOperator):
     :param max_rejected: rejects that do not fail the task: a count or a share such as ``"2%"``. Default 0. Templated.
     :param rejects_path: path of a ``.jsonl`` or ``.csv`` file for the rejects, each with its row number (``_row``),
         ARM's reasons (``_reasons``) and its record. Corrected, it is a valid *source*. Templated.
+    :param warnings_path: path of a ``.jsonl`` or ``.csv`` file for ARM's warnings about accepted records, one line each
+        with row, key, field and text. Default: their number is in the result, and the first fields are in the log.
+        Templated.
     :param on_invalid: ``"fail"`` (default): if rows are invalid, all are reported at once and nothing is sent; or
         ``"reject"``: invalid rows are skipped, written to *rejects_path* with the reasons, and counted as rejects.
     :param journal_path: folder (local, ``s3://``, ``gs://``, ``abfs://``, ...) for the journal in files; each DAG, run,
@@ -93,10 +97,12 @@ class BatchSubmitOperator(ArmBaseOperator):
     :param max_in_flight: batches that are sent at once, 1 to 32. Default 1. More are faster if the network is slow, but
         a broken connection then leaves as many chunks with an unknown outcome.
     :param plan_only: read and validate everything, send nothing, return the plan. Default ``False``.
-    :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri", "invalid"}`` (``invalid``: number of
-        skipped rows) and, for a ``BatchSensor``, ``"resource", "action", "source", "chunk_size", "on_invalid"`` and
-        ``"recovered"``: the recovered chunks, each ``{"chunk", "records", "missing"}`` with the positions of the
-        records that ARM does not have. ``accepted`` and ``rejected`` are ``None`` while unknown. With *plan_only*
+    :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri", "warnings", "warnings_uri",
+        "invalid", "summary"}``: ``warnings`` is the number of records with warnings, ``invalid`` that of skipped rows,
+        ``summary`` the outcome in one sentence. And for a ``BatchSensor`` ``"resource", "action", "source",
+        "chunk_size", "on_invalid"``, ``"batch_records"``, the number of records of each batch, and ``"recovered"``, the
+        recovered chunks, each ``{"chunk", "records", "missing"}`` with the positions of the records that ARM does not
+        have. ``accepted``, ``rejected`` and ``warnings`` are ``None`` while unknown. With *plan_only*
         ``{"plan_only", "chunks", "records", "invalid", "totals", "plan_sha256"}``; ``totals`` of documents by currency,
         exact, as text.
     :raises ArmFailException: invalid input (nothing was sent), a refusal, too many rejects, or an unknown outcome.
@@ -110,6 +116,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         "records",
         "source",
         "rejects_path",
+        "warnings_path",
         "max_rejected",
         "journal_path",
         "registry_path",
@@ -135,6 +142,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         on_invalid: Literal["fail", "reject"] = "fail",
         max_rejected: int | str = 0,
         rejects_path: str | None = None,
+        warnings_path: str | None = None,
         journal_path: str | None = None,
         continue_from: str | None = None,
         registry_path: str | None = None,
@@ -152,6 +160,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         check_exactly_one(records=records, source=source)
         check_suffix("source", source, SOURCE_SUFFIXES)
         check_suffix("rejects_path", rejects_path, REJECTS_SUFFIXES)
+        check_suffix("warnings_path", warnings_path, REJECTS_SUFFIXES)
         check_range("chunk_size", chunk_size, 1, MAX_CHUNK_SIZE)
         check_range("max_in_flight", max_in_flight, 1, MAX_IN_FLIGHT)
         check_choice("on_rejected", on_rejected, ("fail", "warn"))
@@ -171,6 +180,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         self.on_invalid = on_invalid
         self.max_rejected = max_rejected
         self.rejects_path = rejects_path
+        self.warnings_path = warnings_path
         self.journal_path = journal_path
         self.continue_from = continue_from
         self.registry_path = registry_path
@@ -199,8 +209,8 @@ class BatchSubmitOperator(ArmBaseOperator):
                 return self._result(submitted)
             times = self._times()
             if self.deferrable and submitted.batch_uuids:
-                self.defer(**build_deferral(self, submitted.batch_uuids, times, submitted=submitted.as_json()))
-            statuses = wait_for_batches(self.hook.client, submitted.batch_uuids, times)
+                self.defer(**build_deferral(self, [submitted], times, submitted=submitted.as_json()))
+            statuses = wait_for_batches(self.hook.client, submitted, times)
             return self._result(submitted, run.evaluate(submitted, statuses))
 
     def execute_complete(
@@ -214,7 +224,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         :param deadline: unix seconds at which the wait ends, regardless of the number of deferrals.
         """
         from airflow_provider_arm.runtime.batch_polling import build_deferral, poll_batches
-        from airflow_provider_arm.runtime.submission import Submitted
+        from airflow_provider_arm.runtime.submitted import Submitted
         from airflow_provider_arm.triggers.events import check_event
 
         with translate_arm_errors():
@@ -224,11 +234,11 @@ class BatchSubmitOperator(ArmBaseOperator):
                 # dag.test() loses the arguments of a deferral.
                 ti = context["ti"]
                 submitted = ti.xcom_pull(task_ids=self.task_id, key="submitted", map_indexes=ti.map_index)
-            accepted = Submitted.from_json(submitted)
+            accepted = Submitted.from_result(submitted)
             times = self._times(deadline)
-            statuses = poll_batches(self.hook.client, accepted.batch_uuids, times)
+            statuses = poll_batches(self.hook.client, accepted, times)
             if statuses is None:
-                self.defer(**build_deferral(self, accepted.batch_uuids, times, submitted=accepted.as_json()))
+                self.defer(**build_deferral(self, [accepted], times, submitted=accepted.as_json()))
             return self._result(accepted, run.evaluate(accepted, statuses))
 
     def _times(self, deadline: float | None = None) -> WaitTimes:
@@ -263,23 +273,14 @@ class BatchSubmitOperator(ArmBaseOperator):
             chunk_size=self.chunk_size,
             policy=(self.on_rejected, self.max_rejected),
             rejects_path=self.rejects_path,
+            warnings_path=self.warnings_path,
             on_invalid=self.on_invalid,
         )
 
     def _result(self, submitted: Submitted, counts: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        return {
-            "batch_uuids": submitted.batch_uuids,
-            "submitted": submitted.records,
-            "accepted": None,
-            "rejected": None,
-            "rejects_uri": None,
-            **(counts or {}),
-            # A BatchSensor needs these to find the rejects in the source.
-            "resource": self.resource,
-            "action": self.action,
-            "source": self.source,
-            "chunk_size": self.chunk_size,
-            "on_invalid": self.on_invalid,
-            "invalid": submitted.invalid,
-            "recovered": [each.as_json() for each in submitted.recovered],
-        }
+        """Return the task's result; without *counts*, the outcome is not known yet."""
+        if counts is None:
+            counts = dict.fromkeys(("accepted", "rejected", "rejects_uri", "warnings", "warnings_uri"))
+            counts["summary"] = submitted.summary()
+            self.log.info("%s", counts["summary"])
+        return {**submitted.as_json(), **counts}

@@ -62,25 +62,6 @@ def open_postings(postings: Any, source: str | None, operation: Operation) -> So
     return open_source(postings, source, operation, "postings")
 
 
-def parse_batch_uuids(value: Any) -> list[str]:
-    """Parse an argument that names batches: a batchUuid, a list, or the result of :class:`BatchSubmitOperator`.
-
-    :raises ArmConfigurationError: it names no batch, or a member is not text.
-    """
-    if isinstance(value, Mapping):
-        if value.get("recovered") and not value.get("batch_uuids"):
-            return []  # all chunks are recovered: there is no batch to poll
-        value = value.get("batch_uuids")
-    if isinstance(value, str):
-        value = [value]
-    uuids = list(value) if isinstance(value, list | tuple) else []
-    if not uuids or not all(isinstance(uuid, str) and uuid.strip() for uuid in uuids):
-        raise ArmConfigurationError(
-            "batch_uuid must be a batchUuid, a list of them, or what BatchSubmitOperator returned"
-        )
-    return list(dict.fromkeys(uuids))
-
-
 def _read_file(path: str, name: str) -> bytes:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 

@@ -1,140 +1,192 @@
-"""Evaluation of finished batches, and the rejects file, for operator and sensor. Loaded when a task runs."""
+"""Evaluation of finished batches, and the files of rejects and warnings, for operator and sensor.
+
+Loaded when a task runs.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_arm.client.operations import OPERATIONS
+from airflow_provider_arm.client.batch_state import BatchState
+from airflow_provider_arm.client.errors import ArmInvalidResponseError
+from airflow_provider_arm.client.http.redaction import mask
 from airflow_provider_arm.exceptions import ArmBatchFailedException
 from airflow_provider_arm.files import atomic_write
-from airflow_provider_arm.runtime.records import open_source
-from airflow_provider_arm.submission.planning.resources import find_operation
 from airflow_provider_arm.submission.results.outcome import (
     Batches,
+    OutcomeCounts,
     Reject,
     count_outcomes,
     describe_counts,
-    find_rejects,
-    find_rejects_without_source,
 )
+from airflow_provider_arm.submission.results.record_warnings import count_warned, warning_lines
 from airflow_provider_arm.submission.results.reject_policy import RejectPolicy, TaskOutcome
 from airflow_provider_arm.submission.results.rejects_file import reject_lines
-from airflow_provider_arm.submission.sending.recovered import RecoveredChunk, read_recovered
+from airflow_provider_arm.summary import FAILED, SUCCESS, count_text, summary_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from airflow_provider_arm.client.models import ArmModel
+    from airflow_provider_arm.runtime.submitted import FinishedSubmission
 
 log = logging.getLogger(__name__)
 
-#: Value of ``on_invalid`` with which invalid rows are skipped and reported.
-REJECT = "reject"
-#: Rejects in the log; the rejects file contains all of them.
+#: Rejects, and records with warnings, in the log; the files contain all of them.
 LOGGED_REJECTS = 10
+#: Reasons of batches that were refused as a whole, in the message.
+SHOWN_REASONS = 3
 
 
 def evaluate_batches(
-    batches: Batches,
-    policy: RejectPolicy,
-    rejects_path: str | None,
-    find: Callable[[], tuple[Iterable[Reject], type[ArmModel] | None]],
-    *,
-    noun: str = "records",
-    submitted: int | None = None,
-    invalid: int = 0,
+    submissions: Sequence[FinishedSubmission], policy: RejectPolicy, rejects_path: str | None, warnings_path: str | None
 ) -> dict[str, Any]:
-    """Count the records, log the outcome, and write the rejects file if there are rejects. Return counts and its URI.
+    """Count the records, write the files, log the outcome and apply the reject policy. Return counts and addresses.
 
-    :param find: returns the rejects and the model of their records.
-    :param noun: the records in the plural, for the log.
-    :param submitted: number of records that were sent, if it is known.
-    :param invalid: number of rows that were skipped because they are invalid.
+    :raises ArmInvalidResponseError: ARM counts other records than were submitted.
     :raises ArmBatchFailedException: the reject policy does not allow the rejects.
     """
-    counts = count_outcomes([status for _, status in batches], submitted)
+    batches = [batch for submission in submissions for batch in submission.batches]
+    for uuid, status in batches:
+        level = logging.INFO if status.failed == 0 else logging.WARNING
+        log.log(level, "Batch %s: %s", uuid or "without its batchUuid", status.reason)
+    counts = _count(submissions, batches)
+    invalid = sum(submission.submitted.invalid for submission in submissions)
     total = None if counts.submitted is None else counts.submitted + invalid
     rejected = None if counts.rejected is None else counts.rejected + invalid
-    outcome = policy.task_outcome(total, rejected)
-    message = describe_counts(noun, counts.submitted, counts.rejected, invalid)
-    uri = None
+    outcome, uri, where = policy.task_outcome(total, rejected), None, ""
     if outcome is not TaskOutcome.SUCCEED:
-        rejects, model = find()
-        uri, where = write_rejects(rejects, rejects_path, rejected, model)
-        message += f"; {where}"
+        rejects = chain.from_iterable(submission.find_rejects() for submission in submissions)
+        uri, where = write_rejects(rejects, rejects_path, rejected, _common_model(submissions), batches)
+    result = {"submitted": counts.submitted, "accepted": counts.accepted, "rejected": counts.rejected}
+    warnings = _write_warnings(submissions, batches, warnings_path)
+    accepted_anyway = "" if policy.is_within_limit(total, rejected) else f' (on_rejected="{policy.on_rejected}")'
+    line = summary_line(
+        describe_counts(_common_noun(submissions), counts, policy.limit, invalid),
+        FAILED if outcome is TaskOutcome.FAIL else SUCCESS + accepted_anyway,
+        where,
+        _describe_warnings(**warnings),
+    )
     if outcome is TaskOutcome.FAIL:
-        raise ArmBatchFailedException(message)
-    log.log(logging.INFO if outcome is TaskOutcome.SUCCEED else logging.WARNING, message)
-    return {"submitted": counts.submitted, "accepted": counts.accepted, "rejected": counts.rejected, "rejects_uri": uri}
+        raise ArmBatchFailedException(line)
+    log.info("%s", line)
+    return {**result, "rejects_uri": uri, **warnings, "summary": line}
+
+
+def _count(submissions: Sequence[FinishedSubmission], batches: Batches) -> OutcomeCounts:
+    counts = count_outcomes([status for _, status in batches])
+    known = [submission.submitted.records for submission in submissions]
+    if counts.submitted is not None and None not in known and counts.submitted != sum(filter(None, known)):
+        raise ArmInvalidResponseError(
+            f"ARM counts {count_text(counts.submitted, 'record')} in {count_text(len(batches), 'batch')}, and "
+            f"{sum(filter(None, known))} were submitted: check the batches in ARM"
+        )
+    return counts
 
 
 def write_rejects(
-    rejects: Iterable[Reject], path: str | None, expected: int | None, model: type[ArmModel] | None
+    rejects: Iterable[Reject],
+    path: str | None,
+    expected: int | None,
+    model: type[ArmModel] | None,
+    batches: Batches = (),
 ) -> tuple[str | None, str]:
-    """Log the first rejects and write all of them.
+    """Log the first rejects, and write all of them if there is a path and at least one.
 
     :param expected: their number; ARM may name fewer than it counts, or not count.
     :param model: of the records; ``None`` if only the fields by which ARM names them are known.
-    :return: the file's address, or ``None``, and where to find the rejects as a part of a sentence.
+    :param batches: for the reasons of those that ARM refused as a whole.
+    :return: the file's address, or ``None``, and ARM's reasons and where the rejects are, as a part of a sentence.
     """
-    if not path:
-        for number, reject in zip(range(LOGGED_REJECTS), rejects, strict=False):
-            _log_reject(number, reject)
-        return None, describe_location(None)
-    target = ObjectStoragePath(path)
-    named = 0
+    named, reasons = 0, _WholeRefusals(batches)
 
     def count_rejects() -> Iterator[Reject]:
         nonlocal named
         for reject in rejects:
-            _log_reject(named, reject)
+            if named < LOGGED_REJECTS:
+                log.warning("Row %d, %s: %s", reject.row, reject.key, "; ".join(reject.reasons))
+            reasons.add(reject)
             named += 1
             yield reject
 
+    uri, counted = None, count_rejects()
+    first = list(islice(counted, 1))
+    if path and first:
+        target = ObjectStoragePath(path)
+        with atomic_write(target) as file:
+            file.writelines(reject_lines(chain(first, counted), path, model))
+        uri = str(target)
+    for _ in counted:  # without a file: count them, and log the first
+        pass
+    return uri, "; ".join(filter(None, [reasons.describe(), describe_location(uri, path, named, expected)]))
+
+
+def describe_location(uri: str | None, path: str | None, named: int, expected: int | None) -> str:
+    """Return where the rejects are, as a part of a sentence; empty if that needs no words.
+
+    :param named: number of rejects that ARM names.
+    :param expected: number of rejects that it counts.
+    """
+    if uri:
+        return f"rejects: {uri}" + ("" if named == expected else f" (ARM names {named} of them)")
+    if path:
+        return "ARM names no rejected record, so there is no rejects file"
+    return "set rejects_path to get the rejects with their reasons" if named else ""
+
+
+class _WholeRefusals:
+    """ARM's reasons for batches that it refused as a whole."""
+
+    def __init__(self, batches: Batches) -> None:
+        whole = [(uuid, status) for uuid, status in batches if status.state is BatchState.REJECTED]
+        self._reasons = {uuid: status.reason for uuid, status in whole if not status.records}
+
+    def add(self, reject: Reject) -> None:
+        """Replace the reason of a batch by that of its reject, which has been masked with the records."""
+        if reject.batch_uuid in self._reasons:
+            self._reasons[reject.batch_uuid] = reject.reasons[0]
+
+    def describe(self) -> str:
+        """Return the first different reasons; empty if no batch was refused as a whole."""
+        reasons = list(dict.fromkeys(mask(reason.removeprefix("batch ")) for reason in self._reasons.values()))
+        return f"ARM: {'; '.join(reasons[:SHOWN_REASONS])}" if reasons else ""
+
+
+def _write_warnings(submissions: Sequence[FinishedSubmission], batches: Batches, path: str | None) -> dict[str, Any]:
+    """Log row, key and field of the first warnings, and write all of them to *path*. Return count and address."""
+    warned = count_warned(batches)
+    if not warned:
+        return {"warnings": 0, "warnings_uri": None}
+    warnings = chain.from_iterable(submission.find_warnings() for submission in submissions)
+    first = list(islice(warnings, LOGGED_REJECTS))
+    for warning in first:
+        log.warning("Row %d, %s: warning about %s", warning.row, warning.key, warning.field or "the record")
+    if not path:
+        return {"warnings": warned, "warnings_uri": None}
+    target = ObjectStoragePath(path)
     with atomic_write(target) as file:
-        file.writelines(reject_lines(count_rejects(), path, model))
-    if named == expected:
-        return str(target), describe_location(target)
-    return str(target), f"ARM names {named} of the rejects, which are in {target}"
+        file.writelines(warning_lines(chain(first, warnings), path))
+    return {"warnings": warned, "warnings_uri": str(target)}
 
 
-def describe_location(uri: Any) -> str:
-    """Return where to find the rejects, as a part of a sentence.
-
-    :param uri: of the rejects file, if there is one.
-    """
-    return f"the rejects are in {uri}" if uri else "set rejects_path to get the rejects with their reasons"
-
-
-def _log_reject(number: int, reject: Reject) -> None:
-    if number < LOGGED_REJECTS:
-        log.warning("Row %d, %s: %s", reject.row, reject.key, "; ".join(reject.reasons))
+def _describe_warnings(warnings: int, warnings_uri: str | None) -> str:
+    if not warnings:
+        return ""
+    where = warnings_uri or "set warnings_path to get their texts"
+    return f"{count_text(warnings, 'record')} with warnings ({where})"
 
 
-def recovered_chunks_of(submitted: Any) -> list[RecoveredChunk]:
-    """Return the recovered chunks of a submission.
-
-    :param submitted: the result of ``BatchSubmitOperator``, or batchUuids.
-    """
-    return read_recovered(submitted.get("recovered")) if isinstance(submitted, Mapping) else []
+def _common_model(submissions: Sequence[FinishedSubmission]) -> type[ArmModel] | None:
+    models = {submission.model for submission in submissions}
+    return models.pop() if len(models) == 1 else None
 
 
-def invalid_count_of(submitted: Any) -> int:
-    """Return the number of rows that a submission skipped; see :func:`recovered_chunks_of`."""
-    return int(submitted.get("invalid") or 0) if isinstance(submitted, Mapping) else 0
-
-
-def find_rejects_of(submitted: Any, batches: Batches) -> tuple[Iterable[Reject], type[ArmModel] | None]:
-    """Return the rejects of a submission and the model of their records; see :func:`recovered_chunks_of`."""
-    if not (isinstance(submitted, Mapping) and submitted.get("source")):
-        return find_rejects_without_source(batches), None
-    resource, name = find_operation(str(submitted.get("resource")), submitted.get("action") or "create")
-    operation = OPERATIONS[name]
-    source = open_source(None, submitted["source"], operation)
-    validated_for = operation if submitted.get("on_invalid") == REJECT else None
-    size = int(submitted["chunk_size"])
-    return find_rejects(source, size, batches, resource.key, validated_for), operation.record
+def _common_noun(submissions: Sequence[FinishedSubmission]) -> str:
+    nouns = {
+        submission.resource.name.removesuffix("s") if submission.resource else "record" for submission in submissions
+    }
+    return nouns.pop() if len(nouns) == 1 else "record"

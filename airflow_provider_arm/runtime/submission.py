@@ -11,19 +11,20 @@ from airflow_provider_arm.client.operations import OPERATIONS, Replay
 from airflow_provider_arm.runtime.arguments import REJECTS_SUFFIXES, check_suffix
 from airflow_provider_arm.runtime.journal_location import JournalKey, open_folder
 from airflow_provider_arm.runtime.records import open_source
-from airflow_provider_arm.runtime.rejects import REJECT, evaluate_batches, write_rejects
+from airflow_provider_arm.runtime.rejects import evaluate_batches, write_rejects
 from airflow_provider_arm.runtime.resolutions import may_resend, prepare_journal, push_unresolved_chunks
+from airflow_provider_arm.runtime.submitted import REJECT, Submitted
 from airflow_provider_arm.submission.planning.prepare import PreparedSubmission, prepare
 from airflow_provider_arm.submission.planning.resources import find_operation
-from airflow_provider_arm.submission.results.outcome import find_invalid, find_rejects
+from airflow_provider_arm.submission.results.outcome import find_invalid
 from airflow_provider_arm.submission.results.reject_policy import RejectPolicy
 from airflow_provider_arm.submission.sending.lookup import document_finder, look_up
-from airflow_provider_arm.submission.sending.recovered import RecoveredChunk, in_chunk_order, read_recovered
+from airflow_provider_arm.submission.sending.recovered import RecoveredChunk
 from airflow_provider_arm.submission.sending.registry import SubmissionRegistry, record_outcome
 from airflow_provider_arm.submission.sending.send import Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from airflow.providers.common.compat.sdk import Context
 
@@ -33,35 +34,6 @@ if TYPE_CHECKING:
     from airflow_provider_arm.submission.sending.lookup import LookupResult
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """What ARM has accepted of a submission.
-
-    :param recovered: chunks whose batchUuid is lost.
-    :param records: number of records in all chunks.
-    :param invalid: number of rows that were skipped because they are invalid.
-    """
-
-    batch_uuids: list[str]
-    recovered: list[RecoveredChunk]
-    records: int
-    invalid: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain JSON values, which a deferral can store."""
-        return {
-            "batch_uuids": self.batch_uuids,
-            "recovered": [each.as_json() for each in self.recovered],
-            "records": self.records,
-            "invalid": self.invalid,
-        }
-
-    @classmethod
-    def from_json(cls, data: Any) -> Submitted:
-        """Read the values of :meth:`as_json`."""
-        return cls(data["batch_uuids"], read_recovered(data["recovered"]), data["records"], data["invalid"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +77,7 @@ class SubmissionRun:
         chunk_size: int,
         policy: tuple[str, int | str],
         rejects_path: str | None,
+        warnings_path: str | None,
         on_invalid: str,
     ) -> None:
         self._resource, name = find_operation(resource, action)
@@ -118,6 +91,14 @@ class SubmissionRun:
         self._chunk_size = chunk_size
         self._policy = RejectPolicy(*policy)
         self._rejects_path = rejects_path
+        self._warnings_path = warnings_path
+        self._origin = {
+            "resource": resource,
+            "action": action,
+            "source": source,
+            "chunk_size": chunk_size,
+            "on_invalid": on_invalid,
+        }
 
     def _prepare_records(self) -> PreparedSubmission:
         """Read the source, validate every record and plan the chunks."""
@@ -169,7 +150,7 @@ class SubmissionRun:
             journal=journal,
             clear_count=_clear_count(ti, journal, options),
             submit=self._submit,
-            poll=lambda uuid: self._client.get_batch(uuid).state,
+            poll=lambda uuid, records: self._client.get_batch(uuid, submitted=records).state,
             resend_unknown=resend,
             look_up=self._look_up if self._resource.name == "documents" else None,
             key=self._resource.key,
@@ -182,20 +163,20 @@ class SubmissionRun:
             earlier = registry.claim(prepared.plan, prepared.chunks()) if registry is not None else None
             if earlier is not None:
                 log.warning("%s has already submitted the same records: its batches are used", earlier.owner)
-                return self._push_submitted(ti, prepared, earlier.batch_uuids, earlier.recovered)
+                return self._push_submitted(ti, prepared, earlier.batch_records, earlier.recovered)
             with record_outcome(registry, prepared.plan, journal):
                 sent = sender.send_all(prepared.plan, prepared.chunks())
-        batch_uuids = [each.batch_uuid for each in sent if each.batch_uuid]
+        batch_records = {each.batch_uuid: each.records for each in sent if each.batch_uuid}
         recovered = [RecoveredChunk(each.index + 1, each.records, each.missing) for each in sent if not each.batch_uuid]
-        log.info("ARM has accepted %d records in %d batches", prepared.plan.records, len(sent))
-        return self._push_submitted(ti, prepared, batch_uuids, recovered)
+        return self._push_submitted(ti, prepared, batch_records, recovered)
 
-    @staticmethod
     def _push_submitted(
-        ti: Any, prepared: PreparedSubmission, batch_uuids: list[str], recovered: list[RecoveredChunk]
+        self, ti: Any, prepared: PreparedSubmission, batch_records: dict[str, int], recovered: list[RecoveredChunk]
     ) -> Submitted:
-        submitted = Submitted(batch_uuids, recovered, prepared.plan.records, prepared.invalid_count)
-        ti.xcom_push(key="batch_uuids", value=batch_uuids)
+        submitted = Submitted(
+            list(batch_records), batch_records, recovered, prepared.plan.records, prepared.invalid_count, self._origin
+        )
+        ti.xcom_push(key="batch_uuids", value=submitted.batch_uuids)
         # dag.test() loses the arguments of a deferral.
         ti.xcom_push(key="submitted", value=submitted.as_json())
         return submitted
@@ -212,7 +193,7 @@ class SubmissionRun:
             owner=str(JournalKey.own(ti, options.continue_from)),
             scope=f"{self._client.base_url} {self._client.client_no}",
             key=self._resource.key,
-            poll=self._client.get_batch,
+            poll=lambda uuid, records: self._client.get_batch(uuid, submitted=records),
         )
 
     def _look_up(self, records: list[dict[str, Any]]) -> LookupResult:
@@ -222,20 +203,10 @@ class SubmissionRun:
         receipt = self._client.submit_encoded(self._operation.name, records)
         return str(receipt.batch_uuid)  # the client raises if there is none
 
-    def evaluate(self, submitted: Submitted, statuses: Sequence[BatchStatus]) -> dict[str, Any]:
+    def evaluate(self, submitted: Submitted, statuses: Mapping[str, BatchStatus]) -> dict[str, Any]:
         """Apply the reject policy to the finished batches; see :func:`evaluate_batches`."""
-        batches = in_chunk_order(list(zip(submitted.batch_uuids, statuses, strict=True)), submitted.recovered)
-        validated_for = self._operation if self._skip_invalid else None
-        rejects = find_rejects(self._source, self._chunk_size, batches, self._resource.key, validated_for)
-        return evaluate_batches(
-            batches,
-            self._policy,
-            self._rejects_path,
-            lambda: (rejects, self._operation.record),
-            noun=self._resource.name,
-            submitted=submitted.records,
-            invalid=submitted.invalid,
-        )
+        finished = submitted.finish(statuses, self._source)
+        return evaluate_batches([finished], self._policy, self._rejects_path, self._warnings_path)
 
 
 def _clear_count(ti: Any, journal: Journal, options: SubmitOptions) -> int:

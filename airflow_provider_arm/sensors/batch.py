@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,7 +19,6 @@ from airflow_provider_arm.exceptions import translate_arm_errors
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.links.batch import BatchLink
 from airflow_provider_arm.runtime.arguments import REJECTS_SUFFIXES, check_choice, check_suffix
-from airflow_provider_arm.runtime.records import parse_batch_uuids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,9 +28,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.sdk import XComArg
 
-    from airflow_provider_arm.client.batch_state import BatchStatus
+    from airflow_provider_arm.runtime.submitted import Submitted
     from airflow_provider_arm.submission.results.batch_wait import BatchWait, WaitTimes
-    from airflow_provider_arm.submission.results.reject_policy import RejectPolicy
 
 
 class BatchSensor(BaseSensorOperator):
@@ -41,25 +38,38 @@ class BatchSensor(BaseSensorOperator):
     ``mode="poke"``, ``mode="reschedule"`` and deferred mode have the same results and errors. A temporary outage of ARM
     does not end the wait. Rejects fail the task unless *max_rejected* or *on_rejected* allows them.
 
-    :param batch_uuid: a batchUuid, a list of them, or the result of ``BatchSubmitOperator``. Templated.
+    :param batch_uuid: a batchUuid, a list of them, or the result of ``BatchSubmitOperator``, also of a mapped one
+        (``submit.output``). With a result, a batch for which ARM counts other records than were sent never succeeds.
+        Templated.
     :param on_rejected: ``"fail"`` (default) or ``"warn"``: what happens if there are more rejects than *max_rejected*.
     :param max_rejected: rejects that do not fail the task: a count or a share such as ``"2%"``. Default 0. Templated.
     :param rejects_path: path of a ``.jsonl`` or ``.csv`` file for the rejects with ARM's reasons. If *batch_uuid* is
         the result of a ``BatchSubmitOperator`` with a *source*, it contains the records and is a valid source once
         corrected; otherwise it contains what ARM returns about them. Templated.
+    :param warnings_path: path of a ``.jsonl`` or ``.csv`` file for ARM's warnings about accepted records, one line each
+        with row, key, field and text. Default: their number is in the result, and the first fields are in the log.
+        Templated.
     :param deferrable: wait in the triggerer. Default ``[operators] default_deferrable``.
     :param arm_conn_id: connection of type ``arm``. Default ``arm_default``. Templated.
     :param client_no: number of the ARM client. Default: the connection's. Templated.
     :param poke_interval: seconds between status checks. Default 30. In deferred mode the interval grows with the age of
         the batch, up to Airflow's ``max_wait`` (default five minutes). ``timeout``, ``mode``, ``soft_fail`` and others
         are those of ``BaseSensorOperator``.
-    :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri"}``; counts that ARM does not return
-        are ``None``.
+    :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri", "warnings", "warnings_uri",
+        "summary"}``; counts that ARM does not return are ``None``, ``warnings`` is a number of records, and ``summary``
+        the outcome in one sentence, as in the log.
     :raises ArmBatchFailedException: there are more rejects than the policy allows.
     :raises AirflowSensorTimeout: the batches were not finished in time. ARM continues to process them.
     """
 
-    template_fields: Sequence[str] = ("arm_conn_id", "client_no", "batch_uuid", "max_rejected", "rejects_path")
+    template_fields: Sequence[str] = (
+        "arm_conn_id",
+        "client_no",
+        "batch_uuid",
+        "max_rejected",
+        "rejects_path",
+        "warnings_path",
+    )
     operator_extra_links = (BatchLink(),)
     ui_color = "#dcebf7"
 
@@ -72,6 +82,7 @@ class BatchSensor(BaseSensorOperator):
         on_rejected: Literal["fail", "warn"] = "fail",
         max_rejected: int | str = 0,
         rejects_path: str | None = None,
+        warnings_path: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float = 30,
         **kwargs: Any,
@@ -79,13 +90,17 @@ class BatchSensor(BaseSensorOperator):
         super().__init__(poke_interval=poke_interval, **kwargs)
         check_choice("on_rejected", on_rejected, ("fail", "warn"))
         check_suffix("rejects_path", rejects_path, REJECTS_SUFFIXES)
+        check_suffix("warnings_path", warnings_path, REJECTS_SUFFIXES)
         self.batch_uuid = batch_uuid
         self.arm_conn_id = arm_conn_id
         self.client_no = client_no
         self.on_rejected = on_rejected
         self.max_rejected = max_rejected
         self.rejects_path = rejects_path
+        self.warnings_path = warnings_path
         self.deferrable = deferrable
+        #: What the batches belong to, once the argument is read.
+        self.submissions: list[Submitted] = []
         self._wait: BatchWait | None = None
 
     @cached_property
@@ -130,43 +145,31 @@ class BatchSensor(BaseSensorOperator):
 
     def _poll(self) -> dict[str, Any] | None:
         """Return the result, or ``None`` if a batch is pending."""
-        uuids = parse_batch_uuids(self.batch_uuid)
-        from airflow_provider_arm.runtime.batch_polling import poll_pending
+        from airflow_provider_arm.runtime.batch_polling import poll_pending, start_wait
+        from airflow_provider_arm.runtime.rejects import evaluate_batches
+        from airflow_provider_arm.runtime.submitted import read_submitted
         from airflow_provider_arm.submission.results.reject_policy import RejectPolicy
 
         # Before the wait, not after it.
         check_suffix("rejects_path", self.rejects_path or None, REJECTS_SUFFIXES)
+        check_suffix("warnings_path", self.warnings_path or None, REJECTS_SUFFIXES)
         policy = RejectPolicy(self.on_rejected, self.max_rejected)
+        self.submissions = read_submitted(self.batch_uuid)
         if self._wait is None:
-            times = self._times(None)  # BaseSensorOperator waits between pokes
-            self._wait = times.wait(uuids, self.hook.client.readings.batch.not_found_grace)
+            # BaseSensorOperator waits between pokes.
+            self._wait = start_wait(self.hook.client, self.submissions, self._times(None))
         wait = self._wait
         poll_pending(self.hook.client, wait)
         if wait.pending:
-            self.log.info("%d of %d batches are not finished", len(wait.pending), len(uuids))
+            self.log.info(
+                "%d of %d batches are not finished", len(wait.pending), len(wait.pending) + len(wait.finished)
+            )
             return None
-        return {"batch_uuids": uuids, **self._evaluate([(uuid, wait.finished[uuid]) for uuid in uuids], policy)}
-
-    def _evaluate(self, statuses: list[tuple[str, BatchStatus]], policy: RejectPolicy) -> dict[str, Any]:
-        from airflow_provider_arm.runtime.rejects import (
-            evaluate_batches,
-            find_rejects_of,
-            invalid_count_of,
-            recovered_chunks_of,
-        )
-        from airflow_provider_arm.submission.sending.recovered import in_chunk_order
-
-        batches = in_chunk_order(statuses, recovered_chunks_of(self.batch_uuid))
-        for uuid, status in batches:
-            level = logging.INFO if status.failed == 0 else logging.WARNING
-            self.log.log(level, "Batch %s: %s", uuid or "without its batchUuid", status.reason)
-        return evaluate_batches(
-            batches,
-            policy,
-            self.rejects_path,
-            lambda: find_rejects_of(self.batch_uuid, batches),
-            invalid=invalid_count_of(self.batch_uuid),
-        )
+        finished = [submitted.finish(wait.finished) for submitted in self.submissions]
+        return {
+            "batch_uuids": list(wait.batch_uuids),
+            **evaluate_batches(finished, policy, self.rejects_path or None, self.warnings_path or None),
+        }
 
     def _times(self, deadline: float | None) -> WaitTimes:
         from airflow_provider_arm.submission.results.batch_wait import WaitTimes
@@ -178,4 +181,4 @@ class BatchSensor(BaseSensorOperator):
     def _defer(self, deadline: float | None = None) -> NoReturn:
         from airflow_provider_arm.runtime.batch_polling import build_deferral
 
-        self.defer(**build_deferral(self, parse_batch_uuids(self.batch_uuid), self._times(deadline)))
+        self.defer(**build_deferral(self, self.submissions, self._times(deadline)))

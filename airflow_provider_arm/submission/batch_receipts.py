@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _SUFFIX = ".json"
 
+#: Number of records of each batch of a receipt, by its batchUuid; ``None`` where it is not known.
+ReceiptBatches = dict[str, int | None]
+
 
 def write_receipt(folder: FolderPath, batches: Mapping[str, Any] | Sequence[str] | str) -> str | None:
     """Write a receipt and return its file name, or ``None`` if there are no batches.
@@ -31,25 +34,26 @@ def write_receipt(folder: FolderPath, batches: Mapping[str, Any] | Sequence[str]
     :param batches: the result of ``BatchSubmitOperator``, a list of batchUuids, or one batchUuid.
     :raises ArmConfigurationError: *batches* is none of these.
     """
-    uuids = _read_uuids(batches)
-    if uuids is None:
+    receipt = _read_batches(batches)
+    if receipt is None:
         raise ArmConfigurationError("a batch receipt needs the result of BatchSubmitOperator, or batchUuids")
-    if not uuids:
+    if not receipt:
         return None
-    name = hashlib.sha256("\n".join(uuids).encode()).hexdigest()[:32] + _SUFFIX
+    known = {uuid: records for uuid, records in receipt.items() if records is not None}
+    name = hashlib.sha256("\n".join(receipt).encode()).hexdigest()[:32] + _SUFFIX
     with atomic_write(folder / name) as file:
-        file.write(json.dumps({"batch_uuids": uuids}).encode())
+        file.write(json.dumps({"batch_uuids": list(receipt), "batch_records": known}).encode())
     return name
 
 
-def read_receipts(folder: Any, known: Mapping[str, list[str]]) -> dict[str, list[str] | None]:
-    """Return the batchUuids of each receipt by file name; ``None`` for a .json file that is not a receipt.
+def read_receipts(folder: Any, known: Mapping[str, ReceiptBatches]) -> dict[str, ReceiptBatches | None]:
+    """Return the batches of each receipt by file name; ``None`` for a .json file that is not a receipt.
 
     :param known: receipts that were read before. They are not opened again.
     :raises OSError: the folder cannot be read.
     """
     forget_listings(folder)
-    receipts: dict[str, list[str] | None] = {}
+    receipts: dict[str, ReceiptBatches | None] = {}
     try:
         names = sorted(path.name for path in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -62,7 +66,7 @@ def read_receipts(folder: Any, known: Mapping[str, list[str]]) -> dict[str, list
             continue
         with suppress(FileNotFoundError), (folder / name).open("rb") as file:
             try:
-                receipts[name] = _read_uuids(json.loads(file.read())) or None
+                receipts[name] = _read_batches(json.loads(file.read())) or None
             except (ValueError, RecursionError):
                 receipts[name] = None
     return receipts
@@ -74,10 +78,11 @@ def remove_receipt(folder: Any, name: str) -> None:
         (folder / name).unlink()
 
 
-def _read_uuids(batches: Any) -> list[str] | None:
-    """Return the batchUuids without duplicates; ``None`` if *batches* does not hold any."""
+def _read_batches(batches: Any) -> ReceiptBatches | None:
+    """Return the batches without duplicates; ``None`` if *batches* does not hold any."""
     # No isinstance check: the result of an operator may be one of Airflow's lazy sequences.
-    value = batches["batch_uuids"] if hasattr(batches, "keys") and "batch_uuids" in batches else batches
+    is_result = hasattr(batches, "keys") and "batch_uuids" in batches
+    value = batches["batch_uuids"] if is_result else batches
     if isinstance(value, str):
         value = [value]
     try:
@@ -86,4 +91,6 @@ def _read_uuids(batches: Any) -> list[str] | None:
         return None
     if hasattr(value, "keys") or not all(isinstance(uuid, str) and uuid.strip() for uuid in uuids):
         return None
-    return uuids
+    records = batches.get("batch_records") if is_result else None
+    sizes = records if isinstance(records, dict) else {}
+    return {uuid: sizes[uuid] if type(sizes.get(uuid)) is int else None for uuid in uuids}

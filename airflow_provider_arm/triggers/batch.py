@@ -34,6 +34,8 @@ class BatchTrigger(BaseTrigger):
     :param deadline: unix seconds at which the wait ends: wall-clock time, which survives a restart of the triggerer.
     :param max_poll_interval: seconds between status checks of an old batch, at most; default five minutes. 0 turns the
         back-off off. The end of a batch is detected at most a twentieth of its age late.
+    :param batch_records: number of records that were sent in each batch, by its batchUuid, as far as it is known. A
+        batch for which ARM counts another number is not finished.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class BatchTrigger(BaseTrigger):
         started: float,
         deadline: float,
         max_poll_interval: float | None = None,
+        batch_records: dict[str, int] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.batch_uuids = batch_uuids
@@ -55,6 +58,7 @@ class BatchTrigger(BaseTrigger):
         self.started = started
         self.deadline = deadline
         self.max_poll_interval = max_poll_interval
+        self.batch_records = batch_records or {}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and arguments as plain JSON."""
@@ -68,6 +72,7 @@ class BatchTrigger(BaseTrigger):
                 "started": self.started,
                 "deadline": self.deadline,
                 "max_poll_interval": self.max_poll_interval,
+                "batch_records": self.batch_records,
             },
         )
 

@@ -17,16 +17,17 @@ class BatchFinishedEventTrigger(ArmEventTrigger):
 
     ARM has no list of batches. The submitting side writes a batch receipt to a folder
     (``airflow_provider_arm.submission.batch_receipts.write_receipt``, or any JSON file
-    ``{"batch_uuids": [...]}``); the trigger reads the folder, polls the batches
+    ``{"batch_uuids": ["..."], "batch_records": {"...": 500}}``); the trigger reads the folder, polls the batches
     (``GET /clients/{clientno}/batches/{batchuuid}``) and sends one event for each receipt::
 
         {"batch_uuids": ["..."], "submitted": 1200, "rejected": 7, "succeeded": 2, "partial": 1, "refused": 0,
          "unknown": 0}
 
     ``submitted`` and ``rejected`` count records and are ``None`` if ARM does not return the counts. The others count
-    batches: ``partial`` with some rejected records, ``refused`` with only rejected records, ``unknown`` not known to
-    ARM. The receipt is removed only after Airflow has stored the event, in every Airflow version, so that no restart
-    loses an event; an event is sent twice only if the triggerer dies in between.
+    batches: ``partial`` with some rejected records, ``refused`` with only rejected records, ``unknown`` those that ARM
+    does not have, or whose response stays invalid, such as one that counts other records than ``batch_records``. The
+    receipt is removed only after Airflow has stored the event, in every Airflow version, so that no restart loses an
+    event; an event is sent twice only if the triggerer dies in between.
 
     If the submitting DAG can wait itself, no watcher is needed: ``outlets=[asset]`` on a deferred ``BatchSensor``.
 

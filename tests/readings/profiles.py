@@ -129,7 +129,7 @@ def client_of(box: ArmSandbox, readings: Readings, kind: type[Any] = ArmClient) 
 
 def wait(client: ArmClient, batch_uuid: str, polls: int = 3) -> BatchStatus:
     """Poll a batch as a wait does, a few times."""
-    state = WaitTimes(0.0, polls, 0.0).wait([batch_uuid])
+    state = WaitTimes(0.0, polls, 0.0).wait([batch_uuid], {})
     now = 0.0
     while state.pending:
         state.record_poll(batch_uuid, client.get_batch(batch_uuid), now)

@@ -21,7 +21,7 @@ from airflow_provider_arm.client.http.jitter import JITTER, random_fraction
 from airflow_provider_arm.client.http.retry import MAX_COOLDOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class BatchWait:
     :param poll_interval: seconds between polls of a young batch, at most.
     :param not_found_grace: seconds after *started* in which ARM may answer 404 for a batch (Q4).
     :param max_poll_interval: seconds between polls of an old batch, at most; default 0: no back-off.
+    :param batch_records: number of records that were sent in each batch, as far as it is known.
     :param uniform: returns a random number from 0 to 1.
     """
 
@@ -64,6 +65,7 @@ class BatchWait:
     poll_interval: float
     not_found_grace: float = 0.0
     max_poll_interval: float = 0.0
+    batch_records: Mapping[str, int] = field(default_factory=dict)
     uniform: Callable[[], float] = random_fraction
     pending: list[str] = field(init=False)
     #: Last status of each finished batch.
@@ -181,9 +183,17 @@ class WaitTimes:
     poll_interval: float
     max_poll_interval: float | None = None
 
-    def wait(self, batch_uuids: Iterable[str], not_found_grace: float = 0.0) -> BatchWait:
+    def wait(
+        self, batch_uuids: Iterable[str], batch_records: Mapping[str, int], not_found_grace: float = 0.0
+    ) -> BatchWait:
         """Build the state of a wait that starts, or continues, with these times."""
         longest = DEFAULT_MAX_POLL_INTERVAL if self.max_poll_interval is None else self.max_poll_interval
         return BatchWait(
-            batch_uuids, self.started, self.deadline, self.poll_interval, not_found_grace, max_poll_interval=longest
+            batch_uuids,
+            self.started,
+            self.deadline,
+            self.poll_interval,
+            not_found_grace,
+            max_poll_interval=longest,
+            batch_records=batch_records,
         )

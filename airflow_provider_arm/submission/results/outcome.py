@@ -14,6 +14,7 @@ from airflow_provider_arm.client.keys import fold
 from airflow_provider_arm.submission.errors import PlanChangedError
 from airflow_provider_arm.submission.planning.validate import validate_rows
 from airflow_provider_arm.submission.sources.rows import Row, chunk_rows
+from airflow_provider_arm.summary import count_text, number_text, percent_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,28 +40,16 @@ class OutcomeCounts:
         return self.submitted - self.rejected
 
 
-def count_outcomes(statuses: Sequence[BatchStatus], submitted: int | None = None) -> OutcomeCounts:
-    """Sum the counts of the batches.
+def count_outcomes(statuses: Sequence[BatchStatus]) -> OutcomeCounts:
+    """Sum the counts of the batches; the sum is unknown if one of them is."""
+    return OutcomeCounts(
+        _sum_known([status.total for status in statuses]), _sum_known([status.failed for status in statuses])
+    )
 
-    :param submitted: number of records that were sent, if the caller knows it. With it, a batch that was rejected as a
-        whole and has no total can still be counted, if it is the only batch without one. If ARM counts another number
-        of records, the number of rejects is unknown.
-    """
-    unsized = [status for status in statuses if status.total is None]
-    counted = sum(status.total or 0 for status in statuses)
-    if submitted is None and not unsized:
-        submitted = counted
-    if submitted is not None and (counted > submitted or (counted < submitted and not unsized)):
-        return OutcomeCounts(submitted, None)
-    rejected = 0
-    for status in statuses:
-        failed = status.failed
-        if failed is None and status.state is BatchState.REJECTED and submitted is not None and unsized == [status]:
-            failed = submitted - counted
-        if failed is None:
-            return OutcomeCounts(submitted, None)
-        rejected += failed
-    return OutcomeCounts(submitted, rejected)
+
+def _sum_known(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +84,7 @@ def find_rejects(
     :raises PlanChangedError: the source no longer has the records that were sent.
     """
     invalid: list[Reject] = []
-    rows = source.rows() if validated_for is None else _valid_rows(source, validated_for, key, invalid)
+    rows = source.rows() if validated_for is None else valid_rows(source, validated_for, key, invalid)
     chunks = chunk_rows(rows, chunk_size)
     for batch_uuid, status in batches:
         chunk = next(chunks, [])
@@ -132,32 +121,31 @@ def rejected_positions(status: BatchStatus) -> frozenset[int]:
     return frozenset(number for number, _ in _rejected_responses(status))
 
 
-def describe_counts(noun: str, submitted: int | None, rejected: int | None, invalid: int = 0) -> str:
-    """Return the outcome as a sentence for users in finance.
+def describe_counts(noun: str, counts: OutcomeCounts, limit: str, invalid: int = 0) -> str:
+    """Return the counts of a submission, such as "1193 of 1200 customers accepted, 7 rejected (0.6 %, limit 1 %)".
 
-    :param noun: the records in the plural: customers, documents, records.
-    :param invalid: number of rows that were skipped because they are invalid.
+    :param noun: a record, in the singular.
+    :param limit: rejects that the policy allows, as text.
+    :param invalid: number of rows that were skipped because they are invalid. They count as rejects.
     """
-    skipped = f"; {invalid} invalid rows were not sent" if invalid else ""
-    return _count_text(noun, submitted, rejected) + skipped
-
-
-def _count_text(noun: str, submitted: int | None, rejected: int | None) -> str:
-    if rejected == 0:
-        return (
-            f"ARM accepted all {noun}, their number is unknown"
-            if submitted is None
-            else f"ARM accepted all {submitted} {noun}"
-        )
-    total = "an unknown number of" if submitted is None else submitted
-    return f"ARM refused {'an unknown number' if rejected is None else rejected} of {total} {noun}"
+    if counts.accepted is not None:
+        text = f"{number_text(counts.accepted)} of {count_text(counts.submitted, noun)} accepted"
+    else:
+        text = f"{count_text(counts.submitted, noun)} {'accepted' if counts.rejected == 0 else 'submitted'}"
+    text += f", {number_text(counts.rejected)} rejected"
+    if invalid:
+        text += f", {count_text(invalid, 'invalid row')} not sent"
+    bad, total = (counts.rejected or 0) + invalid, (counts.submitted or 0) + invalid
+    if counts.rejected is None or counts.submitted is None:
+        return f"{text} (limit {limit})"
+    return f"{text} ({percent_text(bad, total)}, limit {limit})" if bad else text
 
 
 def _invalid_row(row: Row, issues: Sequence[FieldIssue], key: str) -> Reject:
-    return Reject(row.number, _key_value(row, key), tuple(map(str, issues)), None, row.record)
+    return Reject(row.number, key_value(row, key), tuple(map(str, issues)), None, row.record)
 
 
-def _valid_rows(source: Source, operation: Operation, key: str, invalid: list[Reject]) -> Iterator[Row]:
+def valid_rows(source: Source, operation: Operation, key: str, invalid: list[Reject]) -> Iterator[Row]:
     """Yield the valid rows, and append the others to *invalid*."""
     for row, issues in validate_rows(source, operation, key):
         if issues:
@@ -178,15 +166,15 @@ def _rejects_of_chunk(rows: list[Row], batch_uuid: str | None, status: BatchStat
             raise PlanChangedError(msg)
         # The reason may quote any of the records.
         reasons = (mask(f"batch {status.reason}", [row.record for row in rows]),)
-        yield from (Reject(row.number, _key_value(row, key), reasons, batch_uuid, row.record) for row in rows)
+        yield from (Reject(row.number, key_value(row, key), reasons, batch_uuid, row.record) for row in rows)
         return
     for number, response in _rejected_responses(status):
         row = rows[number - 1] if number <= len(rows) else None
         arm_key = response.to_wire().get(key)
-        if row is None or (arm_key is not None and not _is_same_key(arm_key, _key_value(row, key))):
+        if row is None or (arm_key is not None and not is_same_key(arm_key, key_value(row, key))):
             msg = f"ARM refused record {number} of a batch ({key} {arm_key}), and the source no longer has it there"
             raise PlanChangedError(msg)
-        yield Reject(row.number, _key_value(row, key), _reasons(response, row.record), batch_uuid, row.record)
+        yield Reject(row.number, key_value(row, key), _reasons(response, row.record), batch_uuid, row.record)
 
 
 def _rejected_responses(status: BatchStatus) -> Iterator[tuple[int, WriteResponse]]:
@@ -197,12 +185,14 @@ def _rejected_responses(status: BatchStatus) -> Iterator[tuple[int, WriteRespons
             yield max(1, response.record_no or position), response
 
 
-def _key_value(row: Row, key: str) -> str:
+def key_value(row: Row, key: str) -> str:
+    """Return the natural key of a record."""
     # A record may have the field names of the wire or those of Python.
     return str(row.record.get(key, row.record.get(to_snake(key), "")))
 
 
-def _is_same_key(arm_key: Any, own_key: str) -> bool:
+def is_same_key(arm_key: Any, own_key: str) -> bool:
+    """Return whether a key in a response of ARM is that of a record."""
     return fold(str(arm_key)) == fold(own_key)
 
 

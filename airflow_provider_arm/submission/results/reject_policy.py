@@ -41,9 +41,19 @@ class RejectPolicy:
         """Return what *rejected* of *total* records mean; ``None`` (unknown) counts as too many."""
         if rejected == 0:
             return TaskOutcome.SUCCEED
-        if rejected is not None and total is not None and rejected <= self._max_allowed(total):
+        if self.is_within_limit(total, rejected):
             return TaskOutcome.WARN
         return TaskOutcome.FAIL if self.on_rejected == _FAIL else TaskOutcome.WARN
+
+    def is_within_limit(self, total: int | None, rejected: int | None) -> bool:
+        """Return whether *max_rejected* allows the rejects."""
+        return rejected == 0 or (rejected is not None and total is not None and rejected <= self._max_allowed(total))
+
+    @property
+    def limit(self) -> str:
+        """*max_rejected* as text, such as "10" or "1 %"."""
+        number = str(self.max_rejected).strip()
+        return f"{number.removesuffix('%').strip()} %" if number.endswith("%") else number
 
     def _max_allowed(self, total: int) -> int:
         text = str(self.max_rejected).strip()

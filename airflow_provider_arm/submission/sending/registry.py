@@ -111,7 +111,8 @@ class EarlierSubmission:
     """Submission of the very same records by another run."""
 
     owner: str
-    batch_uuids: list[str]
+    #: Number of records of each batch, by its batchUuid.
+    batch_records: dict[str, int]
     recovered: list[RecoveredChunk]
 
 
@@ -122,10 +123,12 @@ class SubmissionRegistry:
     :param owner: name of this task instance, the same in every try.
     :param scope: what the keys belong to: ARM's base URL and the client number.
     :param key: wire name of the natural key.
-    :param poll: returns a batch's status; raises :class:`ArmError`.
+    :param poll: returns the status of a batch, from its batchUuid and number of records; raises :class:`ArmError`.
     """
 
-    def __init__(self, path: FolderPath, owner: str, scope: str, key: str, poll: Callable[[str], BatchStatus]) -> None:
+    def __init__(
+        self, path: FolderPath, owner: str, scope: str, key: str, poll: Callable[[str, int], BatchStatus]
+    ) -> None:
         self._folder = ChecksummedFolder(path)
         self._owner = owner
         self._scope = scope
@@ -252,7 +255,7 @@ class SubmissionRegistry:
         if chunk.state is ClaimState.UNRESOLVED or chunk.batch_uuid is None:
             return None
         try:
-            status = self._poll(chunk.batch_uuid)
+            status = self._poll(chunk.batch_uuid, chunk.records)
         except ArmNotFoundError:
             return frozenset()  # ARM no longer has the batch, but still has its records
         if not status.state.finished:
@@ -319,10 +322,10 @@ def _claimed_chunk(journal: Journal, chunk: ChunkPlan) -> _ClaimedChunk:
 
 
 def _earlier_submission(claim: _ClaimedKeys, states: _ClaimStates) -> EarlierSubmission:
-    uuids = [chunk.batch_uuid for chunk in states.chunks if chunk.batch_uuid]
+    batch_records = {chunk.batch_uuid: chunk.records for chunk in states.chunks if chunk.batch_uuid}
     recovered = [
         RecoveredChunk(number, chunk.records, chunk.missing)
         for number, chunk in enumerate(states.chunks, 1)
         if chunk.state is ClaimState.RECOVERED
     ]
-    return EarlierSubmission(claim.owner, uuids, recovered)
+    return EarlierSubmission(claim.owner, batch_records, recovered)

@@ -84,7 +84,8 @@ class Sender:
 
     :param submit: sends a JSON list of records and returns the batchUuid; raises :class:`ArmError`. Called from several
         threads if *max_in_flight* is more than 1.
-    :param poll: returns the state of a batch that was sent before a clear; raises :class:`ArmError`.
+    :param poll: returns the state of a batch that was sent before a clear, from its batchUuid and, where it is known,
+        the number of its records; raises :class:`ArmError`.
     :param look_up: looks up records in ARM by their natural key; ``None`` where ARM has no operation for that. Raises
         :class:`ArmError`.
     :param key: wire name of the natural key.
@@ -97,7 +98,7 @@ class Sender:
     journal: Journal
     clear_count: int
     submit: Callable[[bytes], str]
-    poll: Callable[[str], BatchState]
+    poll: Callable[[str, int | None], BatchState]
     resend_unknown: bool = False
     look_up: Callable[[list[dict[str, Any]]], LookupResult] | None = None
     key: str | None = None
@@ -184,7 +185,7 @@ class Sender:
                 continue
             if index < len(plan.chunks) and entry.sha256 == plan.chunks[index].sha256:
                 continue  # the same records: decided when this chunk is sent
-            if not (entry.batch_uuid and _may_replace_batch(step, self.poll(entry.batch_uuid))):
+            if not (entry.batch_uuid and _may_replace_batch(step, self.poll(entry.batch_uuid, None))):
                 raise PlanChangedError(_plan_changed_message("the records"))
         if old != new:
             self.journal.write_plan(new)
@@ -219,7 +220,7 @@ class Sender:
     ) -> SentChunk | None:
         """Return the chunk if a cleared task follows its old batch; ``None`` if it is to be sent again."""
         uuid = str(entry.batch_uuid)
-        state = self.poll(uuid)
+        state = self.poll(uuid, None if changed else chunk.records)
         if _may_replace_batch(step, state):
             log.info("%s: the task was cleared and batch %s is finished; sent again", _chunk_name(chunk), uuid)
             return None

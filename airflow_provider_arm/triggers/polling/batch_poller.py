@@ -74,7 +74,7 @@ class _BatchWaiter:
         self._conn_id = trigger.arm_conn_id
         self._client_no = trigger.client_no
         times = WaitTimes(trigger.started, trigger.deadline, trigger.poll_interval, trigger.max_poll_interval)
-        self._wait = times.wait(trigger.batch_uuids)
+        self._wait = times.wait(trigger.batch_uuids, trigger.batch_records)
         until = datetime.fromtimestamp(trigger.deadline, UTC)
         log.info("Waiting for %d batches at ARM until %s UTC", len(self._wait.pending), f"{until:%F %R}")
 
@@ -139,7 +139,8 @@ class _BatchWaiter:
 
     async def _poll_batch(self, client: AsyncArmClient, batch_uuid: str) -> BatchStatus | ArmError:
         try:
-            status = await client.get_batch(batch_uuid, client_no=self._client_no)
+            submitted = self._wait.batch_records.get(batch_uuid)
+            status = await client.get_batch(batch_uuid, client_no=self._client_no, submitted=submitted)
         except ArmError as error:
             log.warning("Batch %s: %s", batch_uuid, error)
             return error

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
 from airflow_provider_arm.client.errors import ArmError, ArmNotFoundError
-from airflow_provider_arm.submission.batch_receipts import read_receipts, remove_receipt
+from airflow_provider_arm.submission.batch_receipts import ReceiptBatches, read_receipts, remove_receipt
 from airflow_provider_arm.triggers.polling.poll_loop import poll_forever
 
 if TYPE_CHECKING:
@@ -25,38 +25,46 @@ log = logging.getLogger(__name__)
 
 #: Batches that are polled concurrently: they must not delay the other waits of the connection.
 MAX_CONCURRENT_POLLS = 8
-#: Consecutive polls that do not find a batch before it counts as unknown: ARM may not find a new batch at once (Q4).
-NOT_FOUND_POLLS = 10
+#: Consecutive polls that do not find a batch (ARM may not find a new one at once, Q4), or whose response is invalid,
+#: before it counts as unknown: a receipt must not wait for ever.
+UNDECIDED_POLLS = 10
 
 
 @dataclass(slots=True)
 class ReceiptStatus:
     """State of the batches of one receipt."""
 
-    uuids: list[str]
+    batches: ReceiptBatches
     finished: dict[str, BatchStatus | None] = field(default_factory=dict)
-    #: Number of consecutive polls that did not find each batch.
-    not_found: dict[str, int] = field(default_factory=dict)
+    #: Number of consecutive polls of each batch that did not find it, or whose response was invalid.
+    undecided: dict[str, int] = field(default_factory=dict)
     #: Its event is sent, and may not be stored yet.
     is_reported: bool = False
 
     @property
     def pending(self) -> list[str]:
         """Batches that are not finished."""
-        return [uuid for uuid in self.uuids if uuid not in self.finished]
+        return [uuid for uuid in self.batches if uuid not in self.finished]
+
+    def count_undecided(self, uuid: str, reason: object) -> None:
+        """Count a poll that decided nothing about a batch, which is unknown after ``UNDECIDED_POLLS`` of them."""
+        self.undecided[uuid] = self.undecided.get(uuid, 0) + 1
+        if self.undecided[uuid] >= UNDECIDED_POLLS:
+            log.error("Batch %s: %s", uuid, reason)
+            self.finished[uuid] = None
 
     def payload(self) -> dict[str, Any]:
         """Return the event payload: how the batches ended, in counts, without records."""
         known = [status for status in self.finished.values() if status is not None]
         states = [status.state for status in known]
         return {
-            "batch_uuids": self.uuids,
+            "batch_uuids": list(self.batches),
             "submitted": _sum([status.total for status in known]),
             "rejected": _sum([_count_rejected(status) for status in known]),
             "succeeded": states.count(BatchState.SUCCEEDED),
             "partial": states.count(BatchState.PARTIAL),
             "refused": states.count(BatchState.REJECTED),
-            "unknown": len(self.uuids) - len(known),
+            "unknown": len(self.batches) - len(known),
         }
 
 
@@ -135,15 +143,15 @@ class ReceiptFolder:
 
     async def _read(self) -> None:
         """Read the folder in a thread."""
-        known = {name: receipt.uuids for name, receipt in self._receipts.items()}
+        known = {name: receipt.batches for name, receipt in self._receipts.items()}
         receipts = await asyncio.to_thread(read_receipts, self._folder, known)
-        for name, uuids in receipts.items():
-            if uuids is None:
+        for name, batches in receipts.items():
+            if batches is None:
                 if name not in self._invalid_files:
                     log.error('%s is not a batch receipt, which has {"batch_uuids": [...]}: skipped', name)
                     self._invalid_files.add(name)
             elif name not in self._receipts:
-                self._receipts[name] = ReceiptStatus(uuids)
+                self._receipts[name] = ReceiptStatus(batches)
                 self._invalid_files.discard(name)
         # A receipt that was removed from the folder is no longer polled.
         self._receipts = {name: receipt for name, receipt in self._receipts.items() if name in receipts}
@@ -151,19 +159,18 @@ class ReceiptFolder:
     async def _poll_batch(self, client: AsyncArmClient, receipt: ReceiptStatus, uuid: str) -> ArmError | None:
         """Poll one batch; return the error if it ends this poll."""
         try:
-            status = await client.get_batch(uuid, client_no=self._client_no)
+            status = await client.get_batch(uuid, client_no=self._client_no, submitted=receipt.batches[uuid])
         except ArmNotFoundError as error:
-            receipt.not_found[uuid] = receipt.not_found.get(uuid, 0) + 1
-            if receipt.not_found[uuid] >= NOT_FOUND_POLLS:
-                log.error("Batch %s: %s", uuid, error)  # noqa: TRY400 - the message is complete
-                receipt.finished[uuid] = None
+            receipt.count_undecided(uuid, error)
             return None
         except ArmError as error:
             return error
-        receipt.not_found.pop(uuid, None)
         if status.state is BatchState.INVALID_RESPONSE:
             log.warning("Batch %s: invalid response from ARM: %s", uuid, status.reason)
-        elif status.state.finished:
+            receipt.count_undecided(uuid, status.reason)
+            return None
+        receipt.undecided.pop(uuid, None)
+        if status.state.finished:
             # Only counts are reported; the records of a thousand batches must not stay in memory.
             receipt.finished[uuid] = replace(status, records=(), failed=_count_rejected(status))
         return None

@@ -137,6 +137,49 @@ def test_mapped_operators_and_templates_in_a_dag_run(run_dag, arm_sandbox, arm_c
     assert {json.loads(line)["voucherDate"] for line in (tmp_path / "a.jsonl").open(encoding="utf-8")} == {"2025-02-27"}
 
 
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_one_sensor_waits_for_a_mapped_submission(run_dag, arm_sandbox, arm_connection, tmp_path, deferrable):
+    """The rejects of all its files are in one rejects file, a valid source."""
+    arm_sandbox.behave(batch_delay=0.2)
+    sources = []
+    for part in range(3):
+        rows = [{"customerNo": str(83100 + 10 * part + n), "name": "A"} for n in range(3)]
+        if part:
+            rows[1]["organizationNo"] = "312345678"
+        sources.append(tmp_path / f"{part}.jsonl")
+        sources[-1].write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with DAG(f"arm_mapped_one_sensor_{deferrable}".lower(), schedule=None) as dag:
+        submit = BatchSubmitOperator.partial(task_id="submit", resource="customers", chunk_size=2).expand(
+            source=[str(source) for source in sources]
+        )
+        BatchSensor(
+            task_id="wait",
+            batch_uuid=submit.output,
+            poke_interval=0.1,
+            deferrable=deferrable,
+            max_rejected="25%",
+            rejects_path=str(tmp_path / "rejects.csv"),
+        )
+    run = run_dag(dag)
+    assert str(run.state) == "success"
+    result = results(run)["wait"]
+    assert (len(result["batch_uuids"]), result["submitted"], result["accepted"], result["rejected"]) == (6, 9, 7, 2)
+    again = BatchSubmitOperator(task_id="again", resource="customers", source=result["rejects_uri"], plan_only=True)
+    assert again.execute({})["records"] == 2
+
+
+def test_sensor_without_the_output_of_a_submission_names_the_reason(run_dag, arm_sandbox, arm_connection, capfd):
+    """A task with do_xcom_push=False pushes nothing."""
+    with DAG("arm_no_xcom", schedule=None) as dag:
+        submit = BatchSubmitOperator(
+            task_id="submit", resource="customers", records=[{"customerNo": "83200", "name": "A"}], do_xcom_push=False
+        )
+        BatchSensor(task_id="wait", batch_uuid=submit.output, poke_interval=0.1)
+    run = run_dag(dag)
+    assert {ti.task_id: str(ti.state) for ti in run.get_task_instances()} == {"submit": "success", "wait": "failed"}
+    assert "do_xcom_push" in "".join(capfd.readouterr())
+
+
 def test_log_of_failed_tasks_has_no_personal_data_and_no_secret(run_dag, arm_sandbox, arm_connection, capfd, tmp_path):
     """Tracebacks included."""
     person = {"customerNo": "84001", "name": "Canary Kari", "phoneNo": "00011223", "ssn": "01819012345"}

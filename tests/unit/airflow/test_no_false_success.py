@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -14,7 +16,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client.http.retry import SystemClock
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
+from airflow_provider_arm.runtime.submitted import Submitted
 from airflow_provider_arm.sensors.batch import BatchSensor
+from airflow_provider_arm.triggers.batch import BatchTrigger
 
 FAILURE_WORDS = {"FAILED", "REJECTED"}
 EVENT = {"status": "finished"}
@@ -177,3 +181,68 @@ def test_task_succeeds_with_a_clean_batch_and_fails_with_a_failed_record(arm, fi
         arm.body = json.dumps(clean | {"failedCount": 1}).encode()
         with pytest.raises(AirflowException):
             wait({}, first_try)
+
+
+#: Result of the submission of two records in one batch.
+SUBMITTED = Submitted(["u"], {"u": 2}, records=2).as_json()
+LAX = {"on_rejected": "warn", "max_rejected": "100%"}
+
+
+def poke_result(context):
+    """Wait for the result of a submission in mode poke."""
+    return BatchSensor(task_id="w", batch_uuid=SUBMITTED, timeout=0, **LAX).execute(context)
+
+
+def resume_result(context):
+    """Resume a sensor that was deferred for the result of a submission."""
+    return BatchSensor(task_id="w", batch_uuid=SUBMITTED, deferrable=True, **LAX).execute_complete(context, EVENT)
+
+
+def wait_in_triggerer(_context):
+    """Wait for the batch in the triggerer, and return the counts if it reports the batch as finished."""
+    now = time.time()
+    trigger = BatchTrigger(
+        batch_uuids=["u"],
+        arm_conn_id="arm_default",
+        client_no=None,
+        poll_interval=0,
+        started=now,
+        deadline=now,
+        batch_records={"u": 2},
+    )
+
+    async def run():
+        return [event.payload async for event in trigger.run()]
+
+    (event,) = asyncio.run(run())
+    if event != EVENT:
+        raise AirflowException(event["message"])
+    return {"submitted": 2}
+
+
+@pytest.mark.parametrize(
+    "wait", [poke_result, resume_result, wait_in_triggerer, lambda context: submit_and_wait(LAX, context)]
+)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=finished)
+@example(body={"status": "PROCESSED", "totalCount": 0, "customers": []})
+@example(body={"status": "PROCESSED", "totalCount": None, "customers": [{"status": "PROCESSED"}]})
+@example(body={"status": "PROCESSED", "totalCount": 3, "customers": [{"status": "PROCESSED"}] * 3})
+@example(body={"status": "PROCESSED", "totalCount": 1, "processedCount": 1, "failedCount": 0})
+def test_counts_that_contradict_the_submission_never_succeed(arm, first_try, wait, body):
+    """Whatever the reject policy allows, and wherever the batch is judged."""
+    arm.code, arm.body = 200, json.dumps(body).encode()
+    try:
+        result = wait(first_try)
+    except (AirflowException, TaskDeferred):
+        return
+    assert result["submitted"] == 2
+    assert body["totalCount"] in (2, None)
+    assert len(body.get("customers") or "12") == 2
+
+
+def test_matching_counts_succeed_wherever_the_batch_is_judged(arm, first_try):
+    """So that the property above does not hold for lack of successes."""
+    arm.code, arm.body = 200, json.dumps({"status": "PROCESSED", "customers": [{"status": "PROCESSED"}] * 2}).encode()
+    for wait in (poke_result, resume_result, wait_in_triggerer):
+        assert wait(first_try)["submitted"] == 2

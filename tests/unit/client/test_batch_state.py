@@ -290,3 +290,25 @@ def test_rejection_excludes_processed_records(code: int, content: Any) -> None:
         assert all(isinstance(record, dict) for record in records)
         assert "PROCESSED" not in [str(record.get("status")).upper() for record in records]
     assert status.total == status.failed
+
+
+@pytest.mark.parametrize(
+    ("code", "content", "submitted", "state", "counts"),
+    [
+        (200, {"status": "PROCESSED", "totalCount": 2}, 2, BatchState.SUCCEEDED, (2, 0)),
+        (200, {"status": "PROCESSED"}, 3, BatchState.SUCCEEDED, (3, 0)),
+        (206, {"status": "PARTIAL", "failedCount": 1}, 3, BatchState.PARTIAL, (3, 1)),
+        (406, {}, 3, BatchState.REJECTED, (3, 3)),
+        (406, None, 3, BatchState.REJECTED, (3, 3)),
+        (200, {"status": "PROCESSED", "totalCount": 2}, 3, BatchState.INVALID_RESPONSE, (2, None)),
+        (200, {"status": "PROCESSED", "totalCount": 0}, 3, BatchState.INVALID_RESPONSE, (0, None)),
+        (200, {"status": "PROCESSED", "totalCount": 4}, 3, BatchState.INVALID_RESPONSE, (4, None)),
+        (200, {"customers": [{"status": "PROCESSED"}] * 2}, 3, BatchState.INVALID_RESPONSE, (2, None)),
+        (406, {"totalCount": 4}, 3, BatchState.INVALID_RESPONSE, (4, None)),
+        (202, {"status": "PROCESSING", "totalCount": 1}, 3, BatchState.PENDING, (1, None)),
+    ],
+)
+def test_finished_batch_must_count_the_records_that_were_sent(code, content, submitted, state, counts) -> None:
+    """A batch without counts gets the number that was sent; a pending one is not compared."""
+    status = classify_batch(code, content, submitted=submitted)
+    assert (status.state, (status.total, status.failed)) == (state, counts)

@@ -88,7 +88,7 @@ class FakeArm:
             raise error
         return uuid
 
-    def poll(self, uuid: str) -> BatchState:
+    def poll(self, uuid: str, _records: int | None = None) -> BatchState:
         """Return the state of a batch."""
         self.events.append(("poll", uuid))
         if self.is_down:

@@ -18,12 +18,20 @@ def folder(request, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "batches", [{"batch_uuids": ["b", "A"], "submitted": 2}, ["b", "A"], ("b", "A", "b")], ids=repr
+    ("batches", "records"),
+    [
+        ({"batch_uuids": ["b", "A"], "batch_records": {"b": 500, "A": 20}}, [500, 20]),
+        ({"batch_uuids": ["b", "A"], "batch_records": {"b": "500", "A": True}}, [None, None]),
+        (["b", "A"], [None, None]),
+        (("b", "A", "b"), [None, None]),
+    ],
+    ids=repr,
 )
-def test_receipt_is_read_back_as_written(folder, batches):
+def test_receipt_is_read_back_as_written(folder, batches, records):
     """The operator's result and any sequence of batchUuids are stored without duplicates, in order and case kept."""
     name = write_receipt(folder, batches)
-    assert read_receipts(folder, {}) == {name: ["b", "A"]}
+    receipt = read_receipts(folder, {})[name]
+    assert list(receipt.items()) == list(zip(("b", "A"), records, strict=True))
 
 
 def test_same_batches_give_the_same_receipt(folder):
@@ -57,7 +65,7 @@ def test_other_json_file_is_reported_as_no_receipt(folder, text):
     for other in ("other.json", ".hidden.json.1234.part", "notes.txt"):
         with (folder / other).open("wb") as file:
             file.write(text)
-    assert read_receipts(folder, {}) == {name: ["u1"], "other.json": None}
+    assert read_receipts(folder, {}) == {name: {"u1": None}, "other.json": None}
 
 
 def test_known_receipt_is_not_opened_again(folder):
@@ -65,7 +73,7 @@ def test_known_receipt_is_not_opened_again(folder):
     name = write_receipt(folder, "u1")
     with (folder / name).open("wb") as file:
         file.write(json.dumps({"batch_uuids": ["changed"]}).encode())
-    assert read_receipts(folder, {name: ["u1"]}) == {name: ["u1"]}
+    assert read_receipts(folder, {name: {"u1": None}}) == {name: ["u1"]}
 
 
 def test_remove_is_idempotent(folder):

@@ -40,7 +40,10 @@ def test_notifier_sends_counts_and_file_when_a_task_succeeds_with_rejects(
     path = str(tmp_path / "rejects.jsonl")
     result = wait(arm_connection, first_try, GOOD, BAD, on_rejected="warn", rejects_path=path)
     (sentence,) = notify(result=result)
-    assert sentence == f"invoicing.wait: ARM refused 1 of 2 records; the rejects are in {result['rejects_uri']}"
+    assert sentence == (
+        'invoicing.wait: 1 of 2 records accepted, 1 rejected (50 %, limit 0): success (on_rejected="warn"); '
+        f"rejects: {result['rejects_uri']}"
+    )
 
 
 def test_notifier_sends_counts_when_rejects_fail_the_task(arm_sandbox, arm_connection, first_try):
@@ -48,7 +51,7 @@ def test_notifier_sends_counts_when_rejects_fail_the_task(arm_sandbox, arm_conne
     with pytest.raises(ArmBatchFailedException) as caught:
         wait(arm_connection, first_try, GOOD, BAD)
     (sentence,) = notify(exception=caught.value)
-    assert sentence.startswith("invoicing.wait: ARM refused 1 of 2 records")
+    assert sentence.startswith("invoicing.wait: 1 of 2 records accepted, 1 rejected")
     assert "canary" not in sentence.lower()
     assert "82002" not in sentence
 
@@ -72,9 +75,9 @@ def test_notifier_ignores_results_of_other_tasks(result):
 
 def test_notifier_reports_an_unknown_number_of_rejects():
     """A submission that has not waited has no outcome yet, so nothing is sent for it."""
-    unknown = {"submitted": 5, "accepted": None, "rejected": None, "rejects_uri": None}
+    unknown = {"submitted": 5, "rejected": None, "summary": "5 records submitted, an unknown number rejected"}
     (sentence,) = notify(result=unknown)
-    assert "ARM refused an unknown number of 5 records; set rejects_path" in sentence
+    assert sentence.endswith("an unknown number rejected")
     assert notify(result=unknown, task=BatchSubmitOperator(task_id="wait", resource="customers", records=[])) == []
 
 

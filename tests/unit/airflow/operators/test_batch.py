@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -13,7 +14,6 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.http.retry import SystemClock
 from airflow_provider_arm.exceptions import ArmBatchFailedException, ArmFailException, ArmTransientException
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
-from airflow_provider_arm.runtime.records import parse_batch_uuids
 from airflow_provider_arm.sensors.batch import BatchSensor
 from tests.unit.airflow.invoices import documents, effects
 
@@ -68,7 +68,7 @@ def test_rejects_fail_the_task_by_default(arm_sandbox, arm_connection, first_try
     """The other records take effect, and the rejects file has row, reason and record."""
     rows = [*customers(4), {"customerNo": "80099", "name": "Canary X", "organizationNo": "312345678"}]
     path = tmp_path / "out" / "rejects.jsonl"
-    with pytest.raises(ArmBatchFailedException, match="refused 1 of 5 customers") as caught:
+    with pytest.raises(ArmBatchFailedException, match="4 of 5 customers accepted, 1 rejected") as caught:
         submit(records=rows, wait_for_completion=True, rejects_path=f"file://{path}").execute(first_try)
     (reject,) = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert (reject["_row"], reject["customerNo"], reject["name"]) == (5, "80099", "Canary X")
@@ -99,10 +99,32 @@ def test_reject_policy_decides_task_outcome(arm_sandbox, arm_connection, first_t
             operator.execute(first_try)
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_warnings_are_counted_logged_by_field_and_written_with_their_text(
+    arm_sandbox, arm_connection, first_try, tmp_path, caplog, suffix
+):
+    """The log has row, key and field, and nothing that ARM quotes."""
+    caplog.set_level(logging.INFO)
+    source, path = tmp_path / "in.jsonl", tmp_path / f"warnings.{suffix}"
+    rows = [{**row, "emailAddressDocument": ["canary @example.no"]} for row in customers(3)]
+    del rows[0]["emailAddressDocument"]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    arguments = {"records": None, "source": str(source), "chunk_size": 2, "wait_for_completion": True}
+    result = submit(**arguments, warnings_path=str(path)).execute(first_try)
+    assert (result["accepted"], result["warnings"], result["warnings_uri"]) == (3, 2, str(path))
+    assert result["summary"] == (f"3 of 3 customers accepted, 0 rejected: success; 2 records with warnings ({path})")
+    key = rows[2]["customerNo"]
+    assert f"Row 3, {key}: warning about emailAddressDocument" in caplog.text
+    assert "canary" not in caplog.text
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == (3 if suffix == "csv" else 2)
+    assert all(word in lines[-1] for word in ("3", key, "emailAddressDocument", result["batch_uuids"][1]))
+
+
 def test_batch_rejected_as_a_whole_fails_the_task(arm_sandbox, arm_connection, first_try):
     """ARM answers 406."""
     arm_sandbox.behave(q03_reject_batches=True)
-    with pytest.raises(ArmBatchFailedException, match="refused 3 of 3"):
+    with pytest.raises(ArmBatchFailedException, match=r"accepted, 3 rejected .*; ARM: rejected as a whole"):
         submit(records=customers(3), wait_for_completion=True).execute(first_try)
 
 
@@ -312,7 +334,7 @@ def test_invalid_rows_are_skipped_and_reported_with_on_invalid_reject(
 def test_skipped_rows_fail_the_task_unless_the_policy_allows_them(arm_sandbox, arm_connection, first_try, tmp_path):
     """The valid rows are sent all the same."""
     records = [*customers(3), {"name": "without a number"}]
-    with pytest.raises(ArmBatchFailedException, match=r"ARM accepted all 3 customers; 1 invalid rows were not sent"):
+    with pytest.raises(ArmBatchFailedException, match=r"0 rejected, 1 invalid row not sent \(25 %, limit 0\): failed"):
         submit(
             records=records, on_invalid="reject", rejects_path=str(tmp_path / "r.csv"), wait_for_completion=True
         ).execute(first_try)
@@ -414,21 +436,6 @@ def test_retry_sends_what_was_certainly_not_sent(arm_sandbox, arm_connection, st
     assert set(effects(arm_sandbox, "documents").values()) == {1}
 
 
-@pytest.mark.parametrize("value", ["u1", ["u1"], ("u1", "u1"), {"batch_uuids": ["u1"], "submitted": 1}])
-def test_parse_batch_uuids_accepts_one_several_and_results(value):
-    """Duplicates are removed."""
-    assert parse_batch_uuids(value) == ["u1"]
-
-
-@pytest.mark.parametrize("value", [None, "", [], {}, [1], [["u1"]], {"batch_uuids": []}, " "])
-def test_parse_batch_uuids_raises_without_a_batch(value):
-    """Neither an endless nor an empty wait."""
-    from airflow_provider_arm.client import ArmConfigurationError
-
-    with pytest.raises(ArmConfigurationError, match="batch_uuid"):
-        parse_batch_uuids(value)
-
-
 def test_resend_happens_in_the_next_try(arm_sandbox, arm_connection, store, make_context):
     """With on_unknown_outcome="resend" the first try fails for a retry."""
     arm_sandbox.fault({"match": POSTS, "do": "close", "when": "before_accept"})
@@ -467,7 +474,7 @@ def test_execute_complete_defers_again_when_a_batch_is_not_finished(
             arm_sandbox.fault({**rule, "times": 5})
         else:
             pending = BatchStatus(BatchState.PENDING, "pending", total=3)
-            patch.setattr(ArmClient, "get_batch", lambda *_: pending)
+            patch.setattr(ArmClient, "get_batch", lambda *_, **__: pending)
         with pytest.raises(TaskDeferred) as again:
             operator.execute_complete(context, {"status": "finished"}, **first.value.kwargs)
     assert again.value.kwargs == first.value.kwargs

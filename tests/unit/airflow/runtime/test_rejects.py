@@ -19,7 +19,7 @@ def test_rejects_file_has_one_line_per_reject(tmp_path):
     path = f"file://{tmp_path}/rejects.jsonl"
     uri, where = write_rejects(rejects(25), path, 25, CustomerWrite)
     assert uri.endswith("/rejects.jsonl")
-    assert where == f"the rejects are in {uri}"
+    assert where == f"rejects: {uri}"
     lines = (tmp_path / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["_row"] for line in lines] == list(range(1, 26))
 
@@ -28,7 +28,7 @@ def test_message_has_the_number_of_named_rejects_when_arm_counts_more(tmp_path):
     """Also if ARM returns no count."""
     for expected in (3, None):
         _, where = write_rejects(rejects(2), f"file://{tmp_path}/rejects.jsonl", expected, CustomerWrite)
-        assert where.startswith("ARM names 2 of the rejects")
+        assert where.endswith("/rejects.jsonl (ARM names 2 of them)")
 
 
 def test_first_rejects_are_logged_without_a_path(caplog):

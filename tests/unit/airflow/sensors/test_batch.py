@@ -73,6 +73,9 @@ def test_result_is_the_same_in_every_mode(client, first_try, mode):
         "accepted": 2,
         "rejected": 0,
         "rejects_uri": None,
+        "warnings": 0,
+        "warnings_uri": None,
+        "summary": "2 of 2 records accepted, 0 rejected: success",
     }
 
 
@@ -104,7 +107,7 @@ def test_reschedule_mode_frees_the_worker_and_finishes_in_a_later_process(arm_sa
 
 def test_rejects_fail_the_task_in_reschedule_mode(client, first_try):
     """As in the other modes."""
-    with pytest.raises(ArmBatchFailedException, match="refused 1 of 2 records"):
+    with pytest.raises(ArmBatchFailedException, match="1 of 2 records accepted, 1 rejected"):
         wait("reschedule", submit(client, GOOD, BAD), first_try)
 
 
@@ -113,7 +116,7 @@ def test_rejects_fail_the_task_and_are_in_the_rejects_file(client, first_try, mo
     """The default policy allows no rejects."""
     uuid = submit(client, GOOD, BAD)
     path = tmp_path / "rejects.jsonl"
-    with pytest.raises(ArmBatchFailedException, match="refused 1 of 2 records"):
+    with pytest.raises(ArmBatchFailedException, match="1 of 2 records accepted, 1 rejected"):
         wait(mode, uuid, first_try, rejects_path=f"file://{path}")
     (line,) = path.read_text(encoding="utf-8").splitlines()
     reject = json.loads(line)
@@ -140,6 +143,25 @@ def test_rejects_file_has_whole_records_when_the_source_is_known(client, first_t
     assert {key: value for key, value in reject.items() if not key.startswith("_")} == BAD
     again = BatchSubmitOperator(task_id="s", resource="customers", source=str(rejects), plan_only=True)
     assert again.execute(first_try)["records"] == 1
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["batchUuid", "result"])
+@pytest.mark.parametrize("mode", MODES)
+def test_batch_refused_as_a_whole_names_arms_reason_and_no_file(arm_sandbox, client, first_try, mode, known, tmp_path):
+    """ARM names no record, so that there is nothing to write without the source."""
+    arm_sandbox.behave(q03_reject_batches=True)
+    submitted = submit(client, GOOD, BAD)
+    if known:
+        submitted = {"batch_uuids": [submitted], "batch_records": {submitted: 2}, "submitted": 2}
+    path = tmp_path / "rejects.jsonl"
+    with pytest.raises(ArmBatchFailedException) as caught:
+        wait(mode, submitted, first_try, rejects_path=str(path))
+    assert "ARM: rejected as a whole" in str(caught.value)
+    assert "ARM names no rejected record, so there is no rejects file" in str(caught.value)
+    assert "0 of 2 records accepted, 2 rejected (100 %, limit 0): failed" in str(caught.value)
+    assert not path.exists()
+    with pytest.raises(ArmBatchFailedException, match=r"limit 0\): failed; ARM: rejected as a whole[^;]*$"):
+        wait(mode, submitted, first_try)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -11,7 +11,7 @@ from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.submission.batch_receipts import write_receipt
 from airflow_provider_arm.triggers.batch_finished import BatchFinishedEventTrigger
 from airflow_provider_arm.triggers.event_stream import CAN_SHARE
-from airflow_provider_arm.triggers.polling.finished_batches_poller import NOT_FOUND_POLLS
+from airflow_provider_arm.triggers.polling.finished_batches_poller import UNDECIDED_POLLS
 from tests.unit.airflow.fake_triggerer import FakeTriggerer, SteppedClock
 
 OVER_AN_INTERVAL = 61.0
@@ -147,7 +147,7 @@ def test_batch_that_arm_does_not_find_is_reported_as_unknown(arm_sandbox, clock,
         write_receipt(tmp_path, submit("A"))
         triggerer = FakeTriggerer(clock)
         await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
-        await clock.advance((NOT_FOUND_POLLS - 3) * 54)
+        await clock.advance((UNDECIDED_POLLS - 3) * 54)
         assert [payload["unknown"] for payload in triggerer.all_payloads] == [0]
         await clock.advance(6 * OVER_AN_INTERVAL)
         await triggerer.stop()
@@ -190,3 +190,19 @@ def test_arguments_survive_serialization_and_relative_folder_raises():
     assert path == "airflow_provider_arm.triggers.batch_finished.BatchFinishedEventTrigger"
     with pytest.raises(ValueError, match="absolute"):
         BatchFinishedEventTrigger(receipts_path="receipts")
+
+
+def test_batch_that_counts_other_records_than_were_sent_is_unknown(arm_sandbox, clock, tmp_path, stream_mode):
+    """It is neither a success nor a reason to wait for ever, and the other batch is counted as it ended."""
+
+    async def scenario():
+        triggerer = FakeTriggerer(clock)
+        await triggerer.start(BatchFinishedEventTrigger(receipts_path=str(tmp_path)))
+        uuids = [submit("A", "B"), submit("C")]
+        write_receipt(tmp_path, {"batch_uuids": uuids, "batch_records": {uuids[0]: 3, uuids[1]: 1}})
+        await clock.advance((UNDECIDED_POLLS + 3) * OVER_AN_INTERVAL)
+        await triggerer.stop()
+        outcomes = {"succeeded": 1, "partial": 0, "refused": 0, "unknown": 1}
+        assert triggerer.all_payloads == [{"batch_uuids": uuids, "submitted": 1, "rejected": 0, **outcomes}]
+
+    run(scenario())

@@ -298,6 +298,6 @@ def test_every_batch_is_pending_or_finished_or_the_wait_raises(steps, grace):
 )
 def test_wait_times_bound_the_back_off(max_poll_interval, seconds):
     """An old batch is polled every five minutes by default; 0 turns the back-off off, wherever the wait runs."""
-    wait = WaitTimes(START, START + 86_400, 30.0, max_poll_interval).wait(["A"])
+    wait = WaitTimes(START, START + 86_400, 30.0, max_poll_interval).wait(["A"], {})
     wait.uniform = lambda: 0.0
     assert wait.next_delay(START + 80_000) == seconds

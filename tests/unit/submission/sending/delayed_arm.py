@@ -117,7 +117,7 @@ class DelayedArm:
                 counted[key] = counted.get(key, 0) + 1
         return counted
 
-    def poll(self, uuid: str) -> BatchState:
+    def poll(self, uuid: str, _records: int | None = None) -> BatchState:
         """Return the state of a batch."""
         self._check_read_error()
         batch = self.batches[uuid]

@@ -26,7 +26,7 @@ SCOPE = "https://arm.example.com 2218"
 class Batches(dict[str, BatchStatus]):
     """Fake ARM: the status of each batch by its uuid."""
 
-    def poll(self, uuid: str) -> BatchStatus:
+    def poll(self, uuid: str, _records: int | None = None) -> BatchStatus:
         """Return the status of a batch."""
         return self[uuid]
 
@@ -80,7 +80,7 @@ def test_claim_of_the_very_same_records_reinterleaving_batches_of_the_earlier_ru
     """A second run with the same file sends nothing and follows the batches of the first."""
     uuids = Run(tmp_path, range(5), batches).submit(ChunkState.ACCEPTED, ChunkState.RECOVERED, refused=(2,))
     earlier = Run(tmp_path, range(5), batches, "run 2").claim()
-    assert (earlier.owner, earlier.batch_uuids) == ("run 1", uuids)
+    assert (earlier.owner, earlier.batch_records) == ("run 1", dict(zip(uuids, (2, 1), strict=True)))
     assert [each.as_json() for each in earlier.recovered] == [{"chunk": 2, "records": 2, "missing": [2]}]
 
 
@@ -135,7 +135,7 @@ def test_status_of_the_earlier_batch_decides(tmp_path, batches, monkeypatch, sta
     """A record of another run is free only if ARM reports that it refused it."""
     Run(tmp_path, (1, 2), batches).submit()
 
-    def poll(_self, _uuid):
+    def poll(_self, _uuid, _records=None):
         if isinstance(status, Exception):
             raise status
         return status
