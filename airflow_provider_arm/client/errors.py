@@ -116,6 +116,12 @@ class ArmInvalidResponseError(ArmError):
     permanent = False
 
 
+class ArmInvalidDataError(ArmInvalidResponseError):
+    """A record in ARM's response cannot be used as it is. It is the same in every attempt until ARM has changed it."""
+
+    permanent = True
+
+
 class ArmUnknownOutcomeError(ArmError):
     """A write that must not simply be repeated may or may not have taken effect. Someone has to check in ARM."""
 

@@ -11,12 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.errors import ArmIncompleteListError, ArmInvalidResponseError, ArmResultLimitError
+from airflow_provider_arm.client.errors import ArmIncompleteListError, ArmInvalidDataError, ArmResultLimitError
 from airflow_provider_arm.export.fetch.key_set import KeySet
 from airflow_provider_arm.export.fetch.page_fetcher import PageFetcher, PageQuery
 from airflow_provider_arm.export.fetch.partition import Partition
 from airflow_provider_arm.export.fetch.progress import Progress
-from airflow_provider_arm.export.files.encoders import ListSpec, choose_encoder, reject_deep_nesting
+from airflow_provider_arm.export.files.encoders import ListSpec, choose_encoder
+from airflow_provider_arm.export.files.faulty_record import locate_faults
 from airflow_provider_arm.export.files.sinks import ChecksumFile
 from airflow_provider_arm.export.manifest.manifest import ExportStats, Origin, build_manifest
 from airflow_provider_arm.export.manifest.paths import manifest_path
@@ -57,7 +58,7 @@ def run_export(
     :param increment: skips records that are already exported; see ``export_increment``. Default: all are exported.
     :raises ArmIncompleteListError: a list was incomplete, also when it was read a second time.
     :raises ArmResultLimitError: more records match than ARM returns, and the window cannot be split further.
-    :raises ArmInvalidResponseError: a record cannot be exported exactly.
+    :raises ArmInvalidDataError: a record cannot be exported exactly; the message names its key, page and field.
     :raises ArmConfigurationError: a filter is set twice, or the readings have no such window.
     """
     plan.check_filters(source.readings.filters)
@@ -70,7 +71,7 @@ def run_export(
         source,
         plan.filters,
         [Partition(plan.window, remaining_split_by=plan.split_by)],
-        reject_deep_nesting(encoder),
+        locate_faults(encoder, list_spec),
         partial(_check_span, plan.record_type),
         workers=plan.workers,
         verify_pages=plan.verify_pages,
@@ -153,7 +154,7 @@ class _Run:
             stats.add(more)
         except decimal.Inexact:
             msg = f"a total of the {self.record_type.name} has more digits than can be added exactly"
-            raise ArmInvalidResponseError(msg) from None
+            raise ArmInvalidDataError(msg) from None
 
     def _duplicate_error(self, where: str) -> ArmIncompleteListError:
         return ArmIncompleteListError(

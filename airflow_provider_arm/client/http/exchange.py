@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_provider_arm.client.errors import ArmAuthenticationError, ArmError, InvalidRecordError, Phase
+from airflow_provider_arm.client.errors import (
+    ArmAuthenticationError,
+    ArmError,
+    ArmInvalidDataError,
+    ArmInvalidResponseError,
+    InvalidRecordError,
+    Phase,
+)
 from airflow_provider_arm.client.http.auth import ClientCredentials, StaticToken, TokenCache, read_token
 from airflow_provider_arm.client.http.failures import (
     RetryDecision,
@@ -23,6 +30,7 @@ from airflow_provider_arm.client.http.failures import (
     describe_body,
 )
 from airflow_provider_arm.client.http.messages import (
+    InvalidDataError,
     InvalidResponseError,
     RejectedResponseError,
     Request,
@@ -149,7 +157,10 @@ def _read(
     except RejectedResponseError as error:
         return classify_rejected_record(request, outcome, error, policy.readings)
     except InvalidResponseError as error:
-        return classify_invalid_body(request, outcome, str(error), policy.readings, retryable=error.retryable)
+        error_class = ArmInvalidDataError if isinstance(error, InvalidDataError) else ArmInvalidResponseError
+        return classify_invalid_body(
+            request, outcome, str(error), policy.readings, retryable=error.retryable, error_class=error_class
+        )
     except InvalidRecordError as error:
         # ARM sent it on purpose: another attempt would return the same.
         return classify_invalid_body(

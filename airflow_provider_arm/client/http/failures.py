@@ -126,11 +126,18 @@ def _classify_error_status(request: Request, response: Response, now: float, rea
 
 
 def classify_invalid_body(
-    request: Request, response: Response, reason: str, readings: Readings = DEFAULT_READINGS, *, retryable: bool = True
+    request: Request,
+    response: Response,
+    reason: str,
+    readings: Readings = DEFAULT_READINGS,
+    *,
+    retryable: bool = True,
+    error_class: type[ArmInvalidResponseError] = ArmInvalidResponseError,
 ) -> RetryDecision:
     """Return the error for a success with an invalid body. A safe call may be retried; else the outcome is unknown.
 
     :param retryable: whether another attempt could return a better body.
+    :param error_class: the error of a safe call.
     """
     message = f"answered {response.status} with {reason}"
     attributes: dict[str, Any] = {
@@ -139,7 +146,7 @@ def classify_invalid_body(
         "phase": Phase.ANSWERED,
     }
     if request.operation.replay is Replay.SAFE:
-        error = _error(ArmInvalidResponseError, request, message, **attributes)
+        error = _error(error_class, request, message, **attributes)
         return RetryDecision(error, reason if retryable else None)
     return RetryDecision(_error(ArmUnknownOutcomeError, request, message, **attributes), None)
 

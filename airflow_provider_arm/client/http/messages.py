@@ -60,6 +60,17 @@ class InvalidResponseError(ValueError):
         self.retryable = retryable
 
 
+class InvalidDataError(InvalidResponseError):
+    """A valid response with a record that cannot be used, which is the same in every attempt.
+
+    :param fault: what the record has, such as ``a dueDate that is not a date``. Without a value of the record.
+    """
+
+    def __init__(self, reason: str, fault: str = "") -> None:
+        super().__init__(reason, retryable=False)
+        self.fault = fault
+
+
 class RejectedResponseError(ValueError):
     """A success code whose body reports that the record was rejected: its status means failure."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_provider_arm.client.http.messages import InvalidResponseError, Response
 from airflow_provider_arm.export.fetch.page_fetcher import FetchedPage
 from airflow_provider_arm.export.files.compression import compressor, need_pyarrow
 from airflow_provider_arm.export.files.sinks import BytesSink, ChecksumFile, ParquetSink, Sink
@@ -14,8 +13,9 @@ from airflow_provider_arm.export.pages.page_stats import PageStats, PageStatsRea
 from airflow_provider_arm.export.pages.texts import csv_rows, csv_text, fields_of, json_lines, selected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from airflow_provider_arm.client.http.messages import Response
     from airflow_provider_arm.export.files.file_format import FileFormat
     from airflow_provider_arm.export.pages.arrow import ColumnReader
     from airflow_provider_arm.export.pages.record_types import FieldSelection, RecordType
@@ -110,18 +110,21 @@ class CsvEncoder(_TextEncoder):
         return body, stats, csv_rows(fields_of(body.records), self._columns, self._masked)
 
 
-class ArrowCsvEncoder(_TextEncoder):
-    """CSV by way of Arrow's columns."""
+class ArrowCsvEncoder(CsvEncoder):
+    """CSV by way of Arrow's columns. A page that Arrow cannot read is read as without Arrow."""
 
     def __init__(self, list_spec: ListSpec, compression: str | None) -> None:
         from airflow_provider_arm.export.pages.arrow import csv_from_batch
 
-        super().__init__(compression, list_spec.columns())
+        super().__init__(list_spec, compression)
         self._reader = list_spec.column_reader(typed=False)
         self._csv_from_batch = csv_from_batch
 
     def _read(self, response: Response) -> tuple[PageBody, PageStats, bytes]:
-        body, batch, stats = self._reader.read(response)
+        try:
+            body, batch, stats = self._reader.read(response)
+        except ValueError:
+            return super()._read(response)
         return body, stats, self._csv_from_batch(batch)
 
 
@@ -158,15 +161,3 @@ def choose_encoder(list_spec: ListSpec, file_format: FileFormat, *, validate_all
         return ArrowCsvEncoder(list_spec, file_format.compression)
     except ImportError:
         return CsvEncoder(list_spec, file_format.compression)
-
-
-def reject_deep_nesting(encoder: PageEncoder) -> Callable[[Response], FetchedPage]:
-    """Return the ``encode`` of *encoder*, with an error that is not retryable for JSON that is nested too deeply."""
-
-    def encode(response: Response) -> FetchedPage:
-        try:
-            return encoder.encode(response)
-        except RecursionError:
-            raise InvalidResponseError("JSON that is nested too deeply", retryable=False) from None
-
-    return encode

@@ -12,12 +12,12 @@ from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.client.paging import split_list, split_page
 from airflow_provider_arm.export.fetch.page_fetcher import FetchedPage
 from airflow_provider_arm.export.incremental.watermark import IncrementTracker, PageDigests, digest
-from airflow_provider_arm.export.pages.page_body import wrap_records
-from airflow_provider_arm.export.pages.page_stats import invalid_records_error
+from airflow_provider_arm.export.pages.page_body import page_text
+from airflow_provider_arm.export.pages.page_stats import invalid_records_error, type_fault
 from airflow_provider_arm.export.pages.timestamps import to_milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from airflow_provider_arm.export.files.encoders import ListSpec, PageEncoder
     from airflow_provider_arm.export.files.sinks import ChecksumFile, Sink
@@ -69,7 +69,7 @@ class IncrementEncoder:
         if any(is_known):
             page = PageDigests(page.digests, created, sum(is_known))
             new = [record for record, known in zip(records, is_known, strict=True) if not known]
-            response = Response(response.status, response.headers, _page_body(self._list_key, new))
+            response = Response(response.status, response.headers, page_text(self._list_key, b"[%b]" % b",".join(new)))
         encoded = self._inner.encode(response)
         if self._record_type.key is not None:
             encoded.stats.keys = [*encoded.stats.keys, *(record.key for record in compress(fields, is_known))]
@@ -84,16 +84,11 @@ class IncrementEncoder:
         try:
             fields = self._decoder.decode(text)
             return fields, [to_milliseconds(record.created) if record.created else None for record in fields]
-        except msgspec.DecodeError:
-            what = f"no {self._record_type.key}, or a {self._record_type.timestamps[0]} that is not text"
+        except msgspec.DecodeError as error:
+            fault = type_fault(self._record_type, error)
         except ValueError:
-            what = f"a {self._record_type.timestamps[0]} that is not a date"
-        raise invalid_records_error(self._record_type, what)
-
-
-def _page_body(list_key: str, records: Sequence[msgspec.Raw]) -> bytes:
-    """Build the body of a page. Its summary is empty, because it was already read."""
-    return b'{"summary":{},' + wrap_records(list_key, b"[" + b",".join(records) + b"]")[1:]
+            fault = f"a {self._record_type.timestamps[0]} that is not a date"
+        raise invalid_records_error(self._record_type, fault)
 
 
 class IncrementSink:

@@ -10,8 +10,10 @@ from decimal import InvalidOperation
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
+from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.files.compression import need_pyarrow, open_compressed
 from airflow_provider_arm.export.manifest.errors import ArmExportMismatchError
+from airflow_provider_arm.export.pages.page_body import check_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +33,8 @@ def translate_format_errors(manifest: Mapping[str, Any]) -> Iterator[None]:
     """
     try:
         yield
+    except ArmConfigurationError:  # pyarrow is missing
+        raise
     except (ValueError, InvalidOperation, EOFError, KeyError, zlib.error, OSError) as error:
         # gzip and Arrow raise OSError for a file in another format, but without the errno that a lost disk has.
         if isinstance(error, OSError) and error.errno is not None:
@@ -62,7 +66,9 @@ def read_batches(
     lines = iter(open_compressed(file, manifest["compression"]))
     if manifest["format"] == "jsonl":
         while records := list(islice(lines, BATCH_SIZE)):
-            yield decode_json(b"[%b]" % b",".join(records))
+            text = b"[%b]" % b",".join(records)
+            check_utf8(text)
+            yield decode_json(text)
         return
     rows = csv.reader(line.decode() for line in lines)
     header = next(rows, [])

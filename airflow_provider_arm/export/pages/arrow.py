@@ -19,7 +19,7 @@ from airflow_provider_arm.export.pages.cells import (
 )
 from airflow_provider_arm.export.pages.columns import PageColumns
 from airflow_provider_arm.export.pages.page_body import PageBodyParser
-from airflow_provider_arm.export.pages.page_stats import PageStats, PageStatsReader, invalid_records_error
+from airflow_provider_arm.export.pages.page_stats import PageStats, invalid_records_error
 from airflow_provider_arm.export.pages.ranges import format_utc_timestamp
 from airflow_provider_arm.export.pages.record_types import FieldType
 from airflow_provider_arm.export.pages.texts import csv_text
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 MONEY = pa.decimal128(19, 4)
 #: Rates, limits and quantities.
 NUMBER = pa.decimal128(38, 9)
-#: Amounts that are summed by Arrow if the file has them as text; larger ones are summed by Python. Ten digits are left
-#: for the sum, because Arrow does not detect an overflow.
+#: Amounts that are summed by Arrow if the file has them as text; pages with larger ones are read without Arrow. Ten
+#: digits are left for the sum, because Arrow does not detect an overflow.
 SUMMABLE = pa.decimal128(28, 9)
 DATE = pa.date32()
 TIMESTAMP = pa.timestamp("us", tz="UTC")
@@ -76,7 +76,6 @@ class ColumnReader:
         self._page = PageColumns({name: self._cell(name) for name in wanted}, list_key)
         self._parser, self._raw_parser = PageBodyParser(list_key, self._page.record), PageBodyParser(list_key)
         self._dates = {to: [name for name in wanted if self._type(name) == to] for to in (DATE, TIMESTAMP)}
-        self._exact = PageStatsReader(record_type, list_key)
 
     @property
     def schema(self) -> pa.Schema:
@@ -86,13 +85,15 @@ class ColumnReader:
     def read(self, response: Response) -> tuple[PageBody, pa.RecordBatch, PageStats]:
         """Return a page's body, columns and stats.
 
-        :raises InvalidResponseError: a record has no key, or a value does not fit its column; the message names it.
-        :raises ValueError: it is not a page.
+        :raises InvalidDataError: a record has no key, or a value does not fit its column; the message names it.
+        :raises ValueError: it is not a page; of untyped columns also that a value is not of the type of its field.
         """
         try:
             body = self._parser.split(response)
             arrays = self._page.read(body.records, body.text) if body.records else {}
-        except (pa.ArrowException, msgspec.DecodeError):
+        except (pa.ArrowException, msgspec.DecodeError) as error:
+            if not self._typed:
+                raise ValueError(TYPE_MISMATCH) from error
             body, arrays = self._read_strictly(response)
         rows = len(body.records)
         if not rows:
@@ -100,7 +101,7 @@ class ColumnReader:
         if self._typed:
             for to, names in self._dates.items():
                 arrays |= _parse_dates(self._record_type, {name: arrays[name] for name in names}, to)
-        stats = self._stats(rows, arrays, body.text)
+        stats = self._stats(rows, arrays)
         output = [self._output_column(name, rows, arrays) for name in self._columns]
         return body, pa.RecordBatch.from_arrays(output, names=list(self._columns)), stats
 
@@ -134,17 +135,14 @@ class ColumnReader:
 
     def _describe_mismatch(self, name: str) -> str:
         if _field_type(self._record_type, name) is FieldType.AMOUNT:
-            return f"a {name} that " + (f"does not fit {self._type(name)}" if self._typed else "is not a number")
+            return f"a {name} that does not fit {self._type(name)}"
         return f"a {name} of the wrong type"
 
-    def _stats(self, rows: int, arrays: Mapping[str, pa.Array], text: bytes) -> PageStats:
+    def _stats(self, rows: int, arrays: Mapping[str, pa.Array]) -> PageStats:
         if self._typed:
             return stats_from_columns(self._record_type, rows, arrays)
-        try:
-            names = self._record_type.all_amounts
-            converted = apply_batched([arrays[name] for name in names], lambda column: parse_decimals(column, SUMMABLE))
-        except pa.ArrowInvalid:
-            return self._exact.read(text)
+        names = self._record_type.all_amounts
+        converted = apply_batched([arrays[name] for name in names], lambda column: parse_decimals(column, SUMMABLE))
         return stats_from_columns(self._record_type, rows, {**arrays, **dict(zip(names, converted, strict=True))})
 
     def _output_column(self, name: str, rows: int, arrays: Mapping[str, pa.Array]) -> pa.Array:
@@ -176,7 +174,7 @@ def parse_decimals(column: pa.Array, to: pa.DataType) -> pa.Array:
 def stats_from_columns(record_type: RecordType, rows: int, arrays: Mapping[str, pa.Array]) -> PageStats:
     """Compute the stats of columns. Amounts are decimals; dates and timestamps may be text.
 
-    :raises InvalidResponseError: a record has no key, or a date is invalid.
+    :raises InvalidDataError: a record has no key, or a date is invalid.
     """
     stats = PageStats(rows)
     if record_type.key is not None:
@@ -220,16 +218,23 @@ def _parse_dates(record_type: RecordType, columns: Mapping[str, pa.Array], to: p
         return dict(columns)
     texts = apply_batched(list(columns.values()), _without_empty)
     try:
-        converted = apply_batched(texts, lambda column: column.cast(to))
+        converted = apply_batched(texts, lambda column: _cast_dates(column, to))
     except pa.ArrowInvalid:
         wrong = next(name for name, text in zip(columns, texts, strict=True) if not _can_cast(text, to))
         raise invalid_records_error(record_type, f"a {wrong} that does not fit {to}") from None
     return dict(zip(columns, converted, strict=True))
 
 
+def _cast_dates(column: pa.Array, to: pa.DataType) -> pa.Array:
+    try:
+        return column.cast(to)
+    except pa.ArrowInvalid:  # .NET writes seven digits of a second: a zero can be omitted, another digit cannot
+        return pc.replace_substring_regex(column, r"(\.\d{6})0+(\D|$)", r"\1\2").cast(to)
+
+
 def _can_cast(column: pa.Array, to: pa.DataType) -> bool:
     try:
-        column.cast(to)
+        _cast_dates(column, to)
     except pa.ArrowInvalid:
         return False
     return True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_provider_arm.client import money
+from airflow_provider_arm.client.http.messages import InvalidDataError
 from airflow_provider_arm.client.models import PageSummary
 from airflow_provider_arm.client.paging import split_page
 
@@ -47,6 +48,7 @@ class PageBodyParser:
     def split(self, response: Response) -> PageBody:
         """Split a response into summary and records.
 
+        :raises InvalidDataError: the body is a page, but not UTF-8.
         :raises ValueError: the body is not a page, or a record is not of its type.
         """
         if response.status == HTTPStatus.NO_CONTENT:
@@ -56,11 +58,32 @@ class PageBodyParser:
         except msgspec.ValidationError:
             # The list may have another key (Q8).
             summary, records = split_page(response, self._key)
-            text = b"{%b:{},%b" % (msgspec.json.encode(_SUMMARY), wrap_records(self._key, records)[1:])
-            return PageBody(summary, self._decoder.decode(text).records, text)
+            text = page_text(self._key, records)
+            body = self._decoder.decode(text)
+            check_utf8(text)
+            return PageBody(summary, body.records, text)
+        check_utf8(text)
         return PageBody(PageSummary.from_wire(money.decode(bytes(body.summary))), body.records, text)
+
+
+def check_utf8(text: bytes) -> None:
+    """Check that JSON text is UTF-8: msgspec copies the text of a field without decoding it.
+
+    :raises InvalidDataError: it is not.
+    """
+    try:
+        if not text.isascii():
+            text.decode()
+    except UnicodeDecodeError:
+        fault = "text that is not UTF-8"
+        raise InvalidDataError(f"a page with {fault}", fault) from None
 
 
 def wrap_records(key: str, records: bytes) -> bytes:
     """Return a JSON object with the text of a list under *key*."""
     return b"{%b:%b}" % (msgspec.json.encode(key), records)
+
+
+def page_text(key: str, records: bytes) -> bytes:
+    """Return the text of a page with the text of a list and an empty summary."""
+    return b'{"%b":{},%b' % (_SUMMARY.encode(), wrap_records(key, records)[1:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import operator
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import compress
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from airflow_provider_arm.client import money
-from airflow_provider_arm.client.http.messages import InvalidResponseError
+from airflow_provider_arm.client.http.messages import InvalidDataError
 from airflow_provider_arm.export.pages.ranges import date_bounds, timestamp_bounds
 from airflow_provider_arm.export.pages.record_types import FieldType
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _NONE = type(None)
 _NUMBERS = {int, Decimal, _NONE}
+#: End of msgspec's message about a field of the wrong type.
+_FIELD_PATH = re.compile(r"\]\.([^`.\[]+)`$")
 #: Types that are checked on request only. An amount must be a number: msgspec also accepts text as a ``Decimal``.
 _TYPES: dict[FieldType, Any] = {
     FieldType.TEXT: str | None,
@@ -74,10 +77,19 @@ def amount_text(amount: Decimal) -> str:
     return format(plain or Decimal(0), "f")
 
 
-def invalid_records_error(record_type: RecordType, what: str) -> InvalidResponseError:
-    """Return the error for a page with a record that has *what*. The request is not retried."""
-    return InvalidResponseError(
-        f"{record_type.name}: a record has {what}, so it cannot be exported exactly", retryable=False
+def invalid_records_error(record_type: RecordType, fault: str, record: str = "a record") -> InvalidDataError:
+    """Return the error for a page with a record that has *fault*. The request is not retried.
+
+    :param record: which record it is, such as ``documentNo 88776655 (record 2 of page 1)``.
+    """
+    return InvalidDataError(f"{record_type.name}: {record} has {fault}, so it cannot be exported exactly", fault)
+
+
+def type_fault(record_type: RecordType, error: Exception) -> str:
+    """Return what a record has that msgspec does not decode, from its message, which names the field."""
+    found = _FIELD_PATH.search(str(error))
+    return (
+        f"no {record_type.key}" if found is None or found[1] == record_type.key else f"a {found[1]} of the wrong type"
     )
 
 
@@ -125,7 +137,7 @@ class PageStatsReader:
     def read(self, text: bytes) -> PageStats:
         """Compute the stats of a page's text.
 
-        :raises InvalidResponseError: a record has no key, or a field of the wrong type.
+        :raises InvalidDataError: a record has no key, or a field of the wrong type.
         """
         rows, columns = self.decode(text)
         return self.from_columns(rows, columns) if rows else PageStats()
@@ -133,13 +145,12 @@ class PageStatsReader:
     def decode(self, text: bytes) -> tuple[int, dict[str, Sequence[Any]]]:
         """Return the number of records in a page's text, and their values by field.
 
-        :raises InvalidResponseError: a record has no key, or a field of the wrong type, except for amounts and dates.
+        :raises InvalidDataError: a record has no key, or a field of the wrong type, except for amounts and dates.
         """
         try:
             records = self._decoder.decode(text).records
-        except (msgspec.DecodeError, decimal.InvalidOperation, RecursionError):
-            what = f"no {self._record_type.key}, or a field of the wrong type"
-            raise invalid_records_error(self._record_type, what) from None
+        except (msgspec.DecodeError, decimal.InvalidOperation, RecursionError) as error:
+            raise invalid_records_error(self._record_type, type_fault(self._record_type, error)) from None
         return len(records), {name: list(map(get, records)) for name, get in self._columns.items()}
 
     def parse_csv_column(self, name: str, cells: Sequence[str]) -> Sequence[Any]:
@@ -194,8 +205,8 @@ class PageStatsReader:
             with decimal.localcontext(money.EXACT):
                 total = sum(values, Decimal(0))
         except decimal.Inexact:
-            what = f"a {name} with more digits than can be added exactly"
-            raise invalid_records_error(self._record_type, what) from None
+            fault = f"a {name} with more digits than can be added exactly"
+            raise invalid_records_error(self._record_type, fault) from None
         if abs(total.adjusted()) > money.MAX_EXPONENT:
             raise invalid_records_error(self._record_type, f"a {name} of an implausible size")
         return total

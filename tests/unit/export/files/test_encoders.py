@@ -18,7 +18,6 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.http.messages import InvalidResponseError, Response
 from airflow_provider_arm.client.models import ArItem, wire_names
 from airflow_provider_arm.client.money import EXACT
-from airflow_provider_arm.export.files import encoders
 from airflow_provider_arm.export.files.encoders import (
     ArrowCsvEncoder,
     CsvEncoder,
@@ -27,6 +26,7 @@ from airflow_provider_arm.export.files.encoders import (
     ParquetEncoder,
     choose_encoder,
 )
+from airflow_provider_arm.export.files.faulty_record import locate_faults
 from airflow_provider_arm.export.files.file_format import FileFormat
 from airflow_provider_arm.export.files.sinks import ChecksumFile
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordType, select_fields
@@ -245,7 +245,6 @@ def test_parquet_values_equal_the_records(pages):
         assert row["createdTime"] == (dt.datetime.fromisoformat(timestamp) if timestamp else None)
 
 
-@pytest.mark.parametrize("kind", [ArrowCsvEncoder, ParquetEncoder])
 @pytest.mark.parametrize(
     ("field", "name"),
     [
@@ -261,21 +260,51 @@ def test_parquet_values_equal_the_records(pages):
         ('"createdTime":"2025-02-27T17:03:36"', "createdTime"),
     ],
 )
-def test_value_of_another_type_raises_with_the_column(kind, field, name):
+def test_parquet_raises_with_the_column_when_a_value_has_another_type(field, name):
     """Nothing is rounded or truncated, and the message contains no value."""
     page = text_answer('{"arItemId":"1"}', f'{{"arItemId":"2",{field}}}')
     with pytest.raises(InvalidResponseError, match=name) as caught:
-        kind(ALL, None).encode(page)
+        ParquetEncoder(ALL, None).encode(page)
     assert field.split(":", 1)[1].strip('"') not in str(caught.value)
 
 
-@pytest.mark.parametrize("field", ["kid", "nytt"])
-@pytest.mark.parametrize("kind", [CsvEncoder, ArrowCsvEncoder, ParquetEncoder])
-def test_invalid_utf8_raises(kind, field):
-    """Readers of the file could not decode it."""
-    body = b'{"summary":{},"arItems":[{"arItemId":"1","%b":"\xff"}]}' % field.encode()
-    with pytest.raises(ValueError):  # noqa: PT011 - either ours or msgspec's
-        kind(list_spec(["arItemId", field]), None).encode(Response(200, {}, body))
+@pytest.mark.parametrize(("text", "written"), [("36.1760000+01:00", "36.176000"), ("36.17643210Z", None)])
+def test_parquet_keeps_a_timestamp_if_it_can_exactly(text, written):
+    """.NET writes seven digits of a second, the column has six."""
+    page = text_answer(f'{{"arItemId":"1","createdTime":"2025-02-27T17:03:{text}"}}')
+    if written is None:
+        with pytest.raises(InvalidResponseError, match="createdTime that does not fit"):
+            ParquetEncoder(ALL, None).encode(page)
+    else:
+        [row] = read_parquet(encode_file(ParquetEncoder(ALL, None), page)).to_pylist()
+        assert str(row["createdTime"]) == f"2025-02-27 16:03:{written}+00:00"
+
+
+odd_values = st.sampled_from(
+    ["5", '"5"', "2025.5", "1E3", "true", "null", "{}", '"0000-00-00"', '"2025-02-27T17:03:36"', '""', '"\\ud800"']
+) | st.sampled_from(['"2025-02-27T17:03:36.1764321+01:00"', '"2025-02-27"', '"0001-01-01T00:00:00"', '"æ"', "99E99"])
+odd_fields = st.sampled_from(
+    ["arItemId", "kid", "glYear", "currency", "currencyAmount", "voucherDate", "createdTime", "nytt"]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.dictionaries(odd_fields, odd_values), min_size=1, max_size=3), st.integers(1, 8))
+def test_csv_is_the_same_with_and_without_arrow_when_values_are_odd(records, count):
+    """Both encoders return the same bytes, or raise the same error."""
+    texts = [
+        "{" + ",".join(f'"{name}":{value}' for name, value in {"arItemId": f'"{number}"', **record}.items()) + "}"
+        for number, record in enumerate(records)
+    ]
+    spec = list_spec(["nytt", "kid", "glYear", "currency", "currencyAmount", "voucherDate", "createdTime"][:count])
+    results = []
+    for kind in (CsvEncoder, ArrowCsvEncoder):
+        try:
+            page = locate_faults(kind(spec, None), spec)(text_answer(*texts))
+            results.append((page.data, page.stats.totals, page.stats.ranges))
+        except InvalidResponseError as error:
+            results.append(str(error))
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("kind", [CsvEncoder, ArrowCsvEncoder, JsonLinesEncoder])
@@ -342,7 +371,7 @@ def test_response_204_is_an_empty_page(kind):
 def test_invalid_page_raises_value_error(name, body):
     """The client then retries, as for every invalid response."""
     with pytest.raises(ValueError):  # noqa: PT011 - any of them
-        encoders.reject_deep_nesting(choose_encoder(ALL, FileFormat(name)))(Response(200, {}, body))
+        locate_faults(choose_encoder(ALL, FileFormat(name)), ALL)(Response(200, {}, body))
 
 
 def test_list_without_model_has_text_columns():

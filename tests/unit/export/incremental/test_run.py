@@ -293,7 +293,8 @@ def test_invalid_created_time_raises_without_a_value(ledger, store, tmp_path, cr
     ledger.text = lambda key: json.dumps({"arItemId": key, "createdTime": created}).encode()
     with pytest.raises(InvalidResponseError, match="createdTime") as caught:
         export_new(ledger, store, tmp_path / "1.jsonl", "r1")
-    assert "2218-1" not in str(caught.value)
+    assert "arItemId 2218-1-0-0 (record 1 of page 1) has a createdTime" in str(caught.value)
+    assert not any(value in str(caught.value) for value in ("soon", "12:00"))
     assert store.state is None
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import sys
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from airflow_provider_arm.client import money
+from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export import ArmExportMismatchError, check_export
 from airflow_provider_arm.export.files.file_format import choose_file_format
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordType, select_fields
@@ -151,3 +153,24 @@ def test_manifest_has_amounts_as_text(export):
     manifest = json.loads(export("a.parquet").read_bytes())
     assert all(isinstance(amount, str) for amounts in manifest["totals"].values() for amount in amounts.values())
     assert Decimal(manifest["totals"]["NOK"]["currencyBalance"]).as_tuple().exponent >= -4  # type: ignore[operator]  # a finite number has an int
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+def test_file_that_is_not_utf8_raises_although_its_checksum_matches(export, name):
+    """In a field that is not compared, too; earlier versions wrote such files."""
+    path = export(name)
+    data, manifest = path.with_name(name), json.loads(path.read_text())
+    content = data.read_bytes().replace(b"Invoice", b"Inv\xf8ice", 1)
+    assert b"\xf8" in content
+    data.write_bytes(content)
+    path.write_text(json.dumps(manifest | {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}))
+    with pytest.raises(ArmExportMismatchError, match=f"{name} cannot be read as"):
+        check_export(path)
+
+
+def test_check_export_names_the_extra_when_pyarrow_is_missing(export, monkeypatch):
+    """The file itself is not wrong."""
+    path = export("a.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ArmConfigurationError, match=r"Parquet needs pyarrow: install airflow-provider-arm\[parquet\]"):
+        check_export(path)
