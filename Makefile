@@ -30,8 +30,9 @@ test: ## Run the whole test suite, one process per processor, with branch covera
 crash: ## Lose responses, run 5,000 orders of events and kill the process 200 times and more: nothing is lost or doubled
 	@scripts/run python -m tests.crash.long_run $(ARGS)
 
-verify-real: ## Find out which readings of ARM's reference are true on a real client number (docs/verify-real.md)
-	@scripts/run python scripts/verify_real.py $(ARGS)
+verify-real: ## Observe the readings profile of a real client number and test it (docs/verify-real.md)
+	@scripts/run python -m pytest -q -ra $(addprefix tests/contract/test_,reads.py writes.py round.py) \
+		--arm=real --observe-readings=readings.observed.json $(ARGS)
 
 system: ## Kill processes of a live Airflow, with SQLite and with Celery workers: nothing is lost or doubled
 	@scripts/system-packages --deployment

@@ -32,3 +32,6 @@ os.environ.update(
 from airflow_provider_arm.testing import arm_connection, arm_sandbox  # noqa: E402 - Airflow's settings come first
 
 __all__ = ["arm_connection", "arm_sandbox"]
+
+#: The options must be known before the tests of tests/contract are collected.
+pytest_plugins = ["tests.contract.plugin"]

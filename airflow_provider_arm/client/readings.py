@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 
+#: Key of a profile for notes of any kind, as in JSON Schema.
+COMMENT = "$comment"
 #: HTTP statuses that mean the same for every call: credentials, permission, a wrong number, load.
 _CODES_OF_ERRORS = frozenset({401, 403, 404, 408, 425, 429})
 
@@ -104,14 +106,15 @@ class Readings(ReadingsSection):
     def parse(cls, profile: Any, place: str = "readings") -> Readings:
         """Build a profile from the entries that differ from the defaults.
 
-        :param profile: nested mapping, such as ``{"batch": {"success_words": ["COMPLETED"]}}``.
+        :param profile: nested mapping, such as ``{"batch": {"success_words": ["COMPLETED"]}}``;
+            ``$comment`` is ignored.
         :param place: of the profile, for the message.
         :raises ArmConfigurationError: unknown or invalid entries, or entries that contradict each other; the message
             names them.
         """
         if not isinstance(profile, Mapping):
             raise ArmConfigurationError(f'{place} must be an object such as {{"batch": {{"success_words": ["DONE"]}}}}')
-        merged = dict(profile)
+        merged = {name: section for name, section in profile.items() if name != COMMENT}
         if isinstance(merged.get("filters"), Mapping) and isinstance(merged["filters"].get("windows"), Mapping):
             defaults = {name: window.model_dump() for name, window in default_windows().items()}
             merged["filters"] = {**merged["filters"], "windows": defaults | dict(merged["filters"]["windows"])}

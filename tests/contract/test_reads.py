@@ -6,9 +6,9 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from verify_real_wire import get_token
 
 from airflow_provider_arm.client import ArmAuthenticationError, ArmClient, ArmNotFoundError, StaticToken
+from tests.contract.observer.wire import get_token
 
 UNKNOWN_CUSTOMER = "UNKNOWN-0-VERIFY"
 LISTS = ["customers", "aritems", "glitems"]
@@ -36,7 +36,7 @@ def pages(arm, resource, size, most):
 
 def test_token_response_has_documented_structure(arm):
     """It has a Bearer JWT of three parts, and lifetimes in seconds that agree with each other."""
-    response = get_token(arm.wire.target)
+    response = get_token(arm.wire.target, arm.wire.readings.calls, arm.wire.target.scope)
     body = response.object
     assert response.status == 200
     assert {"access_token", "token_type", "not_before", "expires_in", "expires_on", "resource"} <= set(body)
@@ -48,8 +48,7 @@ def test_token_response_has_documented_structure(arm):
 
 def test_token_can_be_reused(arm):
     """The same token is valid for several calls."""
-    arm.client.check()
-    token = arm.wire.token
+    token = arm.wire.own_token()
     assert [arm.wire.get("customers", token=token, maximumcount=1).status for _ in range(3)] == [200] * 3
 
 
@@ -118,6 +117,8 @@ def test_list_has_documented_summary_and_one_list_of_records(arm, resource):
 def test_page_size_default_and_limits(arm, requested, used):
     """The default is 100, the maximum 1000, and values below 5 become 10."""
     params = {} if requested is None else {"pagesize": requested}
+    if requested is not None:
+        used = min(used, arm.wire.readings.lists.max_page_size)
     assert arm.wire.get("customers", **params).object["summary"]["pageSizeLimit"] == used
 
 
@@ -126,6 +127,7 @@ def test_page_size_default_and_limits(arm, requested, used):
 def test_maximum_count_default_and_cap(arm, resource, requested, used):
     """Both are 10,000."""
     params = {} if requested is None else {"maximumcount": requested}
+    used = min(used, arm.wire.readings.lists.max_records)
     response = arm.wire.get(resource, pagesize=10, **params)
     assert response.object["summary"]["maximumCount"] == used
     assert len(records(response)) <= used
@@ -159,15 +161,17 @@ def test_pages_read_in_parallel_equal_pages_read_one_by_one(arm):
 def test_next_page_and_last_page_are_absolute_with_query_and_page_number(arm):
     """Both addresses can be requested as they are."""
     _, summary = pages(arm, "aritems", 5, 18)
+    parameters = arm.wire.readings.lists.parameters
     for name, number in (("nextPage", 2), ("lastPage", summary["totalPages"])):
         assert summary[name].startswith("http")
-        assert f"query={summary['queryId']}" in summary[name]
-        assert f"pageno={number}" in summary[name]
+        assert f"{parameters.query}={summary['queryId']}" in summary[name]
+        assert f"{parameters.page_number}={number}" in summary[name]
 
 
 def test_client_returns_each_item_of_a_list_once(arm):
     """The client returns as many different items as ``totalCount`` says."""
-    found = list(arm.client.list_ar_items({"maximumcount": 40}, page_size=10).items())
+    filters = {arm.wire.readings.lists.parameters.maximum_count: 40}
+    found = list(arm.client.list_ar_items(filters, page_size=10).items())
     total = arm.wire.get("aritems", maximumcount=40, pagesize=5).object["summary"]["totalCount"]
     assert len({item.ar_item_id for item in found}) == len(found) == min(total, 40)
 
