@@ -377,6 +377,8 @@ class ArmClient(ClientCore, LedgerWrites):
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
+            if not self._sessions:
+                self._transport.check_ca_file()
             session = requests.Session()
             session.trust_env = False  # no .netrc; proxies and certificates are set explicitly
             session.verify = self._transport.ca_file()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -24,12 +23,14 @@ from airflow_provider_arm.client.http.exchange import (
     authorize,
     call,
 )
+from airflow_provider_arm.client.http.failures import describe_request
 from airflow_provider_arm.client.http.messages import Request, Response, TransportFailure
 from airflow_provider_arm.client.http.retry import Cooldown, parse_retry_after
 from airflow_provider_arm.client.http.time_limit import TimeLimit
 from airflow_provider_arm.client.http.transport import proxies_for
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Coroutine, Mapping
     from types import TracebackType
 
@@ -183,16 +184,15 @@ class AsyncArmClient(ClientCore):
     def _raise_in_cooldown(self, request: Request) -> None:
         left = self._cooldown.remaining(self._policy.clock.monotonic()) if request.needs_token else 0.0
         if left > 0:
-            msg = (
-                f"{request.operation.label}: not sent, because ARM asked to wait {left:.0f} more seconds (Retry-After)"
-            )
+            place = describe_request(request)
+            msg = f"{place}: not sent, because ARM asked to wait {left:.0f} more seconds (Retry-After)"
             raise ArmRateLimitError(msg, operation=request.operation.label, phase=Phase.NOT_SENT, retry_after=left)
 
     async def _open_session(self) -> aiohttp.ClientSession:
         async with self._http_lock:
             if self._http is None or self._http.closed:
                 # In a thread: loading certifi's certificates takes as long as twenty polls.
-                context = await asyncio.to_thread(ssl.create_default_context, cafile=self._transport.ca_file())
+                context = await asyncio.to_thread(self._transport.create_ssl_context)
                 self._http = self._open(context)
         return self._http
 

@@ -30,6 +30,7 @@ class ClientCore:
     :param readings: profile of what ARM's reference leaves open; default :data:`DEFAULT_READINGS`.
     :param retry: number of attempts of a call and the delays between them; default 5 attempts within 60 seconds.
     :param clock: source of time; tests replace it.
+    :param connection: name of the connection, such as its id in Airflow, for messages.
     :param on_token: called with every new token, to mask it in logs.
     :param on_attempt: called after every attempt with its request and its response or failure, for metrics.
     :raises ArmConfigurationError: a URL is not usable (see ``client.http.urls``).
@@ -46,15 +47,16 @@ class ClientCore:
         readings: Readings = DEFAULT_READINGS,
         retry: RetryPolicy | None = None,
         clock: Clock | None = None,
+        connection: str | None = None,
         on_token: Callable[[str], object] | None = None,
         on_attempt: Callable[[Request, Response | TransportFailure], object] | None = None,
     ) -> None:
         if isinstance(credentials, ClientCredentials):
             check_url(credentials.auth_url, "auth_url of the connection")
-        self._endpoints = Endpoints(BaseUrl.parse(base_url), client_no, user_id, readings)
+        self._endpoints = Endpoints(BaseUrl.parse(base_url), client_no, user_id, readings, connection)
         self._credentials = credentials
         self._transport = transport or Transport()
-        self._policy = CallPolicy(retry or RetryPolicy(), clock or SystemClock(), readings, on_attempt)
+        self._policy = CallPolicy(retry or RetryPolicy(), clock or SystemClock(), readings, connection, on_attempt)
         self._token_cache = TokenCache(on_token)
         self._prepare()
 

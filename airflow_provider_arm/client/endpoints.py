@@ -36,6 +36,8 @@ class Endpoints:
     client_no: int | None = None
     user_id: str | None = None
     readings: Readings = field(default=DEFAULT_READINGS, repr=False)
+    #: Name of the connection, for messages.
+    connection: str | None = None
 
     def for_client(self, client_no: int | None) -> Endpoints:
         """Return the endpoints of another client number; ``None`` keeps the current one."""
@@ -69,7 +71,8 @@ class Endpoints:
         headers = dict(_HEADERS)
         if language:
             headers["Accept-Language"] = language
-        return Request(operation, self.base.join(self.path(operation, path), params), headers)
+        url = self.base.join(self.path(operation, path), params)
+        return Request(operation, url, headers, connection=self.connection)
 
     def any_request(
         self, name: str, path: Mapping[str, Any] | None, params: Mapping[str, Any] | None, record: Any
@@ -87,7 +90,7 @@ class Endpoints:
         :param url: URL of the page, as ARM's ``nextPage`` names it.
         """
         if url is not None:
-            return Request(operation, url, dict(_HEADERS))
+            return Request(operation, url, dict(_HEADERS), connection=self.connection)
         return self.read_request(operation, params=params)
 
     def write_request(
@@ -116,6 +119,7 @@ class Endpoints:
             {**_HEADERS, "Content-Type": "application/json"},
             _fill(empty, records),
             record=records,
+            connection=self.connection,
         )
 
     def raw_request(self, operation: Operation, path: str, params: Mapping[str, Any] | None, body: Any) -> Request:
@@ -131,7 +135,8 @@ class Endpoints:
             except money.InexactNumberError as error:
                 raise InvalidRecordError([FieldIssue("", str(error))]) from None
             headers["Content-Type"] = "application/json"
-        return Request(operation, self.base.join(path, params), headers, data, record=body)
+        url = self.base.join(path, params)
+        return Request(operation, url, headers, data, record=body, connection=self.connection)
 
     def path(self, operation: Operation, values: Mapping[str, Any] | None = None) -> str:
         """Fill the path of an operation with *values* and the client number.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
 from airflow_provider_arm.hooks.settings import ArmSettings, parse_client_no, read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_provider_arm.client import ArmClient, AsyncArmClient
 
 #: Seconds and attempts of the connection form's Test button: a user waits for the result.
@@ -63,7 +66,9 @@ class ArmHook(BaseHook):
         """The client, created on first use. Every token that it gets is masked in Airflow's logs."""
         from airflow_provider_arm.client import ArmClient
 
-        return ArmClient(**self._client_arguments(self.settings))
+        settings = self.settings
+        with self._named_errors():
+            return ArmClient(**self._client_arguments(settings))
 
     def get_conn(self) -> ArmClient:
         """Return :attr:`client`, as the hooks of Airflow do."""
@@ -77,7 +82,8 @@ class ArmHook(BaseHook):
         """Create a client from settings that were read before. An event loop must be running."""
         from airflow_provider_arm.client import AsyncArmClient
 
-        return AsyncArmClient(**self._client_arguments(settings))
+        with self._named_errors():
+            return AsyncArmClient(**self._client_arguments(settings))
 
     async def aread_settings(self) -> ArmSettings:
         """Read the connection without blocking the event loop. Raises as :attr:`settings`."""
@@ -86,6 +92,14 @@ class ArmHook(BaseHook):
         conn = await get_async_connection(self.arm_conn_id)
         # In a thread: the readings profile may be in a file, and the models take a while to import.
         return await asyncio.to_thread(read_settings, conn, await get_async_extra_dejson(conn))
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Add the connection to the message of an invalid setting that the client finds."""
+        try:
+            yield
+        except ArmConfigurationError as error:
+            raise ArmConfigurationError(f"connection {self.arm_conn_id!r}: {error}", phase=error.phase) from None
 
     def _client_arguments(self, settings: ArmSettings, timeout: float | None = None) -> dict[str, Any]:
         from airflow.providers.common.compat.sdk import mask_secret
@@ -114,6 +128,7 @@ class ArmHook(BaseHook):
             "user_id": self._user_id or settings.user_id,
             "transport": transport,
             "readings": settings.readings,
+            "connection": self.arm_conn_id,
             "on_token": mask_secret,
             "on_attempt": count_request,
         }
@@ -124,8 +139,11 @@ class ArmHook(BaseHook):
         from airflow_provider_arm.client.http.retry import RetryPolicy
 
         try:
-            arguments = self._client_arguments(self.settings, timeout=_TEST_TIMEOUT)
-            with ArmClient(**arguments, retry=RetryPolicy(max_attempts=_TEST_ATTEMPTS)) as client:
+            settings = self.settings
+            with self._named_errors():
+                arguments = self._client_arguments(settings, timeout=_TEST_TIMEOUT)
+                client = ArmClient(**arguments, retry=RetryPolicy(max_attempts=_TEST_ATTEMPTS))
+            with client:
                 if client.client_no is None:
                     return (
                         False,

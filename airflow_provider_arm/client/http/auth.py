@@ -44,10 +44,11 @@ class ClientCredentials:
     #: Not in ARM's reference; sent only if it is set.
     scope: str | None = None
 
-    def request(self, readings: CallReadings | None = None) -> Request:
+    def request(self, readings: CallReadings | None = None, connection: str | None = None) -> Request:
         """Build the request for a token.
 
         :param readings: where ID and secret are sent, and the scope of a connection without one; default: the defaults.
+        :param connection: name of the connection, for messages.
         """
         readings = readings or DEFAULT_READINGS.calls
         form = {"grant_type": "client_credentials"}
@@ -68,6 +69,7 @@ class ClientCredentials:
             body=urlencode(form).encode(),
             record=form | secrets,
             needs_token=False,
+            connection=connection,
         )
 
 

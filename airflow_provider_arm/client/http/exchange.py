@@ -28,6 +28,7 @@ from airflow_provider_arm.client.http.failures import (
     classify_rejected_record,
     classify_response,
     describe_body,
+    describe_request,
 )
 from airflow_provider_arm.client.http.messages import (
     InvalidDataError,
@@ -81,12 +82,14 @@ CallSteps = Generator[Step, StepResult, T]
 class CallPolicy:
     """Everything that decides how a client's calls are made.
 
+    :param connection: name of the connection, for messages about the token.
     :param on_attempt: called after every attempt with its request and result.
     """
 
     retry: RetryPolicy
     clock: Clock
     readings: Readings
+    connection: str | None = None
     on_attempt: Callable[[Request, Response | TransportFailure], object] | None = None
 
 
@@ -113,7 +116,7 @@ def call(request: Request, read: Callable[[Response], T], policy: CallPolicy) ->
         if not isinstance(result, RetryDecision):
             policy.retry.budget.earn()
             return result
-        yield from _sleep_or_raise(result, attempt, policy.clock.monotonic() - started, policy)
+        yield from _sleep_or_raise(request, result, attempt, policy.clock.monotonic() - started, policy)
 
 
 def _get_token(request: Request, rejected: str | None) -> CallSteps[str | None]:
@@ -170,7 +173,9 @@ def _read(
         return classify_invalid_body(request, outcome, describe_body(outcome), policy.readings)
 
 
-def _sleep_or_raise(decision: RetryDecision, attempt: int, elapsed: float, policy: CallPolicy) -> CallSteps[None]:
+def _sleep_or_raise(
+    request: Request, decision: RetryDecision, attempt: int, elapsed: float, policy: CallPolicy
+) -> CallSteps[None]:
     if decision.retry_reason is None:
         raise decision.error
     seconds = policy.retry.delay(attempt, elapsed, decision.error.retry_after)
@@ -178,7 +183,7 @@ def _sleep_or_raise(decision: RetryDecision, attempt: int, elapsed: float, polic
         raise decision.error
     log.warning(
         "%s: %s; attempt %d of %d in %.1f s",
-        decision.error.operation,
+        describe_request(request),
         decision.retry_reason,
         attempt + 1,
         policy.retry.max_attempts,
@@ -196,14 +201,17 @@ def authorize(
     """
     if isinstance(credentials, StaticToken):
         if rejected is not None:
-            msg = "ARM rejected the access_token of the connection (401): replace it, or use client ID and secret"
+            name = f" {policy.connection!r}" if policy.connection else ""
+            msg = (
+                f"ARM rejected the access_token of the connection{name} (401): replace it, or use client ID and secret"
+            )
             raise ArmAuthenticationError(msg, status_code=HTTPStatus.UNAUTHORIZED.value, phase=Phase.ANSWERED)
         return credentials.access_token
     token = cache.get(policy.clock.monotonic(), rejected)
     if token is not None:
         return token
     try:
-        new_token = yield from call(credentials.request(policy.readings.calls), read_token, policy)
+        new_token = yield from call(credentials.request(policy.readings.calls, policy.connection), read_token, policy)
     except ArmError as error:
         rejection = _as_rejection(error)
         # However far the token call got: the call that needs the token was not sent.
@@ -221,10 +229,5 @@ def _as_rejection(error: ArmError) -> ArmAuthenticationError | None:
     if not error.permanent or error.phase is not Phase.ANSWERED:
         return None
     return ArmAuthenticationError(
-        f"{error}; check client id, client secret and auth_url of the connection"
-        if not isinstance(error, ArmAuthenticationError)
-        else str(error),
-        operation=error.operation,
-        status_code=error.status_code,
-        phase=Phase.NOT_SENT,
+        str(error), operation=error.operation, status_code=error.status_code, phase=Phase.NOT_SENT
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import (
@@ -21,8 +22,9 @@ from airflow_provider_arm.client.errors import (
     FieldIssue,
     Phase,
 )
-from airflow_provider_arm.client.http.redaction import Mask, mask
+from airflow_provider_arm.client.http.redaction import MAX_MESSAGE_LENGTH, Mask, mask
 from airflow_provider_arm.client.http.retry import parse_retry_after
+from airflow_provider_arm.client.http.urls import DEFAULT_PORTS, STAGING_BASE_URL, is_unambiguous
 from airflow_provider_arm.client.models.base import find_only_list
 from airflow_provider_arm.client.models.posting import BATCH_REJECTED
 from airflow_provider_arm.client.operations import Replay
@@ -57,8 +59,9 @@ _CLIENT_ERROR_CLASSES: dict[int, type[ArmError]] = {
     HTTPStatus.NOT_FOUND: ArmNotFoundError,
 }
 
+_CREDENTIALS_ADVICE = "check client id, client secret and auth_url of the connection"
 _ADVICE = {
-    ArmAuthenticationError: "check client id, client secret and auth_url of the connection",
+    ArmAuthenticationError: _CREDENTIALS_ADVICE,
     ArmPermissionError: "ask Amili whether these credentials permit this operation for this client number",
     ArmNotFoundError: "check the number and the connection's client_no",
     ArmRateLimitError: "retry later, or run fewer tasks at once (an Airflow pool)",
@@ -82,7 +85,9 @@ def classify_failure(request: Request, failure: TransportFailure) -> RetryDecisi
     if failure.phase is Phase.NOT_SENT or replay is Replay.SAFE:
         verb = "could not be reached" if failure.phase is Phase.NOT_SENT else "did not answer"
         message = f"{verb}: {failure.reason}"
-        return RetryDecision(_error(ArmUnavailableError, request, message, phase=failure.phase), failure.reason)
+        advice = failure.advice and failure.advice.format(field=_address_field(request))
+        error = _error(ArmUnavailableError, request, message, advice, phase=failure.phase)
+        return RetryDecision(error, failure.reason)
     message = f"did not answer ({failure.reason}) and may or may not have accepted the request"
     return RetryDecision(_error(ArmUnknownOutcomeError, request, message, phase=failure.phase), None)
 
@@ -114,10 +119,12 @@ def _classify_error_status(request: Request, response: Response, now: float, rea
         return RetryDecision(_error(ArmRateLimitError, request, message, **attributes), "429")
     if status in _REDIRECTS:
         message = f"answered {status}, a redirect, which is not followed because it would send the token to another URL"
-        return RetryDecision(_error(ArmInvalidResponseError, request, message, **attributes), None)
+        error = _error(ArmInvalidResponseError, request, message, _advise_on_redirect(request, response), **attributes)
+        return RetryDecision(error, None)
     if status in _CLIENT_ERRORS and status not in _TEMPORARY:
         error_class = _CLIENT_ERROR_CLASSES.get(status, ArmValidationError)
-        return RetryDecision(_error(error_class, request, message, **attributes), None)
+        advice = None if detail.startswith(":") else _advise_on_address(request, response)
+        return RetryDecision(_error(error_class, request, message, advice, **attributes), None)
     if replay is Replay.SAFE:
         return RetryDecision(
             _error(ArmUnavailableError, request, message, **attributes), str(status) if status in _TEMPORARY else None
@@ -146,7 +153,8 @@ def classify_invalid_body(
         "phase": Phase.ANSWERED,
     }
     if request.operation.replay is Replay.SAFE:
-        error = _error(error_class, request, message, **attributes)
+        advice = _advise_on_address(request, response) if _is_html(response) else None
+        error = _error(error_class, request, message, advice, **attributes)
         return RetryDecision(error, reason if retryable else None)
     return RetryDecision(_error(ArmUnknownOutcomeError, request, message, **attributes), None)
 
@@ -167,15 +175,64 @@ def classify_rejected_record(
     return RetryDecision(error, None)
 
 
-def _error(error_class: type[ArmError], request: Request, message: str, **attributes: Any) -> ArmError:
+def describe_request(request: Request) -> str:
+    """Describe where a request goes: method, path without data, host, port and connection, for messages and logs."""
+    parts = urlsplit(request.url)
+    label = request.operation.label if request.needs_token else f"{request.operation.method} {parts.path or '/'}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    place = f"{label} at {host}:{parts.port or DEFAULT_PORTS[parts.scheme]}"
+    return f"{place}, connection {request.connection!r}" if request.connection else place
+
+
+def _error(
+    error_class: type[ArmError], request: Request, message: str, advice: str | None = None, **attributes: Any
+) -> ArmError:
+    """Build the error of a failed call: what failed, where, and the next step.
+
+    :param advice: the next step; default: that of the class.
+    """
     service = "ARM" if request.needs_token else "the token service"
-    summary = f"{service} {message} ({request.operation.label})"
+    summary = f"{service} {message} ({describe_request(request)})"
     if attributes.get("request_id"):
         summary += f", request id {attributes['request_id']}"
-    advice = "".join(f"; {text}" for text in (_ADVICE.get(error_class), _profile_advice(error_class, request)) if text)
-    error = error_class(summary + advice, operation=request.operation.label, **attributes)
+    if advice is None:
+        is_rejection = not request.needs_token and error_class.permanent
+        advice = _CREDENTIALS_ADVICE if is_rejection else _ADVICE.get(error_class)
+    steps = "".join(f"; {text}" for text in (advice, _profile_advice(error_class, request)) if text)
+    error = error_class(summary + steps, operation=request.operation.label, **attributes)
     error.summary = summary
     return error
+
+
+def _address_field(request: Request) -> str:
+    return f"{'host' if request.needs_token else 'auth_url'} of the connection"
+
+
+def _advise_on_address(request: Request, response: Response) -> str:
+    """Return the next step if a body is none of ARM's: perhaps something else has answered."""
+    field = _address_field(request)
+    if not request.needs_token:
+        return f"check {field}: does a token service answer there? If it does, check client id and client secret"
+    if response.status == HTTPStatus.UNAUTHORIZED:
+        return _CREDENTIALS_ADVICE
+    if response.status == HTTPStatus.FORBIDDEN:
+        return f"a proxy or firewall may have answered: check {field}; else {_ADVICE[ArmPermissionError]}"
+    if response.status in _CLIENT_ERRORS:
+        return f"check the path in {field}, such as {STAGING_BASE_URL}, then the number and client_no"
+    return f"check {field}, and whether a proxy or a login page answers instead of ARM"
+
+
+def _advise_on_redirect(request: Request, response: Response) -> str:
+    """Return the next step after a redirect. Of the address only scheme, host and port are shown."""
+    field = _address_field(request)
+    try:
+        target = urlsplit(urljoin(request.url, response.headers.get("location", "")))
+        origin = f"{target.scheme}://{target.hostname}" + (f":{target.port}" if target.port else "")
+    except ValueError:
+        origin = ""
+    if not is_unambiguous(origin) or len(origin) > MAX_MESSAGE_LENGTH:
+        return f"check {field}"
+    return f"check {field}: the redirect leads to {origin}"
 
 
 def _profile_advice(error_class: type[ArmError], request: Request) -> str:
@@ -274,6 +331,11 @@ def describe_body(response: Response) -> str:
     """Describe a body that is not the expected JSON, without quoting it."""
     if not response.body.strip():
         return "an empty body"
-    if response.body.lstrip()[:1] == b"<" or "html" in response.headers.get("content-type", ""):
+    if _is_html(response):
         return "an HTML page instead of JSON (from a proxy, or a maintenance page?)"
     return f"a body of {len(response.body)} bytes that is not complete JSON"
+
+
+def _is_html(response: Response) -> bool:
+    body = response.body.lstrip()
+    return bool(body) and (body[:1] == b"<" or "html" in response.headers.get("content-type", ""))

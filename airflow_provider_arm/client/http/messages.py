@@ -25,6 +25,8 @@ class Request:
     record: Any = field(default=None, repr=False)
     #: False for the call to the token service.
     needs_token: bool = True
+    #: Name of the connection, for messages; ``None`` if the client was created without one.
+    connection: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,14 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class TransportFailure:
-    """No complete response arrived. ``reason`` contains no URL and no data."""
+    """No complete response arrived. ``reason`` contains no URL and no data.
+
+    ``advice`` is the next step; ``{field}`` in it stands for the field of the connection that has the address.
+    """
 
     phase: Phase
     reason: str
+    advice: str | None = None
 
 
 class InvalidResponseError(ValueError):

@@ -9,6 +9,7 @@ import requests
 import urllib3
 
 from airflow_provider_arm.client.errors import Phase
+from airflow_provider_arm.client.http.connect_errors import connect_failure, is_handshake_error, proxy_failure
 from airflow_provider_arm.client.http.messages import TransportFailure
 
 #: Errors that the libraries raise for a response whose body is incomplete or broken.
@@ -18,6 +19,8 @@ _BODY_ERRORS = (
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
 )
+#: Errors for a response whose first lines are not those of HTTP. RemoteDisconnected is one: there was no response.
+_NOT_HTTP = (http.client.BadStatusLine, http.client.UnknownProtocol, http.client.LineTooLong)
 
 
 def classify_error(error: Exception) -> TransportFailure:
@@ -26,21 +29,20 @@ def classify_error(error: Exception) -> TransportFailure:
     with contextlib.suppress(AttributeError, IndexError):
         # requests wraps urllib3's MaxRetryError, whose reason is the cause.
         cause = getattr(error.args[0], "reason", None) or error
-    if isinstance(cause, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(cause):
-        return TransportFailure(Phase.NOT_SENT, "its certificate is not trusted (check ca_bundle of the connection)")
-    if isinstance(cause, urllib3.exceptions.NameResolutionError):
-        return TransportFailure(Phase.NOT_SENT, "its host name cannot be resolved (check host of the connection)")
-    if isinstance(error, requests.ConnectTimeout) or isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
-        return TransportFailure(Phase.NOT_SENT, "connecting timed out")
-    if isinstance(cause, urllib3.exceptions.NewConnectionError):
-        return TransportFailure(Phase.NOT_SENT, "the connection was refused")
     if isinstance(cause, urllib3.exceptions.ProxyError):
-        return TransportFailure(Phase.NOT_SENT, "the proxy could not connect")
-    if isinstance(error, requests.Timeout):
+        return proxy_failure()
+    # Before the time-out: in urllib3 NewConnectionError is a subclass of ConnectTimeoutError.
+    if isinstance(cause, urllib3.exceptions.NewConnectionError) or is_handshake_error(error):
+        return connect_failure(error)
+    if isinstance(error, requests.ConnectTimeout) or isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
+        return connect_failure(error, "connecting timed out")
+    if isinstance(error, requests.Timeout) or isinstance(cause, urllib3.exceptions.ReadTimeoutError):
         return TransportFailure(Phase.MAYBE_SENT, "no response within the timeout")
-    if isinstance(cause, urllib3.exceptions.ReadTimeoutError):
-        return TransportFailure(Phase.MAYBE_SENT, "no response within the timeout")
-    # urllib3 passes the original error as the last argument of its own.
-    if any(isinstance(each, _BODY_ERRORS) for each in (error, *error.args[-1:])):
+    # urllib3 passes the original error as the last argument of its own, and requests that one as its only argument.
+    inner = [each for each in (error, *error.args[-1:]) if isinstance(each, Exception)]
+    inner += [each for wrapper in inner for each in wrapper.args[-1:] if isinstance(each, Exception)]
+    if any(isinstance(each, _BODY_ERRORS) for each in inner):
         return TransportFailure(Phase.MAYBE_SENT, "the response was incomplete")
+    if any(isinstance(each, _NOT_HTTP) and not isinstance(each, ConnectionError) for each in inner):
+        return TransportFailure(Phase.MAYBE_SENT, "its response is not HTTP", "check scheme and port in {field}")
     return TransportFailure(Phase.MAYBE_SENT, "the connection was lost")

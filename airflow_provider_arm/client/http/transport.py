@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.client.errors import ArmConfigurationError, Phase
+
+if TYPE_CHECKING:
+    import ssl
 
 #: Seconds without a byte from ARM after which an attempt has failed.
 DEFAULT_TIMEOUT = 30.0
@@ -43,14 +47,38 @@ class Transport:
 
     def ca_file(self) -> str:
         """Return the certificates to trust: the connection's, else the environment variable's, else certifi's."""
+        return self._ca_source()[1]
+
+    def _ca_source(self) -> tuple[str, str]:
         if self.ca_bundle:
-            return self.ca_bundle
+            return "ca_bundle of the connection", self.ca_bundle
         for name in _CA_VARIABLES:
             if os.environ.get(name):
-                return os.environ[name]
+                return name, os.environ[name]
         import certifi
 
-        return certifi.where()
+        return "certifi", certifi.where()
+
+    def create_ssl_context(self) -> ssl.SSLContext:
+        """Return a TLS context that trusts :meth:`ca_file`. Reading it takes as long as twenty calls.
+
+        :raises ArmConfigurationError: the file has no certificates that can be read.
+        """
+        import ssl
+
+        name, path = self._ca_source()
+        try:
+            if Path(path).is_dir():
+                return ssl.create_default_context(capath=path)
+            return ssl.create_default_context(cafile=path)
+        except OSError as error:  # also ssl.SSLError
+            reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
+        raise ArmConfigurationError(f"{name} is not a PEM file with certificates ({reason})", phase=Phase.NOT_SENT)
+
+    def check_ca_file(self) -> None:
+        """Check the certificates to trust. Raises as :meth:`create_ssl_context`."""
+        if self._ca_source()[0] != "certifi":
+            self.create_ssl_context()
 
 
 def proxies_for(url: str) -> dict[str, str]:

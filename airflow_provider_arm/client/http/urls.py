@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: Base URL of the staging environment (documented).
 STAGING_BASE_URL = "https://api.staging.amili.no/arm/v1"
-_DEFAULT_PORTS = {"https": 443, "http": 80}
+DEFAULT_PORTS = {"https": 443, "http": 80}
 #: Header that the sandbox adds to every response.
 SANDBOX_HEADER = "x-arm-sandbox"
 #: Path segments that a URL parser resolves, quoted or not: they would address another resource.
@@ -48,10 +48,10 @@ def check_url(url: str, name: str) -> SplitResult:
     """
     try:
         parts = urlsplit(url.strip())
-        _ = parts.port
+        _ = parts.port, (parts.hostname or "").encode("idna")  # as the HTTP libraries do, with errors of their own
     except ValueError:
         raise ArmConfigurationError(f"{name} is not a valid URL") from None
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise ArmConfigurationError(f"{name} must be a full URL such as {STAGING_BASE_URL}")
     if parts.username is not None or parts.password is not None:
         msg = f"{name} must not contain credentials: put them into login and password of the connection"
@@ -62,8 +62,13 @@ def check_url(url: str, name: str) -> SplitResult:
     return parts
 
 
+def is_unambiguous(url: str) -> bool:
+    """Return whether every parser reads *url* alike."""
+    return _UNAMBIGUOUS_URL.fullmatch(url) is not None
+
+
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
-    return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ class BaseUrl:
 
     def is_same_origin(self, url: str) -> bool:
         """Return whether *url* certainly has the base URL's scheme, host and port."""
-        if not _UNAMBIGUOUS_URL.fullmatch(url):
+        if not is_unambiguous(url):
             return False
         try:
             return _origin(urlsplit(url)) == _origin(urlsplit(self.url))

@@ -85,7 +85,7 @@ def test_invalid_connection_raises_with_field_and_next_step(make_hook, changes, 
     with pytest.raises(ArmConfigurationError) as caught:
         _ = make_hook(**changes).client
     message = str(caught.value)
-    assert all(part in message for part in parts), message
+    assert all(part in message for part in [*parts, "connection 'arm_default'"]), message
     assert SECRET not in message
     assert "canary-id" not in message
 
@@ -140,7 +140,9 @@ def test_connection_test_reports_an_unreachable_host(make_hook):
         base = f"http://127.0.0.1:{listener.getsockname()[1]}"
     succeeded, message = make_hook(host=base, extra={"auth_url": f"{base}/token"}).test_connection()
     assert not succeeded
-    assert "could not be reached" in message
+    assert "could not be reached: the connection was refused" in message
+    assert "connection 'arm_default'" in message
+    assert base.removeprefix("http://") in message
 
 
 def test_connection_test_reports_a_missing_client_number(arm_sandbox, monkeypatch):

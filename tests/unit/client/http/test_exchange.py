@@ -97,14 +97,15 @@ def test_delays_between_attempts_are_random(start_server, make_driver, clock) ->
 
 
 def test_retry_is_logged_without_the_url(start_server, make_driver, caplog) -> None:
-    """The log has operation, reason and delay, but no value from path or query."""
+    """The log has operation, host, port, reason and delay, but no value from path or query."""
     caplog.set_level(logging.INFO)
     server = start_server([HttpReply(b"", 503), ResetConnection(), HttpReply({})])
     assert make_driver(server.url).call("get_customer", path={"customerno": "canary-1"}, params={"x": "canary-2"}) == {}
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_arm")]
+    place = f"GET /clients/{{clientno}}/customers/{{customerno}} at {server.url.removeprefix('http://')}"
     assert ours == [
-        "GET /clients/{clientno}/customers/{customerno}: 503; attempt 2 of 5 in 0.0 s",
-        "GET /clients/{clientno}/customers/{customerno}: the connection was lost; attempt 3 of 5 in 0.0 s",
+        f"{place}: 503; attempt 2 of 5 in 0.0 s",
+        f"{place}: the connection was lost; attempt 3 of 5 in 0.0 s",
     ]
     assert "canary" not in caplog.text
 

@@ -47,7 +47,8 @@ def test_certificate_of_unknown_authority_raises_not_sent(start_server, make_dri
     server = start_server([HttpReply({})], tls=tls(trustme.CA(), "127.0.0.1"))
     error = call_unsent(server, make_driver, clock)
     assert error.phase is Phase.NOT_SENT
-    assert "its certificate is not trusted (check ca_bundle of the connection)" in str(error)
+    assert "its certificate is not trusted (unable to get local issuer certificate)" in str(error)
+    assert "ca_bundle" in str(error)
 
 
 def test_certificate_for_another_host_raises_not_sent(start_server, make_driver, clock, authority) -> None:
@@ -93,7 +94,7 @@ def test_unknown_host_name_raises_not_sent(make_driver, clock, monkeypatch) -> N
     # Patched, because a real resolver may take long to fail.
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     with pytest.raises(
-        ArmUnavailableError, match=r"its host name cannot be resolved \(check host of the connection\)"
+        ArmUnavailableError, match=r"its host name cannot be resolved.*host of the connection"
     ) as caught:
         make_driver("https://arm.invalid").call(**CALL)
     assert caught.value.phase is Phase.NOT_SENT
