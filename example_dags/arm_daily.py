@@ -35,5 +35,7 @@ with DAG(
         task_id="export",
         path="{{ params.output }}/aritems-{{ ts_nodash }}.parquet",
         window=DateWindow.before_run(days=1, by="voucherdate"),
+        # No file and no task after it for a day without vouchers.
+        on_empty="skip",
         retries=3,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
 from airflow_provider_arm.export.limits import DEFAULT_WORKERS, MAX_WORKERS
 from airflow_provider_arm.export.pages.record_types import FieldSelection, RecordType
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from airflow_provider_arm.export.fetch.time_range import TimeRange
     from airflow_provider_arm.export.files.file_format import FileFormat
     from airflow_provider_arm.files import WritablePath
+
+
+class ArmEmptyExportError(ArmError):
+    """No record matches, and the plan does not accept that. Nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class ExportPlan:
     workers: int = DEFAULT_WORKERS
     #: Check the type of every known field; of JSON lines only.
     validate_all_fields: bool = False
+    #: Whether an export without a record is valid.
+    may_be_empty: bool = True
     #: Read every page twice; see :class:`~airflow_provider_arm.export.fetch.page_fetcher.PageFetcher`.
     verify_pages: bool = False
 
@@ -53,3 +59,13 @@ class ExportPlan:
             own |= self.window.window_filter(readings).names
         for name in sorted(own & set(self.filters)):
             raise ArmConfigurationError(f"filters must not contain {name}: window or split_by sets it")
+
+    def check_rows(self, rows: int) -> None:
+        """Check the number of records before the file gets its name.
+
+        :raises ArmEmptyExportError: there is none, and the export may not be empty.
+        """
+        if not rows and not self.may_be_empty:
+            where = f" of {self.window}" if self.window else ""
+            msg = f"there are no {self.record_type.name}{where} to export: nothing was written (on_empty)"
+            raise ArmEmptyExportError(msg)

@@ -57,16 +57,16 @@ def run_export(
 
     :param increment: skips records that are already exported; see ``export_increment``. Default: all are exported.
     :raises ArmIncompleteListError: a list was incomplete, also when it was read a second time.
-    :raises ArmResultLimitError: more records match than ARM returns, and the window cannot be split further.
+    :raises ArmResultLimitError: more records match than ARM returns, and the window cannot be split.
     :raises ArmInvalidDataError: a record cannot be exported exactly; the message names its key, page and field.
+    :raises ArmEmptyExportError: there is no record, and the plan does not allow that.
     :raises ArmConfigurationError: a filter is set twice, or the readings have no such window.
     """
     plan.check_filters(source.readings.filters)
     started, progress = now(), Progress(plan.window, time.monotonic, log.info)
     list_spec = ListSpec(plan.record_type, source.operation.key or _ANY_KEY, plan.selection)
     encoder = choose_encoder(list_spec, plan.file_format, validate_all_fields=plan.validate_all_fields)
-    if increment is not None:
-        encoder = increment.wrap(encoder, list_spec)
+    encoder = encoder if increment is None else increment.wrap(encoder, list_spec)
     page_fetcher = PageFetcher(
         source,
         plan.filters,
@@ -83,10 +83,10 @@ def run_export(
         fetcher = stack.enter_context(page_fetcher)
         sink, keys = encoder.open_sink(file), stack.enter_context(KeySet())
         stack.callback(sink.close)
-        stats = _Run(plan.record_type, fetcher, sink, keys, progress).run()
+        stats = _Run(plan, fetcher, sink, keys, progress).run()
         sink.finish()
-        origin = Origin(source.base_url, source.path, started, now())
-        manifest = build_manifest(plan, stats, file, origin) | (increment.manifest_fields() if increment else {})
+        manifest = build_manifest(plan, stats, file, Origin(source.base_url, source.path, started, now()))
+        manifest |= increment.manifest_fields() if increment else {}
         manifest_file.write(money.encode(manifest) + b"\n")
     progress.export_done(stats.pages, stats.combined.rows, plan.record_type.name)
     return manifest
@@ -101,7 +101,7 @@ def _check_span(record_type: RecordType, partition: Partition, stats: PageStats)
 class _Run:
     """One run: writes the pages of one query after the other to the sink."""
 
-    record_type: RecordType
+    plan: ExportPlan
     fetcher: PageFetcher
     sink: Sink
     keys: KeySet
@@ -117,6 +117,7 @@ class _Run:
             query.partition.finished(query.walk.rows)  # ARM's count: an increment may skip some of it
         if not self.keys.all_unique():
             raise self._duplicate_error("two of the windows")
+        self.plan.check_rows(self.stats.combined.rows)
         return self.stats
 
     def _write_with_restart(self, query: PageQuery) -> tuple[PageStats, int]:
@@ -153,11 +154,12 @@ class _Run:
         try:
             stats.add(more)
         except decimal.Inexact:
-            msg = f"a total of the {self.record_type.name} has more digits than can be added exactly"
+            msg = f"a total of the {self.plan.record_type.name} has more digits than can be added exactly"
             raise ArmInvalidDataError(msg) from None
 
     def _duplicate_error(self, where: str) -> ArmIncompleteListError:
+        record_type = self.plan.record_type
         return ArmIncompleteListError(
-            f"{self.record_type.name}: a duplicate {self.record_type.key} in {where}: the list changed during the "
-            "export; export again"
+            f"{record_type.name}: a duplicate {record_type.key} in {where}: the list changed during the export; export "
+            "again"
         )

@@ -40,6 +40,7 @@ class GlItemExportOperator(ArmExportOperator):
     """
 
     list_operation: ClassVar[str] = "list_gl_items"
+    has_profile_fields: ClassVar[bool] = True
 
 
 class LogItemExportOperator(ArmExportOperator):

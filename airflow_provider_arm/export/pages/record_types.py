@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 from decimal import Decimal
+from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from types import NoneType
@@ -237,15 +238,30 @@ def select_fields(
 ) -> FieldSelection:
     """Check the arguments ``columns`` and ``mask``, and return the selection.
 
-    :raises ArmConfigurationError: a column is duplicated, or a field to mask does not exist: with a typo in its name it
-        would be exported.
+    :raises ArmConfigurationError: a column is duplicated, or a field does not exist: with a typo in its name a column
+        would be empty, and a field to mask would be exported.
     """
+    for argument, value in (("columns", columns), ("mask", mask)):
+        if isinstance(value, str):
+            raise ArmConfigurationError(f"{argument} must be a list of field names, not text")
     chosen = None if columns is None else tuple(columns)
     if chosen is not None and (not chosen or len(set(chosen)) != len(chosen)):
         raise ArmConfigurationError("columns must have at least one field and no duplicates")
-    masked = frozenset(mask)
-    unknown = sorted(masked - set(record_type.fields)) if record_type.model is not None else []
-    if unknown:
-        msg = f"mask: {record_type.name} have no field {', '.join(unknown)} (names are case-sensitive)"
-        raise ArmConfigurationError(msg)
-    return FieldSelection(chosen, masked)
+    masked = tuple(mask)
+    for argument, names in (("columns", chosen or ()), ("mask", masked)):
+        _check_names(record_type, argument, names)
+    return FieldSelection(chosen, frozenset(masked))
+
+
+def _check_names(record_type: RecordType, argument: str, names: Iterable[str]) -> None:
+    """Check that the fields exist, as far as the fields of the list are known."""
+    known = {name.casefold(): name for name in record_type.fields}
+    for name in names:
+        if record_type.model is None or name in record_type.fields:
+            continue
+        similar = get_close_matches(str(name).replace("_", "").casefold(), known, 1)
+        hint = f"did you mean {known[similar[0]]}?" if similar else f"its fields are {', '.join(record_type.fields)}"
+        raise ArmConfigurationError(
+            f"{argument}: {record_type.name} have no field {name}: {hint} (Names are case-sensitive. A field that this "
+            "version does not know is in a .jsonl file without columns and mask.)"
+        )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import translate_arm_errors
 from airflow_provider_arm.export.fetch.plan_windows import parse_window, read_window
+from airflow_provider_arm.export.files.file_format import FORMATS
 from airflow_provider_arm.export.limits import DEFAULT_WORKERS, MAX_WORKERS
 from airflow_provider_arm.runtime.arguments import check_choice, check_range, is_rendered_later
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, read_bool
@@ -70,6 +71,9 @@ class ArmExportOperator(ArmBaseOperator):
     :param incremental: export only records that are new or changed since the task's last completed run, by their
         created time. Cannot be combined with *window*. Each run needs a *path* of its own. Default ``False``:
         everything. Templated.
+    :param on_empty: what happens if there is no record to export: ``"succeed"`` (the default) writes an empty file,
+        ``"skip"`` skips the task, and ``"fail"`` fails it. With both of these nothing is written, and the watermark of
+        an incremental export stays where it was.
     :param overlap: seconds (or a ``timedelta``) after its created time in which a record may become visible or change
         and still be exported by the next run. Default 3600.
     :param watermark_path: a file for the watermark, on a disk or in an object store that all workers share. Default:
@@ -77,8 +81,10 @@ class ArmExportOperator(ArmBaseOperator):
     :return: ``{"uri", "manifest_uri", "rows", "pages", "totals", "dates", "sha256", "bytes"}``; ``totals`` by currency
         and field, as text such as ``{"NOK": {"currencyBalance": "124.37"}}``. With *incremental* also ``increment``:
         ``{"from", "to", "skipped", "number"}``, timestamps as text or ``None``.
-    :raises ArmFailException: invalid arguments, a request that ARM refused, more records than ARM returns, a watermark
-        that is broken or belongs to another list, or a *path* at which rows would be lost.
+    :raises ArmFailException: invalid arguments, a request that ARM refused, more records than ARM returns, a record
+        that cannot be exported exactly, a watermark that is broken or belongs to another list, or a *path* at which
+        rows would be lost.
+    :raises AirflowSkipException: there is no record, and *on_empty* is ``"skip"``.
     :raises ArmTransientException: ARM or the watermark could not be reached, another run moved the watermark, or the
         list changed twice while it was read. A retry starts from the beginning.
     """
@@ -99,6 +105,8 @@ class ArmExportOperator(ArmBaseOperator):
     manifest: dict[str, Any] | None = None
     #: The list's row in the operations table.
     list_operation: ClassVar[str] = ""
+    #: Whether the connection's readings profile can rename the list's fields.
+    has_profile_fields: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -114,16 +122,13 @@ class ArmExportOperator(ArmBaseOperator):
         workers: int = DEFAULT_WORKERS,
         validate_all_fields: bool = False,
         verify_pages: bool = False,
+        on_empty: Literal["succeed", "skip", "fail"] = "succeed",
         incremental: bool | str = False,
         overlap: timedelta | float = DEFAULT_OVERLAP,
         watermark_path: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if format is not None:
-            check_choice("format", format, ("jsonl", "csv", "parquet"))
-        check_range("page_size", page_size, 1, DEFAULT_PAGE_SIZE)
-        check_range("workers", workers, 1, MAX_WORKERS)
         self.path = path
         self.format = format
         self.filters = filters
@@ -135,20 +140,30 @@ class ArmExportOperator(ArmBaseOperator):
         self.workers = workers
         self.validate_all_fields = validate_all_fields
         self.verify_pages = verify_pages
+        self.on_empty = on_empty
         self.incremental = incremental
         self.overlap = overlap
         self.watermark_path = watermark_path
+        self._check_literals()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Export the list and return the result."""
+        from airflow.providers.common.compat.sdk import AirflowSkipException
+
         from airflow_provider_arm.export.manifest.paths import manifest_path
+        from airflow_provider_arm.export.plan import ArmEmptyExportError
         from airflow_provider_arm.hooks.metrics import count_rows
 
         with translate_arm_errors():
             self._check_arguments(self.hook.settings.readings.lists)
             plan = self._build_plan(context)
             with self.hook.client as client:
-                manifest = self._export(client, plan, context)
+                try:
+                    manifest = self._export(client, plan, context)
+                except ArmEmptyExportError as error:
+                    if self.on_empty == "skip":
+                        raise AirflowSkipException(str(error)) from None
+                    raise
             operation = self._operation()
             count_rows(manifest["rows"], operation if isinstance(operation, str) else operation.name)
         values = {key: manifest[key] for key in _RESULT_KEYS if key in manifest}
@@ -208,6 +223,7 @@ class ArmExportOperator(ArmBaseOperator):
             split_by=parse_split_by(self.split_by),
             workers=self.workers,
             validate_all_fields=self.validate_all_fields,
+            may_be_empty=self.on_empty == "succeed",
             verify_pages=self.verify_pages,
         )
         plan.check_filters(self.hook.settings.readings.filters)
@@ -228,9 +244,26 @@ class ArmExportOperator(ArmBaseOperator):
         for name in readings.parameters.model_dump().values():
             if name in (self.filters or {}) or name in (self.split_by or {}):
                 raise ArmConfigurationError(f"filters must not contain {name}: the export sets it to read page by page")
-        for name in ("columns", "mask"):
-            if isinstance(getattr(self, name), str):
-                raise ArmConfigurationError(f"{name} must be a list of field names, not text")
+
+    def _check_literals(self) -> None:
+        """Check the arguments when the DAG is parsed, as far as they are not templates.
+
+        The models are imported only if there are fields to check.
+        """
+        if self.format is not None:
+            check_choice("format", self.format, FORMATS)
+        check_choice("on_empty", self.on_empty, ("succeed", "skip", "fail"))
+        check_range("page_size", self.page_size, 1, DEFAULT_PAGE_SIZE)
+        check_range("workers", self.workers, 1, MAX_WORKERS)
+        given = [value for value in (self.columns, self.mask) if value]
+        if not given or self.has_profile_fields or any(map(is_rendered_later, given)):
+            return
+        if any(is_rendered_later(name) for names in given for name in names):
+            return
+        from airflow_provider_arm.export.pages.record_types import RECORD_TYPES, select_fields
+
+        if self.list_operation in RECORD_TYPES:
+            select_fields(RECORD_TYPES[self.list_operation], self.columns, self.mask)
 
 
 def _now() -> datetime:

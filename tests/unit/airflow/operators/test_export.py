@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pyarrow.parquet as pq
 import pytest
+from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import ArmFailException, ArmTransientException
@@ -154,6 +156,64 @@ def test_invalid_argument_fails_without_a_file(
         run(kind, tmp_path / arguments.pop("path"), first_try, **arguments)
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (CustomerExportOperator, {"columns": ["customerNo", "nmae"]}),
+        (CustomerExportOperator, {"mask": ("SSN",)}),
+        (CustomerExportOperator, {"mask": "ssn"}),
+        (ArItemExportOperator, {"columns": "arItemId"}),
+        (ArItemExportOperator, {"on_empty": "succed"}),
+        (ArItemExportOperator, {"window": {"start": "2026-02-01", "end": "2026-01-01"}}),
+    ],
+)
+def test_wrong_literal_raises_when_the_dag_is_parsed(kind, arguments):
+    """Nothing has to run."""
+    with pytest.raises(ArmConfigurationError, match=next(iter(arguments))):
+        kind(task_id="export", path="a.csv", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns"),
+    [
+        (CustomerExportOperator, ["customerNo", "{{ params.column }}"]),
+        (CustomerExportOperator, "{{ params.columns }}"),
+        (GlItemExportOperator, ["bookedAmount"]),  # the profile of the connection may have this name
+        (partial(ListExportOperator, resource="codes"), ["anything"]),
+    ],
+)
+def test_fields_that_are_unknown_when_the_dag_is_parsed_pass(kind, columns):
+    """They are checked when the task runs."""
+    assert kind(task_id="export", path="a.csv", columns=columns).columns == columns
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
+@pytest.mark.parametrize(
+    ("on_empty", "error"), [("succeed", None), ("skip", AirflowSkipException), ("fail", ArmFailException)]
+)
+def test_on_empty_decides_about_a_window_without_records(
+    arm_sandbox, arm_connection, first_try, tmp_path, name, on_empty, error
+):
+    """Only an export that succeeds writes files; the file of an earlier run stays."""
+    path = tmp_path / name
+    path.write_text("of an earlier run")
+    arguments = {"window": DateWindow("1999-01-01", "1999-12-31"), "on_empty": on_empty}
+    if error is None:
+        assert run(ArItemExportOperator, path, first_try, **arguments)["rows"] == 0
+        return
+    message = "no AR items of voucherdate 1999-01-01 to 1999-12-31"
+    with pytest.raises(error, match=message):
+        run(ArItemExportOperator, path, first_try, **arguments)
+    assert path.read_text() == "of an earlier run"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("on_empty", ["skip", "fail"])
+def test_on_empty_does_not_change_an_export_with_records(arm_sandbox, arm_connection, first_try, tmp_path, on_empty):
+    """It is complete as always."""
+    assert run(ArItemExportOperator, tmp_path / "a.jsonl", first_try, on_empty=on_empty)["rows"] == 200
 
 
 def test_expired_query_raises_a_transient_error(arm_sandbox, arm_connection, first_try, tmp_path):

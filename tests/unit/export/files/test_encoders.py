@@ -29,15 +29,22 @@ from airflow_provider_arm.export.files.encoders import (
 from airflow_provider_arm.export.files.faulty_record import locate_faults
 from airflow_provider_arm.export.files.file_format import FileFormat
 from airflow_provider_arm.export.files.sinks import ChecksumFile
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordType, select_fields
+from airflow_provider_arm.export.pages.record_types import (
+    AR_ITEMS,
+    CUSTOMERS,
+    GL_ITEMS,
+    FieldSelection,
+    RecordType,
+    select_fields,
+)
 from tests.unit.export.sample_pages import AMOUNTS, answer, pages_of_items, text_answer
 
 ALL = ListSpec(AR_ITEMS, "arItems", select_fields(AR_ITEMS))
 
 
 def list_spec(columns: Any = None, mask: Any = (), kind: RecordType = AR_ITEMS, key: str = "arItems") -> ListSpec:
-    """Build a list specification with the selected fields."""
-    return ListSpec(kind, key, select_fields(kind, columns, mask))
+    """Build a list specification with the selected fields, which may be unknown ones."""
+    return ListSpec(kind, key, FieldSelection(None if columns is None else tuple(columns), frozenset(mask)))
 
 
 def encode_file(encoder: Any, *pages: Response) -> bytes:
@@ -107,11 +114,21 @@ def test_masked_value_is_null_in_every_format():
     assert (record["customerNo"], record["ssn"], record["dateOfBirth"], record["name"]) == ("1", None, None, "Kari")
 
 
-@pytest.mark.parametrize("mask", [["SSN"], ["ssn", "nosuch"]])
-def test_unknown_mask_raises(mask):
-    """With a typo in its name, the field would be exported unmasked."""
-    with pytest.raises(ArmConfigurationError, match=r"mask: customers have no field (SSN|nosuch)"):
-        select_fields(CUSTOMERS, None, mask)
+@pytest.mark.parametrize("argument", ["columns", "mask"])
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("SSN", "did you mean ssn"),
+        ("ssnn", "did you mean ssn"),
+        ("date_of_birth", "did you mean dateOfBirth"),
+        ("nmae", "did you mean name"),
+        ("xyz", "its fields are customerNo, name"),
+    ],
+)
+def test_unknown_field_raises_with_a_similar_one(argument, name, hint):
+    """With a typo in its name, a column would be empty, and a field to mask would be exported."""
+    with pytest.raises(ArmConfigurationError, match=f"{argument}: customers have no field {name}: {hint}"):
+        select_fields(CUSTOMERS, **{argument: ["customerNo", name]})
 
 
 # ---- CSV
