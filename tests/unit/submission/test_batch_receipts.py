@@ -73,7 +73,7 @@ def test_known_receipt_is_not_opened_again(folder):
     name = write_receipt(folder, "u1")
     with (folder / name).open("wb") as file:
         file.write(json.dumps({"batch_uuids": ["changed"]}).encode())
-    assert read_receipts(folder, {name: {"u1": None}}) == {name: ["u1"]}
+    assert read_receipts(folder, {name: {"u1": None}}) == {name: {"u1": None}}
 
 
 def test_remove_is_idempotent(folder):
