@@ -26,6 +26,13 @@ class ArmBatchFailedException(ArmFailException):
     """ARM rejected more records than the task's reject policy allows."""
 
 
+class ArmWaitError(Exception):
+    """The wait of a sensor with ``soft_fail=True`` broke: neither time-out nor rejects.
+
+    Not an Airflow exception, because Airflow would skip the task and hide a wrong connection or argument.
+    """
+
+
 @contextmanager
 def translate_arm_errors() -> Iterator[None]:
     """Raise an error of the client as an Airflow exception with its message, without a retry if that cannot help."""

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_arm.exceptions import translate_arm_errors
 from airflow_provider_arm.links.batch import BatchLink
 from airflow_provider_arm.runtime.arguments import (
+    ON_EMPTY,
     REJECTS_SUFFIXES,
     SOURCE_SUFFIXES,
     check_choice,
@@ -73,6 +74,9 @@ class BatchSubmitOperator(ArmBaseOperator):
         Templated.
     :param on_invalid: ``"fail"`` (default): if rows are invalid, all are reported at once and nothing is sent; or
         ``"reject"``: invalid rows are skipped, written to *rejects_path* with the reasons, and counted as rejects.
+    :param on_empty: what a source without records means: ``"fail"`` (default), ``"skip"`` (the task is skipped) or
+        ``"succeed"`` (the result has no batches, for which a ``BatchSensor`` does not wait). A file of no bytes has no
+        records; one that does not exist fails the task in any case, and so does a source that had records before.
     :param journal_path: folder (local, ``s3://``, ``gs://``, ``abfs://``, ...) for the journal in files; each DAG, run,
         task and map index has its own subfolder. The same place for every try, so no disk that ends with its worker.
         Absolute. Default ``None``: the task state store. Templated.
@@ -140,6 +144,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         timeout: timedelta | float = DEFAULT_TIMEOUT,
         on_rejected: Literal["fail", "warn"] = "fail",
         on_invalid: Literal["fail", "reject"] = "fail",
+        on_empty: Literal["fail", "skip", "succeed"] = "fail",
         max_rejected: int | str = 0,
         rejects_path: str | None = None,
         warnings_path: str | None = None,
@@ -165,6 +170,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         check_range("max_in_flight", max_in_flight, 1, MAX_IN_FLIGHT)
         check_choice("on_rejected", on_rejected, ("fail", "warn"))
         check_choice("on_invalid", on_invalid, ("fail", "reject"))
+        check_choice("on_empty", on_empty, ON_EMPTY)
         check_choice("on_unknown_outcome", on_unknown_outcome, ("fail", "resend"))
         self.resource = resource
         self.action = action
@@ -178,6 +184,7 @@ class BatchSubmitOperator(ArmBaseOperator):
         self.timeout = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         self.on_rejected = on_rejected
         self.on_invalid = on_invalid
+        self.on_empty = on_empty
         self.max_rejected = max_rejected
         self.rejects_path = rejects_path
         self.warnings_path = warnings_path
@@ -205,7 +212,7 @@ class BatchSubmitOperator(ArmBaseOperator):
             ) as journal:
                 run = self._build_run()
                 submitted = run.send(context, journal, options)
-            if not self.wait_for_completion:
+            if not self.wait_for_completion or submitted.records == 0:
                 return self._result(submitted)
             times = self._times()
             if self.deferrable and submitted.batch_uuids:
@@ -275,12 +282,14 @@ class BatchSubmitOperator(ArmBaseOperator):
             rejects_path=self.rejects_path,
             warnings_path=self.warnings_path,
             on_invalid=self.on_invalid,
+            on_empty=self.on_empty,
         )
 
     def _result(self, submitted: Submitted, counts: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return the task's result; without *counts*, the outcome is not known yet."""
+        """Return the task's result; without *counts*, the outcome is not known yet, or there was nothing to send."""
         if counts is None:
-            counts = dict.fromkeys(("accepted", "rejected", "rejects_uri", "warnings", "warnings_uri"))
-            counts["summary"] = submitted.summary()
+            count = 0 if submitted.records == 0 else None
+            counts = {"accepted": count, "rejected": count, "rejects_uri": None, "warnings": count}
+            counts |= {"warnings_uri": None, "summary": submitted.summary()}
             self.log.info("%s", counts["summary"])
         return {**submitted.as_json(), **counts}

@@ -9,6 +9,7 @@ from airflow_provider_arm.exceptions import translate_arm_errors
 from airflow_provider_arm.runtime.arguments import check_choice
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, unwrap
 from airflow_provider_arm.runtime.records import read_record
+from airflow_provider_arm.summary import write_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +61,7 @@ class CustomerUpsertOperator(ArmBaseOperator):
             client = self.hook.client
             send = client.update_customer if self.action == "update" else client.upsert_customer
             result = customer_result(send(record), record)
-        self.log.info("Customer %s: %s", result["customer_no"], result["result"])
+        self.log.info("%s", write_line("customer", result["customer_no"], result))
         return result
 
 
@@ -91,13 +92,13 @@ class CustomerDeleteOperator(ArmBaseOperator):
         """Delete the customer."""
         from airflow_provider_arm.runtime.write_results import customer_result
 
+        result = {"customer_no": self.customer_no, "account_no": None, "result": "MISSING", "warnings": []}
         with translate_arm_errors():
             try:
                 response = self.hook.client.delete_customer(self.customer_no, options=self.options)
+                result = customer_result(response, {"customerNo": self.customer_no})
             except ArmNotFoundError:
                 if not self.ignore_if_missing:
                     raise
-                self.log.info("Customer %s: not in ARM, so there is nothing to delete", self.customer_no)
-                return {"customer_no": self.customer_no, "account_no": None, "result": "MISSING", "warnings": []}
-        self.log.info("Customer %s: %s", self.customer_no, response.result)
-        return customer_result(response, {"customerNo": self.customer_no})
+        self.log.info("%s", write_line("customer", self.customer_no, result))
+        return result

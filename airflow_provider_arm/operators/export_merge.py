@@ -12,6 +12,7 @@ from airflow_provider_arm.export.fetch.plan_windows import parse_window, read_wi
 from airflow_provider_arm.runtime.arguments import is_rendered_later
 from airflow_provider_arm.runtime.export.asset_events import emit_asset_events
 from airflow_provider_arm.runtime.export.manifest_args import manifest_paths, open_path, resolve_lazy_xcom
+from airflow_provider_arm.summary import export_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,11 +71,11 @@ class ExportMergeOperator(BaseOperator):
             window, path = parse_window(self.window, context), open_path(self.path)
             parts = manifest_paths(resolve_lazy_xcom(self.exports), "exports")
             manifest = merge_exports(parts, path, window)
-        log.info("%d rows in %d parts, %s, add up", manifest["rows"], len(manifest["parts"]), manifest["window"])
         figures = {name: manifest[name] for name in ("rows", "pages", "totals", "dates", "bytes")}
         result = {"manifest_uri": str(manifest_path(path)), "parts": len(manifest["parts"]), **figures}
         self.manifest, self.parts = manifest, [str(part) for part in parts]
         emit_asset_events(context, self.outlets, result)
+        log.info("%s", export_line("row", result, result["parts"], result["manifest_uri"]))
         return result
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:

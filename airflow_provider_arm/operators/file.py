@@ -11,6 +11,7 @@ from airflow_provider_arm.runtime.arguments import check_choice
 from airflow_provider_arm.runtime.base_operator import unwrap
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 from airflow_provider_arm.submission.results.reject_policy import RejectPolicy, TaskOutcome
+from airflow_provider_arm.summary import FAILED, SUCCESS, count_text, summary_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from airflow.sdk import XComArg
 
 _OPERATION = "upload_files"
+#: Names of files in the log and in errors: enough to recognise the upload.
+SHOWN_NAMES = 3
 
 
 class FileUploadOperator(ArmWriteOperator):
@@ -59,23 +62,26 @@ class FileUploadOperator(ArmWriteOperator):
             policy = RejectPolicy(self.on_rejected, self.max_rejected)
             files = read_files(unwrap(self.paths), self.hook.client.readings.files.max_bytes)
             names = [file["file_name"] for file in files]
+            more = ", ..." if len(names) > SHOWN_NAMES else ""
             result = self._write_once(
                 context,
                 journal,
                 operation=_OPERATION,
                 record=files,
-                name=f"upload of {len(files)} files ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})",  # noqa: PLR2004
+                name=f"upload of {count_text(len(names), 'file')} ({', '.join(names[:SHOWN_NAMES])}{more})",
                 send=lambda: self._send(files),
             )
             refused = [file["name"] for file in result.get("files", []) if file["refused"]]
             uploaded = len(names) - len(refused)
             outcome = policy.task_outcome(len(names), len(refused) if result else None)
-        message = f"ARM stored {uploaded} of {len(names)} files" + (
-            f"; refused: {', '.join(refused)}" if refused else ""
+        message = summary_line(
+            f"{uploaded} of {count_text(len(names), 'file')} stored",
+            FAILED if outcome is TaskOutcome.FAIL else SUCCESS,
+            f"refused: {', '.join(refused)}" if refused else None,
         )
         if outcome is TaskOutcome.FAIL:
             raise ArmBatchFailedException(message)
-        (self.log.info if outcome is TaskOutcome.SUCCEED else self.log.warning)("%s", message)
+        self.log.info("%s", message)
         shown = [{name: file[name] for name in ("name", "file_id", "status")} for file in result.get("files", [])]
         return {"files": shown, "uploaded": uploaded, "rejected": len(refused)}
 

@@ -6,9 +6,10 @@ import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmValidationError
-from airflow_provider_arm.runtime.arguments import check_exactly_one
+from airflow_provider_arm.runtime.arguments import ON_EMPTY, check_choice, check_exactly_one
 from airflow_provider_arm.runtime.base_operator import unwrap
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
+from airflow_provider_arm.summary import SUCCESS, count_text, describe_warnings, summary_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +41,8 @@ class AutoPostingOperator(ArmWriteOperator):
         Templated.
     :param validate_only: let ARM check the set and post nothing. Default ``False``. A set with ARM's option
         ``validateOnly`` in any posting is only checked, too. A check is not journalled, because it may be repeated.
+    :param on_empty: what a source without records means: ``"fail"`` (default), ``"skip"`` (the task is skipped) or
+        ``"succeed"``.
     :return: ``{"method", "postings", "validate_only", "status", "result_types", "warnings"}``: number of postings,
         whether it was a check, ARM's status of the set, number of postings by ``resultType``, and the first 20 warnings
         as ``{"record", "field", "message"}`` with personal data masked.
@@ -57,49 +60,56 @@ class AutoPostingOperator(ArmWriteOperator):
         postings: Sequence[Mapping[str, Any]] | str | XComArg | None = None,
         source: str | XComArg | None = None,
         validate_only: bool = False,
+        on_empty: Literal["fail", "skip", "succeed"] = "fail",
         on_unknown_outcome: Literal["fail", "resend"] = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(on_unknown_outcome=on_unknown_outcome, **kwargs)
         check_exactly_one(postings=postings, source=source)
+        check_choice("on_empty", on_empty, ON_EMPTY)
         self.method = method
         self.postings = postings
         self.source: Any = source
         self.validate_only = validate_only
+        self.on_empty = on_empty
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Post the set, or let ARM check it."""
         from airflow_provider_arm.client.ledger_writes import is_validate_only
         from airflow_provider_arm.client.operations import OPERATIONS
         from airflow_provider_arm.runtime.records import open_postings
+        from airflow_provider_arm.runtime.resolutions import allow_empty_source
+        from airflow_provider_arm.submission.errors import EmptySourceError
         from airflow_provider_arm.submission.planning.postings import read_postings
 
         operation = OPERATIONS[_OPERATION]
         with self._open_journal(context) as journal:
-            postings = read_postings(open_postings(unwrap(self.postings), self.source, operation), operation)
+            try:
+                postings = read_postings(open_postings(unwrap(self.postings), self.source, operation), operation)
+            except EmptySourceError as error:
+                allow_empty_source(self.on_empty, journal, error, "postings")
+                return self._end([], is_check=self.validate_only, result={})
             is_check = self.validate_only or is_validate_only(postings)
             if is_check:
-                result = self._send(postings)
-                log.warning("ARM has checked the %d postings; nothing was posted (validateOnly)", len(postings))
-            else:
-                result = self._write_once(
-                    context,
-                    journal,
-                    operation=_OPERATION,
-                    path={"autopostingmethod": self.method},
-                    record=postings,
-                    name=f"the set of {len(postings)} auto postings ({self.method})",
-                    send=lambda: self._send(postings),
-                )
-        return {
-            "method": self.method,
-            "postings": len(postings),
-            "validate_only": is_check,
-            "status": None,
-            "result_types": {},
-            "warnings": [],
-            **result,
-        }
+                return self._end(postings, is_check=True, result=self._send(postings))
+            result = self._write_once(
+                context,
+                journal,
+                operation=_OPERATION,
+                path={"autopostingmethod": self.method},
+                record=postings,
+                name=f"the set of {count_text(len(postings), 'auto posting')} ({self.method})",
+                send=lambda: self._send(postings),
+            )
+        return self._end(postings, is_check=False, result=result)
+
+    def _end(self, postings: list[dict[str, Any]], *, is_check: bool, result: dict[str, Any]) -> dict[str, Any]:
+        """Log the outcome, and return the task's result."""
+        result = {"status": None, "result_types": {}, "warnings": [], **result}
+        subject = f"{count_text(len(postings), 'auto posting')} ({self.method})"
+        checked = "only checked: nothing was posted (validateOnly)" if is_check and postings else None
+        log.info("%s", summary_line(subject, SUCCESS, checked, describe_warnings(result["warnings"])))
+        return {"method": self.method, "postings": len(postings), "validate_only": is_check, **result}
 
     def _send(self, postings: list[dict[str, Any]]) -> dict[str, Any]:
         from airflow_provider_arm.runtime.write_results import postings_result

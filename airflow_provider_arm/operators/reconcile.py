@@ -20,6 +20,7 @@ from airflow_provider_arm.runtime.export.manifest_args import (
     open_path,
     resolve_lazy_xcom,
 )
+from airflow_provider_arm.summary import FAILED, SKIPPED, SUCCESS, count_text, summary_line
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -154,14 +155,13 @@ class LedgerReconcileOperator(BaseOperator):
         with translate_arm_errors():
             comparison, query = self._compare()
             result = self._report(comparison, query)
-            if comparison.matches:
-                log.info("%s", result["summary"])
-                return result
-            log.warning("%s", result["summary"])
-            if self.on_difference == WARN:
+            if not comparison.matches:
+                log.warning("%s", result["summary"])
+            message = self._summary(comparison, result)
+            if comparison.matches or self.on_difference == WARN:
+                log.info("%s", message)
                 return result
             context["ti"].xcom_push(key=XCOM, value=result)
-            message = _message(comparison, result)
             if self.on_difference == SKIP:
                 raise AirflowSkipException(message)
             from airflow_provider_arm.reconcile.errors import ArmLedgerDifferenceError
@@ -211,6 +211,18 @@ class LedgerReconcileOperator(BaseOperator):
         )
         return query, other, options
 
+    def _summary(self, comparison: Comparison, result: Mapping[str, Any]) -> str:
+        """Return the outcome in one line."""
+        sides = f"{comparison.left.name} and {comparison.right.name}"
+        lines = count_text(result["lines"], "line")
+        if comparison.matches:
+            return summary_line(f"{sides} agree in {lines}", SUCCESS, result["report_uri"])
+        first = comparison.differences[0]
+        place = " ".join(filter(None, (first.period, first.currency))) or "everything"
+        outcome = {WARN: f'{SUCCESS} (on_difference="warn")', SKIP: SKIPPED}.get(self.on_difference, FAILED)
+        subject = f"{sides} differ in {result['differences']} of {lines}"
+        return summary_line(subject, outcome, f"first in {place} ({first.status})", f"see {result['report_uri']}")
+
     def _report(self, comparison: Comparison, query: SideQuery) -> dict[str, Any]:
         from airflow_provider_arm.files import atomic_write
         from airflow_provider_arm.reconcile import report
@@ -236,16 +248,6 @@ class LedgerReconcileOperator(BaseOperator):
             "currencies": sorted({row.currency for row in comparison.rows} - {""}),
             "summary": report.build_summary(comparison),
         }
-
-
-def _message(comparison: Comparison, result: Mapping[str, Any]) -> str:
-    first = comparison.differences[0]
-    place = " ".join(filter(None, (first.period, first.currency))) or "everything"
-    return (
-        f"{comparison.left.name} and {comparison.right.name} differ in "
-        f"{result['differences']} of {result['lines']} lines, "
-        f"first in {place} ({first.status}): see {result['report_uri']}"
-    )
 
 
 def _sum_against(against: Any, query: SideQuery) -> ComparisonSide:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: File name suffixes of sources and of rejects files.
 SOURCE_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 REJECTS_SUFFIXES = (".jsonl", ".csv")
+#: What a task does that finds no records: ``on_empty``.
+ON_EMPTY = ("fail", "skip", "succeed")
 #: End of the message about text that should be JSON, for example a rendered template.
 NOT_JSON = "is text but not JSON: pass the other task's output itself, or set render_template_as_native_obj on the DAG"
 #: Marks of a Jinja template, whose value is known only when the task runs.

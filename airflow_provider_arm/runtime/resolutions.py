@@ -10,14 +10,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.runtime.arguments import NOT_JSON
-from airflow_provider_arm.submission.errors import ResolutionRequiredError, UnresolvedChunksError
+from airflow_provider_arm.submission.errors import (
+    EmptySourceError,
+    PlanChangedError,
+    ResolutionRequiredError,
+    UnresolvedChunksError,
+)
 from airflow_provider_arm.submission.journal.entries import Resolution
 from airflow_provider_arm.submission.journal.file_journal import FileJournal
 from airflow_provider_arm.submission.journal.resolution import apply_resolution
+from airflow_provider_arm.summary import SKIPPED, summary_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,6 +118,26 @@ def resolve_chunk(journal: Journal, resolution: Resolution) -> dict[str, Any]:
         "verdict": str(resolution.verdict),
         "state": str(entry.state),
     }
+
+
+def allow_empty_source(on_empty: str, journal: Journal | None, error: EmptySourceError, name: str) -> None:
+    """Return if the task succeeds although the source has no records, as *on_empty* requires.
+
+    :param journal: of this task instance; if it shows that an earlier try had records, the source has changed.
+    :param error: the error of the source, raised if *on_empty* is ``"fail"``.
+    :param name: what is not sent, in the plural.
+    :raises PlanChangedError: an earlier try had records.
+    :raises AirflowSkipException: *on_empty* is ``"skip"``.
+    """
+    if journal is not None and journal.read_plan() is not None:
+        raise PlanChangedError(
+            "the source has no records, but an earlier try of this task has planned or sent some: nothing more is "
+            "sent. Restore the source, or trigger a new run"
+        )
+    if on_empty == "skip":
+        raise AirflowSkipException(summary_line(f"no {name} to send", SKIPPED, f"on_empty: {on_empty}"))
+    if on_empty != "succeed":
+        raise error
 
 
 @contextmanager

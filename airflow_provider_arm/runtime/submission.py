@@ -12,8 +12,15 @@ from airflow_provider_arm.runtime.arguments import REJECTS_SUFFIXES, check_suffi
 from airflow_provider_arm.runtime.journal_location import JournalKey, open_folder
 from airflow_provider_arm.runtime.records import open_source
 from airflow_provider_arm.runtime.rejects import evaluate_batches, write_rejects
-from airflow_provider_arm.runtime.resolutions import may_resend, prepare_journal, push_unresolved_chunks
+from airflow_provider_arm.runtime.resolutions import (
+    allow_empty_source,
+    may_resend,
+    prepare_journal,
+    push_unresolved_chunks,
+)
 from airflow_provider_arm.runtime.submitted import REJECT, Submitted
+from airflow_provider_arm.submission.errors import EmptySourceError
+from airflow_provider_arm.submission.planning.plan import SubmissionPlan
 from airflow_provider_arm.submission.planning.prepare import PreparedSubmission, prepare
 from airflow_provider_arm.submission.planning.resources import find_operation
 from airflow_provider_arm.submission.results.outcome import find_invalid
@@ -22,6 +29,7 @@ from airflow_provider_arm.submission.sending.lookup import document_finder, look
 from airflow_provider_arm.submission.sending.recovered import RecoveredChunk
 from airflow_provider_arm.submission.sending.registry import SubmissionRegistry, record_outcome
 from airflow_provider_arm.submission.sending.send import Sender
+from airflow_provider_arm.summary import SUCCESS, count_text, summary_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +87,7 @@ class SubmissionRun:
         rejects_path: str | None,
         warnings_path: str | None,
         on_invalid: str,
+        on_empty: str,
     ) -> None:
         self._resource, name = find_operation(resource, action)
         self._operation = OPERATIONS[name]
@@ -92,6 +101,7 @@ class SubmissionRun:
         self._policy = RejectPolicy(*policy)
         self._rejects_path = rejects_path
         self._warnings_path = warnings_path
+        self._on_empty = on_empty
         self._origin = {
             "resource": resource,
             "action": action,
@@ -115,18 +125,25 @@ class SubmissionRun:
 
     def describe_plan(self) -> dict[str, Any]:
         """Return the result of a task with ``plan_only``."""
-        with self._prepare_records() as prepared:
-            plan = prepared.plan
-        log.info("plan_only: %d records in %d batches, nothing was sent", plan.records, len(plan.chunks))
-        totals = {currency: total.as_json() for currency, total in sorted(prepared.totals.items())}
-        for currency, total in totals.items():
+        try:
+            with self._prepare_records() as prepared:
+                plan, totals, invalid = prepared.plan, prepared.totals, prepared.invalid_count
+        except EmptySourceError as error:
+            allow_empty_source(self._on_empty, None, error, self._resource.name)
+            plan, totals, invalid = SubmissionPlan(self._operation.name, self._chunk_size, ()), {}, 0
+        noun = self._resource.name.removesuffix("s")
+        subject = f"{count_text(plan.records, noun)} planned in {count_text(len(plan.chunks), 'batch')}"
+        skipped = f"{count_text(invalid, 'invalid row')} not planned" if invalid else None
+        log.info("%s", summary_line(subject, SUCCESS, "nothing was sent (plan_only)", skipped))
+        shown = {currency: total.as_json() for currency, total in sorted(totals.items())}
+        for currency, total in shown.items():
             log.info("%s: %s", currency or "no currency", ", ".join(f"{name} {value}" for name, value in total.items()))
         return {
             "plan_only": True,
             "chunks": len(plan.chunks),
             "records": plan.records,
-            "invalid": prepared.invalid_count,
-            "totals": totals,
+            "invalid": invalid,
+            "totals": shown,
             "plan_sha256": plan.sha256,
         }
 
@@ -159,27 +176,35 @@ class SubmissionRun:
             profile=self._client.readings.changes(),
         )
         registry = self._open_registry(ti, options)
-        with self._prepare_records() as prepared, push_unresolved_chunks(ti):
-            earlier = registry.claim(prepared.plan, prepared.chunks()) if registry is not None else None
-            if earlier is not None:
-                log.warning("%s has already submitted the same records: its batches are used", earlier.owner)
-                return self._push_submitted(ti, prepared, earlier.batch_records, earlier.recovered)
-            with record_outcome(registry, prepared.plan, journal):
-                sent = sender.send_all(prepared.plan, prepared.chunks())
-        batch_records = {each.batch_uuid: each.records for each in sent if each.batch_uuid}
-        recovered = [RecoveredChunk(each.index + 1, each.records, each.missing) for each in sent if not each.batch_uuid]
-        return self._push_submitted(ti, prepared, batch_records, recovered)
-
-    def _push_submitted(
-        self, ti: Any, prepared: PreparedSubmission, batch_records: dict[str, int], recovered: list[RecoveredChunk]
-    ) -> Submitted:
-        submitted = Submitted(
-            list(batch_records), batch_records, recovered, prepared.plan.records, prepared.invalid_count, self._origin
-        )
+        try:
+            with self._prepare_records() as prepared, push_unresolved_chunks(ti):
+                submitted = self._send_prepared(prepared, sender, registry)
+        except EmptySourceError as error:
+            allow_empty_source(self._on_empty, journal, error, self._resource.name)
+            submitted = Submitted([], records=0, origin=self._origin)
         ti.xcom_push(key="batch_uuids", value=submitted.batch_uuids)
         # dag.test() loses the arguments of a deferral.
         ti.xcom_push(key="submitted", value=submitted.as_json())
         return submitted
+
+    def _send_prepared(
+        self, prepared: PreparedSubmission, sender: Sender, registry: SubmissionRegistry | None
+    ) -> Submitted:
+        plan = prepared.plan
+        earlier = registry.claim(plan, prepared.chunks()) if registry is not None else None
+        if earlier is not None:
+            log.warning("%s has already submitted the same records: its batches are used", earlier.owner)
+            batch_records, recovered = earlier.batch_records, earlier.recovered
+        else:
+            with record_outcome(registry, plan, sender.journal):
+                sent = sender.send_all(plan, prepared.chunks())
+            batch_records = {each.batch_uuid: each.records for each in sent if each.batch_uuid}
+            recovered = [
+                RecoveredChunk(each.index + 1, each.records, each.missing) for each in sent if not each.batch_uuid
+            ]
+        return Submitted(
+            list(batch_records), batch_records, recovered, plan.records, prepared.invalid_count, self._origin
+        )
 
     def _open_registry(self, ti: Any, options: SubmitOptions) -> SubmissionRegistry | None:
         if options.registry_path is None:

@@ -83,8 +83,10 @@ class Submitted:
         return cls(uuids, sizes, recovered, records, int(result.get("invalid") or 0), result)
 
     def summary(self) -> str:
-        """Return the outcome of a task that does not wait for the batches."""
+        """Return the outcome of a task that does not wait for the batches, or that has none."""
         noun = str(self.origin.get("resource") or "records").removesuffix("s")
+        if self.records == 0:
+            return summary_line(f"no {noun}s to submit", SUCCESS, "on_empty: succeed")
         invalid = f"{count_text(self.invalid, 'invalid row')} not sent" if self.invalid else None
         chunks = count_text(len(self.batch_uuids) + len(self.recovered), "batch")
         later = "ARM has not processed them yet: wait with a BatchSensor" if self.batch_uuids else None

@@ -9,6 +9,7 @@ from airflow_provider_arm.exceptions import translate_arm_errors
 from airflow_provider_arm.runtime.arguments import check_choice
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator
 from airflow_provider_arm.runtime.journal_location import open_journal
+from airflow_provider_arm.summary import write_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -140,5 +141,6 @@ class ArmWriteOperator(ArmBaseOperator):
             send=lambda: write_result(write(wire), wire),
             look_up=None if look_up is None else lambda: look_up(wire),
         )
-        self.log.info("%s %s: %s", name.capitalize(), wire[key], response.get("result"))
-        return wire, {"account_no": None, "status": None, "result": None, "warnings": [], **response}
+        result = {"account_no": None, "status": None, "result": None, "warnings": [], **response}
+        self.log.info("%s", write_line(name, wire[key], result))
+        return wire, result

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
+    AirflowException,
     AirflowSensorTimeout,
     AirflowSkipException,
     BaseSensorOperator,
@@ -15,13 +17,13 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_arm.exceptions import translate_arm_errors
+from airflow_provider_arm.exceptions import ArmBatchFailedException, ArmWaitError, translate_arm_errors
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.links.batch import BatchLink
 from airflow_provider_arm.runtime.arguments import REJECTS_SUFFIXES, check_choice, check_suffix
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import timedelta
     from typing import Literal
 
@@ -53,8 +55,9 @@ class BatchSensor(BaseSensorOperator):
     :param arm_conn_id: connection of type ``arm``. Default ``arm_default``. Templated.
     :param client_no: number of the ARM client. Default: the connection's. Templated.
     :param poke_interval: seconds between status checks. Default 30. In deferred mode the interval grows with the age of
-        the batch, up to Airflow's ``max_wait`` (default five minutes). ``timeout``, ``mode``, ``soft_fail`` and others
-        are those of ``BaseSensorOperator``.
+        the batch, up to Airflow's ``max_wait`` (default five minutes). ``timeout``, ``mode`` and others are those of
+        ``BaseSensorOperator``. ``soft_fail=True`` skips the task after a time-out or too many rejects, in every mode;
+        any other error, such as refused credentials, fails it.
     :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri", "warnings", "warnings_uri",
         "summary"}``; counts that ARM does not return are ``None``, ``warnings`` is a number of records, and ``summary``
         the outcome in one sentence, as in the log.
@@ -102,6 +105,8 @@ class BatchSensor(BaseSensorOperator):
         #: What the batches belong to, once the argument is read.
         self.submissions: list[Submitted] = []
         self._wait: BatchWait | None = None
+        #: Unix seconds at which a wait in mode poke ends.
+        self._deadline = math.inf
 
     @cached_property
     def hook(self) -> ArmHook:
@@ -110,22 +115,26 @@ class BatchSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Poll once, then defer; without *deferrable*, poke as Airflow's sensors do."""
+        self._deadline = time.time() + self.timeout
         if not self.deferrable:
             return super().execute(context)
         try:
-            with translate_arm_errors():
+            with self._translate_errors():
                 result = self._poll()
-        except AirflowFailException as error:
+        except AirflowException as error:
             # As BaseSensorOperator does around poke() and execute_complete().
             if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"Skipped because of soft_fail: {error}") from None
+                raise AirflowSkipException(f"Skipped because of soft_fail or never_fail: {error}") from None
             raise
         return self._defer() if result is None else result
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Poll every batch that is not finished yet."""
-        with translate_arm_errors():
+        with self._translate_errors():
             result = self._poll()
+            if result is None and self._wait is not None and not self.reschedule and time.time() >= self._deadline:
+                # Airflow's own message at this moment does not have the reason.
+                raise AirflowSensorTimeout(self._wait.timeout_message())
         return False if result is None else PokeReturnValue(is_done=True, xcom_value=result)
 
     def execute_complete(self, context: Context, event: Any, deadline: float | None = None) -> dict[str, Any]:
@@ -138,10 +147,23 @@ class BatchSensor(BaseSensorOperator):
         """
         from airflow_provider_arm.triggers.events import check_event
 
-        with translate_arm_errors():
+        with self._translate_errors():
             check_event(event, timeout_error=AirflowSensorTimeout)
             result = self._poll()
         return self._defer(deadline) if result is None else result
+
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        """Raise errors as Airflow's. With *soft_fail*, Airflow skips the task after its own: time-out and rejects."""
+        try:
+            with translate_arm_errors():
+                yield
+        except (ArmBatchFailedException, AirflowSensorTimeout):
+            raise
+        except AirflowException as error:
+            if self.soft_fail:
+                raise ArmWaitError(str(error)) from None
+            raise
 
     def _poll(self) -> dict[str, Any] | None:
         """Return the result, or ``None`` if a batch is pending."""

@@ -17,6 +17,10 @@ class SourceError(ArmError):
     """
 
 
+class EmptySourceError(SourceError):
+    """The source has no records, so there is nothing to send."""
+
+
 class PlanChangedError(ArmError):
     """The source no longer yields the records that were planned and partly sent."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_arm.export.fetch.date_window import DateRange
+from airflow_provider_arm.summary import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ class Progress:
         """
         now = self._clock()
         seconds = f"{now - self._started:.1f} s"
-        self._log_line(f"{rows} {name} on {pages} pages, complete, in {seconds}, {self._rate(rows, now)}")
+        self._log_line(f"{rows} {name} on {count_text(pages, 'page')}, complete, in {seconds}, {self._rate(rows, now)}")
 
     def _rate(self, rows: int, now: float) -> str:
         seconds = now - self._started

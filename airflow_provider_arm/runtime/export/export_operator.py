@@ -10,7 +10,7 @@ from airflow_provider_arm.exceptions import translate_arm_errors
 from airflow_provider_arm.export.fetch.plan_windows import parse_window, read_window
 from airflow_provider_arm.export.files.file_format import FORMATS
 from airflow_provider_arm.export.limits import DEFAULT_WORKERS, MAX_WORKERS
-from airflow_provider_arm.runtime.arguments import check_choice, check_range, is_rendered_later
+from airflow_provider_arm.runtime.arguments import ON_EMPTY, check_choice, check_range, is_rendered_later
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, read_bool
 from airflow_provider_arm.runtime.export.asset_events import emit_asset_events
 from airflow_provider_arm.runtime.export.watermark_args import (
@@ -18,6 +18,7 @@ from airflow_provider_arm.runtime.export.watermark_args import (
     build_increment_options,
     check_incremental_args,
 )
+from airflow_provider_arm.summary import export_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -170,6 +171,8 @@ class ArmExportOperator(ArmBaseOperator):
         result = {"uri": str(plan.path), "manifest_uri": str(manifest_path(plan.path)), **values}
         self.manifest = manifest
         emit_asset_events(context, self.outlets, result)
+        noun = plan.record_type.name.partition(" of ")[0].removesuffix("s")
+        self.log.info("%s", export_line(noun, result, 1, result["uri"]))
         return result
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
@@ -252,7 +255,7 @@ class ArmExportOperator(ArmBaseOperator):
         """
         if self.format is not None:
             check_choice("format", self.format, FORMATS)
-        check_choice("on_empty", self.on_empty, ("succeed", "skip", "fail"))
+        check_choice("on_empty", self.on_empty, ON_EMPTY)
         check_range("page_size", self.page_size, 1, DEFAULT_PAGE_SIZE)
         check_range("workers", self.workers, 1, MAX_WORKERS)
         given = [value for value in (self.columns, self.mask) if value]

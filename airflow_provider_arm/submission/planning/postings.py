@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import InvalidRecordError
-from airflow_provider_arm.submission.errors import SourceError
+from airflow_provider_arm.submission.errors import EmptySourceError
 from airflow_provider_arm.submission.planning.validate import InvalidRowReport, validate_with_model
 
 if TYPE_CHECKING:
@@ -28,5 +28,5 @@ def read_postings(source: Source, operation: Operation) -> list[dict[str, Any]]:
     if report.count:
         raise report.error()
     if not records:
-        raise SourceError(f"{source.name}: has no records, so there is nothing to send")
+        raise EmptySourceError(f"{source.name}: has no records, so there is nothing to send (see on_empty)")
     return records

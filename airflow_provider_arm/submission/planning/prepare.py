@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, FieldIssue
 from airflow_provider_arm.client.readings import DEFAULT_READINGS
-from airflow_provider_arm.submission.errors import SourceError
+from airflow_provider_arm.submission.errors import EmptySourceError
 from airflow_provider_arm.submission.planning.plan import ChunkPlan, SubmissionPlan
 from airflow_provider_arm.submission.planning.spool import Spool
 from airflow_provider_arm.submission.planning.totals import CurrencyTotal, CurrencyTotalsAccumulator
@@ -85,7 +85,7 @@ def prepare(
         if report.count and not (skip_invalid and chunks):
             raise report.error()
         if not chunks:
-            raise SourceError(f"{source.name}: has no records, so there is nothing to submit")
+            raise EmptySourceError(f"{source.name}: has no records, so there is nothing to submit (see on_empty)")
         on_error.pop_all()
     plan = SubmissionPlan(operation.name, chunk_size, tuple(chunks))
     return PreparedSubmission(plan, totals.by_currency, report.count, tuple(report.shown), spool)

@@ -19,6 +19,7 @@ from airflow_provider_arm.client.errors import (
 )
 from airflow_provider_arm.client.http.jitter import JITTER, random_fraction
 from airflow_provider_arm.client.http.retry import MAX_COOLDOWN
+from airflow_provider_arm.summary import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -118,7 +119,7 @@ class BatchWait:
         :raises WaitTimeoutError: the deadline has passed.
         """
         if now >= self.deadline:
-            raise WaitTimeoutError(self._timeout_message())
+            raise WaitTimeoutError(self.timeout_message())
         if self._cooldown_until > now:
             # Spread over a whole interval: all clients got the same end of the cooldown.
             seconds = self._cooldown_until - now + self.poll_interval * self.uniform()
@@ -126,10 +127,12 @@ class BatchWait:
             seconds = self._interval(now) * (1 - JITTER * self.uniform())
         return max(0.0, min(seconds, self.deadline - now))
 
-    def _timeout_message(self) -> str:
+    def timeout_message(self) -> str:
+        """Return which batches are pending at the deadline, and what is known about them."""
         named = ", ".join(self.pending[:NAMED_BATCHES]) + (", ..." if len(self.pending) > NAMED_BATCHES else "")
         total = len(self.pending) + len(self.finished)
-        message = f"{len(self.pending)} of {total} batches were not finished in time ({named})"
+        were = "was" if total == 1 else "were"
+        message = f"{len(self.pending)} of {count_text(total, 'batch')} {were} not finished in time ({named})"
         if not self._unexplained:
             return f"{message}; ARM continues to process them, and a BatchSensor can wait for them again"
         reasons = "; ".join(sorted(set(self._unexplained.values()))[:NAMED_BATCHES])

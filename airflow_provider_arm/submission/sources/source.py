@@ -113,7 +113,9 @@ class FileSource(Source):
     def raw_rows(self) -> Iterator[tuple[int, RawRow]]:
         """Yield all rows of the file with their numbers."""
         with self._open() as file:
-            yield from self._read(file)
+            if file.read(1):  # a file of no bytes has no records, in every format
+                file.seek(0)
+                yield from self._read(file)
 
     def row_blocks(self, size: int) -> Iterator[RowBlock]:
         """Yield the rows of the file in blocks. Lines of a .jsonl file are not copied one by one."""

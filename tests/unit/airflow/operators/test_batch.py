@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
 
 from airflow_provider_arm.client import ArmClient
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
@@ -126,6 +127,58 @@ def test_batch_rejected_as_a_whole_fails_the_task(arm_sandbox, arm_connection, f
     arm_sandbox.behave(q03_reject_batches=True)
     with pytest.raises(ArmBatchFailedException, match=r"accepted, 3 rejected .*; ARM: rejected as a whole"):
         submit(records=customers(3), wait_for_completion=True).execute(first_try)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b"customerNo;name\r\n"),
+        ("a.csv", b""),
+        ("a.jsonl", b""),
+        ("a.jsonl", b"\n"),
+        ("a.json", b"[]"),
+        ("a.json", b'{"customers": []}'),
+        ("a.json", b""),
+        ("a.parquet", b""),
+        (None, b""),
+    ],
+)
+@pytest.mark.parametrize("arguments", [{}, {"wait_for_completion": True}, {"plan_only": True}])
+def test_source_without_records_fails_skips_or_succeeds(
+    arm_sandbox, arm_connection, make_context, store, tmp_path, name, content, arguments
+):
+    """As ``on_empty`` requires; nothing is sent, and a sensor does not wait."""
+    if name:
+        (tmp_path / name).write_bytes(content)
+    source: dict[str, Any] = {"records": None, "source": str(tmp_path / name)} if name else {"records": []}
+    with pytest.raises(ArmFailException, match="has no records, so there is nothing to submit"):
+        submit(**source, **arguments).execute(make_context(store))
+    with pytest.raises(AirflowSkipException, match="no customers to send"):
+        submit(**source, **arguments, on_empty="skip").execute(make_context(store))
+    result = submit(**source, **arguments, on_empty="succeed").execute(make_context(store))
+    assert sent(arm_sandbox) == []
+    if "plan_only" in arguments:
+        assert (result["chunks"], result["records"]) == (0, 0)
+        return
+    assert (result["batch_uuids"], result["submitted"], result["accepted"], result["rejected"]) == ([], 0, 0, 0)
+    assert result["summary"] == "no customers to submit: success; on_empty: succeed"
+    assert BatchSensor(task_id="w", batch_uuid=result).execute(make_context(store))["accepted"] == 0
+
+
+@pytest.mark.parametrize("on_empty", ["skip", "succeed"])
+def test_source_that_became_empty_or_is_missing_fails(
+    arm_sandbox, arm_connection, store, make_context, tmp_path, on_empty
+):
+    """Otherwise a retry would report success and forget its batches."""
+    source = tmp_path / "in.jsonl"
+    operator = submit(records=None, source=str(source), on_empty=on_empty)
+    with pytest.raises(ArmFailException, match="file not found"):
+        operator.execute(make_context(store))
+    source.write_text(json.dumps(customers(1)[0]), encoding="utf-8")
+    operator.execute(make_context(store))
+    source.write_bytes(b"")
+    with pytest.raises(ArmFailException, match="an earlier try of this task has planned or sent some"):
+        operator.execute(make_context(store, try_number=2, max_tries=1))
 
 
 def test_retry_returns_the_same_batches_and_sends_nothing(arm_sandbox, arm_connection, store, make_context):

@@ -60,7 +60,7 @@ def test_policy_decides_about_refused_files(monkeypatch, make_context, store, fi
         connect(monkeypatch, box, {"files": {"max_bytes": 20_000_000}})
         if fails:
             for number in (1, 2):
-                with pytest.raises(ArmBatchFailedException, match=r"1 of 2 files; refused: large\.pdf"):
+                with pytest.raises(ArmBatchFailedException, match=r"1 of 2 files stored: failed; refused: large\.pdf"):
                     upload(paths, make_context(store, try_number=number), **arguments)
         else:
             result = upload(paths, make_context(store), **arguments)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import ArmFailException, ArmTransientException
@@ -439,6 +440,16 @@ def test_one_wrong_posting_rejects_the_set_and_each_reason_is_logged(
     assert "3 valid but rejected with the rest of the set (BATCH-REJECTED)" in message
     assert CANARY not in message + caplog.text
     assert books(arm_sandbox) == before
+
+
+def test_set_without_postings_fails_skips_or_succeeds(arm_sandbox, arm_connection, make_context, store):
+    """As ``on_empty`` requires; nothing is sent."""
+    with pytest.raises(ArmFailException, match="has no records"):
+        post(postings=[]).execute(make_context(store))
+    with pytest.raises(AirflowSkipException, match="no postings to send"):
+        post(postings=[], on_empty="skip").execute(make_context(store))
+    assert post(postings=[], on_empty="succeed").execute(make_context(store))["postings"] == 0
+    assert sent(arm_sandbox) == []
 
 
 def test_corrected_set_is_posted_once(arm_sandbox, arm_connection, store, make_context):

@@ -93,7 +93,7 @@ def test_invoice_in_one_ledger_only_fails_the_task(late, first_try, tmp_path):
     with pytest.raises(ArmFailException) as caught:
         run(tmp_path, first_try, *late)
     assert str(caught.value).startswith("AR items and GL items differ in 1 of ")
-    assert "first in 2025-10 NOK (differs): see " in str(caught.value)
+    assert "first in 2025-10 NOK (differs); see " in str(caught.value)
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert [line["difference"] for line in report["lines"] if line["status"] == "differs"] == ["-100.25"]
     result = first_try["ti"].xcoms["reconciliation"]

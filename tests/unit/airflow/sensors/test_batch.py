@@ -6,14 +6,26 @@ import asyncio
 import json
 import logging
 import time
+from functools import partial
 
 import pytest
 from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, BaseOperator, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseOperator,
+    TaskDeferred,
+)
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.http.retry import SystemClock
-from airflow_provider_arm.exceptions import ArmBatchFailedException, ArmFailException, ArmTransientException
+from airflow_provider_arm.exceptions import (
+    ArmBatchFailedException,
+    ArmFailException,
+    ArmTransientException,
+    ArmWaitError,
+)
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.sensors.batch import BatchSensor
 from airflow_provider_arm.triggers.batch import BatchTrigger
@@ -177,6 +189,33 @@ def test_soft_fail_skips_the_task(client, first_try, mode):
     """In every mode."""
     with pytest.raises(AirflowSkipException):
         wait(mode, submit(client, BAD), first_try, soft_fail=True)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("when", ["before", "while deferred"])
+@pytest.mark.parametrize("broken", ["connection", "credentials", "batch"])
+def test_soft_fail_does_not_skip_a_broken_wait(arm_sandbox, client, first_try, monkeypatch, mode, when, broken):
+    """A wrong connection or a batch that ARM does not have must not be hidden."""
+    uuid = submit(client, GOOD)
+    sensor = BatchSensor(task_id="wait", batch_uuid=uuid, poke_interval=0.01, timeout=5, soft_fail=True)
+    if broken == "connection":
+        monkeypatch.delenv("AIRFLOW_CONN_ARM_DEFAULT")
+    elif broken == "credentials":
+        arm_sandbox.fault({"match": {"method": "POST", "path": "*/token"}, "do": "status", "status": 401, "times": 99})
+    else:
+        sensor.batch_uuid = "unknown"
+    sensor.deferrable = mode == "deferred"
+    resume = partial(sensor.resume_execution, "execute_complete", {"event": {"status": "finished"}})
+    with pytest.raises((ArmWaitError, ArmFailException, AirflowException)) as caught:
+        (sensor.execute if when == "before" else resume)(first_try)
+    assert not isinstance(caught.value, AirflowSkipException)
+
+
+def test_timeout_in_mode_poke_has_the_reason(arm_sandbox, client, first_try):
+    """Not only the seconds that Airflow's own message has."""
+    submitted = {"batch_uuids": [submit(client, GOOD)], "submitted": 2}
+    with pytest.raises(AirflowSensorTimeout, match="200 with 1 record in a batch of 2"):
+        wait("poke", submitted, first_try, timeout=0.2)
 
 
 @pytest.mark.parametrize("mode", MODES)

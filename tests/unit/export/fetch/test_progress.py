@@ -93,6 +93,6 @@ def test_last_line_contains_totals():
     log.now += 4
     log.progress.export_done(13, 12_345, "AR items")
     assert log.lines == [
-        "12 AR items on 1 pages, complete, in 0.0 s, 12 rows/s",
+        "12 AR items on 1 page, complete, in 0.0 s, 12 rows/s",
         "12345 AR items on 13 pages, complete, in 4.0 s, 3086 rows/s",
     ]
