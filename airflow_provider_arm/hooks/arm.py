@@ -88,8 +88,14 @@ class ArmHook(BaseHook):
     async def aread_settings(self) -> ArmSettings:
         """Read the connection without blocking the event loop. Raises as :attr:`settings`."""
         from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+        from airflow.providers.common.compat.sdk import AirflowNotFoundException
+        from asgiref.sync import sync_to_async
 
-        conn = await get_async_connection(self.arm_conn_id)
+        try:
+            conn = await get_async_connection(self.arm_conn_id)
+        except AirflowNotFoundException:
+            # Under `airflow dags test` only the synchronous call reaches a connection in Airflow's database.
+            conn = await sync_to_async(self.get_connection)(self.arm_conn_id)
         # In a thread: the readings profile may be in a file, and the models take a while to import.
         return await asyncio.to_thread(read_settings, conn, await get_async_extra_dejson(conn))
 
