@@ -28,10 +28,14 @@ __all__ = ["arm_connection", "arm_sandbox"]
 
 @pytest.fixture
 def arm_sandbox() -> Iterator[ArmSandbox]:
-    """Yield a new sandbox of ARM on a free port of this machine; it stops with the test."""
+    """Yield a new sandbox of ARM on a free port of this machine; it stops with the test.
+
+    A batch is finished at once, because a waiting task of a DAG under test polls at its ``poll_interval`` in real time
+    (30 seconds by default). ``arm_sandbox.behave(batch_delay=1)`` sets a delay, as ARM has one.
+    """
     from airflow_provider_arm.sandbox import ArmSandbox
 
-    with ArmSandbox() as sandbox:
+    with ArmSandbox(batch_delay=0) as sandbox:
         yield sandbox
 
 

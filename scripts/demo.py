@@ -41,7 +41,7 @@ def main() -> int:
         with Sandbox(HOME, ar_items=AR_ITEMS, batch_delay=BATCH_DELAY) as sandbox:
             sandbox.wait_until(sandbox.is_ready, SANDBOX_START_SECONDS)
             box = sandbox.ready()
-            print(f"Sandbox of ARM at {box['url']}, {AR_ITEMS} AR items", flush=True)
+            print(f"Sandbox of ARM at {box['url']}, {AR_ITEMS} AR items; a batch takes {BATCH_DELAY} s", flush=True)
             run_airflow(box)
             results = json.loads(RESULTS.read_text(encoding="utf-8"))
             check(results)

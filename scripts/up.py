@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 HOME = ROOT / ".demo" / "up"
 AIRFLOW_START_SECONDS = 180
+#: Long enough to see a batch and its wait on both pages.
+BATCH_DELAY = 5
 
 processes: list[Process] = []
 stop = threading.Event()
@@ -36,7 +38,7 @@ stop = threading.Event()
 
 def start_sandbox() -> Sandbox:
     """Start the sandbox and wait until it accepts calls or a signal is received."""
-    sandbox = Sandbox(HOME, ar_items=2000, batch_delay=5)
+    sandbox = Sandbox(HOME, ar_items=2000, batch_delay=BATCH_DELAY)
     processes.append(sandbox)
     sandbox.wait_until(lambda: stop.is_set() or sandbox.is_ready(), SANDBOX_START_SECONDS)
     return sandbox
@@ -82,6 +84,7 @@ def run() -> None:
             No password: the page logs you in as an administrator.
             Try the DAG arm_quickstart; the connection arm_default leads to the sandbox.
   Sandbox   {sandbox.ready()["url"]}
+            It processes a batch {BATCH_DELAY} seconds after its submission.
   Logs      {", ".join(str(relative(process.log)) for process in reversed(processes))}
 
 Ctrl-C stops both."""

@@ -11,6 +11,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_arm.sandbox.state.switches import BATCH_DELAY
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -65,7 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ar-items", type=_count, default=200, metavar="N", help="AR items (default: %(default)s)")
     parser.add_argument("--customers", type=_count, metavar="N", help="customers (default: an eighth of the items)")
     parser.add_argument(
-        "--batch-delay", type=float, default=0.0, metavar="S", help="seconds until a batch is processed"
+        "--batch-delay",
+        type=float,
+        default=BATCH_DELAY,
+        metavar="S",
+        help="seconds until a batch is processed (default: %(default)s)",
     )
     parser.add_argument("--state", type=Path, metavar="DIR", help="folder that stores the state (default: in memory)")
     parser.add_argument("--switches", type=_switch, action="extend", nargs="+", metavar="NAME=VALUE", help="switches")

@@ -24,6 +24,7 @@ except ImportError as error:  # pragma: no cover - shown by a test in a process 
 from airflow_provider_arm.sandbox.api.routes import BASE_PATH, TOKEN_PATH
 from airflow_provider_arm.sandbox.core import Core, SeedOptions, check_client_numbers
 from airflow_provider_arm.sandbox.state.identity import CLIENT_ID, CLIENT_SECRET, airflow_connection
+from airflow_provider_arm.sandbox.state.switches import BATCH_DELAY
 from airflow_provider_arm.sandbox.web.admin import AdminApi
 from airflow_provider_arm.sandbox.web.http import SandboxApplication, SandboxProtocol
 
@@ -47,7 +48,8 @@ class ArmSandbox:
 
     :param seed: the same seed gives the same AR items, tokens and UUIDs.
     :param ar_items: number of AR items, including the documented one.
-    :param batch_delay: seconds by the sandbox's clock from the submission of a batch to its result.
+    :param batch_delay: seconds by the sandbox's clock from the submission of a batch to its result. Default: 1, because
+        ARM does not process a batch immediately. With 0, for fast tests, the first poll finds the result.
     :param port: 0 for any free port.
     :param state_dir: folder that stores the state; ``None``: in memory. State that is stored there overrides the other
         arguments.
@@ -71,7 +73,7 @@ class ArmSandbox:
         self,
         seed: int = 7,
         ar_items: int = 200,
-        batch_delay: float = 0.0,
+        batch_delay: float = BATCH_DELAY,
         port: int = 0,
         host: str = "127.0.0.1",
         state_dir: str | Path | None = None,

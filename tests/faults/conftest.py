@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def running() -> Iterator[ArmSandbox]:
     """Yield one server for the tests of a module."""
-    with ArmSandbox(seed=7, ar_items=60) as box:
+    with ArmSandbox(seed=7, ar_items=60, batch_delay=0) as box:
         yield box
 
 

@@ -25,7 +25,10 @@ ITEMS = 60
 
 def round_with(sandbox: dict[str, Any], client: dict[str, Any]) -> Any:
     """Do one round; return its result or the error."""
-    with ArmSandbox(ar_items=ITEMS, customers=10, readings=sandbox) as box, tempfile.TemporaryDirectory() as folder:
+    with (
+        ArmSandbox(ar_items=ITEMS, customers=10, batch_delay=0, readings=sandbox) as box,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         try:
             return run_round(box, Readings.parse(client), Path(folder))
         except ArmError as error:

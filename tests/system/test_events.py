@@ -55,7 +55,7 @@ def test_killed_triggerer_sends_each_event_once(tmp_path):
     receipts = tmp_path / "receipts"
     dags = [Path(__file__).parent / "event_dags"]
     with (
-        ArmSandbox() as box,
+        ArmSandbox(batch_delay=0) as box,
         LocalDeployment(tmp_path, dags, box.connection(), {"ARM_RECEIPTS": str(receipts)}) as airflow,
     ):
         arm = Arm(box)

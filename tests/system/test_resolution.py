@@ -27,7 +27,7 @@ END_SECONDS = 180
 @pytest.fixture
 def box():
     """Yield a sandbox that closes the connection of the second batch before it accepts the batch."""
-    with ArmSandbox() as box:
+    with ArmSandbox(batch_delay=0) as box:
         box.behave(q15_duplicate_document="accept")  # so that a second booking is visible
         rule = {"match": {"method": "POST", "path": "*/documents/batches"}, "nth": 2}
         box.fault({**rule, "do": "close", "when": "before_accept"})

@@ -323,9 +323,11 @@ def exceptions(manifest: str) -> None:
 
 def sandbox() -> None:
     """The sandbox is a context manager, with a connection and a clock."""
-    with ArmSandbox(seed=7, ar_items=200) as box:
+    with ArmSandbox(seed=7, ar_items=200, clients=[2218, 2219], batch_delay=0) as box:
         assert_type(box.base_url, str)
+        assert_type(box.clients, tuple[int, ...])
         box.advance(seconds=60)
+        box.ledger(2219)
 
 
 def whole_dag() -> DAG:

@@ -23,6 +23,11 @@ def _variant(row: int, name: str, default: Any, allowed: Any, meaning: str) -> S
     return Switch(f"q{row:02d}_{name}", meaning, default, allowed, row)
 
 
+#: Seconds from the submit of a batch to its result. ARM's reference says that a batch is not processed immediately,
+#: but not how long it takes: a caller that reads a batch without waiting for it must fail here, too, and a person who
+#: tries things must not wait long.
+BATCH_DELAY = 1.0
+
 ON, OFF = True, False
 ON_OFF = (ON, OFF)
 
@@ -66,7 +71,7 @@ SWITCHES = (
         "response to POST of one customer: by effect, or always 200 CREATED",
     ),
     Switch("strict", "refuse unknown fields and wrong check digits", ON, ON_OFF),
-    Switch("batch_delay", "seconds from the submit of a batch to its result", 0, "seconds"),
+    Switch("batch_delay", "seconds from the submit of a batch to its result", BATCH_DELAY, "seconds"),
     Switch("pending_polls", "number of polls for which a batch returns 202, even after its delay", 0, "integer"),
     Switch("token_life", "seconds until a new token expires", 3600, "integer"),
     Switch("query_life", "seconds until a query expires", 600, "integer"),

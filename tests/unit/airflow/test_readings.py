@@ -29,7 +29,7 @@ PROFILE = {"batch": {"success_words": ["COMPLETED"]}}
 @pytest.fixture
 def arm(monkeypatch):
     """Start a sandbox whose finished batches are COMPLETED; yield a function that sets the connection's profile."""
-    with ArmSandbox(ar_items=30, customers=5, readings=PROFILE) as box:
+    with ArmSandbox(ar_items=30, customers=5, batch_delay=0, readings=PROFILE) as box:
 
         def connect(readings=None):
             connection = box.connection()
@@ -146,7 +146,7 @@ def test_profile_that_changes_between_tries_stops_the_task_before_it_sends(arm, 
 def test_window_of_the_profile_exports_by_its_filters(monkeypatch, first_try, tmp_path):
     """``DateWindow(by=...)`` takes any date of the profile; another one is refused before anything is sent."""
     profile = {"filters": {"windows": {"bookingdate": {"first": "bookedfrom", "last": "bookedto"}}}}
-    with ArmSandbox(ar_items=30, customers=5, readings=profile) as box:
+    with ArmSandbox(ar_items=30, customers=5, batch_delay=0, readings=profile) as box:
         connection = box.connection()
         connection["extra"]["readings"] = profile
         monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps(connection))

@@ -104,7 +104,7 @@ class Exporter:
 def running() -> Iterator[ArmSandbox]:
     """Start one server for the tests of this module."""
     attach("memory", fs=MemoryFileSystem())
-    with ArmSandbox(seed=7, ar_items=ITEMS) as box:
+    with ArmSandbox(seed=7, ar_items=ITEMS, batch_delay=0) as box:
         yield box
 
 

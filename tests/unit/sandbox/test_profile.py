@@ -20,7 +20,7 @@ def start():
     boxes = []
 
     def start_box(readings):
-        boxes.append(ArmSandbox(ar_items=30, customers=5, readings=readings).start())
+        boxes.append(ArmSandbox(ar_items=30, customers=5, batch_delay=0, readings=readings).start())
         return boxes[-1]
 
     yield start_box

@@ -104,7 +104,7 @@ def test_same_seed_returns_the_same_bytes(caller_of):
     """Records, tokens, UUIDs and query ids depend only on the seed and the clock."""
 
     def run():
-        with ArmSandbox(seed=11, ar_items=40, port=0) as box:
+        with ArmSandbox(seed=11, ar_items=40, batch_delay=0, port=0) as box:
             box.set_time(dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC))
             caller = caller_of(box)
             responses = [

@@ -2,6 +2,8 @@ import re
 
 import pytest
 
+from airflow_provider_arm.sandbox import ArmSandbox
+
 
 def test_batch_of_valid_records_returns_200(caller, customer):
     """It contains one write response per record, in the order of the submit."""
@@ -42,6 +44,18 @@ def test_batch_is_processed_after_its_delay_on_the_sandbox_clock(box, caller, cu
     box.advance(15)
     assert caller.get(f"batches/{uuid}").status_code == 200
     assert box.ledger()["customers"]["700001"]["effects"] == 1
+
+
+def test_batch_is_not_finished_at_once_by_default(caller_of, customer):
+    """A caller that does not wait finds no result, as at ARM."""
+    with ArmSandbox(ar_items=1) as box:
+        box.set_time(box.now())
+        caller = caller_of(box)
+        uuid = caller.write("POST", "customers/batches", "customers", [customer]).json()["batchUuid"]
+        assert caller.get(f"batches/{uuid}").status_code == 202
+        assert box.ledger()["customers"] == {}
+        box.advance(1)
+        assert caller.get(f"batches/{uuid}").status_code == 200
 
 
 def test_update_batch_creates_no_customer(box, caller, customer):

@@ -74,7 +74,7 @@ def test_schemathesis_finds_no_server_error_and_no_undocumented_response(caller_
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],
     )
-    with ArmSandbox(seed=7, ar_items=30) as box:
+    with ArmSandbox(seed=7, ar_items=30, batch_delay=0) as box:
         caller = caller_of(box)
         headers = {"Authorization": caller.session.headers["Authorization"]}
         known = {

@@ -38,7 +38,7 @@ PLANNED, _, ACCEPTED, REFUSED, UNKNOWN, RECOVERED = ChunkState
 @pytest.fixture(scope="module")
 def running() -> Iterator[ArmSandbox]:
     """Run one server for the tests of this module."""
-    with ArmSandbox(seed=7, ar_items=20) as box:
+    with ArmSandbox(seed=7, ar_items=20, batch_delay=0) as box:
         yield box
 
 

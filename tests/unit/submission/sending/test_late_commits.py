@@ -29,7 +29,7 @@ ONCE, TWICE = {1}, {1, 2}
 @pytest.fixture(scope="module")
 def running() -> Iterator[ArmSandbox]:
     """Run one server for the tests of this module."""
-    with ArmSandbox(seed=7, ar_items=1) as box:
+    with ArmSandbox(seed=7, ar_items=1, batch_delay=0) as box:
         yield box
 
 
