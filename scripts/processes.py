@@ -113,7 +113,7 @@ class Process:
 class Sandbox(Process):
     """arm-sandbox on a free port of 127.0.0.1."""
 
-    def __init__(self, home: Path, **options: int) -> None:
+    def __init__(self, home: Path, **options: int | str) -> None:
         self._ready_file = home / "sandbox.json"
         command = ["arm-sandbox", "--port=0", f"--ready-file={self._ready_file}"]
         command += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]

@@ -6,6 +6,7 @@ All files are in .demo/up, which is emptied at each start. Both listen on free p
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 HOME = ROOT / ".demo" / "up"
 AIRFLOW_START_SECONDS = 180
+#: Client numbers of the connections arm_default and arm_subsidiaries, as in the DAG arm_legal_entities.
+CLIENTS, SUBSIDIARIES = (2218, 2219), (3301, 3302)
 #: Long enough to see a batch and its wait on both pages.
 BATCH_DELAY = 5
 
@@ -38,7 +41,8 @@ stop = threading.Event()
 
 def start_sandbox() -> Sandbox:
     """Start the sandbox and wait until it accepts calls or a signal is received."""
-    sandbox = Sandbox(HOME, ar_items=2000, batch_delay=BATCH_DELAY)
+    clients = ",".join(map(str, (*CLIENTS, *SUBSIDIARIES)))
+    sandbox = Sandbox(HOME, ar_items=2000, batch_delay=BATCH_DELAY, clients=clients)
     processes.append(sandbox)
     sandbox.wait_until(lambda: stop.is_set() or sandbox.is_ready(), SANDBOX_START_SECONDS)
     return sandbox
@@ -46,8 +50,11 @@ def start_sandbox() -> Sandbox:
 
 def start_airflow(sandbox: Sandbox) -> str:
     """Start Airflow, wait until it is healthy or a signal is received, and return its address."""
+    connection = sandbox.ready()["connection"]
+    subsidiaries = {**connection, "extra": {**connection["extra"], "client_no": SUBSIDIARIES[0]}}
     settings = {
-        **airflow_settings(HOME / "airflow", sandbox.ready()["connection"]),
+        **airflow_settings(HOME / "airflow", connection),
+        "AIRFLOW_CONN_ARM_SUBSIDIARIES": json.dumps(subsidiaries),
         "ARM_OUTPUT": str(HOME / "output"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
         "AIRFLOW__CORE__PARALLELISM": "4",
@@ -82,7 +89,7 @@ def run() -> None:
         text = f"""
   Airflow   {address}
             No password: the page logs you in as an administrator.
-            Try the DAG arm_quickstart; the connection arm_default leads to the sandbox.
+            Try the DAG arm_quickstart; the connections arm_default and arm_subsidiaries lead to the sandbox.
   Sandbox   {sandbox.ready()["url"]}
             It processes a batch {BATCH_DELAY} seconds after its submission.
   Logs      {", ".join(str(relative(process.log)) for process in reversed(processes))}

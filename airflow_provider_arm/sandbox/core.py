@@ -8,8 +8,8 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -137,19 +137,20 @@ class Core:
         self._tokens = TokenService(seed)
 
     def _fill(self) -> None:
-        with self._transaction():
+        with self._lock, self._transaction():
             for context in self._contexts.values():
                 context.store.clear()  # what a start left that was killed
                 packs.fill(context, self._seed.pack, self._seed.ar_items, self._seed.customers)
             self._store.set_setting("seed", json.dumps({**asdict(self._seed), "clients": self.clients}))
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Run the block under the lock, in a transaction of each store."""
-        with self._lock, ExitStack() as transactions:
+    def _transaction(self) -> AbstractContextManager[Any]:
+        """Return a transaction of every store."""
+        if len(self._stores) == 1:
+            return self._store.transaction()  # without a stack: each request has three
+        with ExitStack() as transactions:
             for store in self._stores:
                 transactions.enter_context(store.transaction())
-            yield
+            return transactions.pop_all()
 
     def _context(self, client_no: int | str | None) -> SandboxContext:
         """Return the data of a client number, ``None``: the first; raise ValueError if it is not in the sandbox."""
@@ -163,7 +164,7 @@ class Core:
 
     def receive(self, request: SandboxRequest) -> PendingRequest:
         """Log a complete request under the next number, and choose the fault that applies to it."""
-        with self._transaction():
+        with self._lock, self._transaction():
             self._process_due()
             routed = replace(request, path=self._profile.translate_path(request.method, request.path))
             route = self._router.find(routed)
@@ -192,7 +193,7 @@ class Core:
 
     def record_response(self, pending: PendingRequest, status: int, size: int) -> None:
         """Log the status and size of the response that was sent."""
-        with self._transaction():
+        with self._lock, self._transaction():
             self._request_log.record_response(pending.request.number, status, size)
 
     def process_later(self, pending: PendingRequest, seconds: float) -> None:
@@ -285,12 +286,12 @@ class Core:
 
     def process_due(self) -> None:
         """Process everything that is due by the clock."""
-        with self._transaction():
+        with self._lock, self._transaction():
             self._process_due()
 
     def ledger(self, client_no: int | str | None = None) -> dict[str, Any]:
         """Return the effect log of a client number: how often each natural key took effect, and by which request."""
-        with self._transaction():
+        with self._lock, self._transaction():
             self._process_due()
             return self._context(client_no).effects.as_json()
 
@@ -328,13 +329,13 @@ class Core:
 
     def totals(self, client_no: int | str | None = None) -> dict[str, Any]:
         """Return counts, and by currency the sums of amounts and balances, of a client number."""
-        with self._transaction():
+        with self._lock, self._transaction():
             self._process_due()
             return overview.compute_totals(self._context(client_no))
 
     def overview(self, origin: str, client_no: int | str | None = None) -> dict[str, Any]:
         """Return everything that the page shows of a client number."""
-        with self._transaction():
+        with self._lock, self._transaction():
             self._process_due()
             shown = overview.build_overview(self._context(client_no), origin + BASE_PATH, origin + TOKEN_PATH)
             shown["clients"] = self.clients

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider_arm.export import DateWindow
+from airflow_provider_arm.client import money
+from airflow_provider_arm.export import DateWindow, check_export
 from airflow_provider_arm.operators.ar_item import ArItemExportOperator
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
 from airflow_provider_arm.operators.customer import CustomerUpsertOperator
+from airflow_provider_arm.sandbox import ArmSandbox
 from airflow_provider_arm.sensors.batch import BatchSensor
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "example_dags").glob("*.py"))
+ENTITIES = EXAMPLES[0].with_name("arm_legal_entities.py")
 
 
 def results(run):
@@ -23,7 +28,18 @@ def results(run):
     return {ti.task_id: ti.xcom_pull(task_ids=ti.task_id) for ti in run.get_task_instances()}
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.fixture
+def accounts(monkeypatch, tmp_path):
+    """Yield the sandboxes of two ARM accounts with two client numbers each, which have connections."""
+    monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
+    with ArmSandbox(clients=[2218, 2219]) as default, ArmSandbox(seed=8, clients=[3301, 3302]) as subsidiaries:
+        monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps(default.connection()))
+        monkeypatch.setenv("AIRFLOW_CONN_ARM_SUBSIDIARIES", json.dumps(subsidiaries.connection()))
+        yield default, subsidiaries
+
+
+# The DAG of several legal entities needs two sandboxes, and has tests of its own.
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if path != ENTITIES], ids=lambda path: path.stem)
 def test_example_dag_succeeds_against_the_sandbox(
     run_dag, load_dags, arm_sandbox, arm_connection, tmp_path, monkeypatch, path
 ):
@@ -62,6 +78,45 @@ def test_nightly_export_exports_each_item_once(run_dag, load_dags, arm_sandbox, 
     assert [results(night)["export_new"]["rows"] for night in nights] == [arm_sandbox.totals()["arItems"], 0]
     loads = [str(ti.state) for night in nights for ti in night.get_task_instances() if ti.task_id == "load"]
     assert loads == ["success", "skipped"]
+
+
+def test_legal_entities_are_exported_and_reconciled_each_by_itself(run_dag, load_dags, accounts, tmp_path):
+    """The totals of all are the exact sums of records that each belong to one client number."""
+    run = run_dag(load_dags(ENTITIES)["arm_legal_entities"])
+    assert str(run.state) == "success"
+    published = json.loads((tmp_path / "2025" / "entities.json").read_text(encoding="utf-8"))
+    balances, rows = Counter(), []
+    for entity in published["entities"]:
+        folder = tmp_path / "2025" / f"{entity['arm_conn_id']}-{entity['client_no']}"
+        manifest = check_export(entity["manifest_uri"])
+        assert (entity["manifest_uri"], manifest["list"]) == (
+            f"{folder}/aritems.jsonl.manifest.json",
+            f"clients/{entity['client_no']}/aritems",
+        )
+        files = [folder / part["file"] for part in manifest["parts"]]
+        items = [money.decode(line) for file in files for line in file.read_bytes().splitlines()]
+        assert {item["clientNo"] for item in items} == {entity["client_no"]}
+        for item in items:
+            balances[item["currency"]] += item["currencyBalance"]
+        rows.append(len(items))
+        report = json.loads((folder / "reconciliation.json").read_text(encoding="utf-8"))
+        assert (report["matches"], report["right"]["files"][0]["rows"]) == (True, len(items))
+    assert [entity["rows"] for entity in published["entities"]] == rows
+    assert len(set(rows)) > 1
+    assert {currency: Decimal(text) for currency, text in published["currencyBalance"].items()} == dict(balances)
+
+
+def test_legal_entity_that_fails_does_not_stop_the_others(run_dag, load_dags, accounts, tmp_path):
+    """The totals of all are not published."""
+    default, _ = accounts
+    default.fault({"match": {"path": "*/clients/2219/glitems"}, "do": "status", "status": 403, "times": 0})
+    clients = [{"arm_conn_id": "arm_default", "client_no": number} for number in (2218, 2219)]
+    run = run_dag(load_dags(ENTITIES)["arm_legal_entities"], run_conf={"entities": clients})
+    states = {(ti.task_id, ti.map_index): str(ti.state) for ti in run.get_task_instances()}
+    assert [states["entity.gl_items", 1], states["entity.ar_items", 1]] == ["failed", "success"]
+    assert [states["entity.reconcile", index] for index in (0, 1)] == ["success", "upstream_failed"]
+    assert states["publish", -1] == "upstream_failed"
+    assert not (tmp_path / "2025" / "entities.json").exists()
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
@@ -112,7 +167,8 @@ def test_result_is_the_same_deferred_and_on_a_worker(run_dag, arm_sandbox, arm_c
 
 def test_mapped_operators_and_templates_in_a_dag_run(run_dag, arm_sandbox, arm_connection, tmp_path):
     """A mapped sensor waits for the output of a mapped submission."""
-    with DAG("arm_mapped", schedule=None, params={"out": str(tmp_path), "day": "2025-02-27"}) as dag:
+    params = {"out": str(tmp_path), "day": "2025-02-27", "conn": "arm_default", "client": 2218}
+    with DAG("arm_mapped", schedule=None, params=params) as dag:
         customers = CustomerUpsertOperator.partial(task_id="customers").expand(
             customer=[{"customerNo": str(82000 + n), "name": "Canary"} for n in range(3)]
         )
@@ -122,6 +178,8 @@ def test_mapped_operators_and_templates_in_a_dag_run(run_dag, arm_sandbox, arm_c
         wait = BatchSensor.partial(task_id="wait", poke_interval=0.1, deferrable=True).expand(batch_uuid=submit.output)
         export = ArItemExportOperator(
             task_id="export",
+            arm_conn_id="{{ params.conn }}",
+            client_no="{{ params.client }}",
             path="{{ params.out }}/a.jsonl",
             filters={"customerno": "{{ '543210' }}"},
             window=DateWindow(start="{{ params.day }}", end="{{ params.day }}"),
