@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 from airflow_provider_arm.export.fetch.page_fetcher import FetchedPage
 from airflow_provider_arm.export.files.compression import compressor, need_pyarrow
 from airflow_provider_arm.export.files.sinks import BytesSink, ChecksumFile, ParquetSink, Sink
+from airflow_provider_arm.export.pages.csv_dialect import CSV_DIALECTS, CsvDialect
 from airflow_provider_arm.export.pages.page_body import PageBody, PageBodyParser
 from airflow_provider_arm.export.pages.page_stats import PageStats, PageStatsReader
-from airflow_provider_arm.export.pages.texts import csv_rows, csv_text, fields_of, json_lines, selected
+from airflow_provider_arm.export.pages.texts import csv_text, fields_of, json_lines, selected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from airflow_provider_arm.client.http.messages import Response
     from airflow_provider_arm.export.files.file_format import FileFormat
     from airflow_provider_arm.export.pages.arrow import ColumnReader
@@ -59,9 +58,9 @@ class PageEncoder(Protocol):
 class _TextEncoder:
     """Base of the encoders of text formats: a header, and the lines of each page."""
 
-    def __init__(self, compression: str | None, columns: Sequence[str] = ()) -> None:
+    def __init__(self, compression: str | None, header: bytes = b"") -> None:
         self._compress = compressor(compression)
-        self._header = self._compress(csv_text([columns])) if columns else b""
+        self._header = self._compress(header) if header else b""
 
     def _read(self, response: Response) -> tuple[PageBody, PageStats, bytes]:
         raise NotImplementedError
@@ -98,16 +97,20 @@ class JsonLinesEncoder(_TextEncoder):
 class CsvEncoder(_TextEncoder):
     """A header and one row per record; :class:`ArrowCsvEncoder` is faster and writes the same bytes."""
 
-    def __init__(self, list_spec: ListSpec, compression: str | None) -> None:
-        self._columns, self._masked = list_spec.columns(), list_spec.selection.masked
-        super().__init__(compression, self._columns)
+    def __init__(self, list_spec: ListSpec, compression: str | None, dialect: CsvDialect = CSV_DIALECTS[None]) -> None:
+        self._columns, self._masked, self._dialect = list_spec.columns(), list_spec.selection.masked, dialect
+        super().__init__(compression, dialect.mark + csv_text([self._columns], dialect.separator))
         self._stats = PageStatsReader(list_spec.record_type, list_spec.list_key)
         self._parser = PageBodyParser(list_spec.list_key)
 
     def _read(self, response: Response) -> tuple[PageBody, PageStats, bytes]:
         body = self._parser.split(response)
-        stats = self._stats.read(body.text)
-        return body, stats, csv_rows(fields_of(body.records), self._columns, self._masked)
+        stats, cell = self._stats.read(body.text), self._dialect.cell
+        rows = (
+            [None if name in self._masked else cell(record.get(name)) for name in self._columns]
+            for record in fields_of(body.records)
+        )
+        return body, stats, csv_text(rows, self._dialect.separator)
 
 
 class ArrowCsvEncoder(CsvEncoder):
@@ -157,6 +160,8 @@ def choose_encoder(list_spec: ListSpec, file_format: FileFormat, *, validate_all
         return JsonLinesEncoder(list_spec, file_format.compression, validate_all_fields=validate_all_fields)
     if file_format.format == "parquet":
         return ParquetEncoder(list_spec, file_format.compression)
+    if file_format.csv_dialect is not None:
+        return CsvEncoder(list_spec, file_format.compression, CSV_DIALECTS[file_format.csv_dialect])
     try:
         return ArrowCsvEncoder(list_spec, file_format.compression)
     except ImportError:

@@ -17,15 +17,18 @@ class FileFormat:
 
     format: str
     compression: str | None = None
+    #: A name of :data:`~airflow_provider_arm.export.pages.csv_dialect.CSV_DIALECTS`.
+    csv_dialect: str | None = None
 
 
-def choose_file_format(path: str, name: str | None = None) -> FileFormat:
+def choose_file_format(path: str, name: str | None = None, csv_dialect: str | None = None) -> FileFormat:
     """Return the format by *name* or else by the path's extension, and the compression by the path's extension.
 
     JSON lines and CSV are compressed as a whole (``items.jsonl.gz``), Parquet inside the file (``items.zst.parquet``),
     because its readers do not open a compressed file.
 
-    :raises ArmConfigurationError: the format is unknown, or name and extension contradict each other.
+    :param csv_dialect: of CSV only.
+    :raises ArmConfigurationError: the format is unknown, or the arguments and the extension contradict each other.
     """
     endings = path.rsplit("/", 1)[-1].lower().split(".")[1:]
     if endings and endings[-1] in COMPRESSIONS:
@@ -43,4 +46,6 @@ def choose_file_format(path: str, name: str | None = None) -> FileFormat:
             msg = f"path: Parquet compresses inside the file, so its name must end in .{endings[-1]}.parquet"
             raise ArmConfigurationError(msg)
         compression = COMPRESSIONS.get(endings[-2]) if len(endings) > 1 else None
-    return FileFormat(chosen, compression)
+    if csv_dialect is not None and chosen != "csv":
+        raise ArmConfigurationError(f"csv_dialect applies to .csv files only, and the format is {chosen}")
+    return FileFormat(chosen, compression, csv_dialect)

@@ -7,12 +7,13 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from decimal import InvalidOperation
-from itertools import islice
+from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export.files.compression import need_pyarrow, open_compressed
 from airflow_provider_arm.export.manifest.errors import ArmExportMismatchError
+from airflow_provider_arm.export.pages.csv_dialect import CSV_DIALECTS
 from airflow_provider_arm.export.pages.page_body import check_utf8
 
 if TYPE_CHECKING:
@@ -70,10 +71,15 @@ def read_batches(
             check_utf8(text)
             yield decode_json(text)
         return
-    rows = csv.reader(line.decode() for line in lines)
+    dialect = CSV_DIALECTS[manifest.get("csv_dialect")]
+    mark = next(lines, b"")
+    if not mark.startswith(dialect.mark):
+        raise ValueError
+    lines = chain([mark.removeprefix(dialect.mark)], lines)
+    rows = csv.reader((line.decode() for line in lines), delimiter=dialect.separator)
     header = next(rows, [])
     if header != manifest["columns"]:
         raise ValueError
     while cells := list(islice(rows, BATCH_SIZE)):
         columns = dict(zip(header, zip(*cells, strict=True), strict=True))
-        yield len(cells), {name: decode_cells(name, columns[name]) for name in names}
+        yield len(cells), {name: decode_cells(name, list(map(dialect.restore, columns[name]))) for name in names}

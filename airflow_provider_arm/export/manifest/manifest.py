@@ -73,6 +73,7 @@ def build_manifest(plan: ExportPlan, stats: ExportStats, file: ChecksumFile, ori
         "records": record_type.name,
         "format": file_format.format,
         "compression": file_format.compression,
+        **({"csv_dialect": file_format.csv_dialect} if file_format.csv_dialect else {}),
         "rows": stats.combined.rows,
         "pages": stats.pages,
         # There is no count of duplicates: a duplicate fails the export, because another record may be missing instead.

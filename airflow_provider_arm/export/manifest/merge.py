@@ -40,6 +40,7 @@ SHARED_KEYS = (
     "records",
     "format",
     "compression",
+    "csv_dialect",
     "columns",
     "masked",
     "filters",

@@ -247,7 +247,7 @@ def _without_empty(column: pa.Array) -> pa.Array:
 
 
 def csv_from_batch(batch: pa.RecordBatch) -> bytes:
-    """Return a batch as CSV: the same bytes as :func:`~airflow_provider_arm.export.pages.texts.csv_rows`."""
+    """Return a batch as CSV: the same bytes as :class:`~airflow_provider_arm.export.files.encoders.CsvEncoder`."""
     if not batch.num_rows:
         return b""
     if batch.num_columns == 1:  # an empty cell that is alone in its row has quotes

@@ -49,15 +49,10 @@ def selected(record: Fields, selection: FieldSelection) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(kept))
 
 
-def csv_rows(records: Iterable[Fields], columns: Sequence[str], masked: frozenset[str]) -> bytes:
-    """Return the records as CSV (RFC 4180, UTF-8); see :func:`cell`."""
-    return csv_text([None if name in masked else cell(record.get(name)) for name in columns] for record in records)
-
-
-def csv_text(rows: Iterable[Sequence[str | None]]) -> bytes:
-    """Return rows of cells as CSV; ``None`` is an empty cell."""
+def csv_text(rows: Iterable[Sequence[str | None]], separator: str = ",") -> bytes:
+    """Return rows of cells as CSV in UTF-8; ``None`` is an empty cell."""
     out = io.StringIO(newline="")
-    csv.writer(out, lineterminator="\r\n").writerows(rows)
+    csv.writer(out, lineterminator="\r\n", delimiter=separator).writerows(rows)
     return out.getvalue().encode()
 
 

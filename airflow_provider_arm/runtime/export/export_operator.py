@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import translate_arm_errors
 from airflow_provider_arm.export.fetch.plan_windows import parse_window, read_window
-from airflow_provider_arm.export.files.file_format import FORMATS
+from airflow_provider_arm.export.files.file_format import FORMATS, choose_file_format
 from airflow_provider_arm.export.limits import DEFAULT_WORKERS, MAX_WORKERS
 from airflow_provider_arm.runtime.arguments import ON_EMPTY, check_choice, check_range, is_rendered_later
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, read_bool
@@ -54,6 +54,8 @@ class ArmExportOperator(ArmBaseOperator):
         (``items.jsonl.gz``; for Parquet before it: ``items.zst.parquet``). Templated.
     :param format: ``"jsonl"`` (each record as ARM wrote it), ``"csv"`` or ``"parquet"`` (extra ``parquet``). Default:
         by the extension of *path*. Templated.
+    :param csv_dialect: ``"excel"`` writes a CSV file that a Norwegian Excel opens as a table: byte order mark,
+        semicolons, decimal commas, and an apostrophe before text that Excel would run as a formula. Default: RFC 4180.
     :param filters: ARM's own filters, passed on unchanged. Templated.
     :param window: the days to export: ``DateWindow.before_run(days=1)`` for those that ended before the run, a
         ``DateWindow(start, end)``, or one of ``plan_windows(...)``. It is split in halves where ARM would return only a
@@ -114,6 +116,7 @@ class ArmExportOperator(ArmBaseOperator):
         *,
         path: str,
         format: Literal["jsonl", "csv", "parquet"] | None = None,  # noqa: A002 - the usual name of this argument
+        csv_dialect: Literal["excel"] | None = None,
         filters: Mapping[str, Any] | None = None,
         window: DateWindow | RunWindow | Mapping[str, Any] | None = None,
         split_by: Mapping[str, Sequence[Any]] | None = None,
@@ -132,6 +135,7 @@ class ArmExportOperator(ArmBaseOperator):
         super().__init__(**kwargs)
         self.path = path
         self.format = format
+        self.csv_dialect = csv_dialect
         self.filters = filters
         self.window = window if is_rendered_later(window) else read_window(window)
         self.split_by = split_by
@@ -211,7 +215,6 @@ class ArmExportOperator(ArmBaseOperator):
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         from airflow_provider_arm.export.fetch.partition import parse_split_by
-        from airflow_provider_arm.export.files.file_format import choose_file_format
         from airflow_provider_arm.export.pages.record_types import select_fields
         from airflow_provider_arm.export.plan import ExportPlan
 
@@ -219,7 +222,7 @@ class ArmExportOperator(ArmBaseOperator):
         plan = ExportPlan(
             record_type=record_type,
             path=ObjectStoragePath(self.path),
-            file_format=choose_file_format(self.path, self.format),
+            file_format=choose_file_format(self.path, self.format, self.csv_dialect),
             selection=select_fields(record_type, self.columns, self.mask),
             filters=self.filters or {},
             window=window,
@@ -255,7 +258,11 @@ class ArmExportOperator(ArmBaseOperator):
         """
         if self.format is not None:
             check_choice("format", self.format, FORMATS)
+        if self.csv_dialect is not None:
+            check_choice("csv_dialect", self.csv_dialect, ("excel",))
         check_choice("on_empty", self.on_empty, ON_EMPTY)
+        if not any(map(is_rendered_later, (self.path, self.format))):
+            choose_file_format(str(self.path), self.format, self.csv_dialect)
         check_range("page_size", self.page_size, 1, DEFAULT_PAGE_SIZE)
         check_range("workers", self.workers, 1, MAX_WORKERS)
         given = [value for value in (self.columns, self.mask) if value]

@@ -81,5 +81,15 @@ def write_export(path: Path, items: Sequence[dict[str, Any]], **options: Any) ->
     response = Response(200, {}, money.encode({"summary": summary, operation.key: list(items)}))
     source = PageSource(operation, BASE, 1000, DEFAULT_READINGS, lambda _request, read: read(response))
     selection = select_fields(record_type, options.pop("columns", None), options.pop("mask", ()))
-    run_export(ExportPlan(record_type, path, choose_file_format(path.name), selection, **options), source, lambda: NOW)
+    run_export(
+        ExportPlan(
+            record_type,
+            path,
+            choose_file_format(path.name, None, options.pop("csv_dialect", None)),
+            selection,
+            **options,
+        ),
+        source,
+        lambda: NOW,
+    )
     return path.with_name(f"{path.name}.manifest.json")

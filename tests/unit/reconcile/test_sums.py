@@ -263,3 +263,19 @@ def test_parse_where_rejects_anything_but_fields_with_values(where):
     """An empty list, a float, a nested mapping and plain text are errors."""
     with pytest.raises(ArmConfigurationError, match="where"):
         parse_where(where, "where")
+
+
+@pytest.mark.parametrize("period", ["month", "none"])
+def test_sums_of_a_file_for_excel_equal_those_of_any_other(tmp_path, period):
+    """An amount with a decimal comma is the same amount."""
+    items = ar_items(
+        {"currencyAmount": Decimal("-1234.5600"), "currency": "NOK"},
+        {"currencyAmount": Decimal("0.01"), "currency": "EUR"},
+        {"currencyAmount": 7, "currency": None},
+    )
+    query = SideQuery("currencyAmount", Period(period), own_currency="NOK")
+    sides = [
+        sum_exports([write_export(tmp_path / f"{dialect}.csv", items, csv_dialect=dialect)], query)
+        for dialect in (None, "excel")
+    ]
+    assert sides[0].amounts == sides[1].amounts

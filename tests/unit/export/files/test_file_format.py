@@ -31,6 +31,14 @@ def test_format_and_compression_follow_from_the_name(path, name, expected):
     assert choose_file_format(path, name) == expected
 
 
+@pytest.mark.parametrize("path", ["a.jsonl", "a.parquet", "a.jsonl.gz"])
+def test_csv_dialect_of_another_format_raises(path):
+    """The other formats have none."""
+    assert choose_file_format("a.csv.gz", None, "excel") == FileFormat("csv", "gzip", "excel")
+    with pytest.raises(ArmConfigurationError, match=r"csv_dialect applies to \.csv files only"):
+        choose_file_format(path, None, "excel")
+
+
 @pytest.mark.parametrize(
     ("path", "name", "message"),
     [

@@ -45,9 +45,8 @@ def export(client, tmp_path):
     ) -> Path:
         selection = select_fields(record_type, options.pop("columns", None), options.pop("mask", ()))
         path = tmp_path / name
-        plan = ExportPlan(
-            record_type, path, choose_file_format(name), selection, window=parse_window(window), **options
-        )
+        file_format = choose_file_format(name, None, options.pop("csv_dialect", None))
+        plan = ExportPlan(record_type, path, file_format, selection, window=parse_window(window), **options)
         run_export(plan, client.page_source(operation, page_size=50), lambda: dt.datetime.now(dt.UTC))
         return path.with_name(f"{path.name}.manifest.json")
 
@@ -351,3 +350,15 @@ def test_list_part_manifests_expands_merged_manifests_only(export_parts, tmp_pat
     assert list_part_manifests(tmp_path / "all.manifest.json") == parts
     balance = sum(Decimal(read_json(path)["totals"].get("NOK", {}).get("currencyBalance", "0")) for path in parts)
     assert balance == Decimal(merged["totals"]["NOK"]["currencyBalance"])
+
+
+def test_parts_for_excel_are_merged_and_verified(export_parts, export, tmp_path):
+    """Parts in two dialects are not one export."""
+    parts = export_parts("csv", csv_dialect="excel")
+    merged = merge_exports(parts, tmp_path / "all.csv", WHOLE)
+    assert merged["totals"] == read_json(export("one.csv", {"start": FIRST, "end": LAST}))["totals"]
+    assert check_export(tmp_path / "all.csv.manifest.json")["csv_dialect"] == "excel"
+    windows = plan_windows(FIRST, LAST, parts=4)
+    mixed = [export("plain.csv", windows[0]), *parts[1:]]
+    with pytest.raises(ArmMergeError, match="csv_dialect"):
+        merge_exports(mixed, tmp_path / "all.csv", WHOLE)

@@ -28,7 +28,8 @@ def export(client, tmp_path):
 
     def run(name: str, operation: str = "list_ar_items", record_type: RecordType = AR_ITEMS, **options: Any) -> Any:
         selection = select_fields(record_type, options.pop("columns", None), options.pop("mask", ()))
-        plan = ExportPlan(record_type, tmp_path / name, choose_file_format(name), selection, **options)
+        file_format = choose_file_format(name, None, options.pop("csv_dialect", None))
+        plan = ExportPlan(record_type, tmp_path / name, file_format, selection, **options)
         run_export(plan, client.page_source(operation, page_size=50), lambda: dt.datetime.now(dt.UTC))
         return tmp_path / f"{name}.manifest.json"
 
@@ -173,4 +174,25 @@ def test_check_export_names_the_extra_when_pyarrow_is_missing(export, monkeypatc
     path = export("a.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ArmConfigurationError, match=r"Parquet needs pyarrow: install airflow-provider-arm\[parquet\]"):
+        check_export(path)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+@pytest.mark.parametrize(("operation", "kind"), [("list_ar_items", AR_ITEMS), ("list_customers", CUSTOMERS)])
+def test_export_for_excel_matches_its_manifest(export, name, operation, kind):
+    """Totals, dates and counts are those of an export in any other format."""
+    manifest = check_export(export(name, operation, kind, csv_dialect="excel"))
+    other = check_export(export("b.jsonl", operation, kind))
+    for key in ("rows", "totals", "gl_totals", "dates"):
+        assert manifest[key] == other[key]
+
+
+def test_file_without_the_mark_of_its_dialect_raises(export):
+    """A program that removes the byte order mark has changed the file."""
+    path = export("a.csv", csv_dialect="excel")
+    data, manifest = path.with_name("a.csv"), json.loads(path.read_text())
+    content = data.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    data.write_bytes(content)
+    path.write_text(json.dumps(manifest | {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}))
+    with pytest.raises(ArmExportMismatchError, match="cannot be read as csv"):
         check_export(path)
