@@ -108,7 +108,9 @@ class ArmClient(ClientCore, LedgerWrites):
     def delete_customer(self, customer_no: str, *, options: str | None = None) -> WriteResponse:
         """Delete a customer (``DELETE``). ARM allows it only if the customer has no documents and no AR items.
 
-        :raises ArmNotFoundError: ARM has no such customer (also after an earlier attempt whose response was lost).
+        A 404 after an attempt of this call that ARM may have accepted is a success; ``warnings`` then has the reason.
+
+        :raises ArmNotFoundError: ARM has no such customer.
         """
         operation = self._endpoints.operation("delete_customer")
         request = self._endpoints.read_request(operation, {"customerno": customer_no}, {"options": options})

@@ -72,8 +72,8 @@ class CustomerDeleteOperator(ArmBaseOperator):
 
     :param customer_no: the customer's number. Templated.
     :param options: passed to ARM as ``options``. Templated.
-    :param ignore_if_missing: succeed if ARM has no such customer, which a retry finds after a delete whose response was
-        lost. Default ``False``.
+    :param ignore_if_missing: succeed if ARM has no such customer, as a retry finds after a try that was killed. Default
+        ``False``. An attempt whose response was lost needs no such permission within a try.
     :return: as :class:`CustomerUpsertOperator`; ``result`` is ``"MISSING"`` if there was no such customer.
     :raises ArmFailException: ARM refused, or has no such customer.
     """

@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
+from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import (
     ArmAuthenticationError,
     ArmError,
     ArmInvalidDataError,
     ArmInvalidResponseError,
+    ArmNotFoundError,
+    ArmRateLimitError,
     InvalidRecordError,
     Phase,
 )
@@ -102,7 +105,7 @@ def call(request: Request, read: Callable[[Response], T], policy: CallPolicy) ->
     """
     started = policy.clock.monotonic()
     token = yield from _get_token(request, None)
-    attempt, renewed = 0, False
+    attempt, renewed, maybe_done = 0, False, False
     while True:
         attempt += 1
         outcome = _check_outcome(request, (yield SendRequest(request, token)))
@@ -116,6 +119,9 @@ def call(request: Request, read: Callable[[Response], T], policy: CallPolicy) ->
         if not isinstance(result, RetryDecision):
             policy.retry.budget.earn()
             return result
+        if maybe_done and _is_deleted(request, result):
+            return _read_deletion(request, read, policy)
+        maybe_done = maybe_done or not _is_certainly_not_done(result.error)
         yield from _sleep_or_raise(request, result, attempt, policy.clock.monotonic() - started, policy)
 
 
@@ -171,6 +177,29 @@ def _read(
         )
     except ValueError:
         return classify_invalid_body(request, outcome, describe_body(outcome), policy.readings)
+
+
+def _is_certainly_not_done(error: ArmError) -> bool:
+    return error.phase is Phase.NOT_SENT or isinstance(error, ArmRateLimitError)
+
+
+def _is_deleted(request: Request, decision: RetryDecision) -> bool:
+    """Return whether ARM certainly has nothing to delete, and not a proxy or a wrong address has answered."""
+    return (
+        request.operation.method == "DELETE" and isinstance(decision.error, ArmNotFoundError) and decision.is_from_arm
+    )
+
+
+def _read_deletion(request: Request, read: Callable[[Response], T], policy: CallPolicy) -> T:
+    """Return the result of a DELETE that found nothing after an earlier attempt of the same call may have deleted it.
+
+    It is read from a response in the documented format, with a warning.
+    """
+    message = "ARM has no such record any more (404): an earlier attempt, whose response was lost, has deleted it"
+    log.warning("%s: %s", describe_request(request), message)
+    write = policy.readings.write
+    body = {write.status_key: write.success_words[0], "result": "DELETED", "warnings": [{"message": message}]}
+    return read(Response(HTTPStatus.OK, {}, money.encode(body)))
 
 
 def _sleep_or_raise(

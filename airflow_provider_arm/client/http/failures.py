@@ -77,6 +77,8 @@ class RetryDecision:
     error: ArmError
     #: Why the call may be retried, for the log; ``None`` if it may not.
     retry_reason: str | None
+    #: Whether it is a 4xx in ARM's own format, which nothing between ARM and the client has sent.
+    is_from_arm: bool = False
 
 
 def classify_failure(request: Request, failure: TransportFailure) -> RetryDecision:
@@ -123,8 +125,9 @@ def _classify_error_status(request: Request, response: Response, now: float, rea
         return RetryDecision(error, None)
     if status in _CLIENT_ERRORS and status not in _TEMPORARY:
         error_class = _CLIENT_ERROR_CLASSES.get(status, ArmValidationError)
-        advice = None if detail.startswith(":") else _advise_on_address(request, response)
-        return RetryDecision(_error(error_class, request, message, advice, **attributes), None)
+        is_from_arm = detail.startswith(":")
+        advice = None if is_from_arm else _advise_on_address(request, response)
+        return RetryDecision(_error(error_class, request, message, advice, **attributes), None, is_from_arm)
     if replay is Replay.SAFE:
         return RetryDecision(
             _error(ArmUnavailableError, request, message, **attributes), str(status) if status in _TEMPORARY else None

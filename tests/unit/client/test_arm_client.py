@@ -95,11 +95,16 @@ def test_delete_customer_is_as_documented(start_client, example_text) -> None:
     assert (server.requests[0].method, server.requests[0].query) == ("DELETE", {"options": ["x"]})
 
 
-def test_second_delete_of_a_customer_raises_not_found(start_client) -> None:
-    """Also if the response to the first one was lost."""
-    _, client = start_client(HttpReply(b"", 503), HttpReply({"status": "FAILED", "message": "Customer not found"}, 404))
+def test_delete_of_a_missing_customer_raises_unless_its_own_attempt_deleted_it(start_client) -> None:
+    """The result of a delete whose response was lost has ARM's word, and a warning."""
+    missing = HttpReply({"status": "FAILED", "message": "Customer not found"}, 404)
+    _, client = start_client(missing)
     with pytest.raises(ArmNotFoundError):
         client.delete_customer("543210")
+    _, client = start_client(HttpReply(b"", 503), missing)
+    written = client.delete_customer("543210")
+    assert (written.result, written.status) == ("DELETED", "PROCESSED")
+    assert "404" in written.warnings[0].message
 
 
 @pytest.mark.parametrize(

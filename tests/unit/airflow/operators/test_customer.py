@@ -159,6 +159,16 @@ def test_second_delete_fails_unless_ignore_if_missing(arm_sandbox, arm_connectio
     assert again == {"customer_no": "77001", "account_no": None, "result": "MISSING", "warnings": []}
 
 
+@pytest.mark.parametrize("fault", ["close", "reset", "half_body"])
+def test_delete_whose_response_was_lost_succeeds(fault, arm_sandbox, arm_connection, first_try):
+    """The second attempt of the same try finds nothing, and the result has the reason."""
+    upsert(CUSTOMER).execute(first_try)
+    arm_sandbox.fault({"match": {"method": "DELETE"}, "nth": 1, "when": "after_accept", "do": fault})
+    result = CustomerDeleteOperator(task_id="d", customer_no="77001").execute(first_try)
+    assert (result["customer_no"], result["result"]) == ("77001", "DELETED")
+    assert "response was lost" in result["warnings"][0]["message"]
+
+
 def test_delete_of_customer_with_items_fails(arm_sandbox, arm_connection, first_try):
     """ARM refuses it."""
     with pytest.raises(ArmFailException, match="422"):

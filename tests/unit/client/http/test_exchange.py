@@ -8,6 +8,7 @@ from airflow_provider_arm.client.errors import (
     ArmConfigurationError,
     ArmError,
     ArmInvalidResponseError,
+    ArmNotFoundError,
     ArmRateLimitError,
     ArmUnavailableError,
 )
@@ -18,8 +19,16 @@ from airflow_provider_arm.client.http.messages import Request, Response
 from airflow_provider_arm.client.http.retry import RetryBudget, RetryPolicy
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.readings import DEFAULT_READINGS
-from tests.unit.client.drivers import no_delay
-from tests.unit.client.scripted_server import HttpReply, ResetConnection
+from tests.unit.client.drivers import SHORT_TIMEOUT, no_delay
+from tests.unit.client.scripted_server import (
+    EMPTY,
+    HTML,
+    PARTIAL_BODY,
+    CloseConnection,
+    HttpReply,
+    NeverReply,
+    ResetConnection,
+)
 
 CALL = {"name": "get_customer", "path": {"customerno": "1"}}
 
@@ -254,3 +263,50 @@ def test_token_is_requested_before_the_call(start_server, make_driver) -> None:
     tokens = start_server([HttpReply({"access_token": "t"})])
     make_driver(api.url, ClientCredentials(tokens.url, "i", "s")).call(**CALL)
     assert api.requests[0].headers["authorization"] == "Bearer t"
+
+
+MISSING = HttpReply({"status": "FAILED", "message": "Customer not found"}, 404)
+HTML_404 = HttpReply("<html>404</html>", 404, {"Content-Type": "text/html"})
+
+
+@pytest.mark.parametrize(
+    ("before", "last", "is_deleted"),
+    [
+        ([], MISSING, False),
+        ([HttpReply(b"", 429)], MISSING, False),
+        ([HttpReply(b"", 429)] * 3, MISSING, False),
+        ([ResetConnection()], MISSING, True),
+        ([CloseConnection()], MISSING, True),
+        ([PARTIAL_BODY], MISSING, True),
+        ([NeverReply()], MISSING, True),
+        ([HttpReply(b"", 500)], MISSING, True),
+        ([HttpReply(b"", 503)], MISSING, True),
+        ([HTML], MISSING, True),
+        ([EMPTY, HttpReply(b"", 429)], MISSING, True),
+        ([ResetConnection()], HTML_404, False),
+        ([ResetConnection()], HttpReply(b"", 404), False),
+        ([ResetConnection()], HttpReply({"detail": "Not Found"}, 404), False),
+    ],
+)
+def test_404_for_a_delete_is_success_only_after_an_attempt_that_may_have_deleted(
+    before, last, is_deleted, start_server, make_driver, caplog
+) -> None:
+    """A first 404 is an error, and so is one that is not of ARM."""
+    server = start_server([*before, last])
+    driver = make_driver(server.url, transport=SHORT_TIMEOUT)
+    if is_deleted:
+        result = driver.call("delete_customer", path={"customerno": "1"})
+        assert (result["status"], result["result"]) == ("PROCESSED", "DELETED")
+        assert "response was lost" in result["warnings"][0]["message"]
+        assert "response was lost, has deleted it" in caplog.text
+    else:
+        with pytest.raises(ArmNotFoundError):
+            driver.call("delete_customer", path={"customerno": "1"})
+    assert server.attempts == len(before) + 1
+
+
+def test_404_for_a_read_is_never_a_success(start_server, make_driver) -> None:
+    """Whatever happened before it."""
+    server = start_server([ResetConnection(), MISSING])
+    with pytest.raises(ArmNotFoundError):
+        make_driver(server.url).call(**CALL)
