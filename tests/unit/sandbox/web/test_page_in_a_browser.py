@@ -10,6 +10,8 @@ import subprocess
 import aiohttp
 import pytest
 
+from airflow_provider_arm.sandbox import ArmSandbox
+
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), None
 )
@@ -79,6 +81,7 @@ def test_page_shows_the_state_and_its_buttons_work(box, tmp_path):
 
     async def work(page):
         assert await page.value("document.title") == "ARM sandbox"
+        assert await page.value("document.getElementById('client').hidden")
         assert "airflow connections add arm_default" in await page.value(_text("#connection"))
         assert "NOK" in await page.value(_text("#totals"))
         await page.value("document.getElementById('slow').click()")
@@ -103,6 +106,22 @@ def test_page_shows_the_state_and_its_buttons_work(box, tmp_path):
 
     asyncio.run(_browse(tmp_path, f"{box.url}/", work))
     assert box.ledger()["customers"] == {}
+
+
+def test_page_shows_the_chosen_client_number(tmp_path):
+    """The sample batch is sent under it; with one client number there is no choice."""
+
+    async def work(page):
+        client = "document.getElementById('client')"
+        assert await page.value(f"{client}.innerText.split(/\\s+/).join(' ')") == "client 2218 client 2219"
+        await page.value(f"{client}.value = 2219; {client}.dispatchEvent(new Event('change'))")
+        await page.until(f"{_text('#connection')}.includes('\"client_no\": 2219')")
+        await page.value("document.getElementById('sample').click()")
+        await page.until(f"{_text('#batches')}.includes('customers')")
+
+    with ArmSandbox(ar_items=10, clients=[2218, 2219], batch_delay=0) as box:
+        asyncio.run(_browse(tmp_path, f"{box.url}/", work))
+        assert [len(box.ledger(number)["customers"]) for number in box.clients] == [0, 4]
 
 
 def test_markup_in_a_record_is_shown_as_text(box, caller, tmp_path):
