@@ -268,7 +268,8 @@ def _classify_finished(
 ) -> BatchStatus:
     if failed == 0:
         if code not in names.success_codes or status in (*names.partial_words, *names.failure_words):
-            return _invalid(f"{code} {status} without a failed record", total)
+            hint = "batch.success_codes or success_words lack it"
+            return _invalid(f"{code} {status or 'without a status'}, without a failed record ({hint})", total)
         if total is None and status not in names.success_words:
             return _invalid(f"{code} without a status ({names.status_key}) and without a count ({names.total_key})")
         return BatchStatus(BatchState.SUCCEEDED, "every record processed", total, 0, records)

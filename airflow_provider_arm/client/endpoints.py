@@ -24,6 +24,8 @@ from airflow_provider_arm.client.readings import DEFAULT_READINGS, Readings
 _HEADERS = {"Accept": "application/json", "User-Agent": f"airflow-provider-arm/{__version__}"}
 
 M = TypeVar("M", bound=ArmModel)
+#: Entries of the profile that decide what a status of a written record means.
+_STATUS_ENTRIES = "see write.status_key, success_words and failure_words in the readings"
 #: A record as callers pass it: a model, or a mapping with wire names or Python names.
 Record = ArmModel | Mapping[str, Any]
 
@@ -225,7 +227,7 @@ def write_reader(record: Any, readings: Readings) -> Callable[[Response], WriteR
         reason = f"status {mask(status, record) or 'missing'}" + (f": {detail}" if detail else "")
         if status in readings.write.failure_words:
             raise RejectedResponseError(reason, issues)
-        raise InvalidResponseError(reason, retryable=False)
+        raise InvalidResponseError(f"{reason}; {_STATUS_ENTRIES}", retryable=False)
 
     return read
 
@@ -257,7 +259,7 @@ def postings_reader(record: Any, readings: Readings) -> Callable[[Response], Aut
         reason = "; ".join([f"status {names}", *filter(None, details)])
         if statuses and statuses <= set(readings.write.failure_words):
             raise RejectedResponseError(reason, issues)
-        raise InvalidResponseError(reason, retryable=False)
+        raise InvalidResponseError(f"{reason}; {_STATUS_ENTRIES}", retryable=False)
 
     return read
 
@@ -278,7 +280,7 @@ def files_reader(record: Any, readings: Readings) -> Callable[[Response], FilesR
         result = FilesResponse.from_wire({"files": files})
         statuses = [(each.status or "").upper() for each in result.files]
         if len(statuses) != len(sent) or not known.issuperset(statuses):
-            reason = f"{len(sent)} files were sent, and the response has no known status for each of them"
+            reason = f"{len(sent)} files were sent, and the response has no known status for each; {_STATUS_ENTRIES}"
             raise InvalidResponseError(reason, retryable=False)
         return result
 

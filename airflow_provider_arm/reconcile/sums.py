@@ -204,7 +204,8 @@ def check_against_manifest(manifest: Mapping[str, Any], fields: QueryFields, tot
         raise ArmExportMismatchError(f"{manifest['file']} was changed while it was read: export again")
     empty = [name for name in fields.names if totals.rows and name not in totals.fields_with_values]
     if empty:
-        raise ArmReconcileError(f"no record of {manifest['file']} has a value in {empty[0]} (names are case-sensitive)")
+        hint = "names are case-sensitive; those of GL items are in gl_items. of the readings"
+        raise ArmReconcileError(f"no record of {manifest['file']} has a value in {empty[0]} ({hint})")
 
 
 def _equal_totals(expected: Mapping[str, Mapping[str, str]], field_name: str, totals: FileTotals) -> bool:

@@ -219,10 +219,7 @@ class ProfileTranslator:
             return response
         pending = {"RECEIVED": batch.pending_words, "PROCESSING": batch.pending_words}
         words = pending | {"PROCESSED": batch.success_words, "PARTIAL": batch.partial_words}
-        write = {
-            "PROCESSED": self._readings.write.success_words,
-            "FAILED": self._readings.write.failure_words,
-        } | pending
+        write = {"PROCESSED": self._record_words(), "FAILED": self._readings.write.failure_words} | pending
         for resource in ("customers", "documents"):
             if resource in body:
                 names = {"status": self._readings.write.status_key, "recordNo": batch.record_number_key}
@@ -244,6 +241,11 @@ class ProfileTranslator:
         codes = {200: batch.success_codes[0], 202: batch.pending_codes[0], 206: partial, 406: batch.rejected_codes[0]}
         status = codes.get(response.status, response.status)
         return replace(response, status=status, body=money.encode(_rename(body, names)))
+
+    def _record_words(self) -> tuple[str, ...]:
+        """Return the words of an accepted record in a batch: those of a write, unless only those of a batch differ."""
+        words = self._readings.write.success_words
+        return self._readings.batch.success_words if words == _DEFAULTS.write.success_words else words
 
     def _list_response(self, request: SandboxRequest, response: SandboxResponse) -> SandboxResponse:
         lists = self._readings.lists

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
+import tempfile
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client import ArmClient, AsyncArmClient, ClientCredentials
 from airflow_provider_arm.client.batch_state import BatchState, BatchStatus
+from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.client.http.retry import RetryPolicy
+from airflow_provider_arm.client.readings import Readings
 from airflow_provider_arm.export import DateWindow, check_export
 from airflow_provider_arm.export.files.file_format import choose_file_format
 from airflow_provider_arm.export.incremental.run import IncrementOptions, export_increment
@@ -24,15 +30,18 @@ from airflow_provider_arm.export.run import run_export
 from airflow_provider_arm.reconcile.compare import ComparisonOptions, compare
 from airflow_provider_arm.reconcile.fields import SideQuery
 from airflow_provider_arm.reconcile.sums import sum_exports
+from airflow_provider_arm.sandbox import ArmSandbox
 from airflow_provider_arm.submission.results.batch_wait import WaitTimes
 from airflow_provider_arm.triggers.ar_items import NewArItemsEventTrigger
 from airflow_provider_arm.triggers.polling.item_pages import read_items
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
-    from airflow_provider_arm.client.readings import Readings
-    from airflow_provider_arm.sandbox import ArmSandbox
+#: Random profiles of each property; ``ARM_PROFILES=5000`` tries more.
+EXAMPLES = int(os.environ.get("ARM_PROFILES", "200"))
+SETTINGS = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+ITEMS = 60
 
 _NAME = st.text("abcdefghijklmnopqrstuvwxyz", min_size=3, max_size=9).map(lambda text: f"{text}X")
 _WORD = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=3, max_size=9).map(lambda text: f"{text}Q")
@@ -210,3 +219,17 @@ def is_success(result: Round) -> bool:
         and result.increments[1] == 0
         and result.matches
     )
+
+
+def round_with(sandbox: Mapping[str, Any], client: Mapping[str, Any]) -> Round | ArmError:
+    """Do one round; return its result or the error. No document takes effect twice."""
+    with (
+        ArmSandbox(ar_items=ITEMS, customers=10, batch_delay=0, readings=sandbox) as box,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        try:
+            result: Round | ArmError = run_round(box, Readings.parse(client), Path(folder))
+        except ArmError as error:
+            result = error
+        assert all(entry["effects"] == 1 for entry in box.ledger()["documents"].values())
+    return result

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
+from pathlib import Path
 
 import pytest
 from airflow.exceptions import AirflowRescheduleException
@@ -82,6 +84,25 @@ def test_wait_that_ends_by_its_timeout_has_named_the_entry(arm, first_try, caplo
     assert f"200 with the {WORD}" in caplog.text
     arm(PROFILE)
     assert wait(mode, uuid, first_try)["accepted"] == 1
+
+
+def test_quickstart_is_red_within_its_timeout_and_mended_from_the_log(
+    arm, run_dag, load_dags, tmp_path, monkeypatch, caplog
+):
+    """Word and entry are taken from the log and set on the connection; then the same DAG succeeds."""
+    monkeypatch.setenv("ARM_OUTPUT", str(tmp_path))
+    arm()
+    path = Path(__file__).parents[3] / "example_dags" / "arm_quickstart.py"
+    dag = load_dags(path)["arm_quickstart"]
+    dag.get_task("wait").timeout = 2
+    with caplog.at_level(logging.WARNING):
+        assert str(run_dag(dag).state) == "failed"
+    found = re.search(r"unknown status (\w+) \(add it to one of ([\w.]+)_words, (\w+),", caplog.text)
+    assert found is not None
+    section, entry = found[2].split(".")[0], found[3]
+    arm({section: {entry: [found[1]]}})
+    dag.get_task("wait").timeout = 60
+    assert str(run_dag(dag).state) == "success"
 
 
 def test_reschedule_mode_logs_the_entry_in_each_process(arm, first_try, caplog):
