@@ -24,6 +24,8 @@ from airflow_provider_arm.client.readings import DEFAULT_READINGS, Readings
 _HEADERS = {"Accept": "application/json", "User-Agent": f"airflow-provider-arm/{__version__}"}
 
 M = TypeVar("M", bound=ArmModel)
+#: Fields of records whose names are entries of the profile, by operation.
+_FIELD_ENTRIES = {"update_ar_item": {"arItemId": "ar_item_id_key"}, "create_auto_postings": {"options": "options_key"}}
 #: Entries of the profile that decide what a status of a written record means.
 _STATUS_ENTRIES = "see write.status_key, success_words and failure_words in the readings"
 #: A record as callers pass it: a model, or a mapping with wire names or Python names.
@@ -109,6 +111,13 @@ class Endpoints:
         body: dict[str, Any] = {}
         if user or writes.metadata_without_user:
             body[writes.metadata_key] = {writes.user_key: user} if user else {}
+        if names := _FIELD_ENTRIES.get(operation.name):
+            names = {field: getattr(writes, entry) for field, entry in names.items()}
+            record = (
+                [rename_keys(each, names) for each in record]
+                if isinstance(record, list)
+                else rename_keys(record, names)
+            )
         content = record if operation.key is None else body | {operation.key: record}
         return self.raw_request(operation, self.path(operation, path), None, content)
 

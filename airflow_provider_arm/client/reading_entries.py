@@ -159,6 +159,8 @@ class WriteReadings(ReadingsSection):
         default=False, description="Whether a body has empty metadata if no user is set."
     )
     status_key: _Name = _documented("status", "Key of the status of a written record.")
+    ar_item_id_key: _Name = _assumed("arItemId", "Key of the AR item in its changes, whose path does not name it.")
+    options_key: _Name = _assumed("options", "Key of the options of an auto posting, such as validateOnly.")
     success_words: Words = _documented(("PROCESSED",), "Statuses of a record that ARM has written.")
     failure_words: Words = _assumed(
         ("FAILED", "REJECTED"), "Statuses of a record that ARM has refused; FAILED is documented."

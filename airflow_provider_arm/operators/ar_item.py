@@ -32,7 +32,7 @@ class ArItemUpdateOperator(ArmWriteOperator):
     The call can create a credit note, so it is only repeated if ARM has certainly not accepted the first one; see
     ``ArmWriteOperator``.
 
-    :param changes: the item's ``arItemId`` (its place in the body is assumed) and the fields to change, by ARM's names:
+    :param changes: the item's ``arItemId`` and the fields to change, by ARM's names:
         a mapping, JSON text, or the path of a ``.json`` file. Templated; the rendered value is not shown. Amounts are
         ``Decimal`` or whole numbers: ARM does not document their fields, so text would be sent as text.
     :return: ``{"ar_item_id", "account_no", "status", "result", "warnings"}``; ``status`` and ``result`` as ARM returns

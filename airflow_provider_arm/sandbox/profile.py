@@ -141,7 +141,7 @@ class ProfileTranslator:
         key: str | None = getattr(self._readings.record_keys, operation)
         default: str = getattr(_DEFAULTS.record_keys, operation)
         if key is None:
-            return money.encode(self._files({default: body}))
+            return money.encode(self._fields({default: body}, operation, default))
         if not isinstance(body, dict):
             return request.body
         write, defaults = self._readings.write, _DEFAULTS.write
@@ -150,16 +150,23 @@ class ProfileTranslator:
         body = _rename(body, {write.metadata_key: defaults.metadata_key, key: default})
         if isinstance(metadata := body.get(defaults.metadata_key), dict):
             body[defaults.metadata_key] = _rename(metadata, {write.user_key: defaults.user_key})
-        return money.encode(self._files(body))
+        return money.encode(self._fields(body, operation, default))
 
-    def _files(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Rename the keys of the files of an upload."""
-        files, defaults = self._readings.files, _DEFAULTS.files
-        names = {files.name_key: defaults.name_key, files.content_key: defaults.content_key}
-        given = body.get(_DEFAULTS.record_keys.upload_files or "")
-        if isinstance(given, list):
-            body["files"] = [_rename(each, names) if isinstance(each, dict) else each for each in given]
-        return body
+    def _fields(self, body: dict[str, Any], operation: str, key: str) -> dict[str, Any]:
+        """Rename the fields of the record or records of a write."""
+        write, files = self._readings.write, self._readings.files
+        names = {
+            "update_ar_item": {write.ar_item_id_key: _DEFAULTS.write.ar_item_id_key},
+            "create_auto_postings": {write.options_key: _DEFAULTS.write.options_key},
+            "upload_files": {files.name_key: _DEFAULTS.files.name_key, files.content_key: _DEFAULTS.files.content_key},
+        }.get(operation)
+        given = body.get(key)
+        if names is None or given is None:
+            return body
+        return {
+            **body,
+            key: [_rename(each, names) for each in given] if isinstance(given, list) else _rename(given, names),
+        }
 
     @staticmethod
     def _write_operation(name: str, method: str) -> str | None:
@@ -276,7 +283,7 @@ class ProfileTranslator:
             )
         return self._list_response(request, response)
 
-    def _gl_item(self, item: dict[str, Any]) -> dict[str, Any]:
+    def _gl_item(self, item: Any) -> Any:
         return _rename(item, dict(_pairs(_DEFAULTS.gl_items.model_dump(), self._readings.gl_items.model_dump())))
 
 
@@ -290,8 +297,10 @@ def _pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[An
     return [(value, second[name]) for name, value in first.items()]
 
 
-def _rename(body: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Rename keys; a key that another one is renamed to gets a name that no handler and no client knows."""
+def _rename(body: Any, names: Mapping[str, str]) -> Any:
+    """Rename keys of an object; a key that another one is renamed to gets a name that nothing else has."""
+    if not isinstance(body, dict):
+        return body
     targets = {new for old, new in names.items() if old != new}
     return {names.get(key, _UNKNOWN + key if key in targets else key): value for key, value in body.items()}
 

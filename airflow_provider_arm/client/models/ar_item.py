@@ -48,5 +48,5 @@ class ArItem(ArmModel):
 class ArItemUpdate(ArmModel):
     """Changes of one AR item. The fields that ARM accepts are not published, so all of them are sent unchanged."""
 
-    #: Key of the item. The path does not name the item, so the body must; that it does so by this key is assumed.
+    #: The path does not name the item. The key in the body is an entry of the profile (``write.ar_item_id_key``).
     ar_item_id: str = Field(min_length=1)

@@ -8,7 +8,7 @@ from airflow_provider_arm.client.keys import fold
 from airflow_provider_arm.client.models.base import ArmModel, find_only_list
 from airflow_provider_arm.client.models.write import WriteResponse
 
-#: Option by which ARM only validates a whole set (documented); that ``options`` contains it is assumed.
+#: Option by which ARM only validates a whole set (documented).
 VALIDATE_ONLY = "validateOnly"
 #: Documented ``resultType`` of a posting that is valid but belongs to a set that failed.
 BATCH_REJECTED = "BATCH-REJECTED"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_arm.client import ArmClient, ClientCredentials
 from airflow_provider_arm.client.errors import (
     ArmConfigurationError,
     ArmInvalidResponseError,
@@ -17,6 +18,8 @@ from airflow_provider_arm.client.errors import (
     Phase,
 )
 from airflow_provider_arm.client.models import ArItemUpdate
+from airflow_provider_arm.client.readings import Readings
+from airflow_provider_arm.sandbox import ArmSandbox
 from tests.unit.client.scripted_server import HTML, CloseConnection, HttpReply
 
 DONE = {"status": "PROCESSED", "result": "CREATED", "clientNo": 2218}
@@ -261,3 +264,24 @@ def test_empty_set_raises(start_client) -> None:
     with pytest.raises(ArmConfigurationError, match="at least one auto posting"):
         post(client)
     assert server.connections == 0
+
+
+def test_fields_have_the_names_of_the_profile() -> None:
+    """A sandbox that follows the same profile accepts them, and refuses the default names."""
+    profile = {"write": {"ar_item_id_key": "itemNo", "options_key": "flags"}}
+    posting = {"arItemId": ITEM, "currencyAmount": Decimal("24.37")}
+    with ArmSandbox(ar_items=30, customers=5, readings=profile) as box:
+        credentials = ClientCredentials(box.auth_url, box.client_id, box.client_secret)
+        changes = {"arItemId": ITEM, "transactionText": "changed"}
+        with ArmClient(box.base_url, credentials, client_no=box.client_no) as client:
+            with pytest.raises(ArmValidationError):
+                client.update_ar_item(changes)
+            with pytest.raises(ArmValidationError):
+                client.create_auto_postings("payment", [posting], validate_only=True)
+        readings = Readings.parse(profile)
+        with ArmClient(box.base_url, credentials, client_no=box.client_no, readings=readings) as client:
+            assert client.update_ar_item(changes).status == "PROCESSED"
+            before = client.get_ar_item(ITEM)
+            client.create_auto_postings("payment", [posting], validate_only=True)
+            assert client.get_ar_item(ITEM) == before
+    assert before.transaction_text == "changed"
