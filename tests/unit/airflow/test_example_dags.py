@@ -160,7 +160,9 @@ def test_result_is_the_same_deferred_and_on_a_worker(run_dag, arm_sandbox, arm_c
             )
         run = run_dag(dag)
         assert str(run.state) == "success"
-        returned.append({**results(run)["submit"], "batch_uuids": None})
+        result = results(run)["submit"]
+        assert list(result["batch_records"]) == result.pop("batch_uuids")
+        returned.append({**result, "batch_records": list(result["batch_records"].values())})
     assert returned[0] == returned[1]
     assert returned[0]["accepted"] == 3
 
