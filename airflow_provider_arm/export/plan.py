@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmError
 from airflow_provider_arm.export.limits import DEFAULT_WORKERS, MAX_WORKERS
-from airflow_provider_arm.export.pages.record_types import FieldSelection, RecordType
+from airflow_provider_arm.export.pages.field_selection import FieldSelection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_arm.export.fetch.partition import SplitBy
     from airflow_provider_arm.export.fetch.time_range import TimeRange
     from airflow_provider_arm.export.files.file_format import FileFormat
+    from airflow_provider_arm.export.pages.record_types import RecordType
     from airflow_provider_arm.files import WritablePath
 
 

@@ -102,7 +102,10 @@ class CustomerWrite(_CustomerFields):
             names = {name: Customer.model_fields[name].alias or name for name in READ_ONLY_FIELDS}
             given = sorted(alias for name, alias in names.items() if name in data or alias in data)
             if given:
-                raise ValueError(f"{', '.join(given)} is read-only in ARM: leave it out of a write")
+                raise ValueError(
+                    f"{', '.join(given)} is read-only in ARM: leave it out of a write (an export with "
+                    "columns='submittable' does)"
+                )
         return data
 
     @model_validator(mode="after")

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
+from airflow_provider_arm.client.http.messages import Response
+from airflow_provider_arm.client.paging import split_list, split_page
 from airflow_provider_arm.export.fetch.page_fetcher import FetchedPage
 from airflow_provider_arm.export.files.compression import compressor, need_pyarrow
 from airflow_provider_arm.export.files.sinks import BytesSink, ChecksumFile, ParquetSink, Sink
 from airflow_provider_arm.export.pages.csv_dialect import CSV_DIALECTS, CsvDialect
-from airflow_provider_arm.export.pages.page_body import PageBody, PageBodyParser
+from airflow_provider_arm.export.pages.page_body import PageBody, PageBodyParser, page_text
 from airflow_provider_arm.export.pages.page_stats import PageStats, PageStatsReader
+from airflow_provider_arm.export.pages.submittable import SubmittableFields
 from airflow_provider_arm.export.pages.texts import csv_text, fields_of, json_lines, selected
 
 if TYPE_CHECKING:
-    from airflow_provider_arm.client.http.messages import Response
     from airflow_provider_arm.export.files.file_format import FileFormat
     from airflow_provider_arm.export.pages.arrow import ColumnReader
-    from airflow_provider_arm.export.pages.record_types import FieldSelection, RecordType
+    from airflow_provider_arm.export.pages.field_selection import FieldSelection
+    from airflow_provider_arm.export.pages.record_types import RecordType
 
 #: Parquet's compression by default: half the size of snappy's in the same time.
 PARQUET_COMPRESSION = "zstd"
@@ -39,7 +44,7 @@ class ListSpec:
         """Build the reader of the columns."""
         from airflow_provider_arm.export.pages.arrow import ColumnReader
 
-        return ColumnReader(self.record_type, self.list_key, self.columns(), self.selection.masked, typed=typed)
+        return ColumnReader(self.record_type, self.list_key, self.columns(), self.selection, typed=typed)
 
 
 class PageEncoder(Protocol):
@@ -90,7 +95,8 @@ class JsonLinesEncoder(_TextEncoder):
         body = self._parser.split(response)
         stats, records = self._stats.read(body.text), body.records
         if not self._selection.is_all:
-            records = [selected(record, self._selection) for record in fields_of(records)]
+            columns, masked = self._selection.chosen, self._selection.masked
+            records = [selected(record, columns, masked) for record in fields_of(records)]
         return body, stats, json_lines(records, body.text)
 
 
@@ -150,12 +156,46 @@ class ParquetEncoder:
         return ParquetSink(file, self._reader.schema, self._compression, self._dictionary)
 
 
+class SubmittableEncoder:
+    """Encoder of records that are converted to those that can be submitted again.
+
+    :param inner: encodes the converted records.
+    """
+
+    def __init__(self, inner: PageEncoder, list_spec: ListSpec, file_format: FileFormat) -> None:
+        self._inner = inner
+        self._fields = SubmittableFields(list_spec.record_type)
+        self._list_key = list_spec.list_key
+        self._is_table, self._joins_lists = file_format.format != "jsonl", file_format.format == "csv"
+
+    def encode(self, response: Response) -> FetchedPage:
+        """Convert the records and encode them."""
+        summary, text = split_page(response, self._list_key)
+        records = [
+            self._fields.convert(record, is_table=self._is_table, joins_lists=self._joins_lists)
+            for record in fields_of(split_list(text))
+        ]
+        page = self._inner.encode(Response(200, {}, page_text(self._list_key, msgspec.json.encode(records))))
+        return replace(page, summary=summary)
+
+    def open_sink(self, file: ChecksumFile) -> Sink:
+        """Open a sink."""
+        return self._inner.open_sink(file)
+
+
 def choose_encoder(list_spec: ListSpec, file_format: FileFormat, *, validate_all_fields: bool = False) -> PageEncoder:
     """Build the encoder of a file format.
 
     :param validate_all_fields: check the type of every known field; of JSON lines only.
     :raises ArmConfigurationError: pyarrow is missing, or the columns of the list are unknown.
     """
+    encoder = _choose_format_encoder(list_spec, file_format, validate_all_fields=validate_all_fields)
+    return SubmittableEncoder(encoder, list_spec, file_format) if list_spec.selection.is_submittable else encoder
+
+
+def _choose_format_encoder(
+    list_spec: ListSpec, file_format: FileFormat, *, validate_all_fields: bool = False
+) -> PageEncoder:
     if file_format.format == "jsonl":
         return JsonLinesEncoder(list_spec, file_format.compression, validate_all_fields=validate_all_fields)
     if file_format.format == "parquet":

@@ -22,12 +22,14 @@ from airflow_provider_arm.export.pages.page_body import PageBodyParser
 from airflow_provider_arm.export.pages.page_stats import PageStats, invalid_records_error
 from airflow_provider_arm.export.pages.ranges import format_utc_timestamp
 from airflow_provider_arm.export.pages.record_types import FieldType
+from airflow_provider_arm.export.pages.submittable import SubmittableFields
 from airflow_provider_arm.export.pages.texts import csv_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from airflow_provider_arm.client.http.messages import Response
+    from airflow_provider_arm.export.pages.field_selection import FieldSelection
     from airflow_provider_arm.export.pages.page_body import PageBody
     from airflow_provider_arm.export.pages.record_types import RecordType
 
@@ -54,7 +56,7 @@ _SPECIAL = '[",\r\n]'
 
 
 def _field_type(record_type: RecordType, name: str) -> FieldType:
-    return FieldType.AMOUNT if name in record_type.all_amounts else record_type.fields.get(name, FieldType.OTHER)
+    return FieldType.AMOUNT if name in record_type.all_amounts else record_type.field_type(name)
 
 
 class ColumnReader:
@@ -66,12 +68,15 @@ class ColumnReader:
     """
 
     def __init__(
-        self, record_type: RecordType, list_key: str, columns: Sequence[str], masked: frozenset[str], *, typed: bool
+        self, record_type: RecordType, list_key: str, columns: Sequence[str], selection: FieldSelection, *, typed: bool
     ) -> None:
+        masked = selection.masked
         self._record_type = record_type
         self._columns = columns
         self._masked = masked
         self._typed = typed
+        self._is_submittable = selection.is_submittable
+        self._text_lists = SubmittableFields(record_type).text_lists if selection.is_submittable else frozenset()
         wanted = dict.fromkeys([*record_type.validated_fields, *(name for name in columns if name not in masked)])
         self._page = PageColumns({name: self._cell(name) for name in wanted}, list_key)
         self._parser, self._raw_parser = PageBodyParser(list_key, self._page.record), PageBodyParser(list_key)
@@ -125,7 +130,10 @@ class ColumnReader:
     def _type(self, name: str) -> pa.DataType:
         field_type = _field_type(self._record_type, name)
         if field_type is FieldType.AMOUNT:
-            return MONEY if name in self._record_type.all_amounts else NUMBER
+            # ARM refuses numbers with more decimals than money has.
+            return MONEY if self._is_submittable or name in self._record_type.all_amounts else NUMBER
+        if name in self._text_lists:
+            return pa.list_(pa.string())
         return {
             FieldType.INTEGER: pa.int64(),
             FieldType.BOOLEAN: pa.bool_(),
@@ -148,6 +156,9 @@ class ColumnReader:
     def _output_column(self, name: str, rows: int, arrays: Mapping[str, pa.Array]) -> pa.Array:
         if name in self._masked:
             return pa.nulls(rows, self._type(name) if self._typed else pa.string())
+        if self._typed and name in self._text_lists:
+            texts = arrays[name].to_pylist()
+            return pa.array([None if text is None else msgspec.json.decode(text) for text in texts], self._type(name))
         return arrays[name]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 from decimal import Decimal
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from types import NoneType
@@ -13,14 +12,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic.alias_generators import to_camel
 
-from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.client.models import ArmModel, wire_names
+from airflow_provider_arm.client.models import ArmModel, CustomerWrite
 from airflow_provider_arm.client.operations import operations_of
 from airflow_provider_arm.client.reading_entries import GlItemReadings
 from airflow_provider_arm.client.readings import DEFAULT_READINGS, Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_arm.client.operations import Operation
 
@@ -52,12 +50,33 @@ _FIELD_TYPES = {
 }
 
 
+def _strip_optional(annotation: Any) -> Any:
+    """Return ``X`` of ``X | None``."""
+    arguments = get_args(annotation)
+    return next(each for each in arguments if each is not NoneType) if NoneType in arguments else annotation
+
+
 def _field_type(annotation: Any) -> FieldType:
     """Return the type of ``X``, ``X | None`` and ``Annotated[X, ...] | None``."""
-    arguments = get_args(annotation)
-    if NoneType in arguments:
-        annotation = next(argument for argument in arguments if argument is not NoneType)
+    annotation = _strip_optional(annotation)
     return _FIELD_TYPES.get(getattr(annotation, "__origin__", annotation), FieldType.OTHER)
+
+
+def group_model(annotation: Any) -> type[ArmModel] | None:
+    """Return the model of a field that is a group of fields; ``None`` for any other field."""
+    annotation = _strip_optional(annotation)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, ArmModel) else None
+
+
+def is_text_list(annotation: Any) -> bool:
+    """Return whether a field is a list of text."""
+    return bool(_strip_optional(annotation) == list[str])
+
+
+def model_fields(model: type[ArmModel] | None) -> dict[str, FieldType]:
+    """Return the types of a model's fields by wire name, in its order."""
+    fields = model.model_fields if model is not None else {}
+    return {info.alias or name: _field_type(info.annotation) for name, info in fields.items()}
 
 
 @dataclass(frozen=True)
@@ -82,12 +101,25 @@ class RecordType:
     low_cardinality: tuple[str, ...] = ()
     #: Names that the readings profile gives to fields, by their default names.
     renamed: Mapping[str, str] = field(default_factory=dict)
+    #: The model of a record in an update, for a list whose records can be updated in batches.
+    write_model: type[ArmModel] | None = None
 
     @cached_property
     def fields(self) -> dict[str, FieldType]:
         """The fields of the model, in its order."""
+        return model_fields(self.model)
+
+    def annotation(self, name: str) -> Any:
+        """Return the annotation of a field of the model."""
         fields = self.model.model_fields if self.model is not None else {}
-        return {info.alias or name: _field_type(info.annotation) for name, info in fields.items()}
+        return next(info.annotation for python, info in fields.items() if name == (info.alias or python))
+
+    def field_type(self, name: str) -> FieldType:
+        """Return the type of a field, or of a field of a group (``postalAddress.cityName``)."""
+        group, _, inner = name.partition(".")
+        if inner and group in self.fields:
+            return model_fields(group_model(self.annotation(group))).get(inner, FieldType.OTHER)
+        return self.fields.get(name, FieldType.OTHER)
 
     def default_name(self, name: str) -> str:
         """Return the name that a field has without a profile."""
@@ -106,7 +138,11 @@ class RecordType:
 
 
 def _record_type(
-    operation: Operation, name: str | None = None, currency: Sequence[str] = (), **groups: Sequence[str]
+    operation: Operation,
+    name: str | None = None,
+    currency: Sequence[str] = (),
+    write_model: type[ArmModel] | None = None,
+    **groups: Sequence[str],
 ) -> RecordType:
     """Build the record type of a list from its row in the operations table.
 
@@ -122,6 +158,7 @@ def _record_type(
         operation.item_key,
         next((aliases[each] for each in currency), None),
         **fields,
+        write_model=write_model,
         renamed={to_camel(each): alias for each, alias in aliases.items() if alias != to_camel(each)},
     )
 
@@ -165,6 +202,7 @@ _DETAILS: dict[str, dict[str, Any]] = {
         "low_cardinality": (*_LEDGER, "gl_account_no", "gl_lot_no"),
     },
     "list_customers": {
+        "write_model": CustomerWrite,
         "low_cardinality": (
             "client_no",
             "customer_category",
@@ -172,7 +210,7 @@ _DETAILS: dict[str, dict[str, Any]] = {
             "language",
             "using_language",
             "currency",
-        )
+        ),
     },
     "list_documents": {
         "dates": ("document_date", "due_date"),
@@ -204,64 +242,3 @@ def find_record_type(name: str, renamed: Mapping[str, str] | None = None) -> Rec
         names = {name: alias for name in GlItemReadings.model_fields if (alias := renamed.get(to_camel(name)))}
         readings = Readings.parse({"gl_items": names}, "readings of a manifest")
     return next((found for found in record_types_of(readings).values() if found.name == name), None)
-
-
-@dataclass(frozen=True, slots=True)
-class FieldSelection:
-    """The fields of a record that go into the file."""
-
-    #: Selected columns, or ``None`` for all: in JSON lines all that ARM returns, otherwise those of the model.
-    chosen: tuple[str, ...] | None = None
-    #: Fields that are null in the file.
-    masked: frozenset[str] = frozenset()
-
-    @property
-    def is_all(self) -> bool:
-        """Whether JSON lines contain the records exactly as ARM wrote them."""
-        return self.chosen is None and not self.masked
-
-    def columns(self, record_type: RecordType) -> tuple[str, ...]:
-        """Return the columns of a table.
-
-        :raises ArmConfigurationError: no columns are selected, and the list has no model.
-        """
-        if self.chosen is not None:
-            return self.chosen
-        if record_type.model is None:
-            msg = f"columns are required: the fields of {record_type.name} are not published (.jsonl needs no columns)"
-            raise ArmConfigurationError(msg)
-        return wire_names(record_type.model)
-
-
-def select_fields(
-    record_type: RecordType, columns: Iterable[str] | None = None, mask: Iterable[str] = ()
-) -> FieldSelection:
-    """Check the arguments ``columns`` and ``mask``, and return the selection.
-
-    :raises ArmConfigurationError: a column is duplicated, or a field does not exist: with a typo in its name a column
-        would be empty, and a field to mask would be exported.
-    """
-    for argument, value in (("columns", columns), ("mask", mask)):
-        if isinstance(value, str):
-            raise ArmConfigurationError(f"{argument} must be a list of field names, not text")
-    chosen = None if columns is None else tuple(columns)
-    if chosen is not None and (not chosen or len(set(chosen)) != len(chosen)):
-        raise ArmConfigurationError("columns must have at least one field and no duplicates")
-    masked = tuple(mask)
-    for argument, names in (("columns", chosen or ()), ("mask", masked)):
-        _check_names(record_type, argument, names)
-    return FieldSelection(chosen, frozenset(masked))
-
-
-def _check_names(record_type: RecordType, argument: str, names: Iterable[str]) -> None:
-    """Check that the fields exist, as far as the fields of the list are known."""
-    known = {name.casefold(): name for name in record_type.fields}
-    for name in names:
-        if record_type.model is None or name in record_type.fields:
-            continue
-        similar = get_close_matches(str(name).replace("_", "").casefold(), known, 1)
-        hint = f"did you mean {known[similar[0]]}?" if similar else f"its fields are {', '.join(record_type.fields)}"
-        raise ArmConfigurationError(
-            f"{argument}: {record_type.name} have no field {name}: {hint} (Names are case-sensitive. A field that this "
-            "version does not know is in a .jsonl file without columns and mask.)"
-        )

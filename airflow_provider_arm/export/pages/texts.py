@@ -11,8 +11,6 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from airflow_provider_arm.export.pages.record_types import FieldSelection
-
 #: JSON text of each field of a record.
 Fields = dict[str, msgspec.Raw]
 
@@ -42,10 +40,13 @@ def json_lines(records: Sequence[msgspec.Raw], text: bytes) -> bytes:
     return b"\n".join((*records, b""))
 
 
-def selected(record: Fields, selection: FieldSelection) -> msgspec.Raw:
-    """Return a record with the selected fields, as ARM wrote them, and null for masked ones."""
-    names = record if selection.chosen is None else [name for name in selection.chosen if name in record]
-    kept = {name: _NULL if name in selection.masked else record[name] for name in names}
+def selected(record: Fields, columns: Sequence[str] | None, masked: frozenset[str]) -> msgspec.Raw:
+    """Return a record with the selected fields, as ARM wrote them, and null for masked ones.
+
+    :param columns: the selected fields; ``None`` for all.
+    """
+    names = record if columns is None else [name for name in columns if name in record]
+    kept = {name: _NULL if name in masked else record[name] for name in names}
     return msgspec.Raw(msgspec.json.encode(kept))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from airflow_provider_arm.export.pages.record_types import RecordType
     from airflow_provider_arm.export.plan import ExportPlan
 
+log = logging.getLogger(__name__)
+
 #: Records per page: ARM's maximum, which needs the fewest requests.
 DEFAULT_PAGE_SIZE = 1000
 #: Keys of the manifest that the task's result has; ``increment`` of an incremental export only.
@@ -63,7 +66,8 @@ class ArmExportOperator(ArmBaseOperator):
     :param split_by: filters and their values, to split a single day that has too many records, such as
         ``{"customerno": ["1001", "1002"]}``. List all existing values: ARM cannot name them. Templated.
     :param columns: fields by ARM's names, in order. Default: all known fields; in JSON lines all that ARM returns.
-        Templated.
+        ``"submittable"``, of customers only: the fields that ``BatchSubmitOperator`` accepts, in the form in which it
+        reads them; the log names the fields that are left out. Templated.
     :param mask: fields whose values are never written; they are null in the file. Templated.
     :param page_size: records per page, 1 to 1000. Default 1000.
     :param workers: pages fetched in parallel, 1 to 32. Default 8.
@@ -120,7 +124,7 @@ class ArmExportOperator(ArmBaseOperator):
         filters: Mapping[str, Any] | None = None,
         window: DateWindow | RunWindow | Mapping[str, Any] | None = None,
         split_by: Mapping[str, Sequence[Any]] | None = None,
-        columns: Sequence[str] | None = None,
+        columns: Sequence[str] | Literal["submittable"] | None = None,
         mask: Sequence[str] = (),
         page_size: int = DEFAULT_PAGE_SIZE,
         workers: int = DEFAULT_WORKERS,
@@ -215,15 +219,16 @@ class ArmExportOperator(ArmBaseOperator):
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         from airflow_provider_arm.export.fetch.partition import parse_split_by
-        from airflow_provider_arm.export.pages.record_types import select_fields
+        from airflow_provider_arm.export.pages.field_selection import select_fields
         from airflow_provider_arm.export.plan import ExportPlan
 
         record_type, window = self._record_type(), parse_window(self.window, context)
+        file_format = choose_file_format(self.path, self.format, self.csv_dialect)
         plan = ExportPlan(
             record_type=record_type,
             path=ObjectStoragePath(self.path),
-            file_format=choose_file_format(self.path, self.format, self.csv_dialect),
-            selection=select_fields(record_type, self.columns, self.mask),
+            file_format=file_format,
+            selection=select_fields(record_type, self.columns, self.mask, is_table=file_format.format != "jsonl"),
             filters=self.filters or {},
             window=window,
             split_by=parse_split_by(self.split_by),
@@ -233,6 +238,10 @@ class ArmExportOperator(ArmBaseOperator):
             verify_pages=self.verify_pages,
         )
         plan.check_filters(self.hook.settings.readings.filters)
+        if plan.selection.is_submittable:
+            from airflow_provider_arm.export.pages.submittable import SubmittableFields
+
+            log.info("columns='submittable': without %s", ", ".join(SubmittableFields(record_type).read_only))
         return plan
 
     def _check_arguments(self, readings: ListReadings) -> None:
@@ -270,7 +279,8 @@ class ArmExportOperator(ArmBaseOperator):
             return
         if any(is_rendered_later(name) for names in given for name in names):
             return
-        from airflow_provider_arm.export.pages.record_types import RECORD_TYPES, select_fields
+        from airflow_provider_arm.export.pages.field_selection import select_fields
+        from airflow_provider_arm.export.pages.record_types import RECORD_TYPES
 
         if self.list_operation in RECORD_TYPES:
             select_fields(RECORD_TYPES[self.list_operation], self.columns, self.mask)

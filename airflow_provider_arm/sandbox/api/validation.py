@@ -30,6 +30,8 @@ MAX_WARNING_LENGTH = 75
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
+#: ``""`` clears the country; an address is replaced as a whole.
+_COUNTRY = re.compile(r"([A-Za-z]{2})?")
 _TWO_LETTERS, _THREE_LETTERS = re.compile(r"[A-Za-z]{2}"), re.compile(r"[A-Za-z]{3}")
 
 
@@ -193,7 +195,7 @@ _SCALAR_CHECKS: dict[str, Callable[[Any], str | None]] = {
     "date": _date_problem,
     "time": _text_problem,
     "currency": _pattern_check(_THREE_LETTERS, "must be an ISO 4217 code of three letters"),
-    "country": _pattern_check(_TWO_LETTERS, "must be an ISO 3166 code of two letters"),
+    "country": _pattern_check(_COUNTRY, "must be an ISO 3166 code of two letters"),
     "language": _pattern_check(_TWO_LETTERS, "must be an ISO 639 code of two letters"),
     "organization": _text_problem,
     "kid": _text_problem,

@@ -14,7 +14,8 @@ from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.client.paging import PageSource
 from airflow_provider_arm.client.readings import DEFAULT_READINGS
 from airflow_provider_arm.export.files.file_format import choose_file_format
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, GL_ITEMS, RecordType, select_fields
+from airflow_provider_arm.export.pages.field_selection import select_fields
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, GL_ITEMS, RecordType
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export
 

@@ -29,14 +29,8 @@ from airflow_provider_arm.export.files.encoders import (
 from airflow_provider_arm.export.files.faulty_record import locate_faults
 from airflow_provider_arm.export.files.file_format import FileFormat
 from airflow_provider_arm.export.files.sinks import ChecksumFile
-from airflow_provider_arm.export.pages.record_types import (
-    AR_ITEMS,
-    CUSTOMERS,
-    GL_ITEMS,
-    FieldSelection,
-    RecordType,
-    select_fields,
-)
+from airflow_provider_arm.export.pages.field_selection import FieldSelection, select_fields
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordType
 from tests.unit.export.sample_pages import AMOUNTS, answer, pages_of_items, text_answer
 
 ALL = ListSpec(AR_ITEMS, "arItems", select_fields(AR_ITEMS))

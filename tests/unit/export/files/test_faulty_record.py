@@ -12,7 +12,8 @@ from airflow_provider_arm.client.http.messages import InvalidDataError, Response
 from airflow_provider_arm.export.files.encoders import ListSpec, choose_encoder
 from airflow_provider_arm.export.files.faulty_record import locate_faults
 from airflow_provider_arm.export.files.file_format import FileFormat
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, RecordType, select_fields
+from airflow_provider_arm.export.pages.field_selection import select_fields
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, RecordType
 
 FORMATS = ["jsonl", "csv", "parquet"]
 GOOD = b'"currency":"NOK","currencyAmount":1,"voucherDate":"2025-02-27","transactionText":"ok"'

@@ -69,7 +69,8 @@ def test_each_run_exports_only_what_is_new_in_every_format(ledger, store, tmp_pa
     """All items, then none, then the new one; each file matches its manifest."""
     files, options = [], {}
     if columns:
-        from airflow_provider_arm.export.pages.record_types import AR_ITEMS, select_fields
+        from airflow_provider_arm.export.pages.field_selection import select_fields
+        from airflow_provider_arm.export.pages.record_types import AR_ITEMS
 
         options["selection"] = select_fields(AR_ITEMS, columns)
     for run in "123":

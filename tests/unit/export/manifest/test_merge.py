@@ -20,7 +20,8 @@ from airflow_provider_arm.export.fetch.plan_windows import parse_window
 from airflow_provider_arm.export.files.file_format import choose_file_format
 from airflow_provider_arm.export.manifest.errors import ArmMergeError
 from airflow_provider_arm.export.manifest.merge import list_part_manifests, merge_exports
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, DOCUMENTS, GL_ITEMS, RecordType, select_fields
+from airflow_provider_arm.export.pages.field_selection import select_fields
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, DOCUMENTS, GL_ITEMS, RecordType
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export
 from airflow_provider_arm.sandbox.api import lists

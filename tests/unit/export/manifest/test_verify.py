@@ -15,7 +15,8 @@ from airflow_provider_arm.client import money
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.export import ArmExportMismatchError, check_export
 from airflow_provider_arm.export.files.file_format import choose_file_format
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordType, select_fields
+from airflow_provider_arm.export.pages.field_selection import select_fields
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordType
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export
 

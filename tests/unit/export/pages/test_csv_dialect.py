@@ -15,7 +15,8 @@ from airflow_provider_arm.client.http.messages import Response
 from airflow_provider_arm.export.files.encoders import CsvEncoder, ListSpec, choose_encoder
 from airflow_provider_arm.export.files.file_format import FileFormat
 from airflow_provider_arm.export.pages.csv_dialect import CSV_DIALECTS
-from airflow_provider_arm.export.pages.record_types import AR_ITEMS, FieldSelection
+from airflow_provider_arm.export.pages.field_selection import FieldSelection
+from airflow_provider_arm.export.pages.record_types import AR_ITEMS
 from airflow_provider_arm.export.pages.texts import cell
 
 EXCEL = CSV_DIALECTS["excel"]
