@@ -9,6 +9,7 @@ from airflow_provider_arm.exceptions import translate_arm_errors
 from airflow_provider_arm.runtime.arguments import check_choice
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, unwrap
 from airflow_provider_arm.runtime.records import read_record
+from airflow_provider_arm.runtime.rendered import read_key, read_optional
 from airflow_provider_arm.summary import write_line
 
 if TYPE_CHECKING:
@@ -92,13 +93,19 @@ class CustomerDeleteOperator(ArmBaseOperator):
         """Delete the customer."""
         from airflow_provider_arm.runtime.write_results import customer_result
 
-        result = {"customer_no": self.customer_no, "account_no": None, "result": "MISSING", "warnings": []}
         with translate_arm_errors():
+            customer_no = read_key("customer_no", self.customer_no)
+            result: dict[str, Any] = {
+                "customer_no": customer_no,
+                "account_no": None,
+                "result": "MISSING",
+                "warnings": [],
+            }
             try:
-                response = self.hook.client.delete_customer(self.customer_no, options=self.options)
-                result = customer_result(response, {"customerNo": self.customer_no})
+                response = self.hook.client.delete_customer(customer_no, options=read_optional(self.options))
+                result = customer_result(response, {"customerNo": customer_no})
             except ArmNotFoundError:
                 if not self.ignore_if_missing:
                     raise
-        self.log.info("%s", write_line("customer", self.customer_no, result))
+        self.log.info("%s", write_line("customer", customer_no, result))
         return result

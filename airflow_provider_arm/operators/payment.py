@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.runtime.base_operator import unwrap
 from airflow_provider_arm.runtime.records import read_record
+from airflow_provider_arm.runtime.rendered import read_key
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class PaymentReservationOperator(ArmWriteOperator):
                 context,
                 journal,
                 operation="create_payment_reservation",
-                record={**fields, "paymentId": self.payment_id},
+                record={**fields, "paymentId": read_key("payment_id", self.payment_id)},
                 key="paymentId",
                 name="payment reservation",
             )

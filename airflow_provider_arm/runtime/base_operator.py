@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.runtime.arguments import add_inherited_params
+from airflow_provider_arm.runtime.rendered import read_optional
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -89,7 +90,7 @@ class ArmBaseOperator(BaseOperator):
     @cached_property
     def hook(self) -> ArmHook:
         """Hook for this task's connection and client."""
-        return ArmHook(self.arm_conn_id, client_no=self.client_no, user_id=self.user_id)
+        return ArmHook(self.arm_conn_id, client_no=self.client_no, user_id=read_optional(self.user_id))
 
     def _do_render_template_fields(
         self,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.runtime.arguments import NOT_JSON, check_exactly_one
+from airflow_provider_arm.runtime.rendered import check_rendered_keys
 
 if TYPE_CHECKING:
     from airflow_provider_arm.client.models import ArmModel
@@ -18,12 +19,14 @@ def read_record(value: Any, name: str) -> Mapping[str, Any]:
     """Read one record from an operator's argument: a mapping, JSON text, or the path of a .json file.
 
     :param name: of the argument, for messages.
-    :raises ArmConfigurationError: it is none of these, or the file cannot be read.
+    :raises ArmConfigurationError: it is none of these, the file cannot be read, or a key is no key
+        (:func:`check_rendered_keys`).
     """
     if isinstance(value, str):
         value = _decode(_read_file(value.strip(), name) if value.strip().lower().endswith(".json") else value, name)
     if not isinstance(value, Mapping):
         raise ArmConfigurationError(f"{name} must be a mapping of ARM's field names to values")
+    check_rendered_keys(name, value)
     return value
 
 

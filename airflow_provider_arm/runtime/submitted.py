@@ -10,6 +10,7 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.runtime.export.manifest_args import resolve_lazy_xcom
 from airflow_provider_arm.runtime.records import open_source
+from airflow_provider_arm.runtime.rendered import read_key
 from airflow_provider_arm.submission.planning.resources import find_operation
 from airflow_provider_arm.submission.results.outcome import find_rejects, find_rejects_without_source
 from airflow_provider_arm.submission.results.record_warnings import find_warnings
@@ -29,11 +30,6 @@ if TYPE_CHECKING:
 REJECT = "reject"
 #: Arguments of the submitting operator that its result has, so that a sensor finds the records again.
 ORIGIN_KEYS = ("resource", "action", "source", "chunk_size", "on_invalid")
-#: What a task whose output is missing should do.
-_NO_OUTPUT = (
-    "batch_uuid is None: the submitting task has pushed no result. Leave its do_xcom_push at True; if it was skipped, "
-    "the sensor must be skipped, too (trigger_rule)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,33 +161,25 @@ def read_submitted(value: Any) -> list[Submitted]:
 
 def _read_uuids(value: Any) -> list[str]:
     """Return the batchUuids without duplicates."""
-    if value is None:
-        raise ArmConfigurationError(_NO_OUTPUT)
-    uuids = [value] if isinstance(value, str) else list(value) if isinstance(value, list | tuple) else []
-    if not uuids or not all(isinstance(uuid, str) and uuid.strip() for uuid in uuids):
+    if value is None or isinstance(value, str):
+        return [_read_uuid(value)]
+    uuids = list(value) if isinstance(value, list | tuple) else []
+    if not uuids or not all(isinstance(uuid, str) for uuid in uuids):
         raise ArmConfigurationError(
             "batch_uuid must be a batchUuid, a list of them, or the result of BatchSubmitOperator (of a mapped one, "
             f"its output), not {_describe(value)}"
         )
-    for uuid in uuids:
-        _check_is_no_rendered_value(uuid.strip())
-    return list(dict.fromkeys(uuids))
+    return list(dict.fromkeys(map(_read_uuid, uuids)))
 
 
-def _check_is_no_rendered_value(text: str) -> None:
-    """Check that a batchUuid is not the text that a template has made of another value."""
-    if text == "None":
-        raise ArmConfigurationError(_NO_OUTPUT.replace("is None", 'is the text "None", which a template made of None'))
-    if text[0] in "[{(":
-        raise ArmConfigurationError(
-            "batch_uuid is the text of a list or mapping, which a template makes of another task's result: pass the "
-            "output itself, batch_uuid=submit.output, or set render_template_as_native_obj=True on the DAG"
-        )
+def _read_uuid(value: Any) -> str:
+    uuid = read_key("batch_uuid", value).strip()
+    if "," in uuid or len(uuid.split()) > 1:
+        raise ArmConfigurationError("batch_uuid is one text with several words or batchUuids: pass them as a list")
+    return uuid
 
 
 def _describe(value: Any) -> str:
-    if isinstance(value, str | list | tuple):
-        return (
-            "an empty text" if isinstance(value, str) else "an empty list" if not value else "a list with other values"
-        )
+    if isinstance(value, list | tuple):
+        return "a list with other values" if value else "an empty list"
     return f"a value of type {type(value).__name__}"

@@ -367,8 +367,8 @@ INVALID = [
     (create_document, {"document": INVOICE | {"currencyAmounts": {"inclVat": 0.1}}}, ["inclVat", "float"]),
     (create_document, {"document": INVOICE | {"new": 0.1}}, ["new", "float"]),
     (create_document, {"on_unknown_outcome": "retry"}, ["on_unknown_outcome", "resend"]),
-    (reserve, {"payment_id": ""}, ["paymentId"]),
-    (reserve, {"payment_id": 7}, ["paymentId", "text"]),
+    (reserve, {"payment_id": ""}, ["payment_id is empty"]),
+    (reserve, {"payment_id": 7.5}, ["payment_id", "text"]),
     (reserve, {"reservation": {"paymentId": "P-2"}}, ["set payment_id"]),
     (reserve, {"reservation": {"referenceNo": "x"}}, ["referenceNo", "whole number"]),
     (reserve, {"reservation": {"documentNo": "1", "currencyAmount": 0.1}}, ["currencyAmount", "float"]),
@@ -483,7 +483,7 @@ def test_check_has_no_effect_and_is_repeated(arm_sandbox, no_pauses, store, make
 def test_check_does_not_resolve_an_unknown_outcome(arm_sandbox, no_pauses, store, make_context):
     """After a check, the set is still not posted again."""
     arm_sandbox.fault({"match": CASES["auto postings"].request, "do": "reset", "when": "after_accept"})
-    unknown = r"the set of 1 auto postings .payment. may or may not have reached ARM"
+    unknown = r"the set of 1 auto posting .payment. may or may not have reached ARM"
     with pytest.raises(ArmFailException, match=unknown):
         post().execute(make_context(store, try_number=1, max_tries=3))
     post(validate_only=True).execute(make_context(store, try_number=2, max_tries=3))
