@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 #: Random profiles of each property; ``ARM_PROFILES=5000`` tries more.
 EXAMPLES = int(os.environ.get("ARM_PROFILES", "200"))
 SETTINGS = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+#: Seconds for a property: a round takes about half a second on a busy machine.
+TIMEOUT = max(600, 3 * EXAMPLES)
 ITEMS = 60
 
 _NAME = st.text("abcdefghijklmnopqrstuvwxyz", min_size=3, max_size=9).map(lambda text: f"{text}X")

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 from hypothesis import given
 
 from airflow_provider_arm.client.errors import ArmError
 from airflow_provider_arm.client.readings import ENTRIES
-from tests.readings.profiles import SETTINGS, is_success, profiles, round_with
-
-if TYPE_CHECKING:
-    import pytest
-
+from tests.readings.profiles import SETTINGS, TIMEOUT, is_success, profiles, round_with
 
 #: Entries, and the section whose entries are all names of fields.
 NAMES = [*ENTRIES, "gl_items."]
 
 
+@pytest.mark.timeout(TIMEOUT)
 @given(profiles(), profiles())
 @SETTINGS
 def test_different_profiles_are_never_falsely_green(theirs: dict[str, Any], ours: dict[str, Any]) -> None:

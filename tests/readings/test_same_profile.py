@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 
 from airflow_provider_arm.client.errors import ArmError
-from tests.readings.profiles import SETTINGS, is_success, profiles, round_with
+from tests.readings.profiles import SETTINGS, TIMEOUT, is_success, profiles, round_with
 
 
+@pytest.mark.timeout(TIMEOUT)
 @given(profiles())
 @SETTINGS
 def test_same_profile_does_the_whole_round(profile: dict[str, Any]) -> None:
