@@ -101,10 +101,29 @@ def _base_url(conn: Connection, conn_name: str) -> str:
     if host is None:
         raise ArmConfigurationError(f"{conn_name} has no host: set it to ARM's base URL, such as {STAGING_BASE_URL}")
     if "://" in host:
+        _check_port(host, conn.port, conn_name)
         return host
-    path = read_text(conn.schema, f"schema (path of the base URL) of {conn_name}", is_url=True) or ""
+    # Elsewhere in Airflow it is the scheme; the URI form of a connection has the path there.
+    schema = read_text(conn.schema, f"schema (path of the base URL) of {conn_name}", is_url=True) or ""
+    scheme, path = (schema.lower(), "") if schema.lower() in {"http", "https"} else ("https", schema.strip("/"))
+    host, slash, rest = host.partition("/")
     port = f":{conn.port}" if conn.port else ""
-    return f"https://{host}{port}/{path.strip('/')}".rstrip("/")
+    return f"{scheme}://{host}{port}{slash}{rest.rstrip('/')}/{path}".rstrip("/")
+
+
+def _check_port(url: str, port: int | None, conn_name: str) -> None:
+    """Check that the port of a connection is that of its URL: it would be ignored."""
+    from airflow_provider_arm.client.http.urls import DEFAULT_PORTS
+
+    try:
+        parts = urlsplit(url)
+        known = parts.port or DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return  # the client raises a better message
+    if port and known and port != known:
+        raise ArmConfigurationError(
+            f"port {port} of {conn_name} contradicts port {known} of its host: write it into the URL, or leave it empty"
+        )
 
 
 def _seconds(text: str | None, conn_name: str) -> float | None:

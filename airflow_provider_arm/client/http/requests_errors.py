@@ -29,7 +29,7 @@ def classify_error(error: Exception) -> TransportFailure:
     with contextlib.suppress(AttributeError, IndexError):
         # requests wraps urllib3's MaxRetryError, whose reason is the cause.
         cause = getattr(error.args[0], "reason", None) or error
-    if isinstance(cause, urllib3.exceptions.ProxyError):
+    if isinstance(cause, urllib3.exceptions.ProxyError) or isinstance(error, requests.exceptions.InvalidSchema):
         return proxy_failure()
     # Before the time-out: in urllib3 NewConnectionError is a subclass of ConnectTimeoutError.
     if isinstance(cause, urllib3.exceptions.NewConnectionError) or is_handshake_error(error):

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, Phase
 
@@ -18,6 +19,8 @@ DEFAULT_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 10.0
 #: Environment variables that name a certificate file for the whole machine, as for requests and curl.
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+_PROXY_SCHEMES = frozenset({"http", "https", "all"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,24 @@ def proxies_for(url: str) -> dict[str, str]:
 
     They are passed explicitly because the sessions read nothing else from the environment: a ``.netrc`` would replace
     the token.
+
+    :raises ArmConfigurationError: one of them is not the URL of a proxy.
     """
     from requests.utils import get_environ_proxies
 
-    return dict(get_environ_proxies(url, no_proxy=None))
+    found = get_environ_proxies(url, no_proxy=None).items()
+    return {scheme: _check_proxy(scheme, proxy) for scheme, proxy in found if scheme in _PROXY_SCHEMES}
+
+
+def _check_proxy(scheme: str, proxy: str) -> str:
+    """Return the URL of a proxy, with http as its scheme if it has none. Its message has no value: it may be secret."""
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        parts = urlsplit(url)
+        is_valid = parts.scheme.startswith(("http", "socks")) and parts.hostname and parts.port != 0
+    except ValueError:
+        is_valid = False
+    if is_valid:
+        return url
+    msg = f"{scheme.upper()}_PROXY in the environment is not the URL of a proxy, such as http://proxy.example.com:3128"
+    raise ArmConfigurationError(msg, phase=Phase.NOT_SENT)

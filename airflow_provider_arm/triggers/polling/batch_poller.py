@@ -110,7 +110,10 @@ class _BatchWaiter:
             except ArmError:
                 raise
             except AirflowNotFoundException:
-                msg = f"connection {self._conn_id!r} is not defined where the triggerer runs"
+                msg = (
+                    f"connection {self._conn_id!r} is not defined where the triggerer runs: define it in Airflow's "
+                    "database or a secrets backend, or in the environment of the triggerer, too"
+                )
                 raise ArmConfigurationError(msg) from None
             except Exception as error:  # noqa: BLE001 - whatever a secrets backend or Airflow's own API raises
                 unread = ArmUnavailableError(f"connection {self._conn_id!r} could not be read ({type(error).__name__})")

@@ -64,6 +64,23 @@ def test_uri_form_of_a_connection_is_https(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("fields", "url"),
+    [
+        ({"host": "arm.example.com"}, "https://arm.example.com"),
+        ({"host": "arm.example.com/arm/v1/", "port": 8443}, "https://arm.example.com:8443/arm/v1"),
+        ({"host": "arm.example.com", "schema": "/arm/v1/"}, "https://arm.example.com/arm/v1"),
+        ({"host": "arm.example.com/arm/v1", "schema": "https"}, "https://arm.example.com/arm/v1"),
+        ({"host": "https://arm.example.com:8443/arm", "port": 8443}, "https://arm.example.com:8443/arm"),
+        ({"host": "https://arm.example.com", "port": 443}, "https://arm.example.com"),
+        ({"host": "127.0.0.1", "schema": "http", "port": 8081}, "http://127.0.0.1:8081"),
+    ],
+)
+def test_base_url_is_put_together_from_host_port_and_schema(make_hook, fields, url):
+    """As other connections of Airflow have them."""
+    assert make_hook(**fields).settings.base_url == url
+
+
+@pytest.mark.parametrize(
     ("changes", "parts"),
     [
         ({"host": ""}, ["arm_default", "host", "https://api.staging.amili.no/arm/v1"]),
@@ -76,6 +93,7 @@ def test_uri_form_of_a_connection_is_https(monkeypatch):
         ({"extra": {"ca_bundle": "/no/such.pem"}}, ["ca_bundle"]),
         ({"host": "http://arm.example.com"}, ["https", "loopback"]),
         ({"host": "ftp://arm.example.com"}, ["full URL"]),
+        ({"port": 8443}, ["port 8443", "port 443", "host"]),
         ({"host": "https://id:pw@arm.example.com"}, ["credentials", "login"]),
         ({"extra": {"auth_url": "http://auth.example.com/token"}}, ["auth_url", "https"]),
     ],

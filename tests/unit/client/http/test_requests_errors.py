@@ -23,6 +23,7 @@ def test_unknown_error_counts_as_maybe_sent(error) -> None:
     [
         (requests.ConnectTimeout(), Phase.NOT_SENT, "connecting timed out"),
         (requests.ReadTimeout(), Phase.MAYBE_SENT, "no response within the timeout"),
+        (requests.exceptions.InvalidSchema(), Phase.NOT_SENT, "the proxy could not connect"),
         (requests.exceptions.SSLError(), Phase.MAYBE_SENT, "the connection was lost"),
         (requests.exceptions.ChunkedEncodingError(), Phase.MAYBE_SENT, "the response was incomplete"),
         (requests.exceptions.ContentDecodingError(), Phase.MAYBE_SENT, "the response was incomplete"),

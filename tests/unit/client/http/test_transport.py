@@ -11,7 +11,7 @@ import trustme
 from airflow_provider_arm import client
 from airflow_provider_arm.client.errors import ArmConfigurationError, ArmUnavailableError, Phase
 from airflow_provider_arm.client.http.transport import CONNECT_TIMEOUT, Transport
-from tests.unit.client.scripted_server import CloseConnection, HttpReply, RawReply, ScriptedServer
+from tests.unit.client.scripted_server import CloseConnection, HttpReply, RawReply, ScriptedServer, unused_port
 
 CALL = {"name": "get_customer", "path": {"customerno": "1"}}
 
@@ -99,6 +99,23 @@ def test_unknown_host_name_raises_not_sent(make_driver, clock, monkeypatch) -> N
         make_driver("https://arm.invalid").call(**CALL)
     assert caught.value.phase is Phase.NOT_SENT
     assert len(clock.waits) == 4
+
+
+@pytest.mark.parametrize("proxy", ["http://", "nonsense://canary", "http://127.0.0.1:canary", "http://a:b:c"])
+def test_proxy_that_is_no_url_is_named_before_anything_is_sent(proxy: str, make_driver, monkeypatch) -> None:
+    """Its value is not shown, because it may have a password."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(ArmConfigurationError, match="HTTPS_PROXY in the environment") as caught:
+        make_driver("https://arm.example.com").call(**CALL)
+    assert caught.value.phase is Phase.NOT_SENT
+    assert "canary" not in str(caught.value)
+
+
+def test_proxy_without_a_scheme_is_http(make_driver, monkeypatch) -> None:
+    """As for curl and requests."""
+    monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{unused_port()}")
+    with pytest.raises(ArmUnavailableError, match=r"the proxy could not connect.*HTTPS_PROXY"):
+        make_driver("https://arm.example.com").call(**CALL)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
