@@ -7,6 +7,7 @@ from typing import Any
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.readings import DEFAULT_READINGS, Readings, decode_profile
 from airflow_provider_arm.files import check_absolute
+from airflow_provider_arm.hooks.fields import strip_invisible
 
 #: Bytes of a profile's file. A profile with every entry has a tenth of it, so a larger file contains something else.
 MAX_FILE_SIZE = 2**18
@@ -26,7 +27,7 @@ def load_profile(value: Any, conn_name: str) -> Readings:
         return DEFAULT_READINGS
     if not isinstance(value, str):
         return Readings.parse(value, place)
-    text = value.strip()
+    text = strip_invisible(value)
     if text.startswith("{"):
         return Readings.parse(decode_profile(text, ".json", place), place)
     if not text.endswith(_SUFFIXES):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.runtime.arguments import NOT_JSON, check_exactly_one
-from airflow_provider_arm.runtime.rendered import check_rendered_keys
+from airflow_provider_arm.runtime.rendered import check_rendered, check_rendered_keys
 
 if TYPE_CHECKING:
     from airflow_provider_arm.client.models import ArmModel
@@ -80,4 +80,6 @@ def _decode(text: str | bytes, name: str) -> Any:
     try:
         return money.decode(text)
     except ValueError:
+        if isinstance(text, str):
+            check_rendered(name, text)
         raise ArmConfigurationError(f"{name} {NOT_JSON}") from None

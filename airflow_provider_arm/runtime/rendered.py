@@ -68,8 +68,8 @@ def check_rendered(name: str, text: str) -> None:
         )
     if stripped[0] + stripped[-1] in _CONTAINERS or stripped[0] in "\"'":
         raise ArmConfigurationError(
-            f"{name} is the text of a list or another object, because a template renders text: pass the other task's "
-            f"output itself ({name}=submit.output), or set render_template_as_native_obj=True on the DAG"
+            f"{name} is the text of a list or another object, but not JSON, because a template renders text: pass the "
+            f"other task's output itself ({name}=task.output), or set render_template_as_native_obj=True on the DAG"
         )
 
 

@@ -434,6 +434,8 @@ def test_receipt_without_batch_uuid_is_an_unknown_outcome(arm_sandbox, arm_conne
         ({}, ["either records or source"]),
         ({"records": customers(1), "source": "x.csv"}, ["either records or source"]),
         ({"records": "not json"}, ["records", "not JSON"]),
+        ({"records": "None"}, ["records", "do_xcom_push"]),
+        ({"records": "[{'customerNo': '1'}]"}, ["records", "not JSON", "records=task.output"]),
         ({"records": [1]}, ["records must be a list of mappings"]),
         ({"records": customers(1), "chunk_size": 0}, ["chunk_size", "between 1 and 1000"]),
         ({"records": customers(1), "chunk_size": 1001}, ["chunk_size"]),

@@ -52,8 +52,8 @@ def test_submissions_without_records_need_no_batch():
         ("null", "do_xcom_push"),
         ("u1,u2", "as a list"),
         ("u1 u2", "as a list"),
-        ("('u1', 'u2')", "submit.output"),
-        ("'u1'", "submit.output"),
+        ("('u1', 'u2')", "task.output"),
+        ("'u1'", "task.output"),
         ("{{ ti.xcom_pull('s') }}", "not rendered"),
         ([], "not an empty list"),
         ({}, "do_xcom_push"),
@@ -61,8 +61,8 @@ def test_submissions_without_records_need_no_batch():
         ([1], "other values"),
         ([["u1"]], "other values"),
         ({"batch_uuids": []}, "not an empty list"),
-        ("['u1', 'u2']", "submit.output"),
-        ("{'batch_uuids': ['u1']}", "submit.output"),
+        ("['u1', 'u2']", "task.output"),
+        ("{'batch_uuids': ['u1']}", "task.output"),
     ],
 )
 def test_value_without_a_batch_raises_and_names_the_next_step(value, words):
