@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_arm.exceptions import translate_arm_errors
+from airflow_provider_arm.export.fetch.date_window import DateWindow
 from airflow_provider_arm.export.fetch.plan_windows import parse_window, read_window
 from airflow_provider_arm.runtime.arguments import is_rendered_later
 from airflow_provider_arm.runtime.export.asset_events import emit_asset_events
@@ -15,12 +16,13 @@ from airflow_provider_arm.runtime.export.manifest_args import manifest_paths, op
 from airflow_provider_arm.summary import export_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    import jinja2
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_arm.export.fetch.date_window import DateWindow, RunWindow
+    from airflow_provider_arm.export.fetch.date_window import RunWindow
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +79,19 @@ class ExportMergeOperator(BaseOperator):
         emit_asset_events(context, self.outlets, result)
         log.info("%s", export_line("row", result, result["parts"], result["manifest_uri"]))
         return result
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        """Render as usual, and the bounds of a window with the times of the run in its time zone."""
+        if isinstance(parent, DateWindow):
+            context = cast("Context", parent.localize(context))
+        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Return the parts as inputs and *path* as the output; ``None`` if the merge failed."""

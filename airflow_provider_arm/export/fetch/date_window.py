@@ -6,11 +6,11 @@ import datetime as dt
 import logging
 import re
 import zoneinfo
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.export.fetch.run_time import RunTime
+from airflow_provider_arm.export.fetch.run_time import RunTime, localize_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,8 +27,6 @@ _DATE_LENGTH = 10
 _WINDOW_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 #: What an author writes instead of a bound that does not fit.
 _ADVICE = "write YYYY-MM-DD, or window=DateWindow.before_run(days=1)"
-#: Airflow's macros and filters that are the day in UTC, whatever the DAG's time zone is.
-_UTC_DAY = re.compile(r"\bds(_nodash)?\b")
 #: Longest rendered bound that a message quotes: a timestamp has 32 characters.
 _QUOTED_LENGTH = 40
 _DAY = dt.timedelta(days=1)
@@ -92,6 +90,8 @@ class DateWindow:
     A bound may also be a ``datetime`` or a timestamp if it is a midnight; with any other time it is refused. It is the
     midnight of its own time zone if it is in the DAG file, and of the DAG's if a template returns it.
 
+    In a template ``ds``, ``ts``, ``logical_date`` and the data interval are in the time zone of the days, not in UTC.
+
     :param start: first day, ``YYYY-MM-DD`` (or a ``date``); included. Templated inside an operator.
     :param end: last day; included. Airflow's ``data_interval_end`` is the first moment *after* the interval: use it
         only together with ``end_exclusive=True``. Templated.
@@ -107,22 +107,23 @@ class DateWindow:
     by: str = "voucherdate"
     end_exclusive: bool = False
     timezone: str | None = None
-    #: Whether a template of a bound contains the day in UTC.
-    _has_utc_day: bool = field(init=False, repr=False, compare=False, default=False)
 
     template_fields: ClassVar[Sequence[str]] = ("start", "end", "by")
 
     def __post_init__(self) -> None:
         """Check the arguments when the DAG is parsed, as far as they are not templates."""
         zone = None if self.timezone is None else _find_zone(self.timezone)
-        templates = [value for value in (self.start, self.end) if _is_template(value)]
-        self._has_utc_day = any(_UTC_DAY.search(str(value)) for value in templates)
         if not _is_template(self.start):
             self.start = str(_parse_day(self.start, "start", zone))
         if not _is_template(self.end):
             self.end = str(_parse_day(self.end, "end", zone))
-        if not templates and not _is_template(self.by):
+        if not any(map(_is_template, (self.start, self.end, self.by))):
             self.date_range()
+
+    def localize(self, context: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the context of a task with the times of its run in the time zone of the days, for the templates."""
+        run = RunTime.from_context(context)
+        return localize_context(context, run.zone if self.timezone is None else _find_zone(self.timezone))
 
     @staticmethod
     def before_run(
@@ -146,18 +147,13 @@ class DateWindow:
         """Check the bounds and return them.
 
         :param run: the times of the DAG run. Default: none, and timestamps are in their own time zone.
-        :raises ArmConfigurationError: a bound is neither a date nor a midnight, a template contains the day in UTC
-            although it is another one in the DAG's time zone, *end* is before *start*, or *by* is no name.
+        :raises ArmConfigurationError: a bound is neither a date nor a midnight, *end* is before *start*, or *by* is no
+            name.
         """
         _check_name(self.by)
         zone = None if run is None else run.zone
         if self.timezone is not None:
             zone = _find_zone(self.timezone)
-        if run is not None and zone is not None and self._has_utc_day and run.differs_from_utc(zone):
-            raise ArmConfigurationError(
-                f"window: ds is the day in UTC, which is another day than in {zone} in this run: use "
-                'window=DateWindow.before_run(days=1), or set timezone="UTC" on the window'
-            )
         first, last = _parse_day(self.start, "start", zone), _parse_day(self.end, "end", zone)
         if self.end_exclusive and first == last:
             raise ArmConfigurationError(

@@ -15,6 +15,7 @@ from airflow_provider_arm.export.fetch.run_time import RunTime
 MONTH = "month"
 _DAY = dt.timedelta(days=1)
 _KEYS = frozenset({"start", "end", "by", "end_exclusive", "timezone"})
+_RUN_KEYS = frozenset({"days", "months", "by", "timezone"})
 
 
 def plan_windows(
@@ -75,6 +76,8 @@ def read_window(value: Any, name: str = "window") -> Any:
         return value
     if isinstance(value, Mapping) and {"start", "end"} <= set(value) <= _KEYS:
         return DateWindow(**value)
+    if isinstance(value, Mapping) and value and set(value) <= _RUN_KEYS:
+        return RunWindow(**value)
     msg = f"{name} must be a DateWindow, or a mapping of start, end and optionally by, end_exclusive and timezone"
     raise ArmConfigurationError(msg)
 

@@ -21,24 +21,35 @@ class RunTime:
     :param end: end of its data interval, or else its logical date, or else the time at which it was due; ``None`` if
         the context has none of them.
     :param zone: the time zone of the DAG's schedule.
-    :param starts: the moments from which Airflow derives the run's day in UTC (``ds``).
     """
 
     end: dt.datetime | None
     zone: dt.tzinfo
-    starts: tuple[dt.datetime, ...] = ()
 
     @classmethod
     def from_context(cls, context: Mapping[str, Any]) -> RunTime:
         """Read the times from the context of a task."""
-        moments = [moment for name in _MOMENTS if (moment := _find_moment(context, name)) is not None]
-        names = ("data_interval_start", "data_interval_end", "logical_date")
-        starts = [moment for name in names if (moment := _find_moment(context, name)) is not None]
-        return cls(moments[0] if moments else None, find_time_zone(context.get("dag")), tuple(starts))
+        moments = (_find_moment(context, name) for name in _MOMENTS)
+        end = next((moment for moment in moments if moment is not None), None)
+        return cls(end, find_time_zone(context.get("dag")))
 
-    def differs_from_utc(self, zone: dt.tzinfo) -> bool:
-        """Return whether one of the moments that Airflow calls a day is another day in *zone*."""
-        return any(moment.astimezone(zone).date() != moment.astimezone(dt.UTC).date() for moment in self.starts)
+
+def localize_context(context: Mapping[str, Any], zone: dt.tzinfo) -> dict[str, Any]:
+    """Return a copy of a task's context with the times of its run, and what Airflow derives from them, in *zone*.
+
+    In Airflow they are in UTC: at midnight in Oslo, ``ds`` is the day before.
+    """
+    localized = dict(context)
+    for name in ("logical_date", "data_interval_start", "data_interval_end"):
+        moment = localized.get(name)
+        if isinstance(moment, dt.datetime) and moment.tzinfo is not None:
+            localized[name] = moment.astimezone(zone)
+    logical_date = localized.get("logical_date")
+    if isinstance(logical_date, dt.datetime):
+        localized["ds"], localized["ts"] = str(logical_date.date()), logical_date.isoformat()
+        localized["ds_nodash"] = logical_date.strftime("%Y%m%d")
+        localized["ts_nodash"] = logical_date.strftime("%Y%m%dT%H%M%S")
+    return localized
 
 
 def find_time_zone(dag: Any) -> dt.tzinfo:

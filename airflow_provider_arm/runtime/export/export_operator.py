@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import translate_arm_errors
+from airflow_provider_arm.export.fetch.date_window import DateWindow
 from airflow_provider_arm.export.fetch.plan_windows import parse_window, read_window
 from airflow_provider_arm.export.files.file_format import FORMATS, choose_file_format
 from airflow_provider_arm.export.limits import DEFAULT_WORKERS, MAX_WORKERS
@@ -22,17 +23,18 @@ from airflow_provider_arm.runtime.export.watermark_args import (
 from airflow_provider_arm.summary import export_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import timedelta
     from typing import Literal
 
+    import jinja2
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_arm.client import ArmClient
     from airflow_provider_arm.client.operations import Operation
     from airflow_provider_arm.client.reading_entries import ListReadings
-    from airflow_provider_arm.export.fetch.date_window import DateWindow, RunWindow
+    from airflow_provider_arm.export.fetch.date_window import RunWindow
     from airflow_provider_arm.export.pages.record_types import RecordType
     from airflow_provider_arm.export.plan import ExportPlan
 
@@ -182,6 +184,19 @@ class ArmExportOperator(ArmBaseOperator):
         noun = plan.record_type.name.partition(" of ")[0].removesuffix("s")
         self.log.info("%s", export_line(noun, result, 1, result["uri"]))
         return result
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        """Render as usual, and the bounds of a window with the times of the run in its time zone."""
+        if isinstance(parent, DateWindow):
+            context = cast("Context", parent.localize(context))
+        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Return the lineage from ARM's list to the file; ``None`` if the export is not complete."""

@@ -141,7 +141,15 @@ def test_time_zone_is_that_of_the_timetable_or_of_the_start_date():
 
 
 @pytest.mark.parametrize("window", [DateWindow.before_run(days=1), DateWindow.before_run(days=1, timezone="UTC")])
-@pytest.mark.parametrize("schedule", ["@daily", CronDataIntervalTimetable("0 0 * * *", timezone="Europe/Oslo"), None])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "@daily",
+        CronTriggerTimetable("0 0 * * *", timezone="Europe/Oslo"),
+        CronDataIntervalTimetable("0 0 * * *", timezone="Europe/Oslo"),
+        None,
+    ],
+)
 def test_dag_run_exports_the_day_before_it(arm_sandbox, arm_connection, run_dag, tmp_path, schedule, window):
     """The manifest names the day in the DAG's time zone, or in the window's, and so does the rendered argument."""
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
@@ -160,12 +168,53 @@ def test_dag_run_exports_the_day_before_it(arm_sandbox, arm_connection, run_dag,
     assert [row.rendered_fields["window"] for row in rows] == [str(DateWindow(day, day))]
 
 
-@pytest.mark.parametrize("schedule", ["@daily", CronDataIntervalTimetable("0 0 * * *", timezone="Europe/Oslo")])
-def test_dag_run_fails_when_the_utc_day_is_not_the_local_day(arm_sandbox, arm_connection, run_dag, tmp_path, schedule):
-    """The documentation of Airflow 2 taught this window; the day before the one that is meant is not exported."""
-    oslo = pendulum.datetime(2026, 1, 1, tz="Europe/Oslo")
-    with DAG("wrong_day", schedule=schedule, start_date=oslo, catchup=False) as dag:
-        window = {"start": "{{ data_interval_start | ds }}", "end": "{{ data_interval_end | ds }}"}
-        ArItemExportOperator(task_id="export", path=f"{tmp_path}/a.jsonl", window={**window, "end_exclusive": True})
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("{{ data_interval_start | ds }}", "{{ data_interval_end | ds }}"),
+        ("{{ macros.ds_add(ds, -1) }}", "{{ ds }}"),
+        ("{{ data_interval_start }}", "{{ data_interval_end }}"),
+        ("{{ data_interval_start.date() }}", "{{ ts }}"),
+        ("{{ data_interval_start.in_timezone('Europe/Oslo') | ds_nodash }}", "{{ ts_nodash }}"),
+    ],
+)
+def test_dag_run_exports_the_local_day_of_its_data_interval(arm_sandbox, arm_connection, run_dag, tmp_path, start, end):
+    """Airflow's ``ds`` is in UTC, where the interval begins on the day before."""
+    oslo = pendulum.datetime(2026, 7, 6, tz="Europe/Oslo")
+    schedule = CronDataIntervalTimetable("0 0 * * *", timezone="Europe/Oslo")
+    with DAG("local_day", schedule=schedule, start_date=oslo, catchup=False) as dag:
+        window = {"start": start, "end": end, "end_exclusive": True}
+        ArItemExportOperator(task_id="export", path=f"{tmp_path}/a.jsonl", window=window)
+    assert run_dag(dag, logical_date=oslo).state == "success"
+    windows = json.loads((tmp_path / "a.jsonl.manifest.json").read_text())["windows"]
+    assert [each["window"] for each in windows] == ["voucherdate 2026-07-05 to 2026-07-05"]
+
+
+def test_dag_run_fails_when_its_data_interval_has_no_length(arm_sandbox, arm_connection, run_dag, tmp_path, capfd):
+    """The message names what works under ``@daily``."""
+    oslo = pendulum.datetime(2026, 7, 6, tz="Europe/Oslo")
+    schedule = CronTriggerTimetable("@daily", timezone="Europe/Oslo")
+    with DAG("no_length", schedule=schedule, start_date=oslo, catchup=False) as dag:
+        window = DateWindow("{{ data_interval_start | ds }}", "{{ data_interval_end | ds }}", end_exclusive=True)
+        ArItemExportOperator(task_id="export", path=f"{tmp_path}/a.jsonl", window=window)
     assert run_dag(dag, logical_date=oslo).state == "failed"
     assert not list(tmp_path.iterdir())
+    assert "has no length; use window=DateWindow.before_run(days=1)" in capfd.readouterr().out
+
+
+def test_mapped_export_has_a_window_before_its_run(arm_sandbox, arm_connection, run_dag, tmp_path):
+    """As an argument of ``partial``, and as a mapping in ``expand``."""
+    oslo = pendulum.datetime(2026, 1, 6, tz="Europe/Oslo")
+    with DAG("mapped", schedule="@daily", start_date=oslo, catchup=False) as dag:
+        arguments = {"path": f"{tmp_path}/{{{{ task.task_id }}}}-{{{{ ti.map_index }}}}.jsonl"}
+        ArItemExportOperator.partial(task_id="a", window=DateWindow.before_run(days=1), **arguments).expand(
+            filters=[{"customerno": "1"}]
+        )
+        ArItemExportOperator.partial(task_id="b", **arguments).expand(window=[{"days": 1}, {"months": 1}])
+    assert run_dag(dag, logical_date=oslo).state == "success"
+    manifests = {path.name[:3]: json.loads(path.read_text()) for path in tmp_path.glob("*.manifest.json")}
+    assert {name: manifest["windows"][0]["window"] for name, manifest in manifests.items()} == {
+        "a-0": "voucherdate 2026-01-05 to 2026-01-05",
+        "b-0": "voucherdate 2026-01-05 to 2026-01-05",
+        "b-1": "voucherdate 2025-12-01 to 2025-12-31",
+    }

@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import zoneinfo
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -219,16 +220,20 @@ def test_invalid_literal_raises_when_the_dag_is_parsed(arguments, message):
         DateWindow(**arguments)
 
 
-def test_template_with_the_utc_day_raises_when_it_is_another_local_day():
-    """``ds`` of a daily DAG in Oslo is the day before."""
-    midnight, morning = (dt.datetime(2026, 1, 6, hour, tzinfo=OSLO) for hour in (0, 6))
-    window = DateWindow("{{ data_interval_start | ds }}", "{{ ds }}")
-    window.start = window.end = "2026-01-05"
-    with pytest.raises(ArmConfigurationError, match=r"ds is the day in UTC.*Europe/Oslo.*before_run.*timezone=\"UTC\""):
-        window.date_range(RunTime(midnight, OSLO, (midnight,)))
-    assert window.date_range(RunTime(morning, OSLO, (morning,))).first == dt.date(2026, 1, 5)
-    window.timezone = "UTC"
-    assert window.date_range(RunTime(midnight, OSLO, (midnight,))).first == dt.date(2026, 1, 5)
+@pytest.mark.parametrize("timezone", [None, "UTC", "Asia/Kolkata"])
+def test_templates_of_a_window_are_in_its_time_zone(timezone):
+    """``ds`` of a daily DAG in Oslo would be the day before, because Airflow's is in UTC."""
+    midnight = dt.datetime(2026, 1, 4, 23, tzinfo=dt.UTC)
+    dag = SimpleNamespace(timezone=OSLO)
+    context = {"dag": dag, "logical_date": midnight, "data_interval_start": midnight, "ds": "2026-01-04", "ti": 1}
+    localized = DateWindow("{{ ds }}", "{{ ds }}", timezone=timezone).localize(context)
+    day = {None: "2026-01-05", "UTC": "2026-01-04", "Asia/Kolkata": "2026-01-05"}[timezone]
+    assert localized["ds"] == day
+    assert localized["ds_nodash"] == day.replace("-", "")
+    assert str(localized["data_interval_start"].date()) == day
+    assert dt.datetime.fromisoformat(localized["ts"]) == localized["logical_date"] == midnight
+    assert (localized["ti"], context["ds"]) == (1, "2026-01-04")
+    assert "data_interval_end" not in localized
 
 
 def test_run_without_data_interval_raises_with_the_next_step():
