@@ -16,7 +16,7 @@ import msgspec
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.http.messages import InvalidDataError
 from airflow_provider_arm.export.pages.ranges import date_bounds, timestamp_bounds
-from airflow_provider_arm.export.pages.record_types import FieldType
+from airflow_provider_arm.export.pages.record_types import GL_ITEMS, FieldType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,7 +82,8 @@ def invalid_records_error(record_type: RecordType, fault: str, record: str = "a 
 
     :param record: which record it is, such as ``documentNo 88776655 (record 2 of page 1)``.
     """
-    return InvalidDataError(f"{record_type.name}: {record} has {fault}, so it cannot be exported exactly", fault)
+    hint = "; its fields are named by gl_items. in the readings" if record_type.name == GL_ITEMS.name else ""
+    return InvalidDataError(f"{record_type.name}: {record} has {fault}, so it cannot be exported exactly{hint}", fault)
 
 
 def type_fault(record_type: RecordType, error: Exception) -> str:
