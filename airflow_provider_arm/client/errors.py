@@ -93,6 +93,9 @@ class ArmPermissionError(ArmError):
 class ArmNotFoundError(ArmError):
     """ARM has no such resource (404)."""
 
+    #: Whether the response proves that. An HTML page or other text may come from a proxy, or from a wrong address.
+    proves_absence: bool = True
+
 
 class ArmValidationError(ArmError):
     """ARM rejected the request (400, 422 and every other 4xx): it had no effect."""

@@ -104,8 +104,8 @@ class CustomerDeleteOperator(ArmBaseOperator):
             try:
                 response = self.hook.client.delete_customer(customer_no, options=read_optional(self.options))
                 result = customer_result(response, {"customerNo": customer_no})
-            except ArmNotFoundError:
-                if not self.ignore_if_missing:
+            except ArmNotFoundError as error:
+                if not (self.ignore_if_missing and error.proves_absence):
                     raise
         self.log.info("%s", write_line("customer", customer_no, result))
         return result

@@ -184,10 +184,9 @@ def _is_certainly_not_done(error: ArmError) -> bool:
 
 
 def _is_deleted(request: Request, decision: RetryDecision) -> bool:
-    """Return whether ARM certainly has nothing to delete, and not a proxy or a wrong address has answered."""
-    return (
-        request.operation.method == "DELETE" and isinstance(decision.error, ArmNotFoundError) and decision.is_from_arm
-    )
+    """Return whether ARM has nothing to delete."""
+    error = decision.error
+    return request.operation.method == "DELETE" and isinstance(error, ArmNotFoundError) and error.proves_absence
 
 
 def _read_deletion(request: Request, read: Callable[[Response], T], policy: CallPolicy) -> T:

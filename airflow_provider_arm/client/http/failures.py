@@ -77,8 +77,6 @@ class RetryDecision:
     error: ArmError
     #: Why the call may be retried, for the log; ``None`` if it may not.
     retry_reason: str | None
-    #: Whether it is a 4xx in ARM's own format, which nothing between ARM and the client has sent.
-    is_from_arm: bool = False
 
 
 def classify_failure(request: Request, failure: TransportFailure) -> RetryDecision:
@@ -125,9 +123,11 @@ def _classify_error_status(request: Request, response: Response, now: float, rea
         return RetryDecision(error, None)
     if status in _CLIENT_ERRORS and status not in _TEMPORARY:
         error_class = _CLIENT_ERROR_CLASSES.get(status, ArmValidationError)
-        is_from_arm = detail.startswith(":")
-        advice = None if is_from_arm else _advise_on_address(request, response)
-        return RetryDecision(_error(error_class, request, message, advice, **attributes), None, is_from_arm)
+        advice = None if detail.startswith(":") else _advise_on_address(request, response)
+        error = _error(error_class, request, message, advice, **attributes)
+        if isinstance(error, ArmNotFoundError):
+            error.proves_absence = not (detail and response.body.strip()) or detail.startswith(":")
+        return RetryDecision(error, None)
     if replay is Replay.SAFE:
         return RetryDecision(
             _error(ArmUnavailableError, request, message, **attributes), str(status) if status in _TEMPORARY else None

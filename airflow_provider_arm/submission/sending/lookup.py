@@ -86,7 +86,9 @@ def document_finder(client: ArmClient) -> Callable[[str], Mapping[str, Any] | No
     def find(document_no: str) -> Mapping[str, Any] | None:
         try:
             return client.get_document(document_no).to_wire()
-        except ArmNotFoundError:
+        except ArmNotFoundError as error:
+            if not error.proves_absence:
+                raise
             return None
 
     return find

@@ -169,6 +169,13 @@ def test_delete_whose_response_was_lost_succeeds(fault, arm_sandbox, arm_connect
     assert "response was lost" in result["warnings"][0]["message"]
 
 
+def test_ignore_if_missing_ignores_no_page_of_a_proxy(arm_sandbox, arm_connection, first_try):
+    """With a wrong address in the connection every customer would count as missing."""
+    arm_sandbox.behave(q06_error_body="html")
+    with pytest.raises(ArmFailException, match=r"HTML page.*check the path in host"):
+        CustomerDeleteOperator(task_id="d", customer_no="77001", ignore_if_missing=True).execute(first_try)
+
+
 def test_delete_of_customer_with_items_fails(arm_sandbox, arm_connection, first_try):
     """ARM refuses it."""
     with pytest.raises(ArmFailException, match="422"):

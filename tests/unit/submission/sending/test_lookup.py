@@ -235,3 +235,15 @@ def test_only_not_found_means_absent(box, client, status, error_type):
     with pytest.raises(error_type) as caught:
         document_finder(client)("7001")
     assert not isinstance(caught.value, ArmNotFoundError)
+
+
+@pytest.mark.parametrize(("body", "is_proof"), [("json", True), ("empty", True), ("html", False), ("text", False)])
+def test_404_of_a_proxy_is_no_proof_of_absence(box, client, body, is_proof):
+    """An HTML page or other text may come from a proxy: taken for absence, the document would be sent a second time."""
+    box.behave(q06_error_body=body)
+    find = document_finder(client)
+    if is_proof:
+        assert find("7001") is None
+    else:
+        with pytest.raises(ArmNotFoundError, match="404"):
+            find("7001")
