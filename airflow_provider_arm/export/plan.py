@@ -61,6 +61,10 @@ class ExportPlan:
         for name in sorted(own & set(self.filters)):
             raise ArmConfigurationError(f"filters must not contain {name}: window or split_by sets it")
 
+    def limiting_fields(self) -> tuple[str, ...]:
+        """Return the dates and timestamps by which the window limits the list."""
+        return () if self.window is None else tuple(self.window.fields(self.record_type))
+
     def check_rows(self, rows: int) -> None:
         """Check the number of records before the file gets its name.
 

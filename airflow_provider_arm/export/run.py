@@ -64,7 +64,7 @@ def run_export(
     """
     plan.check_filters(source.readings.filters)
     started, progress = now(), Progress(plan.window, time.monotonic, log.info)
-    list_spec = ListSpec(plan.record_type, source.operation.key or _ANY_KEY, plan.selection)
+    list_spec = ListSpec(plan.record_type, source.operation.key or _ANY_KEY, plan.selection, plan.limiting_fields())
     encoder = choose_encoder(list_spec, plan.file_format, validate_all_fields=plan.validate_all_fields)
     encoder = encoder if increment is None else increment.wrap(encoder, list_spec)
     page_fetcher = PageFetcher(
@@ -118,6 +118,9 @@ class _Run:
         if not self.keys.all_unique():
             raise self._duplicate_error("two of the windows")
         self.plan.check_rows(self.stats.combined.rows)
+        for name in sorted(self.stats.combined.invalid_dates):
+            msg = "%s: at least one %s is not a date: the file has it as ARM wrote it, the manifest's dates omit it"
+            log.warning(msg, self.plan.record_type.name, name)
         return self.stats
 
     def _write_with_restart(self, query: PageQuery) -> tuple[PageStats, int]:

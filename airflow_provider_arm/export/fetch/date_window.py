@@ -60,6 +60,11 @@ class DateRange:
         middle = self.first + (self.last - self.first) // 2
         return DateRange(self.first, middle, self.by), DateRange(middle + dt.timedelta(days=1), self.last, self.by)
 
+    def fields(self, record_type: RecordType) -> list[str]:
+        """Return the fields of a record by which the days limit the list."""
+        names = (*record_type.dates, *record_type.timestamps)
+        return [name for name in names if record_type.default_name(name).lower() == self.by]
+
     def check(self, record_type: RecordType, stats: PageStats) -> None:
         """Check that all records are in the range, because a server may ignore a filter that it does not support.
 
@@ -67,8 +72,8 @@ class DateRange:
 
         :raises ArmConfigurationError: a record is outside.
         """
-        for name in (*record_type.dates, *record_type.timestamps):
-            if record_type.default_name(name).lower() != self.by or name not in stats.ranges:
+        for name in self.fields(record_type):
+            if name not in stats.ranges:
                 continue
             slack = dt.timedelta(days=1 if name in record_type.timestamps else 0)
             first, last = (dt.date.fromisoformat(text[:_DATE_LENGTH]) for text in stats.ranges[name])

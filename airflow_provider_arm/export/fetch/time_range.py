@@ -61,13 +61,17 @@ class TimeRange:
         ends = (self.began, self.began + MAX_CLOCK_SKEW)
         return next((end for end in ends if self.first is None or self.first <= end), None)
 
+    def fields(self, record_type: RecordType) -> list[str]:
+        """Return the fields of a record by which the times limit the list."""
+        return [name for name in record_type.timestamps if record_type.default_name(name).lower() == BY]
+
     def check(self, record_type: RecordType, stats: PageStats) -> None:
         """Check that all records are in the range, to the millisecond.
 
         :raises ArmConfigurationError: a record is outside: the server ignores the filters, or reads them as days.
         """
-        for name in record_type.timestamps:
-            if record_type.default_name(name).lower() != BY or name not in stats.ranges:
+        for name in self.fields(record_type):
+            if name not in stats.ranges:
                 continue
             first, last = map(to_milliseconds, stats.ranges[name])
             if (self.first is not None and first < self.first) or (self.last is not None and last > self.last):

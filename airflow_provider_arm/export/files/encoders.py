@@ -35,10 +35,18 @@ class ListSpec:
     record_type: RecordType
     list_key: str
     selection: FieldSelection
+    #: Dates and timestamps that must be valid; in Parquet all of them must be.
+    required_dates: tuple[str, ...] = ()
 
     def columns(self) -> tuple[str, ...]:
         """Return the columns of a table; see :meth:`FieldSelection.columns`."""
         return self.selection.columns(self.record_type)
+
+    def stats_reader(self, *, validate_all_fields: bool = False) -> PageStatsReader:
+        """Build the reader of the stats."""
+        return PageStatsReader(
+            self.record_type, self.list_key, validate_all_fields=validate_all_fields, required_dates=self.required_dates
+        )
 
     def column_reader(self, *, typed: bool) -> ColumnReader:
         """Build the reader of the columns."""
@@ -85,9 +93,7 @@ class JsonLinesEncoder(_TextEncoder):
 
     def __init__(self, list_spec: ListSpec, compression: str | None, *, validate_all_fields: bool = False) -> None:
         super().__init__(compression)
-        self._stats = PageStatsReader(
-            list_spec.record_type, list_spec.list_key, validate_all_fields=validate_all_fields
-        )
+        self._stats = list_spec.stats_reader(validate_all_fields=validate_all_fields)
         self._selection = list_spec.selection
         self._parser = PageBodyParser(list_spec.list_key)
 
@@ -106,7 +112,7 @@ class CsvEncoder(_TextEncoder):
     def __init__(self, list_spec: ListSpec, compression: str | None, dialect: CsvDialect = CSV_DIALECTS[None]) -> None:
         self._columns, self._masked, self._dialect = list_spec.columns(), list_spec.selection.masked, dialect
         super().__init__(compression, dialect.mark + csv_text([self._columns], dialect.separator))
-        self._stats = PageStatsReader(list_spec.record_type, list_spec.list_key)
+        self._stats = list_spec.stats_reader()
         self._parser = PageBodyParser(list_spec.list_key)
 
     def _read(self, response: Response) -> tuple[PageBody, PageStats, bytes]:

@@ -80,6 +80,7 @@ def build_manifest(plan: ExportPlan, stats: ExportStats, file: ChecksumFile, ori
         "totals": format_totals(stats.combined.totals),
         "gl_totals": format_amounts(stats.combined.gl_totals),
         "dates": format_date_ranges(stats.combined),
+        **({"invalid_dates": sorted(stats.combined.invalid_dates)} if stats.combined.invalid_dates else {}),
         "sha256": file.sha256,
         "bytes": file.size,
         "key": record_type.key,

@@ -239,8 +239,9 @@ def _parse_dates(record_type: RecordType, columns: Mapping[str, pa.Array], to: p
 def _cast_dates(column: pa.Array, to: pa.DataType) -> pa.Array:
     try:
         return column.cast(to)
-    except pa.ArrowInvalid:  # .NET writes seven digits of a second: a zero can be omitted, another digit cannot
-        return pc.replace_substring_regex(column, r"(\.\d{6})0+(\D|$)", r"\1\2").cast(to)
+    except pa.ArrowInvalid:  # what .NET writes, without zeros that can be omitted
+        zeros = (r"T00:00:00(\.0*)?$", "") if to == DATE else (r"(\.\d{6})0+(\D|$)", r"\1\2")
+        return pc.replace_substring_regex(column, *zeros).cast(to)
 
 
 def _can_cast(column: pa.Array, to: pa.DataType) -> bool:

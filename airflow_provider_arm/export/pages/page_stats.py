@@ -19,7 +19,7 @@ from airflow_provider_arm.export.pages.ranges import date_bounds, timestamp_boun
 from airflow_provider_arm.export.pages.record_types import GL_ITEMS, FieldType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from airflow_provider_arm.export.pages.record_types import RecordType
 
@@ -51,6 +51,8 @@ class PageStats:
     gl_totals: dict[str, Decimal] = field(default_factory=dict)
     #: First and last date or timestamp, as text, by field; a field without any value is missing.
     ranges: dict[str, tuple[str, str]] = field(default_factory=dict)
+    #: Dates and timestamps with a value that is none. Such a value is not in the ranges.
+    invalid_dates: set[str] = field(default_factory=set)
 
     def add(self, other: PageStats) -> None:
         """Add the stats of more records, without their keys.
@@ -61,6 +63,7 @@ class PageStats:
         for currency, totals in other.totals.items():
             _add(self.totals.setdefault(currency, {}), totals)
         _add(self.gl_totals, other.gl_totals)
+        self.invalid_dates |= other.invalid_dates
         for name, (first, last) in other.ranges.items():
             known = self.ranges.get(name, (first, last))
             self.ranges[name] = min(known[0], first), max(known[1], last)
@@ -98,6 +101,7 @@ class PageStatsReader:
     """Reader of the stats of a page from its text, an object with the list of records under *list_key*.
 
     :param validate_all_fields: check the type of every field of the model.
+    :param required_dates: dates and timestamps that must be valid, because the export is limited by them.
     :param available_fields: the fields in the text, if some are missing (in a file that is read again).
     """
 
@@ -107,9 +111,11 @@ class PageStatsReader:
         list_key: str,
         *,
         validate_all_fields: bool = False,
+        required_dates: Collection[str] = (),
         available_fields: Iterable[str] | None = None,
     ) -> None:
         self._record_type = record_type
+        self._required_dates = required_dates
         names = record_type.validated_fields
         available = set(names if available_fields is None else available_fields)
         #: Names of the fields that are read.
@@ -172,7 +178,10 @@ class PageStatsReader:
                 try:
                     found = bounds(columns[name])
                 except ValueError:
-                    raise invalid_records_error(record_type, f"a {name} that is not a date") from None
+                    if name in self._required_dates:
+                        raise invalid_records_error(record_type, f"a {name} that is not a date") from None
+                    stats.invalid_dates.add(name)
+                    found = bounds([value for value in columns[name] if _has_bounds(bounds, value)])
                 if found is not None:
                     stats.ranges[name] = found
         amounts = {name: self._numbers(name, columns[name]) for name in record_type.all_amounts if name in columns}
@@ -211,3 +220,11 @@ class PageStatsReader:
         if abs(total.adjusted()) > money.MAX_EXPONENT:
             raise invalid_records_error(self._record_type, f"a {name} of an implausible size")
         return total
+
+
+def _has_bounds(bounds: Callable[[Sequence[Any]], Any], value: Any) -> bool:
+    try:
+        bounds([value])
+    except ValueError:
+        return False
+    return True

@@ -42,8 +42,6 @@ def encode(response: Response, name: str, kind: RecordType = AR_ITEMS, **selecti
         (b'"unknown":"\xff"', "text that is not UTF-8 in unknown"),
         (b'"currencyAmount":"1"', "a currencyAmount that "),
         (b'"currencyAmount":true', "a currencyAmount that "),
-        (b'"voucherDate":"0000-00-00"', "a voucherDate that "),
-        (b'"createdTime":"2025-02-27T17:03:36"', "a createdTime that "),
         (b'"currency":5', "a currency of the wrong type"),
     ],
 )
@@ -53,6 +51,33 @@ def test_error_names_key_page_and_field(name, faulty, fault):
         encode(page(faulty), name)
     assert f"AR items: arItemId id-3 (record 3 of page 7) has {fault}" in str(caught.value)
     assert "Bj" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("faulty", "fault"),
+    [
+        (b'"dueDate":"2025-04-01T00:00:01"', "a dueDate that does not fit"),
+        (b'"createdTime":"0001-01-01T00:00:00"', "a createdTime that does not fit"),
+    ],
+)
+def test_date_that_is_none_stays_in_text_and_not_in_parquet(faulty, fault):
+    """JSON lines and CSV have ARM's text; the dates in the manifest are those that are valid."""
+    for name in ("jsonl", "csv"):
+        found = encode(page(faulty), name)
+        assert faulty.split(b":", 1)[1].strip(b'"') in found.data
+        assert found.stats.invalid_dates == {fault.split()[1]}
+        assert found.stats.ranges == {"voucherDate": ("2025-02-27", "2025-02-27")}
+    with pytest.raises(InvalidDataError, match=rf"id-3 \(record 3 of page 7\) has {fault}"):
+        encode(page(faulty), "parquet")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_date_by_which_the_export_is_limited_must_be_valid(name):
+    """Whether the record is in the window is unknown."""
+    spec = ListSpec(AR_ITEMS, "arItems", select_fields(AR_ITEMS), ("voucherDate",))
+    encode_page = locate_faults(choose_encoder(spec, FileFormat(name)), spec)
+    with pytest.raises(InvalidDataError, match=r"id-3 \(record 3 of page 7\) has a voucherDate that"):
+        encode_page(page(b'"voucherDate":"0000-00-00"'))
 
 
 @settings(max_examples=60, deadline=None)

@@ -19,6 +19,7 @@ from airflow_provider_arm.export.pages.field_selection import select_fields
 from airflow_provider_arm.export.pages.record_types import AR_ITEMS, CUSTOMERS, GL_ITEMS, RecordType
 from airflow_provider_arm.export.plan import ExportPlan
 from airflow_provider_arm.export.run import run_export
+from tests.unit.reconcile.sample_exports import ar_items, write_export
 
 FILE_NAMES = ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.csv", "a.csv.gz", "a.csv.zst", "a.parquet", "a.gz.parquet"]
 
@@ -197,3 +198,15 @@ def test_file_without_the_mark_of_its_dialect_raises(export):
     path.write_text(json.dumps(manifest | {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}))
     with pytest.raises(ArmExportMismatchError, match="cannot be read as csv"):
         check_export(path)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+@pytest.mark.parametrize("invalid", ["0000-00-00", "2026-10-15T00:00:00", "soon"])
+def test_export_with_a_date_that_is_none_matches_its_manifest(tmp_path, caplog, name, invalid):
+    """The manifest names the field, and its dates are those that are valid."""
+    items = ar_items({"dueDate": "2026-11-01"}, {"dueDate": invalid}, {"dueDate": "2026-11-30"})
+    manifest = check_export(write_export(tmp_path / name, items))
+    assert manifest["invalid_dates"] == ["dueDate"]
+    assert manifest["dates"]["dueDate"] == {"first": "2026-11-01", "last": "2026-11-30"}
+    assert "AR items: at least one dueDate is not a date" in caplog.text
+    assert invalid in (tmp_path / name).read_text()

@@ -93,10 +93,14 @@ def test_amount_with_too_many_digits_raises(digits):
     "field",
     ['"voucherDate":"2025-2-1"', '"dueDate":"soon"', '"createdTime":"2025-02-27T17:03:36"', '"createdTime":"x"'],
 )
-def test_invalid_date_raises(field):
-    """Without it the first and last date are unknown."""
-    with pytest.raises(InvalidResponseError, match="that is not a date"):
-        READER.read(text_answer(f'{{"arItemId":"1",{field}}}').body)
+def test_invalid_date_is_omitted_from_the_ranges(field):
+    """If the export is limited by the field, it is an error."""
+    body = text_answer(f'{{"arItemId":"1",{field}}}').body
+    name = field.split('"')[1]
+    stats = READER.read(body)
+    assert (stats.ranges, stats.invalid_dates) == ({}, {name})
+    with pytest.raises(InvalidResponseError, match=f"{name} that is not a date"):
+        PageStatsReader(AR_ITEMS, "arItems", required_dates=[name]).read(body)
 
 
 near = st.builds(
