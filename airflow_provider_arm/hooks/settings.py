@@ -93,6 +93,11 @@ def parse_client_no(value: Any, name: str = "client_no") -> int | None:
     return int(text)
 
 
+def read_client_no(name: str, value: Any) -> int | None:
+    """Return an argument that is a client number; see :func:`parse_client_no`."""
+    return parse_client_no(value, name)
+
+
 def _base_url(conn: Connection, conn_name: str) -> str:
     """Return the host as base URL. A host without a scheme, as in the URI form of a connection, gets https."""
     from airflow_provider_arm.client.http.urls import STAGING_BASE_URL

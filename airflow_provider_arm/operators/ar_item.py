@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_arm.argument_readers import Reader, record
+from airflow_provider_arm.runtime.arguments import check_arguments
 from airflow_provider_arm.runtime.base_operator import unwrap
 from airflow_provider_arm.runtime.export.export_operator import ArmExportOperator
 from airflow_provider_arm.runtime.records import read_record
@@ -43,6 +45,7 @@ class ArItemUpdateOperator(ArmWriteOperator):
 
     template_fields: Sequence[str] = (*ArmWriteOperator.template_fields, "changes")
     personal_fields: ClassVar[Sequence[str]] = ("changes",)
+    argument_readers: ClassVar[Mapping[str, Reader]] = {**ArmWriteOperator.argument_readers, "changes": record}
 
     def __init__(
         self,
@@ -53,12 +56,17 @@ class ArItemUpdateOperator(ArmWriteOperator):
     ) -> None:
         super().__init__(on_unknown_outcome=on_unknown_outcome, **kwargs)
         self.changes = changes
+        check_arguments(self)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Update the item."""
         with self._open_journal(context) as journal:
-            record = read_record(unwrap(self.changes), "changes")
             wire, result = self._write_record(
-                context, journal, operation="update_ar_item", record=record, key="arItemId", name="change of AR item"
+                context,
+                journal,
+                operation="update_ar_item",
+                record=read_record(unwrap(self.changes), "changes"),
+                key="arItemId",
+                name="change of AR item",
             )
         return {"ar_item_id": wire["arItemId"], **result}

@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_arm.argument_readers import (
+    Reader,
+    choice,
+    flag,
+    may_be_empty,
+    optional,
+    path,
+    seconds,
+    text,
+    whole_number,
+)
+from airflow_provider_arm.argument_readers import records as records_reader
+from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import translate_arm_errors
-from airflow_provider_arm.links.batch import BatchLink
+from airflow_provider_arm.links.batch import BATCH_LINKS, batch_address
 from airflow_provider_arm.runtime.arguments import (
     ON_EMPTY,
     REJECTS_SUFFIXES,
     SOURCE_SUFFIXES,
-    check_choice,
+    check_arguments,
     check_exactly_one,
-    check_range,
-    check_suffix,
+    is_rendered_later,
+    read_arguments,
+    read_resolution_list,
 )
-from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, to_seconds, unwrap
+from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, unwrap
 from airflow_provider_arm.runtime.journal_location import open_journal
 from airflow_provider_arm.submission.limits import MAX_CHUNK_SIZE, MAX_IN_FLIGHT
+from airflow_provider_arm.submission.results.reject_policy import read_max_rejected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import timedelta
     from typing import Literal
 
     from airflow.providers.common.compat.sdk import Context
@@ -58,12 +73,13 @@ class BatchSubmitOperator(ArmBaseOperator):
         For personal data prefer *source*, which keeps records out of Airflow's database.
     :param source: path of a ``.jsonl``, ``.json``, ``.csv`` or ``.parquet`` (extra ``parquet``) file (local,
         ``s3://``, ``gs://``, ...). Either this or *records*. Templated.
-    :param chunk_size: records per batch, 1 to 1000. Default 500.
+    :param chunk_size: records per batch, 1 to 1000. Default 500. Templated.
     :param wait_for_completion: wait until every batch is finished. Default ``False``.
     :param deferrable: wait in the triggerer, not on a worker. Default ``[operators] default_deferrable``.
-    :param poll_interval: seconds between status checks of a young batch. Default 30.
+    :param poll_interval: seconds (or a ``timedelta``) between status checks of a young batch. Default 30. Templated.
     :param max_poll_interval: seconds between status checks of an old batch, at most. Default: five minutes, or
         *poll_interval* if that is longer. The end of a batch is detected at most a twentieth of its age late.
+        Templated.
     :param timeout: seconds (or a ``timedelta``) to wait at most. Default: one day. ARM processes the batches further.
     :param on_rejected: ``"fail"`` (default) or ``"warn"``: what happens if there are more rejects than *max_rejected*.
     :param max_rejected: rejects that do not fail the task: a count or a share such as ``"2%"``. Default 0. Templated.
@@ -125,9 +141,43 @@ class BatchSubmitOperator(ArmBaseOperator):
         "journal_path",
         "registry_path",
         "resolutions",
+        "chunk_size",
+        "poll_interval",
+        "max_poll_interval",
+        "timeout",
+        "max_in_flight",
+        "assume_absent_after",
     )
     personal_fields: ClassVar[Sequence[str]] = ("records",)
-    operator_extra_links = (BatchLink(),)
+    argument_readers: ClassVar[Mapping[str, Reader]] = {
+        **ArmBaseOperator.argument_readers,
+        "resource": choice(*_ACTIONS),
+        "action": choice("create", "update"),
+        "records": optional(records_reader),
+        "source": optional(path(*SOURCE_SUFFIXES)),
+        "chunk_size": whole_number(1, MAX_CHUNK_SIZE),
+        "wait_for_completion": flag,
+        "deferrable": flag,
+        "poll_interval": seconds(positive=True),
+        "max_poll_interval": optional(seconds()),
+        "timeout": seconds(),
+        "on_rejected": choice("fail", "warn"),
+        "on_invalid": choice("fail", "reject"),
+        "on_empty": choice(*ON_EMPTY),
+        "max_rejected": read_max_rejected,
+        "rejects_path": may_be_empty(path(*REJECTS_SUFFIXES)),
+        "warnings_path": may_be_empty(path(*REJECTS_SUFFIXES)),
+        "journal_path": optional(path(absolute=True)),
+        "continue_from": optional(text),
+        "registry_path": optional(path(absolute=True)),
+        "durable": flag,
+        "on_unknown_outcome": choice("fail", "resend"),
+        "assume_absent_after": optional(seconds()),
+        "resolutions": read_resolution_list,
+        "max_in_flight": whole_number(1, MAX_IN_FLIGHT),
+        "plan_only": flag,
+    }
+    operator_extra_links = BATCH_LINKS
 
     def __init__(
         self,
@@ -136,12 +186,12 @@ class BatchSubmitOperator(ArmBaseOperator):
         action: Literal["create", "update"] = "create",
         records: Sequence[Mapping[str, Any]] | str | XComArg | None = None,
         source: str | XComArg | None = None,
-        chunk_size: int = DEFAULT_CHUNK_SIZE,
+        chunk_size: int | str = DEFAULT_CHUNK_SIZE,
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float = DEFAULT_POLL_INTERVAL,
-        max_poll_interval: float | None = None,
-        timeout: timedelta | float = DEFAULT_TIMEOUT,
+        poll_interval: timedelta | float | str = DEFAULT_POLL_INTERVAL,
+        max_poll_interval: timedelta | float | str | None = None,
+        timeout: timedelta | float | str = DEFAULT_TIMEOUT,
         on_rejected: Literal["fail", "warn"] = "fail",
         on_invalid: Literal["fail", "reject"] = "fail",
         on_empty: Literal["fail", "skip", "succeed"] = "fail",
@@ -153,35 +203,23 @@ class BatchSubmitOperator(ArmBaseOperator):
         registry_path: str | None = None,
         durable: bool = True,
         on_unknown_outcome: Literal["fail", "resend"] = "fail",
-        assume_absent_after: timedelta | float | None = None,
+        assume_absent_after: timedelta | float | str | None = None,
         resolutions: Sequence[Mapping[str, Any]] | str | XComArg | None = None,
-        max_in_flight: int = 1,
+        max_in_flight: int | str = 1,
         plan_only: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_choice("resource", resource, tuple(_ACTIONS))
-        check_choice("action", action, _ACTIONS.get(resource, ("create", "update")))
-        check_exactly_one(records=records, source=source)
-        check_suffix("source", source, SOURCE_SUFFIXES)
-        check_suffix("rejects_path", rejects_path, REJECTS_SUFFIXES)
-        check_suffix("warnings_path", warnings_path, REJECTS_SUFFIXES)
-        check_range("chunk_size", chunk_size, 1, MAX_CHUNK_SIZE)
-        check_range("max_in_flight", max_in_flight, 1, MAX_IN_FLIGHT)
-        check_choice("on_rejected", on_rejected, ("fail", "warn"))
-        check_choice("on_invalid", on_invalid, ("fail", "reject"))
-        check_choice("on_empty", on_empty, ON_EMPTY)
-        check_choice("on_unknown_outcome", on_unknown_outcome, ("fail", "resend"))
         self.resource = resource
         self.action = action
         self.records = records
         self.source: Any = source
-        self.chunk_size = chunk_size
+        self.chunk_size: Any = chunk_size
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
-        self.poll_interval = poll_interval
-        self.max_poll_interval = max_poll_interval
-        self.timeout = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        self.poll_interval: Any = poll_interval
+        self.max_poll_interval: Any = max_poll_interval
+        self.timeout: Any = timeout
         self.on_rejected = on_rejected
         self.on_invalid = on_invalid
         self.on_empty = on_empty
@@ -193,25 +231,44 @@ class BatchSubmitOperator(ArmBaseOperator):
         self.registry_path = registry_path
         self.durable = durable
         self.on_unknown_outcome = on_unknown_outcome
-        self.assume_absent_after = to_seconds(assume_absent_after)
+        self.assume_absent_after: Any = assume_absent_after
         self.resolutions = resolutions
-        self.max_in_flight = max_in_flight
+        self.max_in_flight: Any = max_in_flight
         self.plan_only = plan_only
+        check_arguments(self)
+        check_exactly_one(records=records, source=source)
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        """Check the arguments that depend on each other, as far as they are not templates."""
+        if not is_rendered_later(self.action):
+            choice(*_ACTIONS.get(self.resource, ("create", "update")))("action", self.action)
+        if self.on_invalid == "reject" and not self.rejects_path:
+            raise ArmConfigurationError('on_invalid="reject" needs rejects_path, where the invalid rows are written')
+        if self.continue_from and not self.journal_path:
+            raise ArmConfigurationError(
+                "continue_from needs journal_path: a task cannot read another task's journal in the task state store"
+            )
+        if self.registry_path and self.resource == "customers":
+            raise ArmConfigurationError("registry_path is only for documents: customers may be submitted repeatedly")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit what ARM does not have yet; then wait, defer, or return."""
         from airflow_provider_arm.runtime.batch_polling import build_deferral, wait_for_batches
 
         with translate_arm_errors():
-            options = self._build_options()
             if self.plan_only:
+                read_arguments(self)
                 return self._build_run().describe_plan()
             # Opened first, so that a try that ends early leaves a trace: without one, nothing was sent.
             with open_journal(
                 context, self.journal_path, durable=self.durable, continue_from=self.continue_from
             ) as journal:
-                run = self._build_run()
+                read_arguments(self)
+                self._check_combinations()
+                options, run = self._build_options(), self._build_run()
                 submitted = run.send(context, journal, options)
+            self._push_addresses(context, submitted)
             if not self.wait_for_completion or submitted.records == 0:
                 return self._result(submitted)
             times = self._times()
@@ -219,6 +276,13 @@ class BatchSubmitOperator(ArmBaseOperator):
                 self.defer(**build_deferral(self, [submitted], times, submitted=submitted.as_json()))
             statuses = wait_for_batches(self.hook.client, submitted, times)
             return self._result(submitted, run.evaluate(submitted, statuses))
+
+    def _push_addresses(self, context: Context, submitted: Submitted) -> None:
+        """Log the address of each batch in ARM's API, and push them as the XCom ``batch_addresses``."""
+        addresses = [batch_address(self, batch_uuid) for batch_uuid in submitted.batch_uuids]
+        for address in addresses:
+            self.log.info("Batch at ARM (a request needs a token): %s", address)
+        context["ti"].xcom_push(key="batch_addresses", value=addresses)
 
     def execute_complete(
         self, context: Context, event: Any, submitted: dict[str, Any] | None = None, deadline: float | None = None
@@ -236,6 +300,7 @@ class BatchSubmitOperator(ArmBaseOperator):
 
         with translate_arm_errors():
             check_event(event)
+            read_arguments(self)
             run = self._build_run()
             if submitted is None:
                 # dag.test() loses the arguments of a deferral.

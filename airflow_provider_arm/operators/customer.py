@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_arm.argument_readers import Reader, choice, flag, may_be_empty, record, text
 from airflow_provider_arm.client.errors import ArmNotFoundError
 from airflow_provider_arm.exceptions import translate_arm_errors
-from airflow_provider_arm.runtime.arguments import check_choice
+from airflow_provider_arm.runtime.arguments import check_arguments, read_arguments
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, unwrap
 from airflow_provider_arm.runtime.records import read_record
-from airflow_provider_arm.runtime.rendered import read_key, read_optional
+from airflow_provider_arm.runtime.rendered import read_key
 from airflow_provider_arm.summary import write_line
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class CustomerUpsertOperator(ArmBaseOperator):
 
     template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "customer")
     personal_fields: ClassVar[Sequence[str]] = ("customer",)
+    argument_readers: ClassVar[Mapping[str, Reader]] = {
+        **ArmBaseOperator.argument_readers,
+        "customer": record,
+        "action": choice("upsert", "update"),
+    }
 
     def __init__(
         self,
@@ -49,19 +55,20 @@ class CustomerUpsertOperator(ArmBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_choice("action", action, ("upsert", "update"))
         self.customer = customer
         self.action = action
+        check_arguments(self)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create or update the customer."""
         from airflow_provider_arm.runtime.write_results import customer_result
 
         with translate_arm_errors():
-            record = read_record(unwrap(self.customer), "customer")
+            read_arguments(self)
+            customer = read_record(unwrap(self.customer), "customer")
             client = self.hook.client
             send = client.update_customer if self.action == "update" else client.upsert_customer
-            result = customer_result(send(record), record)
+            result = customer_result(send(customer), customer)
         self.log.info("%s", write_line("customer", result["customer_no"], result))
         return result
 
@@ -80,6 +87,11 @@ class CustomerDeleteOperator(ArmBaseOperator):
     """
 
     template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "customer_no", "options")
+    argument_readers: ClassVar[Mapping[str, Reader]] = {
+        **ArmBaseOperator.argument_readers,
+        "options": may_be_empty(text),
+        "ignore_if_missing": flag,
+    }
 
     def __init__(
         self, *, customer_no: str | XComArg, options: str | None = None, ignore_if_missing: bool = False, **kwargs: Any
@@ -88,12 +100,14 @@ class CustomerDeleteOperator(ArmBaseOperator):
         self.customer_no: Any = customer_no
         self.options = options
         self.ignore_if_missing = ignore_if_missing
+        check_arguments(self)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the customer."""
         from airflow_provider_arm.runtime.write_results import customer_result
 
         with translate_arm_errors():
+            read_arguments(self)
             customer_no = read_key("customer_no", self.customer_no)
             result: dict[str, Any] = {
                 "customer_no": customer_no,
@@ -102,7 +116,7 @@ class CustomerDeleteOperator(ArmBaseOperator):
                 "warnings": [],
             }
             try:
-                response = self.hook.client.delete_customer(customer_no, options=read_optional(self.options))
+                response = self.hook.client.delete_customer(customer_no, options=self.options)
                 result = customer_result(response, {"customerNo": customer_no})
             except ArmNotFoundError as error:
                 if not (self.ignore_if_missing and error.proves_absence):

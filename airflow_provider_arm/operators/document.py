@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_arm.runtime.base_operator import to_seconds, unwrap
+from airflow_provider_arm.argument_readers import Reader, optional, record, seconds
+from airflow_provider_arm.runtime.arguments import check_arguments
+from airflow_provider_arm.runtime.base_operator import unwrap
 from airflow_provider_arm.runtime.records import read_record
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 
@@ -40,6 +42,11 @@ class DocumentCreateOperator(ArmWriteOperator):
 
     template_fields: Sequence[str] = (*ArmWriteOperator.template_fields, "document")
     personal_fields: ClassVar[Sequence[str]] = ("document",)
+    argument_readers: ClassVar[Mapping[str, Reader]] = {
+        **ArmWriteOperator.argument_readers,
+        "document": record,
+        "assume_absent_after": optional(seconds()),
+    }
 
     def __init__(
         self,
@@ -51,7 +58,8 @@ class DocumentCreateOperator(ArmWriteOperator):
     ) -> None:
         super().__init__(on_unknown_outcome=on_unknown_outcome, **kwargs)
         self.document = document
-        self.assume_absent_after = to_seconds(assume_absent_after)
+        self.assume_absent_after: Any = assume_absent_after
+        check_arguments(self)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the document."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_arm.argument_readers import Reader, may_be_empty, text, texts
 from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.runtime.arguments import check_arguments
 from airflow_provider_arm.runtime.export.export_operator import ArmExportOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_arm.client.operations import Operation
     from airflow_provider_arm.export.pages.record_types import RecordType
@@ -76,6 +78,13 @@ class ListExportOperator(ArmExportOperator):
         "amounts",
         "currency_field",
     )
+    argument_readers: ClassVar[Mapping[str, Reader]] = {
+        **ArmExportOperator.argument_readers,
+        "resource": text,
+        "item_key": may_be_empty(text),
+        "amounts": texts,
+        "currency_field": may_be_empty(text),
+    }
 
     def __init__(
         self,
@@ -89,8 +98,9 @@ class ListExportOperator(ArmExportOperator):
         super().__init__(**kwargs)
         self.resource = resource
         self.item_key = item_key
-        self.amounts = amounts
+        self.amounts: Any = amounts
         self.currency_field = currency_field
+        check_arguments(self)
 
     def _operation(self) -> Operation:
         from airflow_provider_arm.client.endpoints import ad_hoc_operation

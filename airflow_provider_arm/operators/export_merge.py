@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_arm.argument_readers import Reader
+from airflow_provider_arm.argument_readers import path as path_reader
 from airflow_provider_arm.exceptions import translate_arm_errors
 from airflow_provider_arm.export.fetch.date_window import DateWindow
 from airflow_provider_arm.export.fetch.plan_windows import parse_window, read_window
-from airflow_provider_arm.runtime.arguments import is_rendered_later
+from airflow_provider_arm.runtime.arguments import check_arguments, is_rendered_later, read_arguments
 from airflow_provider_arm.runtime.export.asset_events import emit_asset_events
 from airflow_provider_arm.runtime.export.manifest_args import manifest_paths, open_path, resolve_lazy_xcom
 from airflow_provider_arm.summary import export_line
@@ -47,6 +49,7 @@ class ExportMergeOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("exports", "path", "window")
     ui_color = "#dcebf7"
+    argument_readers: ClassVar[Mapping[str, Reader]] = {"path": path_reader()}
     #: The merged manifest, once it is written, and the paths of the manifests of its parts.
     manifest: dict[str, Any] | None = None
     parts: Sequence[str] = ()
@@ -63,6 +66,7 @@ class ExportMergeOperator(BaseOperator):
         self.exports = exports
         self.path = path
         self.window = window if is_rendered_later(window) else read_window(window)
+        check_arguments(self)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Merge the manifests."""
@@ -70,6 +74,7 @@ class ExportMergeOperator(BaseOperator):
         from airflow_provider_arm.export.manifest.paths import manifest_path
 
         with translate_arm_errors():
+            read_arguments(self)
             window, path = parse_window(self.window, context), open_path(self.path)
             parts = manifest_paths(resolve_lazy_xcom(self.exports), "exports")
             manifest = merge_exports(parts, path, window)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_arm.argument_readers import Reader, choice, path
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import ArmBatchFailedException
-from airflow_provider_arm.runtime.arguments import check_choice
-from airflow_provider_arm.runtime.base_operator import unwrap
+from airflow_provider_arm.runtime.arguments import check_arguments
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
-from airflow_provider_arm.submission.results.reject_policy import RejectPolicy, TaskOutcome
+from airflow_provider_arm.submission.results.reject_policy import RejectPolicy, TaskOutcome, read_max_rejected
 from airflow_provider_arm.summary import FAILED, SUCCESS, count_text, summary_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Literal
 
     from airflow.providers.common.compat.sdk import Context
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 _OPERATION = "upload_files"
 #: Names of files in the log and in errors: enough to recognise the upload.
 SHOWN_NAMES = 3
+
+
+def read_paths(name: str, value: Any) -> list[str]:
+    """Return an argument that is the path of a file, or a list of paths."""
+    members = [value] if isinstance(value, str | os.PathLike) else value
+    if not isinstance(members, list | tuple) or not members:
+        raise ArmConfigurationError(f"{name} must be the path of a file, or a list of paths")
+    return [path()(name, member) for member in members]
 
 
 class FileUploadOperator(ArmWriteOperator):
@@ -41,6 +50,12 @@ class FileUploadOperator(ArmWriteOperator):
     """
 
     template_fields: Sequence[str] = (*ArmWriteOperator.template_fields, "paths", "max_rejected")
+    argument_readers: ClassVar[Mapping[str, Reader]] = {
+        **ArmWriteOperator.argument_readers,
+        "paths": read_paths,
+        "on_rejected": choice("fail", "warn"),
+        "max_rejected": read_max_rejected,
+    }
 
     def __init__(
         self,
@@ -51,16 +66,16 @@ class FileUploadOperator(ArmWriteOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_choice("on_rejected", on_rejected, ("fail", "warn"))
-        self.paths = paths
+        self.paths: Any = paths
         self.on_rejected = on_rejected
         self.max_rejected = max_rejected
+        check_arguments(self)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Upload the files."""
         with self._open_journal(context) as journal:
             policy = RejectPolicy(self.on_rejected, self.max_rejected)
-            files = read_files(unwrap(self.paths), self.hook.client.readings.files.max_bytes)
+            files = read_files(self.paths, self.hook.client.readings.files.max_bytes)
             names = [file["file_name"] for file in files]
             more = ", ..." if len(names) > SHOWN_NAMES else ""
             result = self._write_once(
@@ -101,18 +116,15 @@ class FileUploadOperator(ArmWriteOperator):
         return {"files": results}
 
 
-def read_files(paths: Any, max_bytes: int) -> list[dict[str, Any]]:
+def read_files(paths: Sequence[str], max_bytes: int) -> list[dict[str, Any]]:
     """Read the files of an upload, each as its name and the base64 of its bytes.
 
-    :raises ArmConfigurationError: there is none, two have one name, or one cannot be read, is empty or too large.
+    :raises ArmConfigurationError: two have one name, or one cannot be read, is empty or too large.
     """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    addresses = [paths] if isinstance(paths, str) else list(paths)
-    if not addresses or not all(isinstance(address, str) and address for address in addresses):
-        raise ArmConfigurationError("paths must be the path of a file, or a list of paths")
     files = []
-    for address in addresses:
+    for address in paths:
         path = ObjectStoragePath(address)
         try:
             with path.open("rb") as file:

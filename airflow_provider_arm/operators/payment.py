@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_arm.argument_readers import Reader, record
 from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.runtime.arguments import check_arguments
 from airflow_provider_arm.runtime.base_operator import unwrap
 from airflow_provider_arm.runtime.records import read_record
 from airflow_provider_arm.runtime.rendered import read_key
@@ -37,6 +39,7 @@ class PaymentReservationOperator(ArmWriteOperator):
 
     template_fields: Sequence[str] = (*ArmWriteOperator.template_fields, "payment_id", "reservation")
     personal_fields: ClassVar[Sequence[str]] = ("reservation",)
+    argument_readers: ClassVar[Mapping[str, Reader]] = {**ArmWriteOperator.argument_readers, "reservation": record}
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class PaymentReservationOperator(ArmWriteOperator):
         super().__init__(on_unknown_outcome=on_unknown_outcome, **kwargs)
         self.payment_id = payment_id
         self.reservation = reservation
+        check_arguments(self)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Reserve the payment."""

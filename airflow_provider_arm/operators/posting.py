@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_arm.argument_readers import Reader, choice, flag, optional, path, records, text
 from airflow_provider_arm.client.errors import ArmValidationError
-from airflow_provider_arm.runtime.arguments import ON_EMPTY, check_choice, check_exactly_one
+from airflow_provider_arm.runtime.arguments import ON_EMPTY, check_arguments, check_exactly_one, is_rendered_later
 from airflow_provider_arm.runtime.base_operator import unwrap
+from airflow_provider_arm.runtime.records import check_postings_suffix
 from airflow_provider_arm.runtime.write_operator import ArmWriteOperator
 from airflow_provider_arm.summary import SUCCESS, count_text, describe_warnings, summary_line
 
@@ -52,6 +54,14 @@ class AutoPostingOperator(ArmWriteOperator):
 
     template_fields: Sequence[str] = (*ArmWriteOperator.template_fields, "method", "postings", "source")
     personal_fields: ClassVar[Sequence[str]] = ("postings",)
+    argument_readers: ClassVar[Mapping[str, Reader]] = {
+        **ArmWriteOperator.argument_readers,
+        "method": text,
+        "postings": optional(records),
+        "source": optional(path()),
+        "validate_only": flag,
+        "on_empty": choice(*ON_EMPTY),
+    }
 
     def __init__(
         self,
@@ -65,13 +75,15 @@ class AutoPostingOperator(ArmWriteOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(on_unknown_outcome=on_unknown_outcome, **kwargs)
-        check_exactly_one(postings=postings, source=source)
-        check_choice("on_empty", on_empty, ON_EMPTY)
         self.method = method
         self.postings = postings
         self.source: Any = source
         self.validate_only = validate_only
         self.on_empty = on_empty
+        check_arguments(self)
+        check_exactly_one(postings=postings, source=source)
+        if isinstance(source, str) and not is_rendered_later(source):
+            check_postings_suffix(source)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Post the set, or let ARM check it."""

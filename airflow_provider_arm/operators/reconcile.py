@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
+from airflow_provider_arm.argument_readers import Reader, choice, flag, mapping, may_be_empty, optional, text
+from airflow_provider_arm.argument_readers import path as path_reader
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import translate_arm_errors
 from airflow_provider_arm.export.manifest.paths import MANIFEST_SUFFIX
-from airflow_provider_arm.runtime.arguments import check_choice
-from airflow_provider_arm.runtime.base_operator import read_bool
+from airflow_provider_arm.runtime.arguments import check_arguments, read_arguments
 from airflow_provider_arm.runtime.export.manifest_args import (
     manifest_addresses,
     manifest_paths,
@@ -38,10 +39,22 @@ log = logging.getLogger(__name__)
 
 #: Values of ``on_difference``.
 FAIL, WARN, SKIP = "fail", "warn", "skip"
+NO_TOLERANCE = "0"
+#: Values of ``period``.
+PERIODS = ("month", "quarter", "year", "ledger", "none")
 #: XCom with the result of a task that fails or is skipped.
 XCOM = "reconciliation"
 #: Suffixes of files with figures.
 _FIGURE_SUFFIXES = (".csv", ".json")
+
+
+def read_tolerance(_: str, value: Any) -> Any:
+    """Return the argument *tolerance* after its check."""
+    if value != NO_TOLERANCE:  # the default needs no import
+        from airflow_provider_arm.reconcile.compare import parse_tolerance
+
+        parse_tolerance(value)
+    return value
 
 
 class LedgerReconcileOperator(BaseOperator):
@@ -105,6 +118,21 @@ class LedgerReconcileOperator(BaseOperator):
         "allow_empty",
     )
     ui_color = "#dcebf7"
+    argument_readers: ClassVar[Mapping[str, Reader]] = {
+        "path": path_reader(),
+        "field": text,
+        "against_field": may_be_empty(text),
+        "period": choice(*PERIODS),
+        "by": text,
+        "against_by": may_be_empty(text),
+        "where": optional(mapping),
+        "against_where": optional(mapping),
+        "own_currency": may_be_empty(text),
+        "tolerance": read_tolerance,
+        "invert_against": flag,
+        "on_difference": choice(FAIL, WARN, SKIP),
+        "allow_empty": flag,
+    }
     #: Paths of what was compared, and of the report once it is written.
     compared: Sequence[str] = ()
     reports: Sequence[str] = ()
@@ -124,15 +152,13 @@ class LedgerReconcileOperator(BaseOperator):
         where: Mapping[str, Any] | None = None,
         against_where: Mapping[str, Any] | None = None,
         own_currency: str | None = None,
-        tolerance: str | int | Decimal | Mapping[str, Any] = "0",
+        tolerance: str | int | Decimal | Mapping[str, Any] = NO_TOLERANCE,
         invert_against: bool | str = False,
         on_difference: Literal["fail", "warn", "skip"] = "fail",
         allow_empty: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_choice("period", period, ("month", "quarter", "year", "ledger", "none"))
-        check_choice("on_difference", on_difference, (FAIL, WARN, SKIP))
         self.export = export
         self.against = against
         self.path = path
@@ -149,10 +175,12 @@ class LedgerReconcileOperator(BaseOperator):
         self.invert_against = invert_against
         self.on_difference = on_difference
         self.allow_empty = allow_empty
+        check_arguments(self)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare both sides, write the report, and apply *on_difference*."""
         with translate_arm_errors():
+            read_arguments(self)
             comparison, query = self._compare()
             result = self._report(comparison, query)
             if not comparison.matches:
@@ -194,7 +222,6 @@ class LedgerReconcileOperator(BaseOperator):
         from airflow_provider_arm.reconcile.fields import SideQuery, parse_currency, parse_where
         from airflow_provider_arm.reconcile.period import Period
 
-        check_choice("on_difference", self.on_difference, (FAIL, WARN, SKIP))
         period = Period.parse(self.period)
         try:
             own = parse_currency(self.own_currency) if self.own_currency else None
@@ -205,9 +232,9 @@ class LedgerReconcileOperator(BaseOperator):
         other = SideQuery(self.against_field or self.field, period, self.against_by or self.by, against_where, own)
         options = ComparisonOptions(
             parse_tolerance(self.tolerance),
-            read_bool("invert_against", self.invert_against),
+            bool(self.invert_against),
             _parse_periods(self.periods, period),
-            read_bool("allow_empty", self.allow_empty),
+            bool(self.allow_empty),
         )
         return query, other, options
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_arm.argument_readers import Reader, may_be_empty, path, text, whole_number
 from airflow_provider_arm.exceptions import translate_arm_errors
+from airflow_provider_arm.runtime.arguments import check_arguments, read_arguments, read_resolution_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
     from airflow.sdk import XComArg
+
+#: Airflow's database stores the index of a mapped task in 32 bits.
+MAX_MAP_INDEX = 2**31 - 1
 
 
 class SubmissionResolveOperator(BaseOperator):
@@ -39,6 +44,14 @@ class SubmissionResolveOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("journal_path", "submit_task_id", "resolutions", "submit_run_id", "submit_dag_id")
     ui_color = "#dcebf7"
+    argument_readers: ClassVar[Mapping[str, Reader]] = {
+        "journal_path": path(absolute=True),
+        "submit_task_id": text,
+        "resolutions": read_resolution_list,
+        "submit_run_id": may_be_empty(text),
+        "submit_dag_id": may_be_empty(text),
+        "submit_map_index": whole_number(-1, MAX_MAP_INDEX),
+    }
 
     def __init__(
         self,
@@ -58,6 +71,7 @@ class SubmissionResolveOperator(BaseOperator):
         self.submit_run_id = submit_run_id
         self.submit_dag_id = submit_dag_id
         self.submit_map_index = submit_map_index
+        check_arguments(self)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Write the resolutions."""
@@ -65,6 +79,8 @@ class SubmissionResolveOperator(BaseOperator):
         from airflow_provider_arm.runtime.resolutions import read_resolutions, resolve_chunk
 
         ti = context["ti"]
+        with translate_arm_errors():
+            read_arguments(self)
         dag_id, run_id = self.submit_dag_id or ti.dag_id, self.submit_run_id or ti.run_id
         owner = JournalKey(dag_id, run_id, self.submit_task_id, self.submit_map_index)
         with translate_arm_errors(), open_file_journal(self.journal_path, owner, ti) as journal:

@@ -1,25 +1,21 @@
-"""Checks of operator arguments when a DAG is parsed, and the assembly of operator docstrings. Light to import."""
+"""Checks of the arguments of tasks, and the assembly of operator docstrings. Light to import."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from airflow.sdk import XComArg
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 #: File name suffixes of sources and of rejects files.
 SOURCE_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 REJECTS_SUFFIXES = (".jsonl", ".csv")
 #: What a task does that finds no records: ``on_empty``.
 ON_EMPTY = ("fail", "skip", "succeed")
-#: End of the message about text that should be JSON, for example a rendered template.
-NOT_JSON = "is text but not JSON: pass the other task's output itself, or set render_template_as_native_obj on the DAG"
 #: Marks of a Jinja template, whose value is known only when the task runs.
 _TEMPLATE_MARKS = ("{{", "{%")
 _PARAM = re.compile(r"^:param (\w+):.*(?:\n(?:    .*|(?=\n    )))*", re.MULTILINE)
@@ -32,34 +28,58 @@ def is_rendered_later(value: Any) -> bool:
     return isinstance(value, XComArg)
 
 
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    """Check that an argument is one of *choices*.
+def _has_template(value: Any) -> bool:
+    """Return whether a value, or a member of it, is rendered later."""
+    if isinstance(value, Mapping):
+        return any(map(_has_template, value.values()))
+    if isinstance(value, list | tuple | set):
+        return any(map(_has_template, value))
+    return is_rendered_later(value)
 
-    :raises ArmConfigurationError: it is not, and it is neither a template nor another task's output.
+
+def check_arguments(task: Any) -> None:
+    """Check the arguments of a task when the DAG is parsed, as far as they are not templates.
+
+    The task's ``argument_readers`` has the reader of each argument. Arguments that are not templated are replaced by
+    the values that they mean; the others are replaced when they are rendered, by :func:`read_arguments`.
+
+    :raises ArmConfigurationError: an argument is invalid, or is a template although it is not templated.
     """
-    if not is_rendered_later(value) and value not in choices:
-        raise ArmConfigurationError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    for name, read in task.argument_readers.items():
+        if name not in vars(task):
+            continue  # of a subclass, which sets it later and checks again
+        value = getattr(task, name)
+        if name in task.template_fields:
+            if not _has_template(value):
+                read(name, value)
+        elif _has_template(value):
+            raise ArmConfigurationError(
+                f"{name} is not templated: it can be neither a template nor another task's output. Give a value"
+            )
+        else:
+            setattr(task, name, read(name, value))
 
 
-def check_range(name: str, value: Any, minimum: int, maximum: int) -> None:
-    """Check that an argument is a whole number between *minimum* and *maximum*, both included.
+def read_arguments(task: Any) -> None:
+    """Read the templated arguments of a task that runs, after they are rendered and before anything is sent.
 
-    :raises ArmConfigurationError: it is not, and it is neither a template nor another task's output.
+    Arguments with personal data are read where they are used.
+
+    :raises ArmConfigurationError: an argument is invalid.
     """
-    if is_rendered_later(value):
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
-        raise ArmConfigurationError(f"{name} must be a whole number between {minimum} and {maximum}, not {value!r}")
+    for name, read in task.argument_readers.items():
+        if name in task.template_fields and name not in getattr(task, "personal_fields", ()):
+            setattr(task, name, read(name, getattr(task, name)))
 
 
-def check_suffix(name: str, path: Any, suffixes: Sequence[str]) -> None:
-    """Check that the path of a file has one of *suffixes*; ``None`` passes.
+def read_resolution_list(_: str, value: Any) -> Any:
+    """Return the argument ``resolutions`` after its check."""
+    if value is None:
+        return None
+    from airflow_provider_arm.runtime.resolutions import read_resolutions
 
-    :raises ArmConfigurationError: it does not, and it is neither a template nor another task's output.
-    """
-    if path is None or is_rendered_later(path) or str(path).lower().endswith(tuple(suffixes)):
-        return
-    raise ArmConfigurationError(f"{name} must end in {', '.join(suffixes)}, not {path!r}")
+    read_resolutions(value)
+    return value
 
 
 def check_exactly_one(**arguments: Any) -> None:

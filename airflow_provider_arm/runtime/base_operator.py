@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_arm.client.errors import ArmConfigurationError
+from airflow_provider_arm.argument_readers import Reader, identifier, may_be_empty, text
 from airflow_provider_arm.hooks.arm import ArmHook
-from airflow_provider_arm.runtime.arguments import add_inherited_params
+from airflow_provider_arm.hooks.settings import read_client_no
+from airflow_provider_arm.runtime.arguments import add_inherited_params, check_arguments
 from airflow_provider_arm.runtime.rendered import read_optional
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import jinja2
     from airflow.providers.common.compat.sdk import Context
@@ -39,23 +39,6 @@ def unwrap(value: Any) -> Any:
     return value.value if isinstance(value, RedactedArgument) else value
 
 
-def read_bool(name: str, value: Any) -> bool:
-    """Return an argument as a bool; a rendered template is text.
-
-    :raises ArmConfigurationError: it is neither a bool nor ``"true"`` or ``"false"`` in any case.
-    """
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().lower() in {"true", "false"}:
-        return value.strip().lower() == "true"
-    raise ArmConfigurationError(f"{name} must be True or False, not {value!r}")
-
-
-def to_seconds(value: timedelta | float | None) -> float | None:
-    """Return a duration in seconds; ``None`` is returned unchanged."""
-    return value.total_seconds() if isinstance(value, timedelta) else value
-
-
 class ArmBaseOperator(BaseOperator):
     """Base class of the ARM operators.
 
@@ -67,6 +50,12 @@ class ArmBaseOperator(BaseOperator):
     template_fields: Sequence[str] = ("arm_conn_id", "client_no", "user_id")
     #: Templated arguments with personal data: rendered, but never stored or shown.
     personal_fields: ClassVar[Sequence[str]] = ()
+    #: How each argument is read; see ``check_arguments``. A constructor ends with that check.
+    argument_readers: ClassVar[Mapping[str, Reader]] = {
+        "arm_conn_id": text,
+        "client_no": read_client_no,
+        "user_id": may_be_empty(identifier),
+    }
     ui_color = "#dcebf7"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -86,6 +75,7 @@ class ArmBaseOperator(BaseOperator):
         self.arm_conn_id = arm_conn_id
         self.client_no = client_no
         self.user_id = user_id
+        check_arguments(self)
 
     @cached_property
     def hook(self) -> ArmHook:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from airflow_provider_arm.argument_readers import NOT_JSON
 from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.runtime.arguments import NOT_JSON, check_exactly_one
+from airflow_provider_arm.runtime.arguments import check_exactly_one
 from airflow_provider_arm.runtime.rendered import check_rendered, check_rendered_keys
 
 if TYPE_CHECKING:
@@ -56,13 +57,22 @@ def open_source(records: Any, source: str | None, operation: Operation, name: st
 
 
 def open_postings(postings: Any, source: str | None, operation: Operation) -> Source:
-    """Return the postings as a source. Raises as :func:`open_source`, and for a table."""
-    if source is not None and source.lower().endswith((".csv", ".parquet")):
+    """Return the postings as a source. Raises as :func:`open_source` and :func:`check_postings_suffix`."""
+    if source is not None:
+        check_postings_suffix(source)
+    return open_source(postings, source, operation, "postings")
+
+
+def check_postings_suffix(source: str) -> None:
+    """Check that a source of postings is no table.
+
+    :raises ArmConfigurationError: it is, or has another unknown suffix.
+    """
+    if not source.lower().endswith((".jsonl", ".json")):
         raise ArmConfigurationError(
             "source must end in .jsonl or .json: ARM does not document the fields of a posting, so the columns of a "
-            "table cannot be read"
+            f"table cannot be read. It is {source!r}"
         )
-    return open_source(postings, source, operation, "postings")
 
 
 def _read_file(path: str, name: str) -> bytes:

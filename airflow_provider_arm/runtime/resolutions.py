@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
+from airflow_provider_arm.argument_readers import NOT_JSON
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.operations import Replay
-from airflow_provider_arm.runtime.arguments import NOT_JSON
 from airflow_provider_arm.submission.errors import (
     EmptySourceError,
     PlanChangedError,
@@ -92,7 +92,9 @@ def read_resolutions(value: Any) -> list[Resolution]:
             value = msgspec.json.decode(value) if value and value != "None" else None
         except msgspec.DecodeError:
             raise ArmConfigurationError(f"resolutions {NOT_JSON}") from None
-    members = [value] if isinstance(value, Mapping) else list(value or ())
+    members = [value] if isinstance(value, Mapping) else [] if value is None else value
+    if not isinstance(members, list | tuple):
+        raise ArmConfigurationError("resolutions must be a list of mappings")
     try:
         return [replace(msgspec.convert(member, Resolution), at=time.time()) for member in members]
     except msgspec.ValidationError as error:

@@ -6,18 +6,11 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_arm.client.errors import ArmConfigurationError
-from airflow_provider_arm.client.operations import OPERATIONS, Replay
-from airflow_provider_arm.runtime.arguments import REJECTS_SUFFIXES, check_suffix
+from airflow_provider_arm.client.operations import OPERATIONS
 from airflow_provider_arm.runtime.journal_location import JournalKey, open_folder
 from airflow_provider_arm.runtime.records import open_source
 from airflow_provider_arm.runtime.rejects import evaluate_batches, write_rejects
-from airflow_provider_arm.runtime.resolutions import (
-    allow_empty_source,
-    may_resend,
-    prepare_journal,
-    push_unresolved_chunks,
-)
+from airflow_provider_arm.runtime.resolutions import allow_empty_source, prepare_journal, push_unresolved_chunks
 from airflow_provider_arm.runtime.submitted import REJECT, Submitted
 from airflow_provider_arm.submission.errors import EmptySourceError
 from airflow_provider_arm.submission.planning.plan import SubmissionPlan
@@ -55,17 +48,6 @@ class SubmitOptions:
     continue_from: str | None = None
     registry_path: str | None = None
 
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        :raises ArmConfigurationError: one is invalid.
-        """
-        may_resend(self.on_unknown_outcome)
-        if self.assume_absent_after is not None and self.assume_absent_after < 0:
-            raise ArmConfigurationError(
-                f"assume_absent_after must be a number of seconds or a timedelta, not {self.assume_absent_after!r}"
-            )
-
 
 class SubmissionRun:
     """One submission by one task. Its constructor checks the arguments; it reads and sends nothing.
@@ -91,10 +73,7 @@ class SubmissionRun:
     ) -> None:
         self._resource, name = find_operation(resource, action)
         self._operation = OPERATIONS[name]
-        check_suffix("rejects_path", rejects_path or None, REJECTS_SUFFIXES)
         self._skip_invalid = on_invalid == REJECT
-        if self._skip_invalid and not rejects_path:
-            raise ArmConfigurationError(f'on_invalid="{REJECT}" needs rejects_path, where the invalid rows are written')
         self._client = hook.client
         self._source = open_source(records, source, self._operation)
         self._chunk_size = chunk_size
@@ -209,10 +188,6 @@ class SubmissionRun:
     def _open_registry(self, ti: Any, options: SubmitOptions) -> SubmissionRegistry | None:
         if options.registry_path is None:
             return None
-        if self._operation.replay is not Replay.BY_KEY:
-            raise ArmConfigurationError(
-                f"registry_path is only for documents: {self._resource.name} may be submitted repeatedly"
-            )
         return SubmissionRegistry(
             open_folder(options.registry_path, "registry_path"),
             owner=str(JournalKey.own(ti, options.continue_from)),

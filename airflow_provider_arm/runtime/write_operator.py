@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_arm.argument_readers import Reader, choice, flag, optional, path
 from airflow_provider_arm.exceptions import translate_arm_errors
-from airflow_provider_arm.runtime.arguments import check_choice
+from airflow_provider_arm.runtime.arguments import check_arguments, read_arguments, read_resolution_list
 from airflow_provider_arm.runtime.base_operator import ArmBaseOperator
 from airflow_provider_arm.runtime.journal_location import open_journal
 from airflow_provider_arm.summary import write_line
@@ -40,6 +41,13 @@ class ArmWriteOperator(ArmBaseOperator):
     """
 
     template_fields: Sequence[str] = (*ArmBaseOperator.template_fields, "journal_path", "resolutions")
+    argument_readers: ClassVar[Mapping[str, Reader]] = {
+        **ArmBaseOperator.argument_readers,
+        "journal_path": optional(path(absolute=True)),
+        "durable": flag,
+        "on_unknown_outcome": choice("fail", "resend"),
+        "resolutions": read_resolution_list,
+    }
     #: Seconds after which a lookup that finds nothing proves that ARM has not accepted the call; ``None``: never.
     assume_absent_after: float | None = None
 
@@ -53,11 +61,11 @@ class ArmWriteOperator(ArmBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_choice("on_unknown_outcome", on_unknown_outcome, ("fail", "resend"))
         self.journal_path = journal_path
         self.durable = durable
         self.on_unknown_outcome = on_unknown_outcome
         self.resolutions = resolutions
+        check_arguments(self)
 
     @contextmanager
     def _open_journal(self, context: Context) -> Iterator[Journal]:
@@ -66,6 +74,7 @@ class ArmWriteOperator(ArmBaseOperator):
         Open it before anything else, so that a try that ends early leaves a trace: without one, nothing was sent.
         """
         with translate_arm_errors(), open_journal(context, self.journal_path, durable=self.durable) as journal:
+            read_arguments(self)
             yield journal
 
     def _write_once(

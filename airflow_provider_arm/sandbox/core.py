@@ -333,11 +333,15 @@ class Core:
             self._process_due()
             return overview.compute_totals(self._context(client_no))
 
-    def overview(self, origin: str, client_no: int | str | None = None) -> dict[str, Any]:
-        """Return everything that the page shows of a client number."""
+    def overview(
+        self, origin: str, client_no: int | str | None = None, batch_uuid: str | None = None
+    ) -> dict[str, Any]:
+        """Return everything that the page shows of a client number, or of one of its batches."""
         with self._lock, self._transaction():
             self._process_due()
-            shown = overview.build_overview(self._context(client_no), origin + BASE_PATH, origin + TOKEN_PATH)
+            shown = overview.build_overview(
+                self._context(client_no), origin + BASE_PATH, origin + TOKEN_PATH, batch_uuid
+            )
             shown["clients"] = self.clients
             for rule in self.faults.as_json():
                 shown["non_default"].append(f"fault {rule['do']} {rule['when']} (fired {len(rule['fired'])})")

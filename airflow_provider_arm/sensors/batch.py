@@ -6,7 +6,7 @@ import math
 import time
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -17,10 +17,13 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_arm.argument_readers import Reader, choice, flag, may_be_empty, path, seconds, text
 from airflow_provider_arm.exceptions import ArmBatchFailedException, ArmWaitError, translate_arm_errors
 from airflow_provider_arm.hooks.arm import ArmHook
-from airflow_provider_arm.links.batch import BatchLink
-from airflow_provider_arm.runtime.arguments import REJECTS_SUFFIXES, check_choice, check_suffix
+from airflow_provider_arm.hooks.settings import read_client_no
+from airflow_provider_arm.links.batch import BATCH_LINKS
+from airflow_provider_arm.runtime.arguments import REJECTS_SUFFIXES, check_arguments, read_arguments
+from airflow_provider_arm.submission.results.reject_policy import read_max_rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,7 +76,16 @@ class BatchSensor(BaseSensorOperator):
         "rejects_path",
         "warnings_path",
     )
-    operator_extra_links = (BatchLink(),)
+    argument_readers: ClassVar[Mapping[str, Reader]] = {
+        "arm_conn_id": text,
+        "client_no": read_client_no,
+        "on_rejected": choice("fail", "warn"),
+        "max_rejected": read_max_rejected,
+        "rejects_path": may_be_empty(path(*REJECTS_SUFFIXES)),
+        "warnings_path": may_be_empty(path(*REJECTS_SUFFIXES)),
+        "deferrable": flag,
+    }
+    operator_extra_links = BATCH_LINKS
     ui_color = "#dcebf7"
 
     def __init__(
@@ -87,13 +99,15 @@ class BatchSensor(BaseSensorOperator):
         rejects_path: str | None = None,
         warnings_path: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poke_interval: timedelta | float = 30,
+        poke_interval: timedelta | float | str = 30,
         **kwargs: Any,
     ) -> None:
-        super().__init__(poke_interval=poke_interval, **kwargs)
-        check_choice("on_rejected", on_rejected, ("fail", "warn"))
-        check_suffix("rejects_path", rejects_path, REJECTS_SUFFIXES)
-        check_suffix("warnings_path", warnings_path, REJECTS_SUFFIXES)
+        # Airflow reads no numbers that are text, and accepts infinity.
+        times = {
+            name: seconds()(name, kwargs.pop(name)) for name in ("timeout", "max_wait") if kwargs.get(name) is not None
+        }
+        interval = seconds(positive=True)("poke_interval", poke_interval)
+        super().__init__(poke_interval=interval, **times, **kwargs)
         self.batch_uuid = batch_uuid
         self.arm_conn_id = arm_conn_id
         self.client_no = client_no
@@ -102,6 +116,7 @@ class BatchSensor(BaseSensorOperator):
         self.rejects_path = rejects_path
         self.warnings_path = warnings_path
         self.deferrable = deferrable
+        check_arguments(self)
         #: What the batches belong to, once the argument is read.
         self.submissions: list[Submitted] = []
         self._wait: BatchWait | None = None
@@ -172,9 +187,7 @@ class BatchSensor(BaseSensorOperator):
         from airflow_provider_arm.runtime.submitted import read_submitted
         from airflow_provider_arm.submission.results.reject_policy import RejectPolicy
 
-        # Before the wait, not after it.
-        check_suffix("rejects_path", self.rejects_path or None, REJECTS_SUFFIXES)
-        check_suffix("warnings_path", self.warnings_path or None, REJECTS_SUFFIXES)
+        read_arguments(self)  # before the wait, not after it
         policy = RejectPolicy(self.on_rejected, self.max_rejected)
         self.submissions = read_submitted(self.batch_uuid)
         if self._wait is None:
@@ -190,7 +203,7 @@ class BatchSensor(BaseSensorOperator):
         finished = [submitted.finish(wait.finished) for submitted in self.submissions]
         return {
             "batch_uuids": list(wait.batch_uuids),
-            **evaluate_batches(finished, policy, self.rejects_path or None, self.warnings_path or None),
+            **evaluate_batches(finished, policy, self.rejects_path, self.warnings_path),
         }
 
     def _times(self, deadline: float | None) -> WaitTimes:

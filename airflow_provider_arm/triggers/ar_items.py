@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_arm.argument_readers import seconds
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.triggers.event_stream import ArmEventTrigger, as_mapping, as_text
 
@@ -64,12 +65,10 @@ class NewArItemsEventTrigger(ArmEventTrigger):
         self.where: dict[str, list[Any]] = as_mapping(where)
         if own := sorted(OWN_PARAMETERS & set(self.filters)):
             raise ValueError(f"filters must not contain {', '.join(own)}: the trigger sets these parameters")
-        if overlap < 0 or look_back < 0:
-            raise ValueError("overlap and look_back must not be negative")
         if not all(isinstance(values, list) for values in self.where.values()):
             raise ValueError('where needs a list of values for each field, such as {"currency": ["NOK"]}')
-        self.overlap = float(overlap)
-        self.look_back = float(look_back)
+        self.overlap = float(seconds()("overlap", overlap))
+        self.look_back = float(seconds()("look_back", look_back))
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments as text, numbers and None."""

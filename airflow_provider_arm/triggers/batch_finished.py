@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from airflow_provider_arm.files import check_absolute
+from airflow_provider_arm.argument_readers import path
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.triggers.event_stream import ArmEventTrigger, as_text
 
@@ -50,8 +50,7 @@ class BatchFinishedEventTrigger(ArmEventTrigger):
         poll_interval: float = DEFAULT_POLL_INTERVAL,
     ) -> None:
         super().__init__(arm_conn_id=arm_conn_id, client_no=client_no, poll_interval=poll_interval)
-        check_absolute(receipts_path, "receipts_path", "the triggerer starts in a folder of its own")
-        self.receipts_path = receipts_path
+        self.receipts_path = path(absolute=True)("receipts_path", receipts_path)
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments as text, numbers and None."""

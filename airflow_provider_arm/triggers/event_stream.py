@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from airflow_provider_arm.argument_readers import seconds, text
+from airflow_provider_arm.hooks.settings import read_client_no
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping
 
@@ -38,12 +41,10 @@ class ArmEventTrigger(BaseEventTrigger):
 
     def __init__(self, *, arm_conn_id: str, client_no: int | None, poll_interval: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        if poll_interval <= 0:
-            raise ValueError("poll_interval must be greater than 0 seconds")
-        self.arm_conn_id = arm_conn_id
-        self.client_no = client_no
+        self.arm_conn_id = text("arm_conn_id", arm_conn_id)
+        self.client_no = read_client_no("client_no", client_no)
         # Always a float: Airflow identifies a trigger by the text of its arguments.
-        self.poll_interval = float(poll_interval)
+        self.poll_interval = float(seconds(positive=True)("poll_interval", poll_interval))
 
     @abstractmethod
     def arguments(self) -> dict[str, Any]:

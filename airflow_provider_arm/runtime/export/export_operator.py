@@ -6,17 +6,30 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from airflow_provider_arm.argument_readers import (
+    Reader,
+    choice,
+    flag,
+    mapping,
+    may_be_empty,
+    optional,
+    seconds,
+    texts,
+    whole_number,
+)
+from airflow_provider_arm.argument_readers import path as path_reader
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import translate_arm_errors
 from airflow_provider_arm.export.fetch.date_window import DateWindow
 from airflow_provider_arm.export.fetch.plan_windows import parse_window, read_window
 from airflow_provider_arm.export.files.file_format import FORMATS, choose_file_format
 from airflow_provider_arm.export.limits import DEFAULT_WORKERS, MAX_WORKERS
-from airflow_provider_arm.runtime.arguments import ON_EMPTY, check_choice, check_range, is_rendered_later
-from airflow_provider_arm.runtime.base_operator import ArmBaseOperator, read_bool
+from airflow_provider_arm.runtime.arguments import ON_EMPTY, check_arguments, is_rendered_later, read_arguments
+from airflow_provider_arm.runtime.base_operator import ArmBaseOperator
 from airflow_provider_arm.runtime.export.asset_events import emit_asset_events
 from airflow_provider_arm.runtime.export.watermark_args import (
     DEFAULT_OVERLAP,
+    MAX_OVERLAP,
     build_increment_options,
     check_incremental_args,
 )
@@ -44,6 +57,11 @@ log = logging.getLogger(__name__)
 DEFAULT_PAGE_SIZE = 1000
 #: Keys of the manifest that the task's result has; ``increment`` of an incremental export only.
 _RESULT_KEYS = ("rows", "pages", "totals", "dates", "sha256", "bytes", "increment")
+
+
+def read_columns(name: str, value: Any) -> Any:
+    """Return an argument that is a list of fields, or the name of a selection."""
+    return value if value == "submittable" else texts(name, value)
 
 
 class ArmExportOperator(ArmBaseOperator):
@@ -109,7 +127,28 @@ class ArmExportOperator(ArmBaseOperator):
         "mask",
         "incremental",
         "watermark_path",
+        "page_size",
+        "workers",
+        "overlap",
     )
+    argument_readers: ClassVar[Mapping[str, Reader]] = {
+        **ArmBaseOperator.argument_readers,
+        "path": path_reader(),
+        "format": may_be_empty(choice(*FORMATS)),
+        "csv_dialect": may_be_empty(choice("excel")),
+        "filters": optional(mapping),
+        "split_by": optional(mapping),
+        "columns": optional(read_columns),
+        "mask": optional(texts),
+        "page_size": whole_number(1, DEFAULT_PAGE_SIZE),
+        "workers": whole_number(1, MAX_WORKERS),
+        "validate_all_fields": flag,
+        "verify_pages": flag,
+        "on_empty": choice(*ON_EMPTY),
+        "incremental": flag,
+        "overlap": seconds(maximum=MAX_OVERLAP),
+        "watermark_path": optional(path_reader(absolute=True)),
+    }
     #: The manifest, once the export is complete.
     manifest: dict[str, Any] | None = None
     #: The list's row in the operations table.
@@ -128,13 +167,13 @@ class ArmExportOperator(ArmBaseOperator):
         split_by: Mapping[str, Sequence[Any]] | None = None,
         columns: Sequence[str] | Literal["submittable"] | None = None,
         mask: Sequence[str] = (),
-        page_size: int = DEFAULT_PAGE_SIZE,
-        workers: int = DEFAULT_WORKERS,
+        page_size: int | str = DEFAULT_PAGE_SIZE,
+        workers: int | str = DEFAULT_WORKERS,
         validate_all_fields: bool = False,
         verify_pages: bool = False,
         on_empty: Literal["succeed", "skip", "fail"] = "succeed",
         incremental: bool | str = False,
-        overlap: timedelta | float = DEFAULT_OVERLAP,
+        overlap: timedelta | float | str = DEFAULT_OVERLAP,
         watermark_path: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -145,15 +184,15 @@ class ArmExportOperator(ArmBaseOperator):
         self.filters = filters
         self.window = window if is_rendered_later(window) else read_window(window)
         self.split_by = split_by
-        self.columns = columns
-        self.mask = mask
-        self.page_size = page_size
-        self.workers = workers
+        self.columns: Any = columns
+        self.mask: Any = mask
+        self.page_size: Any = page_size
+        self.workers: Any = workers
         self.validate_all_fields = validate_all_fields
         self.verify_pages = verify_pages
         self.on_empty = on_empty
         self.incremental = incremental
-        self.overlap = overlap
+        self.overlap: Any = overlap
         self.watermark_path = watermark_path
         self._check_literals()
 
@@ -166,6 +205,7 @@ class ArmExportOperator(ArmBaseOperator):
         from airflow_provider_arm.hooks.metrics import count_rows
 
         with translate_arm_errors():
+            read_arguments(self)
             self._check_arguments(self.hook.settings.readings.lists)
             plan = self._build_plan(context)
             with self.hook.client as client:
@@ -210,7 +250,7 @@ class ArmExportOperator(ArmBaseOperator):
     def _export(self, client: ArmClient, plan: ExportPlan, context: Context) -> dict[str, Any]:
         """Export everything, or what is new, and return the manifest."""
         source = client.page_source(self._operation(), page_size=self.page_size)
-        if not read_bool("incremental", self.incremental):
+        if not self.incremental:
             from airflow_provider_arm.export.run import run_export
 
             return run_export(plan, source, _now)
@@ -260,11 +300,7 @@ class ArmExportOperator(ArmBaseOperator):
         return plan
 
     def _check_arguments(self, readings: ListReadings) -> None:
-        check_incremental_args(
-            incremental=read_bool("incremental", self.incremental),
-            overlap=self.overlap,
-            watermark_path=self.watermark_path,
-        )
+        check_incremental_args(incremental=bool(self.incremental), watermark_path=self.watermark_path)
         if not 1 <= self.page_size <= readings.max_page_size:
             raise ArmConfigurationError(
                 f"page_size must be between 1 and {readings.max_page_size}, not {self.page_size}"
@@ -280,15 +316,12 @@ class ArmExportOperator(ArmBaseOperator):
 
         The models are imported only if there are fields to check.
         """
-        if self.format is not None:
-            check_choice("format", self.format, FORMATS)
-        if self.csv_dialect is not None:
-            check_choice("csv_dialect", self.csv_dialect, ("excel",))
-        check_choice("on_empty", self.on_empty, ON_EMPTY)
+        check_arguments(self)
         if not any(map(is_rendered_later, (self.path, self.format))):
             choose_file_format(str(self.path), self.format, self.csv_dialect)
-        check_range("page_size", self.page_size, 1, DEFAULT_PAGE_SIZE)
-        check_range("workers", self.workers, 1, MAX_WORKERS)
+        if not is_rendered_later(self.incremental) and not is_rendered_later(self.watermark_path):
+            incremental = flag("incremental", self.incremental)
+            check_incremental_args(incremental=incremental, watermark_path=self.watermark_path)
         given = [value for value in (self.columns, self.mask) if value]
         if not given or self.has_profile_fields or any(map(is_rendered_later, given)):
             return

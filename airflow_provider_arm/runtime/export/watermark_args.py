@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.files import check_absolute
-from airflow_provider_arm.runtime.base_operator import to_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
 
     from airflow.providers.common.compat.sdk import Context
 
@@ -24,23 +22,17 @@ DEFAULT_OVERLAP = 3600
 MAX_OVERLAP = 10 * 366 * 24 * 3600
 
 
-def check_incremental_args(*, incremental: bool, overlap: timedelta | float, watermark_path: str | None) -> None:
-    """Check the arguments of an incremental export.
+def check_incremental_args(*, incremental: bool, watermark_path: str | None) -> None:
+    """Check that *watermark_path* is not set without *incremental*.
 
-    :raises ArmConfigurationError: *watermark_path* is set without *incremental*, or *overlap* is negative or larger
-        than ``MAX_OVERLAP``.
+    :raises ArmConfigurationError: it is.
     """
-    if not incremental:
-        if watermark_path is not None:
-            raise ArmConfigurationError("watermark_path has no effect without incremental=True: set both, or neither")
-        return
-    seconds = to_seconds(overlap)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_OVERLAP:
-        raise ArmConfigurationError(f"overlap must be between 0 and {MAX_OVERLAP} seconds (or a timedelta)")
+    if not incremental and watermark_path is not None:
+        raise ArmConfigurationError("watermark_path has no effect without incremental=True: set both, or neither")
 
 
 def build_increment_options(
-    context: Context, outlets: Sequence[Any], overlap: timedelta | float, watermark_path: str | None, client_no: Any
+    context: Context, outlets: Sequence[Any], overlap: float, watermark_path: str | None, client_no: Any
 ) -> IncrementOptions:
     """Build the options of an incremental export from the task's context and arguments.
 
@@ -53,7 +45,7 @@ def build_increment_options(
     map_index = -1 if ti.map_index is None else ti.map_index
     store = _watermark_store(context, outlets, watermark_path, map_index)
     run_key = TaskRunKey.of(ti.dag_id, ti.run_id, ti.task_id, map_index)
-    return IncrementOptions(store, run_key, math.ceil((to_seconds(overlap) or 0) * 1000), client_no)
+    return IncrementOptions(store, run_key, math.ceil(overlap * 1000), client_no)
 
 
 def _watermark_store(

@@ -44,8 +44,13 @@ def compute_totals(context: SandboxContext) -> dict[str, Any]:
     }
 
 
-def build_overview(context: SandboxContext, base_url: str, auth_url: str) -> dict[str, Any]:
-    """Return the data of the page, without requests and faults, which the core adds."""
+def build_overview(
+    context: SandboxContext, base_url: str, auth_url: str, batch_uuid: str | None = None
+) -> dict[str, Any]:
+    """Return the data of the page, without requests and faults, which the core adds.
+
+    :param batch_uuid: the only batch to show; default: the newest ones.
+    """
     return {
         "now": context.timestamp(),
         "stopped": context.clock.stopped,
@@ -54,7 +59,7 @@ def build_overview(context: SandboxContext, base_url: str, auth_url: str) -> dic
         "client_secret": CLIENT_SECRET,
         "connection": json.dumps(airflow_connection(context.client_no, base_url, auth_url)),
         "totals": _totals_rows(context),
-        "batches": _batch_rows(context),
+        "batches": _batch_rows(context, batch_uuid),
         "customers": _customer_rows(context),
         "non_default": [f"{name} = {_format(value)}" for name, value in context.switches.non_default().items()],
     }
@@ -80,10 +85,11 @@ def _totals_rows(context: SandboxContext) -> list[dict[str, Any]]:
     ]
 
 
-def _batch_rows(context: SandboxContext) -> list[dict[str, Any]]:
+def _batch_rows(context: SandboxContext, batch_uuid: str | None) -> list[dict[str, Any]]:
     columns = ("uuid", "resource", "state", "total", "processed", "failed")
-    sql = f"SELECT {', '.join(columns)} FROM batch ORDER BY number DESC LIMIT {MAX_ROWS}"  # noqa: S608 - our own names
-    return [dict(zip(columns, row, strict=True)) for row in context.store.fetch_all(sql)]
+    where, values = ("", ()) if batch_uuid is None else (" WHERE uuid = ?", (batch_uuid,))
+    sql = f"SELECT {', '.join(columns)} FROM batch{where} ORDER BY number DESC LIMIT {MAX_ROWS}"  # noqa: S608 - our own names
+    return [dict(zip(columns, row, strict=True)) for row in context.store.fetch_all(sql, values)]
 
 
 def _customer_rows(context: SandboxContext) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ class AdminApi:
             "faults": {"GET": self._show_faults, "POST": self._add_fault, "DELETE": self._clear_faults},
             "requests": {"GET": self._requests},
             "ledger": {"GET": lambda request: self._core.ledger(_client_no(request))},
-            "overview": {"GET": lambda request: self._core.overview(request.origin, _client_no(request))},
+            "overview": {"GET": self._overview},
             "totals": {"GET": lambda request: self._core.totals(_client_no(request))},
         }
 
@@ -133,6 +133,9 @@ class AdminApi:
     def _clear_faults(self, _: SandboxRequest) -> dict[str, Any]:
         self._core.clear_faults()
         return {"faults": []}
+
+    def _overview(self, request: SandboxRequest) -> dict[str, Any]:
+        return self._core.overview(request.origin, _client_no(request), request.query_parameters().get("batch"))
 
     def _requests(self, request: SandboxRequest) -> dict[str, Any]:
         parameters: dict[str, Any] = dict(request.query_parameters())

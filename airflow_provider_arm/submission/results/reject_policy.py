@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
 
 _FAIL, _WARN = "fail", "warn"
+
+
+def read_max_rejected(_: str, value: Any) -> Any:
+    """Return the argument *max_rejected* after its check."""
+    return RejectPolicy(max_rejected=value).max_rejected
 
 
 class TaskOutcome(StrEnum):

@@ -290,7 +290,7 @@ def test_resolution_decides_an_unresolved_chunk(arm_sandbox, arm_connection, sto
 )
 def test_invalid_resolution_fails_before_anything_is_sent(arm_sandbox, arm_connection, first_try, resolutions, words):
     """The message names the argument."""
-    with pytest.raises(ArmFailException, match=words):
+    with pytest.raises((ArmFailException, ArmConfigurationError), match=words):
         submit(resource="documents", records=documents(1), resolutions=resolutions).execute(first_try)
     assert sent(arm_sandbox) == []
 

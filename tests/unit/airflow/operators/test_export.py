@@ -129,7 +129,7 @@ def test_list_export_of_a_title_uses_the_path_of_the_profile(arm_connection, fir
         (ListExportOperator, {"resource": "/clients/{clientno}/aritems", "path": "a.csv"}, ["columns are required"]),
         (ListExportOperator, {"resource": "/clients/{clientno}/nosuch"}, ["404"]),
         (CustomerExportOperator, {"mask": ["SSN"]}, ["mask", "SSN"]),
-        (CustomerExportOperator, {"mask": "ssn"}, ["mask", "list of field names"]),
+        (CustomerExportOperator, {"mask": "ssn"}, ["mask", "list of names"]),
         (CustomerExportOperator, {"columns": []}, ["columns"]),
         (ArItemExportOperator, {"workers": 0}, ["workers", "between 1 and 32"]),
         (ArItemExportOperator, {"workers": 33}, ["workers", "between 1 and 32"]),

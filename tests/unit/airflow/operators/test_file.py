@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import ArmBatchFailedException, ArmFailException
 from airflow_provider_arm.hooks.arm import ArmHook
 from airflow_provider_arm.operators.file import FileUploadOperator
@@ -95,7 +96,7 @@ def test_invalid_files_fail_before_anything_is_sent(monkeypatch, first_try, file
             if isinstance(paths, list)
             else paths.format(folder=tmp_path)
         )
-        with pytest.raises(ArmFailException, match=message):
+        with pytest.raises((ArmFailException, ArmConfigurationError), match=message):
             upload(given, first_try)
         assert box.requests() == []
 

@@ -387,7 +387,7 @@ INVALID = [
     (post, {"source": "/no/such.csv"}, [".jsonl or .json", "ARM does not document the fields"]),
     (post, {"source": "/no/such.PARQUET"}, [".jsonl or .json", "ARM does not document the fields"]),
     (post, {"source": "/no/such.xls"}, ["such.xls", ".jsonl"]),
-    (post, {"method": " "}, ["autopostingmethod", "must not be empty"]),
+    (post, {"method": " "}, ["method", "not empty"]),
     (post, {"validate_only": True, "postings": []}, ["no records"]),
 ]
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from airflow.sdk import DAG
 
+from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import ArmFailException, ArmTransientException
 from airflow_provider_arm.operators.batch import BatchSubmitOperator
 from airflow_provider_arm.runtime.journal_location import JournalKey, open_journal, task_folder
@@ -149,10 +150,16 @@ def test_retry_on_a_local_disk_without_journal_fails(arm_sandbox, arm_connection
 
 def test_try_that_fails_before_sending_leaves_a_trace(arm_sandbox, arm_connection, a_try, tmp_path):
     """The next try sends."""
+    operator = BatchSubmitOperator(
+        task_id="submit",
+        resource="documents",
+        records=documents(1),
+        max_rejected="{{ 'x' }}",
+        journal_path=str(tmp_path),
+    )
+    operator.max_rejected = "x"  # as it is rendered
     with pytest.raises(ArmFailException, match="max_rejected"):
-        BatchSubmitOperator(
-            task_id="submit", resource="documents", records=documents(1), max_rejected="x", journal_path=str(tmp_path)
-        ).execute(a_try(1, 0))
+        operator.execute(a_try(1, 0))
     assert len(submit(tmp_path).execute(a_try(2, 1))["batch_uuids"]) == 2
 
 
@@ -175,12 +182,16 @@ def test_nothing_is_sent_when_a_journal_entry_is_truncated(arm_sandbox, arm_conn
 
 
 @pytest.mark.parametrize(
-    ("path", "words"), [("", "is empty"), ("  ", "is empty"), ("a/relative/path", "must be absolute")]
+    ("path", "words"), [("", "not empty"), ("  ", "not empty"), ("a/relative/path", "must be absolute")]
 )
 def test_empty_and_relative_journal_path_are_refused(arm_sandbox, arm_connection, a_try, path, words):
     """Also if they come from a template."""
-    with pytest.raises(ArmFailException, match=f"journal_path .*{words}|journal_path {words}"):
-        submit(path).execute(a_try(1))
+    with pytest.raises(ArmConfigurationError, match=f"journal_path .*{words}|journal_path {words}"):
+        submit(path)
+    operator = submit("/rendered")
+    operator.journal_path = path
+    with pytest.raises(ArmFailException, match="journal_path"):
+        operator.execute(a_try(1))
     assert arm_sandbox.requests() == []
 
 
