@@ -138,8 +138,8 @@ class Task:
     def _submit(self, records: bytes) -> str:
         return str(self.client.submit_encoded(self.operation.name, records).batch_uuid)
 
-    def _poll(self, uuid: str) -> BatchState:
-        return self.client.get_batch(uuid).state
+    def _poll(self, uuid: str, submitted: int | None) -> BatchState:
+        return self.client.get_batch(uuid, submitted=submitted).state
 
     def _look_up(self, records: list[dict[str, Any]]) -> LookupResult:
         return look_up(records, self.key, document_finder(self.client))
