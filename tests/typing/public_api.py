@@ -176,7 +176,11 @@ def export() -> XComArg:
         overlap=timedelta(hours=2),
         watermark_path="watermark.json",
     )
-    CustomerExportOperator(task_id="c", path="customers.csv", format="csv")
+    CustomerExportOperator(
+        task_id="c", path="customers.csv", format="csv", csv_dialect="excel", columns="submittable", on_empty="skip"
+    )
+    ArItemExportOperator(task_id="i", path="a.csv", window=DateWindow.before_run(days=1, timezone="Europe/Oslo"))
+    ArItemExportOperator(task_id="k", path="a.csv", on_empty="maybe")  # type: ignore[arg-type]
     DocumentExportOperator(task_id="d", path="documents.jsonl")
     GlItemExportOperator(task_id="e", path="gl.csv", window={"start": "2026-01-01", "end": "2026-01-31"})
     LogItemExportOperator(task_id="h", path="log.jsonl")

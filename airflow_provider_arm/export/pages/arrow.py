@@ -105,7 +105,8 @@ class ColumnReader:
             return body, pa.RecordBatch.from_pylist([], schema=self.schema), PageStats()
         if self._typed:
             for to, names in self._dates.items():
-                arrays |= _parse_dates(self._record_type, {name: arrays[name] for name in names}, to)
+                columns = {name: arrays[name] for name in names}
+                arrays |= _parse_dates(self._record_type, columns, to, _cast_without_zeros)
         stats = self._stats(rows, arrays)
         output = [self._output_column(name, rows, arrays) for name in self._columns]
         return body, pa.RecordBatch.from_arrays(output, names=list(self._columns)), stats
@@ -223,20 +224,25 @@ def _add_ranges(
             raise invalid_records_error(record_type, f"a {name} that is not a date") from None
 
 
-def _parse_dates(record_type: RecordType, columns: Mapping[str, pa.Array], to: pa.DataType) -> dict[str, pa.Array]:
+def _parse_dates(
+    record_type: RecordType,
+    columns: Mapping[str, pa.Array],
+    to: pa.DataType,
+    cast: Callable[[pa.Array, pa.DataType], pa.Array] = pa.Array.cast,
+) -> dict[str, pa.Array]:
     """Parse dates or timestamps, "" as null. Columns that are already parsed are returned as they are."""
     if not columns or all(column.type == to for column in columns.values()):
         return dict(columns)
     texts = apply_batched(list(columns.values()), _without_empty)
     try:
-        converted = apply_batched(texts, lambda column: _cast_dates(column, to))
+        converted = apply_batched(texts, lambda column: cast(column, to))
     except pa.ArrowInvalid:
-        wrong = next(name for name, text in zip(columns, texts, strict=True) if not _can_cast(text, to))
+        wrong = next(name for name, text in zip(columns, texts, strict=True) if not _can_cast(text, to, cast))
         raise invalid_records_error(record_type, f"a {wrong} that does not fit {to}") from None
     return dict(zip(columns, converted, strict=True))
 
 
-def _cast_dates(column: pa.Array, to: pa.DataType) -> pa.Array:
+def _cast_without_zeros(column: pa.Array, to: pa.DataType) -> pa.Array:
     try:
         return column.cast(to)
     except pa.ArrowInvalid:  # what .NET writes, without zeros that can be omitted
@@ -244,9 +250,9 @@ def _cast_dates(column: pa.Array, to: pa.DataType) -> pa.Array:
         return pc.replace_substring_regex(column, *zeros).cast(to)
 
 
-def _can_cast(column: pa.Array, to: pa.DataType) -> bool:
+def _can_cast(column: pa.Array, to: pa.DataType, cast: Callable[[pa.Array, pa.DataType], pa.Array]) -> bool:
     try:
-        _cast_dates(column, to)
+        cast(column, to)
     except pa.ArrowInvalid:
         return False
     return True
