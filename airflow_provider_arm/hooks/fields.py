@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import ArmConfigurationError
@@ -67,6 +66,8 @@ def check_extra(extra: Any, text: str | None, conn_name: str) -> Mapping[str, An
     if not isinstance(extra, dict) or (not extra and strip_invisible(text or "{}").strip("{} \t\r\n")):
         raise ArmConfigurationError(f'the extra of {conn_name} must be a JSON object such as {{"client_no": 2218}}')
     for name in extra.keys() - EXTRA_FIELDS.keys():
+        from difflib import get_close_matches
+
         folded = strip_invisible(str(name)).lower().replace("-", "_")
         if close := get_close_matches(folded, EXTRA_FIELDS, 1, _TYPO_SIMILARITY):
             msg = f"{name!r} in the extra of {conn_name} is unknown: did you mean {close[0]!r}? Rename or remove it"
