@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.sdk import XComArg
-
 from airflow_provider_arm.client.errors import ArmConfigurationError
 
 #: File name suffixes of sources and of rejects files.
@@ -22,10 +20,11 @@ _PARAM = re.compile(r"^:param (\w+):.*(?:\n(?:    .*|(?=\n    )))*", re.MULTILIN
 
 
 def is_rendered_later(value: Any) -> bool:
-    """Return whether a value is a template or another task's output: its value is known only when the task runs."""
+    """Return whether a value is known only when the task runs: a template, another task's output, or a function."""
     if isinstance(value, str):
         return any(mark in value for mark in _TEMPLATE_MARKS)
-    return isinstance(value, XComArg)
+    # All that Airflow resolves, such as the argument of a mapped task group, has this method.
+    return callable(value) or hasattr(value, "iter_references")
 
 
 def _has_template(value: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
-from airflow.sdk import BaseOperator
+from airflow.sdk import DAG, BaseOperator, task_group
 
 from airflow_provider_arm.argument_readers import MAX_SECONDS
 from airflow_provider_arm.client.errors import ArmConfigurationError
@@ -242,6 +242,18 @@ def test_templates_are_not_checked_when_the_dag_is_parsed(name):
         else:
             with pytest.raises(ArmConfigurationError, match=f"{argument} is not templated"):
                 build(name, **{argument: "{{ params.value }}"})
+
+
+def test_arguments_of_a_mapped_task_group_and_functions_are_not_checked():
+    """Airflow resolves both when the task runs."""
+    with DAG("arm_mapped_group", schedule=None):
+
+        @task_group
+        def group(conn_id, path, size):
+            return build("ArItemExportOperator", arm_conn_id=conn_id, path=path, page_size=size)
+
+        group.expand_kwargs([{"conn_id": "a", "path": "/t/a.csv", "size": 5}])
+        build("CustomerExportOperator", path=lambda context, jinja_env: "/t/a.csv")
 
 
 @pytest.mark.parametrize(
