@@ -55,7 +55,7 @@ def submit(path: Path, context: dict[str, Any]) -> dict[str, Any]:
         source=str(path),
         wait_for_completion=True,
         deferrable=False,
-        poll_interval=0,
+        poll_interval=0.01,
     ).execute(context)
 
 
@@ -110,7 +110,7 @@ def customers(arm_sandbox, arm_connection, first_try, tmp_path):
         records=records,
         wait_for_completion=True,
         deferrable=False,
-        poll_interval=0,
+        poll_interval=0.01,
     ).execute(first_try)
     return read_all(tmp_path, first_try)
 
