@@ -119,12 +119,14 @@ class BatchSubmitOperator(ArmBaseOperator):
     :param plan_only: read and validate everything, send nothing, return the plan. Default ``False``.
     :return: ``{"batch_uuids", "submitted", "accepted", "rejected", "rejects_uri", "warnings", "warnings_uri",
         "invalid", "summary"}``: ``warnings`` is the number of records with warnings, ``invalid`` that of skipped rows,
-        ``summary`` the outcome in one sentence. And for a ``BatchSensor`` ``"resource", "action", "source",
-        "chunk_size", "on_invalid"``, ``"batch_records"``, the number of records of each batch, and ``"recovered"``, the
-        recovered chunks, each ``{"chunk", "records", "missing"}`` with the positions of the records that ARM does not
-        have. ``accepted``, ``rejected`` and ``warnings`` are ``None`` while unknown. With *plan_only*
-        ``{"plan_only", "chunks", "records", "invalid", "totals", "plan_sha256"}``; ``totals`` of documents by currency,
-        exact, as text.
+        ``summary`` the outcome in one sentence, ``"blank_rows"`` the number of rows without any value, which are
+        skipped, and ``"doubled_keys"`` that of customers that come more than once, of which the last row wins. And for
+        a ``BatchSensor`` ``"resource", "action", "source", "chunk_size", "on_invalid"``, ``"batch_records"``, the
+        number of records of each batch, and ``"recovered"``, the recovered chunks, each ``{"chunk", "records",
+        "missing"}`` with the positions of the records that ARM does not have. ``accepted``, ``rejected`` and
+        ``warnings`` are ``None`` while unknown. With *plan_only*
+        ``{"plan_only", "chunks", "records", "invalid", "blank_rows", "doubled_keys", "totals", "plan_sha256"}``;
+        ``totals`` of documents by currency, exact, as text.
     :raises ArmFailException: invalid input (nothing was sent), a refusal, too many rejects, or an unknown outcome.
     :raises ArmTransientException: ARM is not available; a retry continues where this try stopped.
     """

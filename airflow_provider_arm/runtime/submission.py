@@ -22,6 +22,7 @@ from airflow_provider_arm.submission.sending.lookup import document_finder, look
 from airflow_provider_arm.submission.sending.recovered import RecoveredChunk
 from airflow_provider_arm.submission.sending.registry import SubmissionRegistry, record_outcome
 from airflow_provider_arm.submission.sending.send import Sender
+from airflow_provider_arm.submission.sending.unknown_outcome import format_keys
 from airflow_provider_arm.summary import SUCCESS, count_text, summary_line
 
 if TYPE_CHECKING:
@@ -81,12 +82,14 @@ class SubmissionRun:
         self._rejects_path = rejects_path
         self._warnings_path = warnings_path
         self._on_empty = on_empty
-        self._origin = {
+        self._origin: dict[str, Any] = {
             "resource": resource,
             "action": action,
             "source": source,
             "chunk_size": chunk_size,
             "on_invalid": on_invalid,
+            "blank_rows": 0,
+            "doubled_keys": 0,
         }
 
     def _prepare_records(self) -> PreparedSubmission:
@@ -100,6 +103,13 @@ class SubmissionRun:
             invalid = find_invalid(self._source, self._operation, key)
             _, where = write_rejects(invalid, self._rejects_path, prepared.invalid_count, self._operation.record)
             log.warning("%d invalid rows are not sent; %s", prepared.invalid_count, where)
+        if prepared.doubled_keys:
+            log.warning(
+                "%s twice or more often in %s: the last record of each wins",
+                format_keys(key, list(prepared.doubled_keys)),
+                self._source.name,
+            )
+        self._origin |= {"blank_rows": prepared.blank_rows, "doubled_keys": len(prepared.doubled_keys)}
         return prepared
 
     def describe_plan(self) -> dict[str, Any]:
@@ -122,6 +132,8 @@ class SubmissionRun:
             "chunks": len(plan.chunks),
             "records": plan.records,
             "invalid": invalid,
+            "blank_rows": self._origin["blank_rows"],
+            "doubled_keys": self._origin["doubled_keys"],
             "totals": shown,
             "plan_sha256": plan.sha256,
         }

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 #: Value of ``on_invalid`` with which invalid rows are skipped and reported.
 REJECT = "reject"
-#: Arguments of the submitting operator that its result has, so that a sensor finds the records again.
-ORIGIN_KEYS = ("resource", "action", "source", "chunk_size", "on_invalid")
+#: Of the result: the arguments with which a sensor finds the records again, and what was found in the source.
+ORIGIN_KEYS = ("resource", "action", "source", "chunk_size", "on_invalid", "blank_rows", "doubled_keys")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from airflow_provider_arm.client.errors import ArmConfigurationError, FieldIssue
+from airflow_provider_arm.client.operations import Replay
 from airflow_provider_arm.client.readings import DEFAULT_READINGS
 from airflow_provider_arm.submission.errors import EmptySourceError
+from airflow_provider_arm.submission.planning.duplicate_keys import DoubledKeyCounter
 from airflow_provider_arm.submission.planning.plan import ChunkPlan, SubmissionPlan
 from airflow_provider_arm.submission.planning.spool import Spool
 from airflow_provider_arm.submission.planning.totals import CurrencyTotal, CurrencyTotalsAccumulator
@@ -36,6 +38,10 @@ class PreparedSubmission:
     #: Invalid rows that were skipped, and the issues of the first of them.
     invalid_count: int
     issues: tuple[FieldIssue, ...]
+    #: Rows without any value that were skipped.
+    blank_rows: int
+    #: How often each natural key comes that comes more than once, if the last record wins (an upsert).
+    doubled_keys: dict[str, int]
     _spool: Spool
 
     def chunks(self) -> Iterator[tuple[ChunkPlan, bytes]]:
@@ -72,23 +78,33 @@ def prepare(
     chunks: list[ChunkPlan] = []
     report = InvalidRowReport(source.name)
     totals = CurrencyTotalsAccumulator(operation.record)
+    keys = DoubledKeyCounter(key, is_active=operation.replay is Replay.SAFE)
     validator = RowValidator(operation, key)
     spool = Spool(source.name)
     with ExitStack() as on_error:
         on_error.callback(spool.close)
         for numbers, records in _read_chunks(source, validator, report, chunk_size, skip_invalid=skip_invalid):
             totals.add(records)
+            keys.add(records)
             data = encode_validated(records)
             spool.append(data)
             digest = hashlib.sha256(data).hexdigest()
             chunks.append(ChunkPlan(len(chunks), numbers[0], numbers[-1], len(records), digest))
-        if report.count and not (skip_invalid and chunks):
-            raise report.error()
-        if not chunks:
-            raise EmptySourceError(f"{source.name}: has no records, so there is nothing to submit (see on_empty)")
+        _raise_if_nothing_to_send(source, chunks, report, skip_invalid=skip_invalid)
+        doubled = keys.find_doubled(spool[chunk.index] for chunk in chunks)
         on_error.pop_all()
     plan = SubmissionPlan(operation.name, chunk_size, tuple(chunks))
-    return PreparedSubmission(plan, totals.by_currency, report.count, tuple(report.shown), spool)
+    found = report.count, tuple(report.shown), source.blank_rows, doubled
+    return PreparedSubmission(plan, totals.by_currency, *found, spool)
+
+
+def _raise_if_nothing_to_send(
+    source: Source, chunks: list[ChunkPlan], report: InvalidRowReport, *, skip_invalid: bool
+) -> None:
+    if report.count and not (skip_invalid and chunks):
+        raise report.error()
+    if not chunks:
+        raise EmptySourceError(f"{source.name}: has no records, so there is nothing to submit (see on_empty)")
 
 
 def _check_chunk_size(chunk_size: int, max_records: int) -> None:

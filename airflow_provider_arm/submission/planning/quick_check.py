@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from functools import cache, partial
-from operator import itemgetter
+from functools import cache
+from operator import attrgetter, itemgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import msgspec
 from annotated_types import MinLen
 
-from airflow_provider_arm.client import money
 from airflow_provider_arm.client.models import Amount, ArmModel, CustomerWrite, Day, PostalAddress
-from airflow_provider_arm.submission.sources.field_types import as_model, list_fields, list_item_type, strip_optional
+from airflow_provider_arm.submission.planning.screen import Screen, has_damaged_text
+from airflow_provider_arm.submission.sources.field_types import as_model, list_item_type, strip_optional
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from airflow_provider_arm.submission.sources.rows import RawRow
-
-    _AmountCheck = Callable[[Any], bool]
 
 #: Validators of models that hold for their structs, too: a struct has no read-only fields, and its postal address has
 #: only required fields. A model with any other validator has no quick check.
@@ -40,33 +38,44 @@ _WHOLE_GROUPS = (PostalAddress,)
 _OPENING = frozenset(b"{")
 _FIRST, _LAST = itemgetter(0), itemgetter(slice(-3, None))
 
-_PLAIN_TYPES = frozenset({int, bool, NoneType, dt.date})
 
+class _StructCheck:
+    """Check of records with one struct.
 
-class QuickCheck:
-    """Quick check of the records of one model."""
+    :param names: wire names of the optional fields that the struct has; ``None``: all.
+    """
 
-    def __init__(self, model: type[ArmModel]) -> None:
-        self._struct = _struct(model)
-        self._has_valid_amounts = _amount_check(model) or (lambda _: True)
-        decoder = msgspec.json.Decoder(self._struct, float_hook=money.exact)
+    def __init__(self, model: type[ArmModel], names: frozenset[str] | None = None) -> None:
+        self.struct = _struct(model, names)
+        self._passes = Screen(model, names).passes
+        decoder = msgspec.json.Decoder(self.struct, float_hook=Decimal)  # the screen checks the range
         self._decode, self._decode_lines = decoder.decode, decoder.decode_lines
 
-    def __call__(self, content: RawRow) -> msgspec.Struct | None:
-        """Return the record as a struct with wire names; ``None`` leaves it to the model."""
+    def check(self, content: RawRow) -> msgspec.Struct | None:
+        """Return the record as a struct; ``None`` leaves it to the model."""
         try:
             if type(content) is bytes:
-                record = self._decode(content)
-            elif type(content) is dict and _is_plain(content):
-                record = msgspec.convert(content, self._struct)
+                is_json, record = True, self._decode(content)
+                if has_damaged_text(content):
+                    return None
             else:
-                return None
-        except (ValueError, RecursionError):
+                is_json, record = False, msgspec.convert(content, self.struct)
+        except (ValueError, ArithmeticError, RecursionError):
             return None
-        return record if self._has_valid_amounts(record) else None
+        return record if self._passes([record], is_json=is_json) else None
 
-    def lines(self, contents: Sequence[RawRow]) -> list[msgspec.Struct] | None:
-        """Return the records of many lines, in half the time; ``None`` leaves them to the check of single records.
+    def check_all(self, contents: Sequence[RawRow]) -> list[msgspec.Struct] | None:
+        """Return many records, in less time; ``None`` leaves them to the check of single records."""
+        if type(contents[0]) is bytes:
+            return self._check_lines(contents)
+        try:
+            records = msgspec.convert(contents, list[self.struct])  # type: ignore[name-defined]
+        except (ValueError, ArithmeticError, RecursionError):
+            return None
+        return records if self._passes(records) else None
+
+    def _check_lines(self, contents: Sequence[RawRow]) -> list[msgspec.Struct] | None:
+        """Return the records of many lines.
 
         The decoder accepts objects without a line break between them, and line breaks within an object. But it requires
         commas within an object or list, and no text contains a line break. So if each line begins with ``{`` and ends
@@ -79,9 +88,45 @@ class QuickCheck:
             if not (_OPENING.issuperset(map(_FIRST, contents)) and all(end.rstrip().endswith(b"}") for end in ends)):  # type: ignore[arg-type]
                 return None
             records: list[msgspec.Struct] = self._decode_lines(text)
-        except (TypeError, LookupError, ValueError, RecursionError):
+        except (TypeError, LookupError, ValueError, ArithmeticError, RecursionError):
             return None
-        return records if len(records) == len(contents) and all(map(self._has_valid_amounts, records)) else None
+        is_valid = len(records) == len(contents) and not has_damaged_text(text) and self._passes(records, is_json=True)
+        return records if is_valid else None
+
+
+class QuickCheck:
+    """Quick check of the records of one model.
+
+    Most sources have a few of the optional fields. A struct with only the fields that came so far is checked in half
+    the time; a record with another field does not fit, and extends it.
+    """
+
+    def __init__(self, model: type[ArmModel]) -> None:
+        self._model = model
+        self._full = _StructCheck(model)
+        self._names: frozenset[str] = frozenset()
+        self._narrow: _StructCheck | None = None
+
+    def __call__(self, content: RawRow) -> msgspec.Struct | None:
+        """Return the record as a struct with wire names; ``None`` leaves it to the model."""
+        return self._full.check(content)
+
+    def check_all(self, contents: Sequence[RawRow]) -> list[msgspec.Struct] | None:
+        """Return many records, in less time; ``None`` leaves them to the check of single records."""
+        records = self._narrow.check_all(contents) if self._narrow is not None else None
+        if records is None and (records := self._full.check_all(contents)) is not None:
+            self._extend(records)
+        return records
+
+    def _extend(self, records: list[msgspec.Struct]) -> None:
+        names = frozenset(
+            name
+            for name in self._full.struct.__struct_fields__
+            if any(value is not msgspec.UNSET for value in map(attrgetter(name), records))
+        )
+        if not names <= self._names:
+            self._names |= names
+            self._narrow = _StructCheck(self._model, self._names)
 
 
 @cache
@@ -93,9 +138,10 @@ def quick_check(model: type[ArmModel] | None) -> QuickCheck | None:
         return None
 
 
-def _struct(model: type[ArmModel]) -> type[msgspec.Struct]:
+def _struct(model: type[ArmModel], names: frozenset[str] | None = None) -> type[msgspec.Struct]:
     """Return the struct of a model.
 
+    :param names: wire names of the optional fields that it has; ``None``: all.
     :raises LookupError: a field or validator of the model has no exact counterpart in a struct.
     """
     _raise_for_other_validators(model)
@@ -110,7 +156,7 @@ def _struct(model: type[ArmModel]) -> type[msgspec.Struct]:
             fields.append((field.alias or name, strip_optional(kind)))
         elif field.is_required():
             fields.append((field.alias or name, kind))
-        else:
+        elif names is None or field.alias in names:
             fields.append((field.alias or name, kind | msgspec.UnsetType, msgspec.UNSET))
     return msgspec.defstruct(model.__name__, fields, kw_only=True, forbid_unknown_fields=True, gc=False)
 
@@ -125,7 +171,7 @@ def _raise_for_other_validators(model: type[ArmModel]) -> None:
 def _struct_type(annotation: Any) -> Any:
     """Return the type in a struct for the type of a model's field."""
     if annotation == Amount:
-        return Decimal
+        return Any  # a number as it is written; the screen checks its type
     if annotation == Day:
         return dt.date
     if annotation is object:
@@ -140,48 +186,3 @@ def _struct_type(annotation: Any) -> Any:
     if NoneType in get_args(annotation):
         return _struct_type(strip_optional(annotation)) | None
     raise LookupError
-
-
-def _amount_check(model: type[ArmModel]) -> _AmountCheck | None:
-    """Return a check of what the types of a struct cannot express: amounts, at any depth, are finite and in range.
-
-    ``None`` if there are no amounts.
-    """
-    amounts: list[str] = []
-    groups: list[tuple[str, _AmountCheck]] = []
-    for _, name, kind in list_fields(model):
-        group = as_model(kind) or as_model(list_item_type(kind))
-        if kind == Amount:
-            amounts.append(name)
-        elif group is not None and (check := _amount_check(group)) is not None:
-            groups.append((name, check))
-    return partial(_has_valid_amounts, amounts, groups) if amounts or groups else None
-
-
-def _has_valid_amounts(amounts: list[str], groups: list[tuple[str, _AmountCheck]], record: Any) -> bool:
-    for name in amounts:
-        amount = getattr(record, name)
-        # Also for zero: 0e-999999999 takes as much memory to write out as any other number.
-        if type(amount) is Decimal and not (
-            amount.is_finite() and -money.MAX_EXPONENT <= amount.adjusted() <= money.MAX_EXPONENT
-        ):
-            return False
-    for name, check in groups:
-        group = getattr(record, name)
-        if group and not (all(map(check, group)) if type(group) is list else check(group)):
-            return False
-    return True
-
-
-def _is_plain(value: Any) -> bool:
-    """Return whether a value consists of types that model, struct and encoder treat alike, so without floats."""
-    kind = type(value)
-    if kind is str:
-        return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
-    if kind is dict:
-        return all(type(key) is str and _is_plain(item) for key, item in value.items())
-    if kind is list:
-        return all(map(_is_plain, value))
-    if kind is Decimal:
-        return bool(value.is_finite())
-    return kind in _PLAIN_TYPES

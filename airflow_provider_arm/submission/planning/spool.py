@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from typing import IO
 
 from airflow_provider_arm.submission.errors import SourceError
 
@@ -20,8 +21,11 @@ class Spool:
 
     def __init__(self, name: str, memory: int = SPOOL_MEMORY) -> None:
         self._name = name
-        self._file = tempfile.SpooledTemporaryFile(memory)  # noqa: SIM115 - closed by close()
-        #: Where each chunk starts, and where the last one ends.
+        self._memory = memory
+        #: The first chunks.
+        self._chunks: list[bytes] = []
+        self._file: IO[bytes] | None = None
+        #: Where each of the other chunks starts in the file, and where the last one ends.
         self._bounds = [0]
 
     def append(self, chunk: bytes) -> None:
@@ -29,7 +33,13 @@ class Spool:
 
         :raises SourceError: the temporary folder cannot be written.
         """
+        self._memory -= len(chunk)
+        if self._memory >= 0:
+            self._chunks.append(chunk)
+            return
         try:
+            if self._file is None:
+                self._file = self._open_file()
             self._file.seek(self._bounds[-1])
             self._file.write(chunk)
             self._file.flush()
@@ -42,10 +52,18 @@ class Spool:
 
     def __getitem__(self, index: int) -> bytes:
         """Return a chunk by its position, from 0."""
-        start, end = self._bounds[index : index + 2]
+        if index < len(self._chunks) or self._file is None:
+            return self._chunks[index]
+        start, end = self._bounds[index - len(self._chunks) :][:2]
         self._file.seek(start)
         return self._file.read(end - start)
 
     def close(self) -> None:
         """Discard all chunks."""
-        self._file.close()
+        self._chunks.clear()
+        if self._file is not None:
+            self._file.close()
+
+    @staticmethod
+    def _open_file() -> IO[bytes]:
+        return tempfile.TemporaryFile()

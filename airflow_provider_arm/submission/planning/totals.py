@@ -67,8 +67,8 @@ class CurrencyTotalsAccumulator:
 
 
 def _get(record: Any, name: str) -> Any:
-    """Return a value of a struct or a dict; ``None`` if it is not set."""
+    """Return a value of a struct or a dict; ``None`` if it is not set, or the struct does not have it."""
     if type(record) is dict:
         return record.get(name)
-    value = getattr(record, name)
+    value = getattr(record, name, UNSET)
     return None if value is UNSET else value

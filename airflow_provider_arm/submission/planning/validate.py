@@ -14,7 +14,14 @@ from airflow_provider_arm.client.operations import Operation, Replay
 from airflow_provider_arm.submission.errors import SourceError
 from airflow_provider_arm.submission.planning.duplicate_keys import DuplicateKeyIndex
 from airflow_provider_arm.submission.planning.quick_check import quick_check
-from airflow_provider_arm.submission.sources.rows import Row, format_location, parse_row, parse_row_or_keep_text
+from airflow_provider_arm.submission.sources.cells import value_reader
+from airflow_provider_arm.submission.sources.rows import (
+    InvalidRow,
+    Row,
+    format_location,
+    parse_row,
+    parse_row_or_keep_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +54,7 @@ class RowValidator:
     def check_all(self, rows: RowBlock, report: InvalidRowReport) -> tuple[Sequence[int], Sequence[WireRecord]]:
         """Return the numbers and records of the valid rows; add the invalid rows to *report*."""
         numbers, contents = rows
-        checked = None if self._quick is None else self._quick.lines(contents)
+        checked = None if self._quick is None else self._quick.check_all(contents)
         if checked is not None and self._keys is None:
             return numbers, checked
         valid: tuple[list[int], list[WireRecord]] = [], []
@@ -85,8 +92,23 @@ def validate_with_model(operation: Operation, content: RawRow) -> dict[str, Any]
 
     :raises InvalidRecordError: the row is invalid; with all its issues.
     """
+    issues: list[FieldIssue] = []
+    wire: dict[str, Any] = {}
     try:
-        wire = to_wire(operation.record, parse_row(content))
+        reader = value_reader(operation.record, is_json=isinstance(content, bytes))
+        if isinstance(content, InvalidRow) and content.record is not None:
+            issues += content.issues
+            record = reader.read(content.record, "", issues)
+        else:
+            record = reader.read(parse_row(content), "", issues)
+        # Of two messages about a field, the first: the rules of the cells describe the same fault better.
+        refused = {issue.field: issue for issue in reversed(issues)}
+        try:
+            wire = to_wire(operation.record, record)
+        except InvalidRecordError as error:
+            refused = {issue.field: issue for issue in error.errors} | refused
+        if refused:
+            raise InvalidRecordError([*refused.values()])
         money.raise_for_inexact(wire)
     except money.InexactNumberError as error:
         raise InvalidRecordError([FieldIssue("", str(error))]) from None

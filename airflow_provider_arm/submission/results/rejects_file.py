@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_arm.client import money
 from airflow_provider_arm.client.endpoints import to_wire
 from airflow_provider_arm.client.errors import InvalidRecordError
-from airflow_provider_arm.submission.sources.csv import LIST_SEPARATOR, list_columns, read_csv
+from airflow_provider_arm.submission.sources.csv import read_csv
+from airflow_provider_arm.submission.sources.header import LIST_SEPARATOR, list_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,38 +1,46 @@
 """Reader of .csv files: one column per field, with wire names; the columns of a nested field have dotted names.
 
 An empty cell is a missing key (ARM keeps its value). In a group such as the postal address, where any cell is filled,
-an empty text cell is ``""``, because ARM replaces the group as a whole. Items of a list are separated by ``|``. Plain
-whole numbers and ``true``/``false`` are converted; the model converts all other cells.
+an empty text cell is ``""``, because ARM replaces the group as a whole. Items of a list are separated by ``|``. How the
+other cells are read is in ``cells``. Rows without any value are skipped and counted.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_arm.client.errors import FieldIssue
 from airflow_provider_arm.submission.errors import SourceError
-from airflow_provider_arm.submission.sources.field_types import Column, as_model, list_fields, list_item_type
-from airflow_provider_arm.submission.sources.rows import REMARK_PREFIX, InvalidRow
+from airflow_provider_arm.submission.sources.cells import REPEATED_HEADER
+from airflow_provider_arm.submission.sources.header import (
+    SEPARATORS,
+    find_columns,
+    is_remark,
+    normalize_name,
+    read_separator_line,
+)
+from airflow_provider_arm.submission.sources.rows import BLANK_ROW, InvalidRow, describe_encoding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_provider_arm.client.models import ArmModel
+    from airflow_provider_arm.submission.sources.field_types import Column
+    from airflow_provider_arm.submission.sources.rows import RawRow
 
-#: Separates the items of a list in a cell. Not one of the two usual column separators.
-LIST_SEPARATOR = "|"
 #: Characters. In a longer cell, an unclosed quote has most likely swallowed the rest of the file.
 MAX_CELL_LENGTH = 100_000
-#: Longer whole numbers are left to the model.
-_MAX_DIGITS = 18
+#: Text before which ``csv_dialect="excel"`` writes an apostrophe, so that Excel does not run or change it.
+_PROTECTED_TEXT = re.compile(r"'+(?:[=+\-@\t\r\n]|\d+,\d)")
 
 
-def read_csv(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[tuple[int, dict[str, Any] | InvalidRow]]:
-    """Yield the records with their numbers, from 1 after the header. A row of another length is an invalid row.
+def read_csv(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[tuple[int, RawRow]]:
+    """Yield the rows with their numbers, from 1 after the header. A row of another length is an invalid row.
 
-    :param file: UTF-8 with or without a byte order mark; the separator is a comma or a semicolon. It stays open.
+    :param file: UTF-8 with or without a byte order mark; the separator is a comma, a semicolon or a tab. It stays open.
     :raises SourceError: a column is unknown or appears twice, a quote is not closed, or there is no header row.
     """
     csv.field_size_limit(MAX_CELL_LENGTH)
@@ -40,18 +48,21 @@ def read_csv(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[tupl
     number = 0
     try:
         first_line = text.readline()
-        separator = ";" if first_line.count(";") > first_line.count(",") else ","
+        if "\0" in first_line:  # UTF-16 of plain letters is valid UTF-8
+            raise SourceError(f"{name}: cannot be read{describe_encoding(first_line.encode())}")
+        separator = read_separator_line(first_line)
+        if separator is not None:
+            first_line = text.readline()
+        else:
+            separator = max(SEPARATORS, key=first_line.count)
         header = next(csv.reader([first_line], delimiter=separator), [])
-        columns = _find_columns(header, model, name)
-        groups: dict[str, list[Column]] = {}
-        for column in columns:
-            groups.setdefault(column.groups[0] if column.groups else "", []).append(column)
-        single = [(column.position, column.name, column.convert) for column in groups.pop("", [])]
+        reader = _RowReader(header, find_columns(header, model, name, decimal_comma=separator != ","), separator)
         for cells in csv.reader(text, delimiter=separator, strict=True):
             if cells:
                 number += 1
-                is_complete = len(cells) == len(header)
-                yield number, _record(cells, single, groups) if is_complete else _invalid_row(cells, header, separator)
+                yield number, reader.read(cells)
+            else:
+                yield number, BLANK_ROW
     except csv.Error:
         msg = f"{name}, row {number + 1}: a quote is not closed, or a cell is longer than {MAX_CELL_LENGTH} characters"
         raise SourceError(msg) from None
@@ -59,63 +70,98 @@ def read_csv(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[tupl
         text.detach()
 
 
-def _record(cells: list[str], single: list[tuple[int, str, Any]], groups: dict[str, list[Column]]) -> dict[str, Any]:
-    record: dict[str, Any] = {}
-    for position, name, convert in single:
-        if cell := cells[position]:
-            record[name] = cell if convert is None else convert(cell)
-    for columns in groups.values():
-        if any(cells[column.position] for column in columns):
-            for column in columns:
-                cell = cells[column.position]
-                if cell or column.is_text:  # an empty number is a missing key
-                    column.set(record, column.convert(cell) if cell and column.convert else cell)
-    return record
+class _RowReader:
+    """Reader of the rows of one table."""
 
+    def __init__(self, header: list[str], columns: list[Column], separator: str) -> None:
+        self._header = header
+        self._separator = separator
+        self._names = [normalize_name(name) for name in header]
+        self._nameless = [at for at, name in enumerate(header) if not self._names[at] and not is_remark(name)]
+        self._single = [(column.position, column.name, column.convert) for column in columns if not column.groups]
+        self._groups: dict[tuple[str, ...], list[tuple[int, str, Any, bool]]] = {}
+        for column in columns:
+            if column.groups:
+                cell = (column.position, column.name, column.convert, column.is_text)
+                self._groups.setdefault(column.groups, []).append(cell)
+        self._columns = columns
+        self._first = columns[0].position
 
-def _invalid_row(cells: list[str], header: list[str], separator: str) -> InvalidRow:
-    first_missing = header[len(cells)] if len(cells) < len(header) else ""
-    text = io.StringIO()
-    csv.writer(text, delimiter=separator, lineterminator="").writerow(cells)
-    issue = FieldIssue(first_missing, f"the row has {len(cells)} cells, but the header has {len(header)}")
-    return InvalidRow(issue, text.getvalue())
+    def read(self, cells: list[str]) -> RawRow:
+        """Return the record of a row, or what it is instead."""
+        if len(cells) != len(self._header) or not cells[self._first] or cells[self._first].isspace():
+            if not any(map(str.strip, cells)):
+                return BLANK_ROW
+            if len(cells) != len(self._header):
+                return self._wrong_length(cells)
+        joined = "".join(cells)
+        if "\n" in joined and self._contains_rows(cells):
+            issue = FieldIssue(
+                "", "a cell contains whole rows, so a quote is most likely not closed: correct the quotes"
+            )
+            return self._invalid_row(cells, [issue])
+        if self._separator == ";" and "'" in joined:
+            cells = [cell[1:] if _PROTECTED_TEXT.match(cell) else cell for cell in cells]
+        if not cells[self._first].isdigit() and self._repeats_header(cells):
+            return self._invalid_row(cells, [FieldIssue("", REPEATED_HEADER)])
+        for position in self._nameless:
+            if cells[position].strip():
+                issue = FieldIssue("", f"cell {position + 1} has a value, but the header has no name for its column")
+                return self._invalid_row(cells, [issue])
+        try:
+            return self._record(cells)
+        except ValueError:
+            return self._invalid_row(cells, self._find_issues(cells), self._record(cells, converts=False))
 
+    def _record(self, cells: list[str], *, converts: bool = True) -> dict[str, Any]:
+        record: dict[str, Any] = {}
+        for position, name, convert in self._single:
+            if cell := cells[position]:
+                record[name] = convert(cell) if convert is not None and converts else cell
+        for path, columns in self._groups.items():
+            if any(cells[position] for position, *_ in columns):
+                group = record
+                for name in path:
+                    group = group.setdefault(name, {})
+                for position, name, convert, is_text in columns:
+                    if cell := cells[position]:
+                        group[name] = convert(cell) if convert is not None and converts else cell
+                    elif is_text:  # an empty number is a missing key
+                        group[name] = ""
+        return record
 
-def _find_columns(header: list[str], model: type[ArmModel], name: str) -> list[Column]:
-    """Return the columns of the header that are fields of the model, without remarks."""
-    known = {column.header: column for column in list_columns(model)}
-    if not header:
-        raise SourceError(f"{name}: has no header row")
-    if known.keys().isdisjoint(header):
-        # The first row may be a record, so the message shows nothing of it.
-        msg = f"{name}: the first row has no known column. Is the header row missing? Columns: {', '.join(known)}"
-        raise SourceError(msg)
-    for column in header:
-        if column not in known and not column.startswith(REMARK_PREFIX):
-            raise SourceError(f"{name}, column {column!r}: no such field; columns: {', '.join(known)}")
-    repeated = sorted({column for column in header if header.count(column) > 1})
-    if repeated:
-        raise SourceError(f"{name}: column {repeated[0]} appears twice")
-    return [known[column]._replace(position=position) for position, column in enumerate(header) if column in known]
+    def _contains_rows(self, cells: list[str]) -> bool:
+        """Return whether a line inside of a cell has as many separators as the header, if that is more than one."""
+        count = len(self._header) - 1
+        return count > 1 and any(
+            line.count(self._separator) == count for cell in cells for line in cell.splitlines()[1:-1]
+        )
 
+    def _repeats_header(self, cells: list[str]) -> bool:
+        if normalize_name(cells[self._first]) != self._names[self._first]:
+            return False
+        names = map(normalize_name, cells)
+        return all(not cell or cell == name for cell, name in zip(names, self._names, strict=True))
 
-def list_columns(model: type[ArmModel], groups: tuple[str, ...] = ()) -> Iterator[Column]:
-    """Yield the columns that a file for a model can have; there is none for a list of objects."""
-    for _, name, kind in list_fields(model):
-        if (group := as_model(kind)) is not None:
-            yield from list_columns(group, (*groups, name))
-        elif (item := list_item_type(kind)) is None:
-            yield Column(groups, name, _CONVERTERS.get(kind), kind is str)
-        elif item is str:
-            yield Column(groups, name, _split_list)
+    def _wrong_length(self, cells: list[str]) -> InvalidRow:
+        first_missing = self._header[len(cells)] if len(cells) < len(self._header) else ""
+        message = f"the row has {len(cells)} cells, but the header has {len(self._header)}"
+        return self._invalid_row(cells, [FieldIssue(first_missing, message)])
 
+    def _find_issues(self, cells: list[str]) -> list[FieldIssue]:
+        issues = []
+        for column in self._columns:
+            convert, cell = column.convert, cells[column.position]
+            try:
+                if convert is not None and cell:
+                    convert(cell)
+            except ValueError as error:
+                issues.append(FieldIssue(column.header, str(error)))
+        return issues
 
-def _split_list(cell: str) -> list[str]:
-    return [item for item in cell.split(LIST_SEPARATOR) if item]
-
-
-def _parse_whole(cell: str) -> int | str:
-    return int(cell) if cell.isdecimal() and cell.isascii() and len(cell) <= _MAX_DIGITS else cell
-
-
-_CONVERTERS = {int: _parse_whole, bool: lambda cell: {"true": True, "false": False}.get(cell, cell)}
+    def _invalid_row(
+        self, cells: list[str], issues: list[FieldIssue], record: dict[str, Any] | None = None
+    ) -> InvalidRow:
+        text = io.StringIO()
+        csv.writer(text, delimiter=self._separator, lineterminator="").writerow(cells)
+        return InvalidRow(tuple(issues), text.getvalue(), record)

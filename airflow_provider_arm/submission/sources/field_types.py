@@ -2,13 +2,59 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
+
+from airflow_provider_arm.client.models import Amount, Day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_provider_arm.client.models import ArmModel
+
+#: Fields by which ARM tells records from each other (Python names).
+KEY_NAMES = ("customer_no", "document_no", "sub_customer_no", "payment_id")
+#: Last words of the names of other identifiers: text of digits in which each one counts.
+_IDENTIFIER_WORDS = frozenset(
+    {"no", "id", "ids", "uuid", "kid", "ssn", "code", "codes", "reference", "scheme", "address"}
+)
+#: Codes of letters: the NA of Namibia is no missing value.
+_LETTER_CODES = frozenset({"country_code"})
+
+
+class FieldKind(StrEnum):
+    """Kind of a field, which decides how its values are read."""
+
+    KEY = "natural key"
+    IDENTIFIER = "identifier"
+    AMOUNT = "amount"
+    WHOLE = "whole number"
+    DATE = "date"
+    FLAG = "flag"
+    EMAIL = "e-mail address"
+    TEXT = "text"
+
+
+def field_kind(name: str, annotation: Any) -> FieldKind | None:
+    """Return the kind of a field, or of the items of a list.
+
+    :param name: its Python name, which tells an identifier from other text.
+    :param annotation: its type without ``None``, or the type of an item.
+    :return: ``None`` for a group of fields, and if the content is not documented.
+    """
+    if annotation == Amount:
+        return FieldKind.AMOUNT
+    if annotation == Day:
+        return FieldKind.DATE
+    if annotation is not str:
+        return {int: FieldKind.WHOLE, bool: FieldKind.FLAG}.get(annotation)
+    if name in KEY_NAMES:
+        return FieldKind.KEY
+    if "email" in name:
+        return FieldKind.EMAIL
+    is_identifier = name.rpartition("_")[2] in _IDENTIFIER_WORDS and name not in _LETTER_CODES
+    return FieldKind.IDENTIFIER if is_identifier else FieldKind.TEXT
 
 
 class Column(NamedTuple):

@@ -16,7 +16,8 @@ from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.client.models import Amount, ArmModel, Day, wire_names
 from airflow_provider_arm.submission.errors import SourceError
 from airflow_provider_arm.submission.sources.field_types import Column, as_model, list_fields, list_item_type
-from airflow_provider_arm.submission.sources.rows import REMARK_PREFIX
+from airflow_provider_arm.submission.sources.header import normalize_name, suggest
+from airflow_provider_arm.submission.sources.rows import BLANK_ROW, REMARK_PREFIX, RawRow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +29,7 @@ _Convert = Callable[[Any], Any]
 _as_text = methodcaller("isoformat")
 
 
-def read_parquet(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_parquet(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[tuple[int, RawRow]]:
     """Yield the records with their numbers, from 1.
 
     :param file: a seekable file.
@@ -48,7 +49,7 @@ def read_parquet(file: IO[bytes], model: type[ArmModel], name: str) -> Iterator[
         for batch in parquet.iter_batches(ROWS_PER_BLOCK, use_threads=False):
             for record in _records(batch, columns, name):
                 number += 1
-                yield number, record
+                yield number, record or BLANK_ROW
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{name}: not a Parquet file, or damaged ({type(error).__name__})") from None
 
@@ -109,9 +110,11 @@ def _find_field(model: type[ArmModel], names: list[str], where: str) -> tuple[tu
     for name in names:
         group = as_model(annotation)
         fields = list_fields(group) if group is not None else iter(())
-        field = next((field for field in fields if name in field[:2]), None)
+        wanted = normalize_name(name)
+        field = next((field for field in fields if wanted in map(normalize_name, field[:2])), None)
         if field is None:
-            raise SourceError(f"{where}: no such field; fields: {', '.join(wire_names(group or model))}")
+            known = wire_names(group or model)
+            raise SourceError(f"{where}: no such field{suggest(name, known)}; fields: {', '.join(known)}")
         _, wire_name, annotation = field
         path.append(wire_name)
     return tuple(path), annotation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,7 +16,15 @@ from airflow_provider_arm.client.errors import InvalidRecordError
 from airflow_provider_arm.submission.errors import SourceError
 from airflow_provider_arm.submission.sources.csv import read_csv
 from airflow_provider_arm.submission.sources.parquet import read_parquet
-from airflow_provider_arm.submission.sources.rows import NOT_AN_OBJECT, RawRow, Row, format_location, parse_row
+from airflow_provider_arm.submission.sources.rows import (
+    BLANK_ROW,
+    NOT_AN_OBJECT,
+    RawRow,
+    Row,
+    describe_encoding,
+    format_location,
+    parse_row,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_arm.client.models import ArmModel
@@ -36,6 +45,8 @@ class Source(Protocol):
 
     #: The name in messages.
     name: str
+    #: Rows without any value that the last reading skipped.
+    blank_rows: int = 0
 
     @abstractmethod
     def raw_rows(self) -> Iterator[tuple[int, RawRow]]:
@@ -62,7 +73,7 @@ class Source(Protocol):
             try:
                 record = parse_row(content)
             except InvalidRecordError as error:
-                [issue] = error.errors
+                issue = error.errors[0]
                 raise SourceError(f"{self.name}, {format_location(number, issue)}: {issue.message}") from None
             yield Row(number, record)
 
@@ -112,18 +123,25 @@ class FileSource(Source):
 
     def raw_rows(self) -> Iterator[tuple[int, RawRow]]:
         """Yield all rows of the file with their numbers."""
+        self.blank_rows = 0
         with self._open() as file:
-            if file.read(1):  # a file of no bytes has no records, in every format
-                file.seek(0)
-                yield from self._read(file)
+            if not file.read(1):
+                return  # a file of no bytes has no records, in every format
+            file.seek(0)
+            for number, content in self._read(file):
+                if content is BLANK_ROW:
+                    self.blank_rows += 1
+                else:
+                    yield number, content
 
     def row_blocks(self, size: int) -> Iterator[RowBlock]:
         """Yield the rows of the file in blocks. Lines of a .jsonl file are not copied one by one."""
         if self._read != self._read_jsonl:
             yield from super().row_blocks(size)
             return
+        self.blank_rows = 0
         with self._open() as file:
-            yield from _read_lines(file, size)
+            yield from self._read_lines(file, size)
 
     @contextmanager
     def _open(self) -> Iterator[IO[bytes]]:
@@ -133,16 +151,18 @@ class FileSource(Source):
                 yield file
         except FileNotFoundError:
             raise SourceError(f"{self.name}: file not found: check source") from None
-        except (OSError, UnicodeError) as error:
-            msg = f"{self.name}: cannot be read ({type(error).__name__}; text files must be UTF-8)"
-            raise SourceError(msg) from None
+        except UnicodeError as error:
+            found = error.object if isinstance(error, UnicodeDecodeError) else b""
+            raise SourceError(f"{self.name}: cannot be read{describe_encoding(found)}") from None
+        except OSError as error:
+            raise SourceError(f"{self.name}: cannot be read ({type(error).__name__})") from None
 
     def _read_jsonl(self, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-        for numbers, lines in _read_lines(file, _LINES_PER_BLOCK):
+        for numbers, lines in self._read_lines(file, _LINES_PER_BLOCK):
             yield from zip(numbers, lines, strict=True)
 
     def _read_json(self, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-        data = file.read()
+        data = file.read().removeprefix(BOM_UTF8)
         try:
             content = _RECORDS.decode(data)
             if isinstance(content, dict):
@@ -151,19 +171,21 @@ class FileSource(Source):
             msg = f'{self.name}: must contain a list of records, or an object with the list under "{self._key}"'
             raise SourceError(msg) from None
         except (ValueError, RecursionError):
-            raise SourceError(f"{self.name}: is not valid JSON") from None
+            raise SourceError(f"{self.name}: is not valid JSON{describe_encoding(data)}") from None
         for number, record in enumerate(content, 1):
             yield number, bytes(record)
 
-
-def _read_lines(file: IO[bytes], size: int) -> Iterator[tuple[Sequence[int], Sequence[bytes]]]:
-    """Yield blocks of lines that are not blank, with their line numbers."""
-    first = 1
-    while lines := list(islice(file, size)):
-        numbers: Sequence[int] = range(first, first + len(lines))
-        first += len(lines)
-        if any(map(bytes.isspace, lines)):
-            kept = [(number, line) for number, line in zip(numbers, lines, strict=True) if not line.isspace()]
-            numbers, lines = [number for number, _ in kept], [line for _, line in kept]
-        if lines:
-            yield numbers, lines
+    def _read_lines(self, file: IO[bytes], size: int) -> Iterator[tuple[Sequence[int], Sequence[bytes]]]:
+        """Yield blocks of lines that are not blank, with their line numbers."""
+        first = 1
+        while lines := list(islice(file, size)):
+            if first == 1:
+                lines[0] = lines[0].removeprefix(BOM_UTF8)
+            numbers: Sequence[int] = range(first, first + len(lines))
+            first += len(lines)
+            if not all(lines) or any(map(bytes.isspace, lines)):
+                kept = [(number, line) for number, line in zip(numbers, lines, strict=True) if line.strip()]
+                self.blank_rows += len(lines) - len(kept)
+                numbers, lines = [number for number, _ in kept], [line for _, line in kept]
+            if lines:
+                yield numbers, lines

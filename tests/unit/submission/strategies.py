@@ -11,16 +11,38 @@ from typing import Any
 from hypothesis import strategies as st
 
 from airflow_provider_arm.client.models import Amount, ArmModel, Day, PostalAddress
-from airflow_provider_arm.submission.sources.field_types import as_model, list_fields, list_item_type
+from airflow_provider_arm.submission.sources.cells import NULL_WORDS
+from airflow_provider_arm.submission.sources.field_types import (
+    FieldKind,
+    as_model,
+    field_kind,
+    list_fields,
+    list_item_type,
+)
 
 #: Decimals of the amounts, as in a decimal128(28, 4).
 PLACES = 4
 amounts = st.integers(-(10**15), 10**15).map(lambda units: Decimal(units).scaleb(-PLACES))
-texts = st.text(st.characters(codec="utf-8"), max_size=8)
+_CONTROLS = "".join(map(chr, [*range(9), 11, 12, *range(14, 32)]))
+texts = st.text(st.characters(codec="utf-8", exclude_characters=_CONTROLS), max_size=8).filter(
+    lambda text: not text.startswith(("#", '="')) and text not in NULL_WORDS
+)
+_identifiers = st.integers(0, 10**20).map(str) | st.integers(0, 99).map("INV-1/{}+b".format)
+_emails = st.integers(0, 99).map("kåre{}@example.no".format)
+#: By the kind of the field.
+_TEXTS = {
+    FieldKind.KEY: _identifiers,
+    FieldKind.IDENTIFIER: _identifiers | st.just(""),
+    FieldKind.EMAIL: _emails,
+    FieldKind.TEXT: texts,
+}
 
 
-def values(annotation: Any, *, loose: bool) -> st.SearchStrategy[Any]:
-    """Return a strategy for valid values of a field, as in JSON."""
+def values(name: str, annotation: Any, *, loose: bool) -> st.SearchStrategy[Any]:
+    """Return a strategy for valid values of a field, as in JSON.
+
+    :param name: Python name of the field.
+    """
     if annotation == Amount:
         return amounts
     if annotation == Day:
@@ -28,10 +50,12 @@ def values(annotation: Any, *, loose: bool) -> st.SearchStrategy[Any]:
     if (group := as_model(annotation)) is not None:
         return valid_records(group, loose=loose)
     if (member := list_item_type(annotation)) is not None:
-        return st.lists(values(member, loose=loose), max_size=3)
+        return st.lists(values(name, member, loose=loose), max_size=3)
     if annotation is object:
         return st.recursive(texts | amounts | st.none(), lambda inner: st.dictionaries(texts, inner), max_leaves=3)
-    return {str: texts, int: st.integers(-(2**63), 2**63 - 1), bool: st.booleans()}[annotation]
+    if annotation is str:
+        return _TEXTS[field_kind(name, annotation)]
+    return {int: st.integers(-(2**63), 2**63 - 1), bool: st.booleans()}[annotation]
 
 
 def valid_records(model: type[ArmModel], *, loose: bool = True) -> st.SearchStrategy[dict[str, Any]]:
@@ -43,7 +67,7 @@ def valid_records(model: type[ArmModel], *, loose: bool = True) -> st.SearchStra
     for name, wire_name, annotation in list_fields(model):
         if list_item_type(annotation) is object and not loose:
             continue
-        of_field = values(annotation, loose=loose)
+        of_field = values(name, annotation, loose=loose)
         if model.model_fields[name].is_required():
             required[wire_name] = of_field.filter(bool)
         else:

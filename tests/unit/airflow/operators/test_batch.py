@@ -414,6 +414,19 @@ def test_plan_only_sends_no_request(arm_sandbox, arm_connection, first_try):
     assert arm_sandbox.requests() == []
 
 
+@pytest.mark.parametrize("is_plan", [True, False])
+def test_doubled_customers_and_blank_rows_are_counted(
+    arm_sandbox, arm_connection, first_try, tmp_path, caplog, is_plan
+):
+    """In the plan and in the result; a warning names the first customers, of which the last row wins."""
+    source = tmp_path / "a.csv"
+    source.write_text("customerNo;name\nA-1;Kari\n;\n2;Ola\na-1;Per\n", encoding="utf-8")
+    result = submit(source=str(source), plan_only=is_plan).execute(first_try)
+    assert (result["blank_rows"], result["doubled_keys"]) == (1, 1)
+    assert "customerNo A-1 twice or more often in a.csv: the last record of each wins" in caplog.text
+    assert "Kari" not in caplog.text
+
+
 def test_receipt_without_batch_uuid_is_an_unknown_outcome(arm_sandbox, arm_connection, first_try):
     """For documents."""
     arm_sandbox.behave(q01_no_uuid=True, batch_delay=50)

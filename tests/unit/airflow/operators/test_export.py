@@ -104,21 +104,6 @@ def test_log_item_export_matches_its_manifest(first_try, tmp_path, monkeypatch, 
         assert [json.loads(line) for line in (tmp_path / name).read_bytes().splitlines()] == records
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_record_that_cannot_be_exported_fails_without_a_retry(first_try, tmp_path, monkeypatch, name):
-    """ARM would return it again: neither the client nor Airflow tries another time. The message names its key."""
-    records = [{"logItemId": str(n), "text": "x" if n else "\udcf8"} for n in range(3)]
-    body = {"summary": {"pageNo": 1, "totalPages": 1, "totalCount": 3}, "logItems": records}
-    text = json.dumps(body, ensure_ascii=False).encode(errors="surrogateescape")
-    with ScriptedServer([HttpReply(text)]) as server:
-        conn = {"conn_type": "arm", "host": server.url, "extra": {"client_no": 2218, "access_token": "t"}}
-        monkeypatch.setenv("AIRFLOW_CONN_ARM_DEFAULT", json.dumps(conn))
-        with pytest.raises(ArmFailException, match=r"logItemId 0 \(record 1 of page 1\) has text that is not UTF-8"):
-            run(LogItemExportOperator, tmp_path / name, first_try)
-    assert len(server.requests) == 1
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     ("resource", "rows"),
     [

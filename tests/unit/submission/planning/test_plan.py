@@ -135,7 +135,7 @@ def test_smallest_and_largest_chunk_size_are_accepted(size):
 
 def test_empty_source_raises():
     """It is most often the wrong file."""
-    with pytest.raises(SourceError, match=r"^records: has no records, so there is nothing to submit$"):
+    with pytest.raises(SourceError, match=r"^records: has no records, so there is nothing to submit"):
         plan_of([])
 
 
@@ -171,7 +171,7 @@ def test_all_invalid_rows_are_counted_and_the_first_are_listed(count):
         ({"customerNo": "1", "name": "\ud800" + CANARY}, "row 1"),
         ({"customerNo": "1", "accountNo": 5}, "row 1: accountNo is read-only in ARM"),
         ({"customerNo": "1", "postalAddress": {"cityName": CANARY}}, "row 1: postalAddress is incomplete"),
-        ({"customerNo": "1", "dateOfBirth": "31.12.1980"}, "row 1, column dateOfBirth: must be a date in the form"),
+        ({"customerNo": "1", "dateOfBirth": "31.12.80"}, "row 1, column dateOfBirth: must be a date in the form"),
         ({"customerNo": "1", "emailAddressDocument": [CANARY, 5]}, "row 1, column emailAddressDocument.1: must be te"),
     ],
 )

@@ -177,7 +177,10 @@ def test_full_disk_raises_source_error_and_closes_the_spool(monkeypatch):
     class Full(Spool):
         def __init__(self, name: str) -> None:
             super().__init__(name, memory=0)
-            self._file = open("/dev/full", "r+b", buffering=0)  # noqa: PTH123, SIM115
+
+        @staticmethod
+        def _open_file() -> Any:
+            return open("/dev/full", "r+b", buffering=0)  # noqa: PTH123
 
         def close(self) -> None:
             super().close()
@@ -214,7 +217,7 @@ def test_totals_are_the_exact_sums_by_currency(rows):
             record["currency"] = currency
         if amounts is not None:
             given_names = ("exclVat", "vat", "inclVat")[:amounts]
-            record["currencyAmounts"] = {name: str(amount) if by_model else amount for name in given_names}
+            record["currencyAmounts"] = dict.fromkeys(given_names, f"{amount:f}" if by_model else amount)
             for name in given_names:
                 key = ((currency or "").upper(), name)
                 sums[key] = sums.get(key, Fraction(0)) + Fraction(amount)

@@ -58,6 +58,12 @@ EQUIVALENT_FILES = [
     ("a remark", "customerNo,_note,name\n1,x,Ærlig & Østby AS\n2,,B\n"),
     ("a rejects file's row", "_row,customerNo,name,_reasons\n7,1,Ærlig & Østby AS,too old\n8,2,B,\n"),
     ("an empty column", "customerNo,phoneNo,name\n1,,Ærlig & Østby AS\n2,,B\n"),
+    ("tabs", "customerNo\tname\n1\tÆrlig & Østby AS\n2\tB\n"),
+    ("a line for Excel that names the separator", "sep=;\r\ncustomerNo;name\r\n1;Ærlig & Østby AS\r\n2;B\r\n"),
+    ("blanks around names", " customerNo ;name\u00a0\n1;Ærlig & Østby AS\n2;B\n"),
+    ("other capitals, blanks and underscores in names", "Customer_no;NAME\n1;Ærlig & Østby AS\n2;B\n"),
+    ("columns without a name", "customerNo;name;;\n1;Ærlig & Østby AS;;\n2;B; ;\n"),
+    ("rows of separators at the end", "customerNo;name\n1;Ærlig & Østby AS\n2;B\n;\n ;\u00a0\n;;;\n"),
     ("columns in another order", "name,customerNo\nÆrlig & Østby AS,1\nB,2\n"),
 ]
 
@@ -155,22 +161,26 @@ def test_every_field_without_a_list_of_objects_has_a_column():
 
 
 MALFORMED = [
-    ("empty file", "", "a.csv: has no header row"),
     ("byte order mark alone", "\ufeff", "a.csv: has no header row"),
     ("blank first line", "\ncustomerNo\n1\n", "a.csv: has no header row"),
-    ("unknown column", "customerNo,nmae\n1,{}\n", "a.csv, column 'nmae': no such field; columns: customerNo, "),
-    ("column in other case", "customerno,name\n1,{}\n", "a.csv, column 'customerno': no such field"),
-    ("nameless column", "customerNo,\n1,{}\n", "a.csv, column '': no such field; columns: customerNo, "),
-    ("a group as a column", "customerNo,postalAddress\n1,{}\n", "a.csv, column 'postalAddress': no such field"),
     (
-        "read-only column",
-        "customerNo,accountNo\n1,{}\n",
-        "a.csv, column 'accountNo': no such field; columns: customerNo, ",
+        "unknown column",
+        "customerNo,nmae\n1,{}\n",
+        "a.csv, column 'nmae': no such field (did you mean name?); columns: customerNo, ",
     ),
+    ("nameless column", "customerNo,\n1,{}\n", "a.csv, row 1: cell 2 has a value, but the header has no name for its"),
+    ("a group as a column", "customerNo,postalAddress\n1,{}\n", "a.csv, column 'postalAddress': no such field"),
+    ("read-only column", "customerNo,accountNo\n1,{}\n", "a.csv, column 'accountNo': no such field"),
     (
         "another separator",
-        "customerNo\tname\n1\t{}\n",
-        "a.csv: the first row has no known column. Is the header row missing? Columns: ",
+        "customerNo/name\n1/{}\n",
+        "a.csv: the first row has no known column. Is the header row missing, is there a title above it, or are the co",
+    ),
+    ("repeated header", "customerNo,name\n1,a\n\ufeffCustomerNo ,name\n2,{}\n", "a.csv, row 2: repeats the header"),
+    (
+        "title line",
+        "Kunder {}\ncustomerNo,name\n",
+        "a.csv: the first row has no known column. Is the header row missing, is",
     ),
     ("repeated column", "customerNo,name,name\n1,{0},{0}\n", "a.csv: column name appears twice"),
     ("too few cells", "customerNo,name,phoneNo\n1,a,b\n2,{}\n", "a.csv, row 2, column phoneNo: the row has 2 cells"),
@@ -204,11 +214,14 @@ def test_message_shows_no_data_of_the_first_row_when_the_header_is_missing(heade
     assert "1001" not in str(caught.value)
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "cp865"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "cp1252", "cp865"])
 def test_file_in_another_encoding_raises(tmp_path: Path, encoding):
     """The encoding is not guessed: misread letters would be sent to ARM."""
     source = file_source(tmp_path / "a.csv", f"customerNo,name\n1,{CANARY} ÆØÅ\n".encode(encoding))
-    with pytest.raises(SourceError, match=r"^a.csv: cannot be read \(UnicodeDecodeError; text files must be UTF-8\)$"):
+    likely = "but UTF-16" if encoding.startswith("utf-16") else "but most likely WINDOWS-1252"
+    with pytest.raises(
+        SourceError, match=rf"^a.csv: cannot be read: it is not UTF-8, {likely}; save it as UTF-8 .*iconv"
+    ):
         list(source.rows())
 
 
@@ -216,8 +229,16 @@ def test_invalid_byte_in_the_last_row_raises(tmp_path: Path):
     """The encoding of the whole file is checked, not only of the first block."""
     rows = "".join(f"{number},{'x' * 100}\n" for number in range(500))
     source = file_source(tmp_path / "a.csv", f"customerNo,name\n{rows}".encode() + b"501,\xe6\n")
-    with pytest.raises(SourceError, match="text files must be UTF-8"):
+    with pytest.raises(SourceError, match="it is not UTF-8"):
         list(source.rows())
+
+
+def test_rows_without_a_value_are_counted_and_keep_the_numbers_of_the_others():
+    """A spreadsheet shows them as rows."""
+    source = FileSource(InMemory(b"customerNo;name\n1;a\n;\n\n2;b\n;;\n"), "a.csv", CustomerWrite, "customers")
+    for _ in range(2):
+        assert [row.number for row in source.rows()] == [1, 3]
+        assert source.blank_rows == 3
 
 
 def test_header_alone_yields_no_rows():
@@ -272,3 +293,38 @@ def test_error_names_the_invalid_row(good, bad, filler):
     with pytest.raises(SourceError, match=rf"^a.csv, row {good + 1}\b") as caught:
         read(content)
     assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "field", "value"),
+    [
+        ("customerNo;limitAmount\n1;1 250,00\n", "limitAmount", "1250.00"),
+        ("customerNo;limitAmount\n1;1\u00a0250\n", "limitAmount", "1250"),
+        ("customerNo;limitAmount\n1;1.250,5\n", "limitAmount", "1250.5"),
+        ("customerNo;limitAmount\n1;\u221212,50\n", "limitAmount", "-12.50"),
+        ("customerNo\tlimitAmount\n1\t12,50\n", "limitAmount", "12.50"),
+        ("customerNo,limitAmount\n1,1.250\n", "limitAmount", "1.250"),
+        ("customerNo;phoneNo\n1;'+47 99887766\n", "phoneNo", "+47 99887766"),
+        ("customerNo;name\n1;'=SUM(A1)\n", "name", "=SUM(A1)"),
+        ("customerNo;name\n1;''=SUM(A1)\n", "name", "'=SUM(A1)"),
+        ("customerNo;name\n1;'s-Gravenhage BV\n", "name", "'s-Gravenhage BV"),
+    ],
+)
+def test_cell_of_a_norwegian_spreadsheet_is_read_exactly(content, field, value):
+    """Also what csv_dialect="excel" of an export has written."""
+    [record] = records(content)
+    assert str(record[field]) == value
+
+
+@pytest.mark.parametrize("cell", ["1.250", "1,250", "12 50", "1 2500,00", "1.25,00", "1250,"])
+def test_amount_with_an_ambiguous_mark_is_refused(cell):
+    """Where semicolons separate the cells, a mark before three digits may mean thousands or decimals."""
+    with pytest.raises(SourceError, match=r"^a.csv, row 1, column limitAmount: m"):
+        records(f"customerNo;limitAmount\n1;{cell}\n")
+
+
+def test_rows_within_quotes_are_refused():
+    """An opening quote in one row and a closing one in a later row would swallow the rows between them."""
+    content = 'customerNo;name;phoneNo\n1;"Hansen;1\n2;Olsen;2\n3;Berg";3\n4;Lie;4\n'
+    with pytest.raises(SourceError, match="row 1: a cell contains whole rows, so a quote is most likely not closed"):
+        records(content)

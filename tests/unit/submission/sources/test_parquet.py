@@ -82,8 +82,9 @@ def test_parquet_and_jsonl_files_with_the_same_records_give_the_same_chunks(tmp_
     """With all fields of both models, including structs and lists of structs."""
     model, operation = MODELS[resource], {"customers": CUSTOMERS, "documents": DOCUMENTS}[resource]
     rows = data.draw(st.lists(valid_records(model, loose=False), min_size=1, max_size=4))
+    key = "documentNo" if resource == "documents" else "customerNo"
     for number, row in enumerate(rows):
-        row["documentNo" if resource == "documents" else "customerNo"] = str(number)
+        row[key] = str(number)
     table = pa.Table.from_pylist([as_arrow(row, model) for row in rows], schema=arrow_schema(model))
     sources = [
         parquet(tmp_path / "a.parquet", table, resource, row_group_size=data.draw(st.integers(1, 4))),
@@ -91,7 +92,7 @@ def test_parquet_and_jsonl_files_with_the_same_records_give_the_same_chunks(tmp_
     ]
     sent = []
     for source in sources:
-        with prepare(source, operation, 3, "documentNo") as prepared:
+        with prepare(source, operation, 3, key) as prepared:
             sent.append(list(prepared.chunks()))
     assert sent[0] == sent[1]
 
@@ -200,7 +201,10 @@ def test_row_numbers_continue_across_row_groups(tmp_path):
 
 NANO = pa.array([1], pa.int64()).cast(pa.timestamp("ns"))
 MALFORMED = [
-    ({"customerNo": ["1"], "nmae": [CANARY]}, "a.parquet, column nmae: no such field; fields: customerNo, "),
+    (
+        {"customerNo": ["1"], "nmae": [CANARY]},
+        "a.parquet, column nmae: no such field (did you mean name?); fields: customerNo, ",
+    ),
     ({"customerNo": ["1"], "accountNo": [5]}, "a.parquet, column accountNo: no such field"),
     ({"customerNo": ["1"], "name.first": [CANARY]}, "a.parquet, column name.first: no such field"),
     (

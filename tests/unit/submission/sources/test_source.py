@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_arm.client import money
 from airflow_provider_arm.submission.errors import SourceError
+from airflow_provider_arm.submission.planning.prepare import prepare
 from airflow_provider_arm.submission.sources.rows import Row, chunk_rows
 from airflow_provider_arm.submission.sources.source import FileSource, ListSource
 from tests.unit.submission.records import CANARY, CUSTOMERS, MODELS, file_source
@@ -111,7 +112,6 @@ MALFORMED = [
     ("a.jsonl", f'{{"name":"{CANARY}"}}'.encode("utf-16"), "a.jsonl, row 1: is not valid JSON"),
     ("a.jsonl", f'{{"limitAmount":NaN,"name":"{CANARY}"}}', "a.jsonl, row 1: is not valid JSON"),
     ("a.json", f'[{{"name":"{CANARY}"}}', "a.json: is not valid JSON"),
-    ("a.json", "", "a.json: is not valid JSON"),
     (
         "a.json",
         f'{{"name":"{CANARY}"}}',
@@ -163,6 +163,32 @@ def test_unknown_suffix_raises_before_the_file_is_opened(name):
 def test_suffix_is_case_insensitive(tmp_path):
     """Files from Windows may end in .CSV or .JSONL."""
     assert read(file_source(tmp_path / "A.JSONL", '{"customerNo":"1"}')) == [(1, {"customerNo": "1"})]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", b'\xef\xbb\xbf{"customerNo":"1"}\r\n{"customerNo":"2"}\r\n'),
+        ("a.jsonl", b'{"customerNo":"1"}\n\xef\xbb\xbf{"customerNo":"2"}\n'),
+        ("a.jsonl", b'\xef\xbb\xbf\n{"customerNo":"1"}\n{"customerNo":"2"}'),
+        ("a.json", b'\xef\xbb\xbf[{"customerNo":"1"},{"customerNo":"2"}]'),
+    ],
+)
+def test_byte_order_mark_is_not_part_of_a_record(tmp_path, name, content):
+    """Windows programs write it, also in the middle if files were put together."""
+    source = file_source(tmp_path / name, content)
+    assert [record for _, record in read(source)] == [{"customerNo": "1"}, {"customerNo": "2"}]
+    with prepare(source, CUSTOMERS, 10, "customerNo") as prepared:
+        assert prepared.plan.records == 2
+
+
+def test_line_in_another_encoding_is_an_invalid_row_that_names_it(tmp_path):
+    """With the command that converts the file."""
+    source = file_source(tmp_path / "a.jsonl", '{"customerNo":"1","name":"Bjørn"}'.encode("cp1252"))
+    with pytest.raises(
+        SourceError, match=r"^a.jsonl, row 1: is not valid JSON: it is not UTF-8, but most likely WINDOWS-1252"
+    ):
+        read(source)
 
 
 # ---- properties
