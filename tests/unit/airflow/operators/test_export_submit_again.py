@@ -115,10 +115,10 @@ def customers(arm_sandbox, arm_connection, first_try, tmp_path):
     return read_all(tmp_path, first_try)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_export_is_submitted_again_without_a_change(customers, make_context, tmp_path, name):
+@pytest.mark.parametrize(("name", "dialect"), [*((name, None) for name in FILES), ("c.csv", "excel")])
+def test_export_is_submitted_again_without_a_change(customers, make_context, tmp_path, name, dialect):
     """Every customer is accepted, and is the same as before."""
-    export(tmp_path / name, make_context(), columns="submittable")
+    export(tmp_path / name, make_context(), columns="submittable", csv_dialect=dialect)
     result = submit(tmp_path / name, make_context())
     assert (result["accepted"], result["rejected"]) == (len(customers), 0)
     assert read_all(tmp_path, make_context()) == customers
