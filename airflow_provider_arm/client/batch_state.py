@@ -130,7 +130,7 @@ def _compare_with_submitted(code: int, status: BatchStatus, submitted: int, name
 def _classify(code: int, batch: Batch | None, body: Any, readings: Readings, words: _Words) -> BatchStatus:
     status = (batch.status or "").upper() if batch else ""
     if code in readings.batch.pending_codes:
-        return _pending_by_code(code, status, batch, words)
+        return _pending_by_code(code, status, batch, body, words)
     if code in readings.batch.rejected_codes:
         return _classify_rejection(code, status, batch, body, words)
     if code not in readings.batch.finished_codes:
@@ -152,10 +152,14 @@ def _classify(code: int, batch: Batch | None, body: Any, readings: Readings, wor
     return result
 
 
-def _pending_by_code(code: int, status: str, batch: Batch | None, words: _Words) -> BatchStatus:
-    doubt = ""
+def _pending_by_code(code: int, status: str, batch: Batch | None, body: Any, words: _Words) -> BatchStatus:
+    doubt, place = "", f"{code} (batch.pending_codes)"
     if status and status not in words.pending:
-        doubt = f"{code} (batch.pending_codes) with the status {mask(status)}, which batch.pending_words does not have"
+        doubt = f"{place} with the status {mask(status)}, which batch.pending_words does not have"
+    elif body and not status:
+        doubt = f"{place} with a body without a status (batch.status_key)"
+    elif batch and batch.total_count and (batch.processed_count or 0) + (batch.failed_count or 0) == batch.total_count:
+        doubt = f"{place} with counts of a finished batch"
     total = batch.total_count if batch else None
     return BatchStatus(BatchState.PENDING, f"{code} {status}".strip(), total=total, doubt=doubt)
 

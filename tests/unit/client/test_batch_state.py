@@ -312,3 +312,23 @@ def test_finished_batch_must_count_the_records_that_were_sent(code, content, sub
     """A batch without counts gets the number that was sent; a pending one is not compared."""
     status = classify_batch(code, content, submitted=submitted)
     assert (status.state, (status.total, status.failed)) == (state, counts)
+
+
+@pytest.mark.parametrize(
+    ("body", "doubt"),
+    [
+        (None, ""),
+        ({}, ""),
+        ({"status": "PROCESSING"}, ""),
+        ({"status": "PROCESSING", "totalCount": 0}, ""),
+        ({"state": "PROCESSING"}, "202 (batch.pending_codes) with a body without a status (batch.status_key)"),
+        (
+            {"status": "PROCESSING", "totalCount": 3, "processedCount": 2, "failedCount": 1},
+            "202 (batch.pending_codes) with counts of a finished batch",
+        ),
+    ],
+)
+def test_pending_batch_that_may_be_finished_has_a_doubt(body, doubt):
+    """The code alone says pending: the doubt names the entry that would decide."""
+    status = classify_batch(202, body)
+    assert (status.state, status.doubt) == (BatchState.PENDING, doubt)
