@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from hashlib import blake2b
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_arm.client import money
@@ -45,14 +46,17 @@ class DoubledKeyCounter:
     def __init__(self, key: str, *, is_active: bool = True) -> None:
         self._key = key
         self._is_active = is_active
+        self._get = attrgetter(key)
         self._hashes = array("q")
 
     def add(self, records: Iterable[Any]) -> None:
         """Add validated records: structs or dicts."""
         if not self._is_active:
             return
-        name = self._key
-        keys = [record[name] if type(record) is dict else getattr(record, name) for record in records]
+        try:
+            keys = list(map(self._get, records))  # structs, in nearly all blocks
+        except AttributeError:
+            keys = [record[self._key] if type(record) is dict else self._get(record) for record in records]
         joined = "".join(keys)
         folded = keys if joined.isascii() and joined.encode().isdigit() else map(fold, keys)
         self._hashes.extend(map(hash, folded))

@@ -93,7 +93,9 @@ class Screen:
 
         :param is_json: the records were JSON text in which :func:`has_damaged_text` found nothing.
         """
-        if not self._has_valid_amounts(records) or not all(map(_is_plain, self._undocumented(records))):
+        if not self._has_valid_amounts(records, is_json=is_json) or not all(
+            map(_is_plain, self._undocumented(records))
+        ):
             return False
         identifiers = list(chain.from_iterable(values(records) for values in self._identifiers))
         joined = "".join(identifiers)
@@ -116,7 +118,7 @@ class Screen:
             if (members := list(values(records)))
         )
 
-    def _has_valid_amounts(self, records: Sequence[Any]) -> bool:
+    def _has_valid_amounts(self, records: Sequence[Any], *, is_json: bool) -> bool:
         """Return whether all amounts are finite and in range, which the types of a struct cannot express."""
         if not self._amount_names:
             return True
@@ -134,9 +136,9 @@ class Screen:
         numbers = amounts if kinds == {Decimal} else [amount for amount in amounts if type(amount) is Decimal]
         exponents = set(map(Decimal.adjusted, numbers))
         # Also for zero: 0e-999999999 takes as much memory to write out as any other number.
-        return (not exponents or -money.MAX_EXPONENT <= min(exponents) <= max(exponents) <= money.MAX_EXPONENT) and all(
-            map(Decimal.is_finite, numbers)
-        )
+        if exponents and not -money.MAX_EXPONENT <= min(exponents) <= max(exponents) <= money.MAX_EXPONENT:
+            return False
+        return is_json or all(map(Decimal.is_finite, numbers))  # JSON has no other numbers
 
     def _convert_amounts(self, record: Any) -> bool:
         for name in self._amount_names:

@@ -183,7 +183,7 @@ class FileSource(Source):
                 lines[0] = lines[0].removeprefix(BOM_UTF8)
             numbers: Sequence[int] = range(first, first + len(lines))
             first += len(lines)
-            if not all(lines) or any(map(bytes.isspace, lines)):
+            if not lines[0] or any(map(bytes.isspace, lines)):
                 kept = [(number, line) for number, line in zip(numbers, lines, strict=True) if line.strip()]
                 self.blank_rows += len(lines) - len(kept)
                 numbers, lines = [number for number, _ in kept], [line for _, line in kept]
