@@ -162,8 +162,8 @@ class DateWindow:
         first, last = _parse_day(self.start, "start", zone), _parse_day(self.end, "end", zone)
         if self.end_exclusive and first == last:
             raise ArmConfigurationError(
-                f"window: {first} to {last} contains no day (end is excluded): the data interval of schedule='@daily' "
-                "has no length; use window=DateWindow.before_run(days=1)"
+                f"window: {first} to {last} contains no day (end is excluded). If it is the data interval of a run, "
+                "that has no length: use window=DateWindow.before_run(days=1)"
             )
         if last < first:
             raise ArmConfigurationError(f"window: {first} to {last} contains no day (start and end are included)")

@@ -37,9 +37,14 @@ class RunTime:
 def localize_context(context: Mapping[str, Any], zone: dt.tzinfo) -> dict[str, Any]:
     """Return a copy of a task's context with the times of its run, and what Airflow derives from them, in *zone*.
 
-    In Airflow they are in UTC: at midnight in Oslo, ``ds`` is the day before.
+    In Airflow they are in UTC: at midnight in Oslo, ``ds`` is the day before. A data interval of no length, which
+    ``schedule="@daily"`` has in Airflow 3, becomes the last period of the cron schedule, as it would be with
+    ``CronDataIntervalTimetable``.
     """
     localized = dict(context)
+    end = localized.get("data_interval_end")
+    if isinstance(end, dt.datetime) and end.tzinfo is not None and end == localized.get("data_interval_start"):
+        localized |= _last_period(context.get("dag"), end)
     for name in ("logical_date", "data_interval_start", "data_interval_end"):
         moment = localized.get(name)
         if isinstance(moment, dt.datetime) and moment.tzinfo is not None:
@@ -50,6 +55,23 @@ def localize_context(context: Mapping[str, Any], zone: dt.tzinfo) -> dict[str, A
         localized["ds_nodash"] = logical_date.strftime("%Y%m%d")
         localized["ts_nodash"] = logical_date.strftime("%Y%m%dT%H%M%S")
     return localized
+
+
+def _last_period(dag: Any, moment: dt.datetime) -> dict[str, dt.datetime]:
+    """Return the last data interval that ended at *moment* or before; empty if the schedule is no cron expression."""
+    timetable = getattr(dag, "timetable", None)
+    timetable = getattr(timetable, "timetable", timetable)  # of a schedule with assets and times
+    expression = getattr(timetable, "expression", None) or getattr(timetable, "_expression", None)
+    if not isinstance(expression, str):
+        return {}
+    from croniter import croniter
+
+    zone = find_time_zone(dag)
+    # By the clock on the wall: a day is one period, also when it has 23 or 25 hours.
+    local = moment.astimezone(zone).replace(tzinfo=None)
+    earlier = croniter(expression, local + dt.timedelta(seconds=1), ret_type=dt.datetime)
+    end, start = (earlier.get_prev().replace(tzinfo=zone) for _ in range(2))
+    return {"data_interval_start": start, "data_interval_end": end}
 
 
 def find_time_zone(dag: Any) -> dt.tzinfo:

@@ -190,16 +190,54 @@ def test_dag_run_exports_the_local_day_of_its_data_interval(arm_sandbox, arm_con
     assert [each["window"] for each in windows] == ["voucherdate 2026-07-05 to 2026-07-05"]
 
 
-def test_dag_run_fails_when_its_data_interval_has_no_length(arm_sandbox, arm_connection, run_dag, tmp_path, capfd):
-    """The message names what works under ``@daily``."""
+@pytest.mark.parametrize(
+    ("schedule", "moment", "days"),
+    [
+        ("@daily", pendulum.datetime(2026, 7, 6, tz="Europe/Oslo"), "2026-07-05 to 2026-07-05"),
+        ("@daily", pendulum.datetime(2026, 7, 6, 13, tz="Europe/Oslo"), "2026-07-05 to 2026-07-05"),
+        ("@daily", pendulum.datetime(2026, 3, 30, tz="Europe/Oslo"), "2026-03-29 to 2026-03-29"),
+        ("@daily", pendulum.datetime(2026, 10, 26, tz="Europe/Oslo"), "2026-10-25 to 2026-10-25"),
+        ("0 6 * * *", pendulum.datetime(2026, 7, 6, 6, tz="Europe/Oslo"), "2026-07-05 to 2026-07-05"),
+        ("@weekly", pendulum.datetime(2026, 7, 5, tz="Europe/Oslo"), "2026-06-28 to 2026-07-04"),
+        ("@monthly", pendulum.datetime(2026, 3, 1, tz="Europe/Oslo"), "2026-02-01 to 2026-02-28"),
+    ],
+)
+def test_data_interval_of_no_length_is_the_last_period_of_the_schedule(schedule, moment, days):
+    """The window is the one that data intervals give, whatever the period, and also when the clock changes."""
+    with DAG("no_length", schedule=schedule, start_date=pendulum.datetime(2026, 1, 1, tz="Europe/Oslo")) as dag:
+        window = DateWindow("{{ data_interval_start | ds }}", "{{ data_interval_end | ds }}", end_exclusive=True)
+    utc = moment.in_timezone("UTC")
+    context = {"dag": dag, "data_interval_start": utc, "data_interval_end": utc, "logical_date": utc}
+    localized = window.localize(context)
+    first, last = (localized[name].date() for name in ("data_interval_start", "data_interval_end"))
+    assert str(DateWindow(first, last, end_exclusive=True).date_range()) == f"voucherdate {days}"
+
+
+def test_dag_run_exports_the_day_before_it_by_a_data_interval_of_no_length(
+    arm_sandbox, arm_connection, run_dag, tmp_path
+):
+    """Under ``@daily`` in Airflow 3 both ends of the interval are the moment of the run."""
     oslo = pendulum.datetime(2026, 7, 6, tz="Europe/Oslo")
     schedule = CronTriggerTimetable("@daily", timezone="Europe/Oslo")
     with DAG("no_length", schedule=schedule, start_date=oslo, catchup=False) as dag:
         window = DateWindow("{{ data_interval_start | ds }}", "{{ data_interval_end | ds }}", end_exclusive=True)
         ArItemExportOperator(task_id="export", path=f"{tmp_path}/a.jsonl", window=window)
+    assert run_dag(dag, logical_date=oslo).state == "success"
+    windows = json.loads((tmp_path / "a.jsonl.manifest.json").read_text())["windows"]
+    assert [each["window"] for each in windows] == ["voucherdate 2026-07-05 to 2026-07-05"]
+
+
+def test_dag_run_fails_when_an_interval_without_schedule_has_no_length(
+    arm_sandbox, arm_connection, run_dag, tmp_path, capfd
+):
+    """The message names what works without a schedule."""
+    oslo = pendulum.datetime(2026, 7, 6, tz="Europe/Oslo")
+    with DAG("no_schedule", schedule=None, start_date=oslo, catchup=False) as dag:
+        window = DateWindow("{{ data_interval_start | ds }}", "{{ data_interval_end | ds }}", end_exclusive=True)
+        ArItemExportOperator(task_id="export", path=f"{tmp_path}/a.jsonl", window=window)
     assert run_dag(dag, logical_date=oslo).state == "failed"
     assert not list(tmp_path.iterdir())
-    assert "has no length; use window=DateWindow.before_run(days=1)" in capfd.readouterr().out
+    assert "use window=DateWindow.before_run(days=1)" in capfd.readouterr().out
 
 
 def test_mapped_export_has_a_window_before_its_run(arm_sandbox, arm_connection, run_dag, tmp_path):
