@@ -82,6 +82,11 @@ class _Words:
     record_success: frozenset[str]
     record_failure: frozenset[str]
 
+    @property
+    def done(self) -> frozenset[str]:
+        """Statuses of a finished batch."""
+        return self.success | self.partial | self.failure
+
     @classmethod
     @lru_cache(_CACHED_PROFILES)
     def of(cls, readings: Readings) -> _Words:
@@ -109,22 +114,25 @@ def classify_batch(
         or lists another number is an invalid response, and one without counts gets this number.
     """
     words = _Words.of(readings)
-    status = _classify(code, read_batch(body, readings), body, readings, words)
+    batch = read_batch(body, readings)
+    status = _classify(code, batch, body, readings, words)
     if submitted is not None and status.state.finished:
-        status = _compare_with_submitted(code, status, submitted, readings.batch)
+        status = _compare_with_submitted(code, status, batch, submitted)
     return replace(status, failure_words=words.record_failure) if status.records else status
 
 
-def _compare_with_submitted(code: int, status: BatchStatus, submitted: int, names: BatchReadings) -> BatchStatus:
+def _compare_with_submitted(code: int, status: BatchStatus, batch: Batch | None, submitted: int) -> BatchStatus:
     counted = len(status.records) if status.total is None and status.records else status.total
     if counted not in (None, submitted):
-        return _invalid(
-            f"{code} with {count_text(counted, 'record')} in a batch of {submitted} "
-            f"({names.total_key}: batch.total_key in the readings)",
-            counted,
-        )
-    failed = submitted if status.state is BatchState.REJECTED else status.failed
-    return replace(status, total=submitted, failed=failed)
+        hint = "batch.total_key in the readings"
+        return _invalid(f"{code} with {count_text(counted, 'record')} in a batch of {submitted} ({hint})", counted)
+    is_rejected = status.state is BatchState.REJECTED
+    for number, key in ((batch.processed_count, "processed"), (batch.failed_count, "failed")) if batch else ():
+        # Of a batch that is rejected as a whole, every record failed; a count of 0 may be that of another kind.
+        if number and (number > submitted or (is_rejected and key == "failed" and number != submitted)):
+            hint = f"batch.{key}_key in the readings"
+            return _invalid(f"{code} with {count_text(number, 'record')} {key} in a batch of {submitted} ({hint})")
+    return replace(status, total=submitted, failed=submitted if is_rejected else status.failed)
 
 
 def _classify(code: int, batch: Batch | None, body: Any, readings: Readings, words: _Words) -> BatchStatus:
@@ -141,7 +149,7 @@ def _classify(code: int, batch: Batch | None, body: Any, readings: Readings, wor
         return BatchStatus(BatchState.PENDING, f"{code} {status}", total=batch.total_count)
     if status in words.failure and batch.records() is None and not _has_accepted_records(batch):
         return _classify_rejection(code, status, batch, body, words)
-    if status and status not in words.success | words.partial | words.failure:
+    if status and status not in words.done:
         return _invalid(f"{code} with the unknown status {mask(status)} (add it to one of {_WORD_ENTRIES})")
     result = _classify_body(code, status, batch, readings, words)
     if result.state.finished and batch.has_unidentified_records():
@@ -240,7 +248,11 @@ def _classify_records(
         )
     if done < max(total, len(records)):
         # 206 may mean "in progress" (Q3), and a 200 with results for fewer records than it counts may be incomplete.
-        return BatchStatus(BatchState.PENDING, f"{code}, {done} of {total} records finished", total=total)
+        reason = f"{code}, {done} of {total} records finished"
+        doubt = (
+            f"{reason}, with the status {status} (batch.total_key, write.status_key)" if status in words.done else ""
+        )
+        return BatchStatus(BatchState.PENDING, reason, total=total, doubt=doubt)
     if done > total or (batch.failed_count is not None and batch.failed_count != failed):
         return _invalid(f"{code} whose counts and records contradict each other", total)
     return _classify_finished(code, status, names, total=total, failed=failed, records=records)
@@ -249,7 +261,9 @@ def _classify_records(
 def _classify_counts(code: int, status: str, batch: Batch, names: BatchReadings, words: _Words) -> BatchStatus:
     total, failed, processed = batch.total_count, batch.failed_count, batch.processed_count
     if total is not None and processed is not None and processed < total and processed + (failed or 0) < total:
-        return BatchStatus(BatchState.PENDING, f"{code}, {processed} of {total} records processed", total=total)
+        reason = f"{code}, {processed} of {total} records processed"
+        doubt = f"{reason}, with the status {status} (batch.failed_key, records_key)" if status in words.done else ""
+        return BatchStatus(BatchState.PENDING, reason, total=total, doubt=doubt)
     if failed is None:
         if code in names.success_codes and status in words.success:
             return BatchStatus(BatchState.SUCCEEDED, f"{code} {status}", total=total, failed=0)

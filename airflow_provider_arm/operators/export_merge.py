@@ -14,7 +14,7 @@ from airflow_provider_arm.export.fetch.date_window import DateWindow
 from airflow_provider_arm.export.fetch.plan_windows import parse_window, read_window
 from airflow_provider_arm.runtime.arguments import check_arguments, is_rendered_later, read_arguments
 from airflow_provider_arm.runtime.export.asset_events import emit_asset_events
-from airflow_provider_arm.runtime.export.manifest_args import manifest_paths, open_path, resolve_lazy_xcom
+from airflow_provider_arm.runtime.export.manifest_args import manifest_paths, open_path, read_exports, resolve_lazy_xcom
 from airflow_provider_arm.summary import export_line
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class ExportMergeOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("exports", "path", "window")
     ui_color = "#dcebf7"
-    argument_readers: ClassVar[Mapping[str, Reader]] = {"path": path_reader()}
+    argument_readers: ClassVar[Mapping[str, Reader]] = {"exports": read_exports, "path": path_reader()}
     #: The merged manifest, once it is written, and the paths of the manifests of its parts.
     manifest: dict[str, Any] | None = None
     parts: Sequence[str] = ()

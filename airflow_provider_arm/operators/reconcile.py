@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
 
-from airflow_provider_arm.argument_readers import Reader, choice, flag, mapping, may_be_empty, optional, text
+from airflow_provider_arm.argument_readers import Reader, choice, flag, mapping, may_be_empty, optional, text, texts
 from airflow_provider_arm.argument_readers import path as path_reader
 from airflow_provider_arm.client.errors import ArmConfigurationError
 from airflow_provider_arm.exceptions import translate_arm_errors
@@ -19,6 +19,7 @@ from airflow_provider_arm.runtime.export.manifest_args import (
     manifest_addresses,
     manifest_paths,
     open_path,
+    read_exports,
     resolve_lazy_xcom,
 )
 from airflow_provider_arm.summary import FAILED, SKIPPED, SUCCESS, count_text, summary_line
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_arm.reconcile.compare import Comparison, ComparisonOptions
     from airflow_provider_arm.reconcile.fields import SideQuery
-    from airflow_provider_arm.reconcile.period import Period
     from airflow_provider_arm.reconcile.sums import ComparisonSide
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,30 @@ def read_tolerance(_: str, value: Any) -> Any:
 
         parse_tolerance(value)
     return value
+
+
+def _read_against(name: str, value: Any) -> Any:
+    """Return the argument *against* after its check: exports, figures, or the address of a file with figures."""
+    if isinstance(value, Mapping) and "manifest_uri" not in value:
+        if not value:
+            raise ArmConfigurationError(f"{name} has no figures")
+        return value
+    if isinstance(value, str) and not value.endswith(MANIFEST_SUFFIX):
+        if value.lower().endswith(_FIGURE_SUFFIXES):
+            return value
+        suffixes = " or ".join(_FIGURE_SUFFIXES)
+        raise ArmConfigurationError(
+            f"{name} must be an export's result, a manifest, figures, or the address of a {suffixes} file"
+        )
+    return read_exports(name, value)
+
+
+def _read_periods(name: str, value: Any) -> list[str]:
+    """Return the argument *periods* as a list."""
+    periods = texts(name, [value] if isinstance(value, str) else value)
+    if not periods:
+        raise ArmConfigurationError(f"{name} must name at least one period, or be None for all")
+    return periods
 
 
 class LedgerReconcileOperator(BaseOperator):
@@ -119,12 +143,15 @@ class LedgerReconcileOperator(BaseOperator):
     )
     ui_color = "#dcebf7"
     argument_readers: ClassVar[Mapping[str, Reader]] = {
+        "export": read_exports,
+        "against": _read_against,
         "path": path_reader(),
         "field": text,
         "against_field": may_be_empty(text),
         "period": choice(*PERIODS),
         "by": text,
         "against_by": may_be_empty(text),
+        "periods": optional(_read_periods),
         "where": optional(mapping),
         "against_where": optional(mapping),
         "own_currency": may_be_empty(text),
@@ -233,7 +260,7 @@ class LedgerReconcileOperator(BaseOperator):
         options = ComparisonOptions(
             parse_tolerance(self.tolerance),
             bool(self.invert_against),
-            _parse_periods(self.periods, period),
+            None if self.periods is None else [period.check_label(label, "periods") for label in self.periods],
             bool(self.allow_empty),
         )
         return query, other, options
@@ -285,19 +312,5 @@ def _sum_against(against: Any, query: SideQuery) -> ComparisonSide:
     if isinstance(against, Mapping) and "manifest_uri" not in against:
         return read_figures(against, query.period)
     if isinstance(against, str) and not against.endswith(MANIFEST_SUFFIX):
-        if against.lower().endswith(_FIGURE_SUFFIXES):
-            return read_figure_file(open_path(against), query.period)
-        suffixes = " or ".join(_FIGURE_SUFFIXES)
-        raise ArmConfigurationError(
-            f"against must be an export's result, a manifest, figures, or the address of a {suffixes} file"
-        )
+        return read_figure_file(open_path(against), query.period)
     return sum_exports(manifest_paths(against, "against"), query)
-
-
-def _parse_periods(value: Any, period: Period) -> list[str] | None:
-    if value is None:
-        return None
-    labels = [value] if isinstance(value, str) else list(value)
-    if not labels:
-        raise ArmConfigurationError("periods must name at least one period, or be None for all")
-    return [period.check_label(label, "periods") for label in labels]

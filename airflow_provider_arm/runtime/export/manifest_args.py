@@ -37,13 +37,27 @@ def manifest_paths(exports: Any, argument: str) -> list[Any]:
     :param argument: the name of the argument, for the message.
     :raises ArmConfigurationError: there is no value, or one of them names no manifest.
     """
+    return [open_path(address) for address in _check_addresses(exports, argument)]
+
+
+def read_exports(name: str, value: Any) -> Any:
+    """Return an argument that names exports, after its check. Results of a mapped task are checked when they are read.
+
+    :raises ArmConfigurationError: it is none, or one of several names no manifest.
+    """
+    if value is None or isinstance(value, str | int | float | Mapping | list | tuple):
+        _check_addresses(list(value) if isinstance(value, tuple) else value, name)
+    return value
+
+
+def _check_addresses(exports: Any, argument: str) -> list[Any]:
     addresses = _addresses(exports)
     if not addresses or not all(map(_is_manifest, addresses)):
         raise ArmConfigurationError(
             f"{argument} must be the result of an export operator, an address that ends in {MANIFEST_SUFFIX}, or a "
             "list of them"
         )
-    return [open_path(address) for address in addresses]
+    return addresses
 
 
 def open_path(address: str) -> Any:

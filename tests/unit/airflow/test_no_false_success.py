@@ -193,6 +193,11 @@ def poke_result(context):
     return BatchSensor(task_id="w", batch_uuid=SUBMITTED, timeout=0, **LAX).execute(context)
 
 
+def reschedule_result(context):
+    """Poke once for the result of a submission in mode reschedule, which Airflow then repeats in a new process."""
+    return BatchSensor(task_id="w", batch_uuid=SUBMITTED, mode="reschedule", **LAX).execute(context)
+
+
 def resume_result(context):
     """Resume a sensor that was deferred for the result of a submission."""
     return BatchSensor(task_id="w", batch_uuid=SUBMITTED, deferrable=True, **LAX).execute_complete(context, EVENT)
@@ -221,7 +226,8 @@ def wait_in_triggerer(_context):
 
 
 @pytest.mark.parametrize(
-    "wait", [poke_result, resume_result, wait_in_triggerer, lambda context: submit_and_wait(LAX, context)]
+    "wait",
+    [poke_result, reschedule_result, resume_result, wait_in_triggerer, lambda context: submit_and_wait(LAX, context)],
 )
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=finished)
@@ -244,5 +250,5 @@ def test_counts_that_contradict_the_submission_never_succeed(arm, first_try, wai
 def test_matching_counts_succeed_wherever_the_batch_is_judged(arm, first_try):
     """So that the property above does not hold for lack of successes."""
     arm.code, arm.body = 200, json.dumps({"status": "PROCESSED", "customers": [{"status": "PROCESSED"}] * 2}).encode()
-    for wait in (poke_result, resume_result, wait_in_triggerer):
+    for wait in (poke_result, reschedule_result, resume_result, wait_in_triggerer):
         assert wait(first_try)["submitted"] == 2

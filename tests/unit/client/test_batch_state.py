@@ -332,3 +332,35 @@ def test_pending_batch_that_may_be_finished_has_a_doubt(body, doubt):
     """The code alone says pending: the doubt names the entry that would decide."""
     status = classify_batch(202, body)
     assert (status.state, status.doubt) == (BatchState.PENDING, doubt)
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "entry"),
+    [
+        (200, {"status": "PROCESSED", "processedCount": 3}, "batch.processed_key"),
+        (206, {"status": "PARTIAL", "failedCount": 3}, "batch.failed_key"),
+        (406, {"failedCount": 3}, "batch.failed_key"),
+        (406, {"status": "REJECTED", "failedCount": 1}, "batch.failed_key"),
+        (200, {"status": "PROCESSED", "totalCount": 3}, "batch.total_key"),
+    ],
+)
+def test_count_that_contradicts_the_submission_is_invalid(code, body, entry):
+    """Two records were sent; without that knowledge each response is a result."""
+    assert classify_batch(code, body).state.finished
+    status = classify_batch(code, body, submitted=2)
+    assert status.state is BatchState.INVALID_RESPONSE
+    assert entry in status.reason
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "PARTIAL", "totalCount": 4, "processedCount": 3},
+        {"status": "PROCESSED", "totalCount": 4, "customers": [{"status": "PROCESSED"}]},
+    ],
+)
+def test_finished_status_with_unfinished_records_has_a_doubt(body):
+    """Either may be wrong: the batch counts as pending, and the entries are named."""
+    status = classify_batch(206, body)
+    assert status.state is BatchState.PENDING
+    assert "batch." in status.doubt

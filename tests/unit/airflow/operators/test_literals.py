@@ -67,9 +67,11 @@ NO_RECORDS = ("not json", 5, {"a": 1}, [1], "{'a': 1}")
 NO_MAPPING = ("a=b", 5, ["a"], {1: "a"})
 NO_POLICY = ("few", -1, 1.5, True, None, "2 of 3", "")
 NO_RESOLUTIONS = ("text", 5, [1], [{"chunk_id": "c"}])
+NO_EXPORTS = (None, "", 5, True, [], ["/t/a.csv"], {"rows": 1}, [None])
 #: Wrong values of each argument, by its name; ``""`` and ``None`` are valid for some.
 WRONG = {
     "action": NO_CHOICE,
+    "against": (*NO_EXPORTS[:-2], "/t/a.txt", {}),
     "against_by": (" ", 5),
     "against_field": (" ", 5),
     "against_where": NO_MAPPING,
@@ -89,6 +91,8 @@ WRONG = {
     "deferrable": NO_FLAG,
     "document": NO_RECORD,
     "durable": NO_FLAG,
+    "export": NO_EXPORTS,
+    "exports": NO_EXPORTS,
     "field": NO_TEXT,
     "filters": NO_MAPPING,
     "format": ("xlsx", 5, True),
@@ -114,6 +118,7 @@ WRONG = {
     "path": NO_TEXT,
     "paths": ("", [], 5, [5], None),
     "period": ("week", None, 5),
+    "periods": ("", [], 5, [5], {"a": 1}),
     "plan_only": NO_FLAG,
     "poke_interval": (*NO_SECONDS, 0, None),
     "poll_interval": (*NO_SECONDS, 0, None),
@@ -144,7 +149,7 @@ WRONG = {
 }
 #: Arguments that are checked elsewhere: the window by its own tests, the others when the task runs, because they are
 #: almost always the output of another task.
-ELSEWHERE = {"window", "batch_uuid", "customer_no", "payment_id", "exports", "export", "against", "periods"}
+ELSEWHERE = {"window", "batch_uuid", "customer_no", "payment_id"}
 
 
 def operators():
