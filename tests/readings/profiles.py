@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Random profiles of each property; ``ARM_PROFILES=5000`` tries more.
-EXAMPLES = int(os.environ.get("ARM_PROFILES", "200"))
+EXAMPLES = int(os.environ.get("ARM_PROFILES", "100"))
 SETTINGS = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 #: Seconds for a property: a round takes about half a second on a busy machine.
 TIMEOUT = max(600, 3 * EXAMPLES)

@@ -52,7 +52,9 @@ EXPORT = {"task_id": "a", "path": "a.csv"}
         (lambda: DateWindow("2026-02-01", "2026-01-31"), "window: 2026-02-01 to 2026-01-31"),
         (lambda: DateWindow("2026-01-01", "2026-01-31", by="paid on"), "by must be the name of a date"),
         (
-            lambda: LedgerReconcileOperator(task_id="a", export="a", against="b", path="c", on_difference="ignore"),
+            lambda: LedgerReconcileOperator(
+                task_id="a", export="a.manifest.json", against="b.csv", path="c", on_difference="ignore"
+            ),
             "on_difference must be one of fail, warn, skip",
         ),
     ],
