@@ -82,7 +82,7 @@ class LeaseUser:
         self.clients = set()
 
     async def run(self, steps):
-        """Take steps, then release all leases; the event loop ends directly after that."""
+        """Run the steps and release all leases, directly before the event loop ends."""
         errors = []
         asyncio.get_running_loop().set_exception_handler(lambda _, fault: errors.append(fault))
         for step in steps:
